@@ -1,0 +1,76 @@
+/* Ground: the words, constants and checks that every other file uses. */
+#ifndef GC_BASE_H
+#define GC_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A machine word: bit maps are arrays of words, and one bit stands for one word of the heap. */
+typedef uintptr_t word;
+/* The same, to read and write slots whose declared type is the embedder's. */
+typedef uintptr_t __attribute__((may_alias)) slot_word;
+
+#if UINTPTR_MAX > 0xffffffffu
+#define WORD_SHIFT 3
+#define ARENA_SHIFT 26 /* 64 MiB */
+#define ADDRESS_BITS 48
+#else
+#define WORD_SHIFT 2
+#define ARENA_SHIFT 22 /* 4 MiB */
+#define ADDRESS_BITS 32
+#endif
+
+#define WORD_SIZE ((size_t)1 << WORD_SHIFT)
+#define WORD_BITS ((size_t)8 << WORD_SHIFT)
+#define WORD_BITS_SHIFT (WORD_SHIFT + 3)
+
+#define PAGE_SHIFT 13
+#define PAGE_SIZE ((size_t)1 << PAGE_SHIFT)
+#define PAGE_WORDS (PAGE_SIZE / WORD_SIZE)
+#define ARENA_SIZE ((size_t)1 << ARENA_SHIFT)
+#define ARENA_PAGES (ARENA_SIZE >> PAGE_SHIFT)
+#define ARENA_WORDS (ARENA_SIZE / WORD_SIZE)
+
+/* What several threads write lies on cache lines of its own. Two lines: the adjacent-line
+ * prefetcher couples them. */
+#define CACHE_LINE 64
+#define CACHE_PAD 128
+#define CACHE_ALIGNED __attribute__((aligned(CACHE_PAD)))
+
+#define MIN_OF(a, b) ((a) < (b) ? (a) : (b))
+#define MAX_OF(a, b) ((a) > (b) ? (a) : (b))
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define CONTAINER_OF(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
+
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define NOINLINE __attribute__((noinline))
+#define COLD __attribute__((cold, noinline))
+#define INLINE static inline __attribute__((always_inline))
+#define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
+
+/* Three tiers of checks. CHECK: cheap, in every build: the heap is broken, go no further.
+ * ASSERT: debug builds. Whole-structure walks are functions named x_check, called by tests and by
+ * the heap verifier. Each may cite an invariant of docs/invariants.md: ASSERT(x && "I7"). */
+_Noreturn void base_panic(const char *file, int line, const char *what);
+#define CHECK(cond) ((void)(LIKELY(cond) || (base_panic(__FILE__, __LINE__, #cond), 0)))
+
+#ifndef GC_DEBUG
+#define GC_DEBUG 0
+#endif
+#if GC_DEBUG
+#define ASSERT(cond) CHECK(cond)
+#else
+#define ASSERT(cond) ((void)sizeof(cond))
+#endif
+
+INLINE size_t align_up(size_t n, size_t align) { return (n + align - 1) & ~(align - 1); }
+INLINE size_t align_down(size_t n, size_t align) { return n & ~(align - 1); }
+INLINE size_t divide_up(size_t n, size_t d) { return (n + d - 1) / d; }
+INLINE bool is_power_of_two(size_t n) { return n != 0 && (n & (n - 1)) == 0; }
+
+#endif

@@ -1,0 +1,63 @@
+/* What gcheap asks of the operating system. One file per family of systems: os_linux.c,
+ * os_posix.c. Nothing else includes a system header for memory, threads' parking or clocks.
+ *
+ * Memory goes through four states, as in Go's mem.go:
+ *   none -> os_reserve -> reserved -> os_commit -> ready -> os_release -> ready (zero, unbacked)
+ *   any -> os_unmap -> none
+ * Sizes and addresses are multiples of os_page_size(). Calls that can fail return false or NULL
+ * and leave the state as it was; os_fail_nth() makes the Nth of them fail, for tests.
+ */
+#ifndef GC_OS_H
+#define GC_OS_H
+
+#include "base.h"
+
+size_t os_page_size(void);
+unsigned os_cpu_count(void); /* this process may use; at least 1 */
+
+/* `size` bytes of inaccessible address space, at `hint` if that is free and not NULL, aligned to
+ * `align`. NULL: refused. */
+void *os_reserve(void *hint, size_t size, size_t align);
+/* Makes reserved memory readable, writable and zero. It costs nothing until it is touched. */
+bool os_commit(void *p, size_t size);
+/* Reserve and commit. */
+void *os_map(size_t size);
+/* Gives back what backs the range; it reads as zero when touched again. */
+bool os_release(void *p, size_t size);
+void os_unmap(void *p, size_t size);
+/* Advice only. */
+void os_huge_pages(void *p, size_t size);
+/* Bytes of the range that are backed now; for statistics and tests. */
+size_t os_resident(const void *p, size_t size);
+
+/* Sleeps while *address == expected; at most timeout_ns (negative: for ever). May return early;
+ * never reports EINTR. The caller checks its condition again. */
+void os_wait(const uint32_t *address, uint32_t expected, int64_t timeout_ns);
+/* Wakes up to n waiters. */
+void os_wake(const uint32_t *address, int n);
+#define OS_WAKE_ALL INT32_MAX
+
+uint64_t os_now_ns(void);        /* monotonic */
+uint64_t os_thread_cpu_ns(void); /* CPU time of the calling thread */
+uint64_t os_thread_id(void);     /* as the system's tools show it */
+void os_sleep_ns(uint64_t ns);
+void os_yield(void);
+/* A name for the calling thread in the system's tools; at most 15 bytes are kept. */
+void os_thread_title(const char *title);
+
+/* A thread of the library's own: all signals blocked, detached never. 0 or an errno. */
+struct os_thread {
+    uintptr_t id;
+};
+int os_thread_start(struct os_thread *thread, void (*run)(void *), void *arg);
+void os_thread_join(struct os_thread *thread);
+
+/* The calling thread's stack, [*low, *high); false if it cannot be found. */
+bool os_stack_bounds(uintptr_t *low, uintptr_t *high);
+
+/* The nth (1…) fallible call from now on fails, `count` times in a row; n = 0: none does. */
+void os_fail_nth(uint64_t n, uint64_t count);
+/* Fallible calls made so far, for tests that fail each in turn. */
+uint64_t os_fallible_calls(void);
+
+#endif

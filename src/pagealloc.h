@@ -1,0 +1,79 @@
+/* Free pages: address-ordered first fit over bitmaps of 512-page chunks, under a radix tree of
+ * packed (start, max, end) summaries; and a cache of 64 pages that a P owns (Go: mpagealloc.go,
+ * mpallocbits.go, mpagecache.go). Pure bookkeeping: it never touches the pages themselves.
+ *
+ * A page is named by its address. The allocator covers [base, base + 2^ADDRESS_BITS) sparsely;
+ * summaries and chunk bitmaps are reserved address space that is committed where arenas are.
+ * All calls but those on a page cache's own fields need the heap lock.
+ */
+#ifndef GC_PAGEALLOC_H
+#define GC_PAGEALLOC_H
+
+#include "bits.h"
+#include "os.h"
+
+#define CHUNK_PAGES 512
+#define PAGE_CACHE_PAGES 64
+
+/* Bit set: the page is taken (alloc), or unbacked by the OS (scavenged). */
+struct page_chunk {
+    word alloc[CHUNK_PAGES / WORD_BITS];
+    word scavenged[CHUNK_PAGES / WORD_BITS];
+};
+
+/* Private to pagealloc.c but for its size; see there. */
+#define PAGEALLOC_LEVELS 5
+struct pagealloc {
+    uint64_t *summary[PAGEALLOC_LEVELS]; /* reserved; committed under grown arenas */
+    size_t summary_size[PAGEALLOC_LEVELS];
+    struct page_chunk **chunks; /* two-level: blocks of chunks, by arena */
+    size_t chunks_size;
+    uintptr_t search;     /* no free page below this address */
+    uintptr_t low, high;  /* pages ever grown lie in [low, high) */
+    size_t free_pages;    /* neither allocated nor in a cache */
+    size_t scavenged_pages; /* of the free ones */
+    size_t metadata;      /* bytes of tables committed */
+};
+
+/* A P's 64 aligned pages: bit set in `free` = free, in `scavenged` = unbacked. */
+struct page_cache {
+    uintptr_t base;
+    uint64_t free, scavenged;
+};
+
+bool pagealloc_init(struct pagealloc *p); /* false: out of address space; nothing is held */
+void pagealloc_destroy(struct pagealloc *p);
+
+/* Adds [base, base + size) as free, scavenged pages; multiples of 4 MiB. false: no memory for
+ * tables; nothing changed. */
+bool pagealloc_grow(struct pagealloc *p, uintptr_t base, size_t size);
+
+/* npages adjacent pages, lowest address first; 0 when there are none. *scavenged: how many of them
+ * were unbacked. */
+uintptr_t pagealloc_alloc(struct pagealloc *p, size_t npages, size_t *scavenged);
+/* The same with the address aligned to `align` pages (a power of two). */
+uintptr_t pagealloc_alloc_aligned(struct pagealloc *p, size_t npages, size_t align,
+                                  size_t *scavenged);
+/* The pages are backed (dirty). */
+void pagealloc_free(struct pagealloc *p, uintptr_t base, size_t npages);
+
+/* Fills an empty cache with the free pages of the first 64-page block that has any; its base is 0
+ * if there are none. */
+void pagealloc_cache_fill(struct pagealloc *p, struct page_cache *cache);
+void pagealloc_cache_flush(struct pagealloc *p, struct page_cache *cache);
+/* 1…16 adjacent pages from the cache, or 0. No lock: the cache's owner calls. */
+uintptr_t page_cache_alloc(struct page_cache *cache, size_t npages, size_t *scavenged);
+
+/* Finds up to max_pages free, backed pages, highest addresses first, marks them taken, and says
+ * where; 0 when there are none. The caller gives them back to the OS without the lock, then calls
+ * pagealloc_scavenged. */
+uintptr_t pagealloc_scavenge_take(struct pagealloc *p, size_t max_pages, size_t *npages);
+/* Puts taken pages back as free; `released` says whether the OS took what backed them. */
+void pagealloc_scavenge_give(struct pagealloc *p, uintptr_t base, size_t npages, bool released);
+
+/* Whether all pages of the range are free. For tests and the verifier. */
+bool pagealloc_is_free(struct pagealloc *p, uintptr_t base, size_t npages);
+/* Every summary against its children, every count; panics at a fault. Slow. */
+void pagealloc_check(struct pagealloc *p);
+
+#endif

@@ -1,0 +1,44 @@
+/* Size classes: 0 is "large"; 1… are the slot sizes of small objects, rising. The tables are
+ * computed at build time by mksizeclass.c (Go: mksizeclasses.go). */
+#ifndef GC_SIZECLASS_H
+#define GC_SIZECLASS_H
+
+#include "base.h"
+
+#define SIZECLASS_COUNT 68 /* with class 0 */
+#define SIZECLASS_MAX_SIZE 32768
+#define SIZECLASS_TINY 16
+
+struct sizeclass {
+    uint32_t size;    /* of a slot */
+    uint32_t npages;  /* of a span */
+    uint32_t nslots;  /* in a span */
+    uint32_t magic;   /* offset * magic >> 32 == offset / size for all offsets in a span */
+    uint16_t words;   /* of a slot, rounded down to whole words of the host */
+};
+extern const struct sizeclass sizeclass_table[SIZECLASS_COUNT];
+
+/* Classes by size: index (size + 7) / 8 up to 1024 bytes, then 129 + (size - 1024 + 127) / 128. */
+extern const uint8_t sizeclass_by_8[129];
+extern const uint8_t sizeclass_by_128[249];
+
+/* 1 <= size <= SIZECLASS_MAX_SIZE. */
+INLINE unsigned sizeclass_of(size_t size)
+{
+    return size <= 1024 ? sizeclass_by_8[(size + 7) / 8] : sizeclass_by_128[(size - 1024 + 127) / 128];
+}
+
+/* The smallest class that holds `size` and whose slots are aligned to `align` (a power of two, at
+ * most a page); 0 when only a large span will do. */
+unsigned sizeclass_of_aligned(size_t size, size_t align);
+
+/* A span class: size class << 1 | noscan. */
+#define SPANCLASS_COUNT (SIZECLASS_COUNT * 2)
+INLINE unsigned spanclass_make(unsigned sizeclass, bool noscan)
+{
+    return sizeclass << 1 | (unsigned)noscan;
+}
+INLINE unsigned spanclass_size(unsigned spanclass) { return spanclass >> 1; }
+INLINE bool spanclass_noscan(unsigned spanclass) { return spanclass & 1; }
+
+#endif
