@@ -1,0 +1,188 @@
+# gcheap. `make help` lists the targets; `make run` and `make test` work on a bare machine.
+#
+# Variables
+#   CC CFLAGS            compiler; CFLAGS replaces the optimisation, never the warnings
+#   SAN=address|undefined|thread
+#                        instrumented build by clang, with C11 atomics, in build-$(SAN)
+#   DEBUG=1              internal checks on (GC_DEBUG), in build-debug
+#   PREFIX DESTDIR LIBDIR INCLUDEDIR MANDIR
+#   T=pattern            make test: only the tests whose name contains it
+
+# ---- Where things go -----------------------------------------------------------------------
+
+PREFIX     ?= /usr/local
+LIBDIR     ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR     ?= $(PREFIX)/share/man
+
+B := build$(if $(SAN),-$(SAN))$(if $(filter-out 0,$(DEBUG)),-debug)
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+# ---- Compilers and flags -------------------------------------------------------------------
+
+ifeq ($(origin CC),default)
+CC := $(if $(SAN),clang,gcc)
+endif
+ifeq ($(origin CXX),default)
+CXX := $(if $(SAN),clang++,g++)
+endif
+HOSTCC  ?= $(if $(SAN),gcc,$(CC))
+LD      ?= ld
+OBJCOPY ?= objcopy
+
+WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wundef -Wmissing-prototypes -pedantic
+CFLAGS   ?= $(if $(filter-out 0,$(DEBUG)),-O1 -g,-O2 -g)
+SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+DEFINES  := -D_GNU_SOURCE $(if $(SAN),-DGC_ATOMICS_C11) \
+            $(if $(filter-out 0,$(DEBUG)),-DGC_DEBUG=1)
+
+# Asked when a recipe needs them: set-up may just have installed the answer.
+URCU_FLAGS = $(shell pkg-config --cflags liburcu-bp liburcu-cds atomic_ops)
+URCU_LIBS  = $(shell pkg-config --libs liburcu-bp liburcu-cds)
+EDIT_FLAGS = $(shell pkg-config --cflags libedit)
+EDIT_LIBS  = $(shell pkg-config --libs libedit)
+
+COMPILE = $(CC) -std=c11 $(DEFINES) $(WARNINGS) $(CFLAGS) $(SANFLAGS) -pthread -MMD -MP
+LINK    = $(CC) $(CFLAGS) $(SANFLAGS) -pthread $(LDFLAGS)
+
+# ---- Files ---------------------------------------------------------------------------------
+
+OTHER_OS   := $(if $(filter Linux,$(shell uname)),posix,linux)
+GENERATORS := $(wildcard src/mk*.c)
+SOURCES    := $(filter-out $(GENERATORS) src/os_$(OTHER_OS).c,$(wildcard src/*.c))
+OBJECTS    := $(SOURCES:%.c=$(B)/%.o)
+GENERATED  := $(GENERATORS:src/mk%.c=$(B)/gen/%_table.h)
+LIBRARY    := $(B)/libgcheap.a $(B)/libgcheap.so
+
+# An example is one file, or a directory of files.
+EXAMPLES := $(patsubst examples/%.c,$(B)/%,$(wildcard examples/*.c)) \
+            $(patsubst examples/%/,$(B)/%,$(sort $(dir $(wildcard examples/*/*.c))))
+
+UNIT_TESTS   := $(patsubst %.c,$(B)/%,$(wildcard test/*.c))
+SCRIPT_TESTS := $(wildcard test/*.sh)
+TESTS        := $(foreach t,$(UNIT_TESTS) $(SCRIPT_TESTS),$(if $(findstring $(T),$(notdir $t)),$t))
+
+version = $(shell sed -n 's/^.define GC_VERSION_$1 //p' gcheap.h)
+MAJOR   := $(call version,MAJOR)
+VERSION := $(MAJOR).$(call version,MINOR).$(call version,PATCH)
+SONAME  := libgcheap.so.$(MAJOR)
+
+# ---- Set-up --------------------------------------------------------------------------------
+
+# These goals install what they need; the others only say what is missing.
+INSTALLING := run test check install docs bench bench-quick model stress setup
+GOALS      := $(or $(MAKECMDGOALS),all)
+
+.PHONY: setup
+setup: ## install what the targets of this file need
+ifneq ($(filter-out clean help uninstall,$(GOALS)),)
+	@test/setup $(if $(filter $(INSTALLING),$(GOALS)),,--check) $(if $(SAN),sanitizers) $(GOALS)
+endif
+
+# ---- The library ---------------------------------------------------------------------------
+
+.PHONY: all
+all: $(LIBRARY) $(EXAMPLES) ## library and examples (the default)
+
+$(B)/gen/mk%: src/mk%.c | setup
+	@mkdir -p $(@D)
+	$(HOSTCC) -std=c11 -D_GNU_SOURCE $(WARNINGS) -O1 -Isrc -I. -o $@ $<
+
+$(B)/gen/%_table.h: $(B)/gen/mk%
+	$< > $@
+
+$(B)/src/%.o: src/%.c | setup $(GENERATED)
+	@mkdir -p $(@D)
+	$(COMPILE) -fPIC -fvisibility=hidden -I. -Isrc -I$(B)/gen $(URCU_FLAGS) -c -o $@ $<
+
+# One object, whose internal names are local: nothing of it can clash with the embedder's.
+$(B)/libgcheap.o: $(OBJECTS)
+	$(LD) -r -o $@ $^
+	$(OBJCOPY) --localize-hidden $@
+
+$(B)/libgcheap.a: $(B)/libgcheap.o
+	rm -f $@
+	$(AR) rcs $@ $<
+
+$(B)/libgcheap.so: $(OBJECTS)
+	$(LINK) -shared -Wl,-soname,$(SONAME) $(if $(SAN),,-Wl,-z,defs) -o $@ $^ $(URCU_LIBS)
+	ln -sf $(@F) $(@D)/$(SONAME)
+
+# ---- Examples ------------------------------------------------------------------------------
+
+$(B)/examples/%.o: examples/%.c | setup
+	@mkdir -p $(@D)
+	$(COMPILE) -I. -I$(<D) $(EDIT_FLAGS) -c -o $@ $<
+
+define example
+$(B)/$1: $(patsubst %.c,$(B)/%.o,$(wildcard examples/$1.c examples/$1/*.c)) $(B)/libgcheap.a
+	$$(LINK) -o $$@ $$^ $$(URCU_LIBS) $$(EDIT_LIBS) -lm
+endef
+$(foreach e,$(notdir $(EXAMPLES)),$(eval $(call example,$e)))
+
+.PHONY: run
+run: $(EXAMPLES) ## build, and run the examples
+	$(B)/hello
+	$(B)/lisp --gc-trace examples/lisp/demo.scm
+
+# ---- Tests ---------------------------------------------------------------------------------
+
+# A test program sees the library's insides: it is linked with its objects.
+$(B)/test/%.o: test/%.c | setup $(GENERATED)
+	@mkdir -p $(@D)
+	$(COMPILE) -I. -Isrc -Itest -I$(B)/gen $(URCU_FLAGS) -c -o $@ $<
+
+$(B)/test/%: $(B)/test/%.o $(OBJECTS)
+	$(LINK) -o $@ $^ $(URCU_LIBS) -lm
+
+.PHONY: test test-programs check
+test-programs: $(LIBRARY) $(EXAMPLES) $(filter $(B)/%,$(TESTS)) # builds what `make test` runs
+
+test: test-programs ## every test; SAN=…, DEBUG=1, T=pattern
+	@BUILD=$(B) CC='$(CC)' CXX='$(CXX)' SAN='$(SAN)' SANFLAGS='$(SANFLAGS)' test/run $(TESTS)
+
+check: $(GENERATED) ## storeys, format, warnings, C++, lint, manual page
+	@BUILD=$(B) WARNINGS='$(WARNINGS)' test/run test/check
+
+# ---- Installing ----------------------------------------------------------------------------
+
+D := $(DESTDIR)
+
+$(B)/gcheap.3: docs/gcheap.3.md | setup
+	@mkdir -p $(@D)
+	pandoc -s -f markdown-smart -t man -o $@ $<
+
+.PHONY: docs install uninstall
+docs: $(B)/gcheap.3 ## the manual page
+
+install: $(LIBRARY) $(B)/gcheap.3 ## PREFIX=/usr/local DESTDIR=
+	install -d $(D)$(LIBDIR)/pkgconfig $(D)$(INCLUDEDIR) $(D)$(MANDIR)/man3
+	install -m 644 gcheap.h $(D)$(INCLUDEDIR)/gcheap.h
+	install -m 644 $(B)/libgcheap.a $(D)$(LIBDIR)/libgcheap.a
+	install -m 755 $(B)/libgcheap.so $(D)$(LIBDIR)/libgcheap.so.$(VERSION)
+	ln -sf libgcheap.so.$(VERSION) $(D)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(D)$(LIBDIR)/libgcheap.so
+	printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$(INCLUDEDIR)' '' \
+	  'Name: gcheap' 'Description: Garbage-collected runtime heap to embed in language VMs' \
+	  'Version: $(VERSION)' 'Requires.private: liburcu-bp liburcu-cds' \
+	  'Libs: -L$${libdir} -lgcheap' 'Libs.private: -pthread' 'Cflags: -I$${includedir}' \
+	  > $(D)$(LIBDIR)/pkgconfig/gcheap.pc
+	install -m 644 $(B)/gcheap.3 $(D)$(MANDIR)/man3/gcheap.3
+
+uninstall: ## removes what install put there
+	rm -f $(D)$(INCLUDEDIR)/gcheap.h $(D)$(LIBDIR)/libgcheap.a $(D)$(LIBDIR)/libgcheap.so* \
+	  $(D)$(LIBDIR)/pkgconfig/gcheap.pc $(D)$(MANDIR)/man3/gcheap.3
+
+# ---- The rest ------------------------------------------------------------------------------
+
+.PHONY: clean help
+clean: ## removes every build directory
+	rm -rf build build-*
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+-include $(wildcard $(B)/src/*.d $(B)/test/*.d $(B)/examples/*.d $(B)/examples/*/*.d)
