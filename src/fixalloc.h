@@ -15,7 +15,8 @@ struct fixalloc {
 };
 
 void fixalloc_init(struct fixalloc *f, size_t size, struct persistent *memory);
-/* Zeroed when it is new, as it was left (but for the first word) when it is reused; NULL: out of memory. */
+/* Aligned to the largest power of two that divides `size`, at most CACHE_PAD. Zeroed when it is
+ * new, as it was left (but for the first word) when it is reused. NULL: out of memory. */
 void *fixalloc_alloc(struct fixalloc *f);
 void fixalloc_free(struct fixalloc *f, void *p);
 

@@ -33,7 +33,7 @@ size_t os_resident(const void *p, size_t size);
 /* Sleeps while *address == expected; at most timeout_ns (negative: for ever). May return early;
  * never reports EINTR. The caller checks its condition again. */
 void os_wait(const uint32_t *address, uint32_t expected, int64_t timeout_ns);
-/* Wakes up to n waiters. */
+/* Wakes up to n waiters, or more. */
 void os_wake(const uint32_t *address, int n);
 #define OS_WAKE_ALL INT32_MAX
 
@@ -45,9 +45,12 @@ void os_yield(void);
 /* A name for the calling thread in the system's tools; at most 15 bytes are kept. */
 void os_thread_title(const char *title);
 
-/* A thread of the library's own: all signals blocked, detached never. 0 or an errno. */
+/* A thread of the library's own: all signals blocked, detached never. The struct stays where it is
+ * until the thread is joined. 0 or an errno. */
 struct os_thread {
     uintptr_t id;
+    void (*run)(void *);
+    void *arg;
 };
 int os_thread_start(struct os_thread *thread, void (*run)(void *), void *arg);
 void os_thread_join(struct os_thread *thread);

@@ -9,8 +9,8 @@ struct persistent_chunk;
 
 struct persistent {
     struct lock lock;
-    struct persistent_chunk *chunks; /* newest first; under lock */
-    char *cursor, *limit;            /* free part of the newest chunk; under lock */
+    struct persistent_chunk *chunks; /* to unmap them; under lock */
+    char *cursor, *limit;            /* free part of the newest shared chunk; under lock */
     size_t bytes;                    /* mapped; written under lock, read by anyone */
 };
 

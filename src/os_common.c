@@ -1,0 +1,178 @@
+#include "os_common.h"
+#include "atomics.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef MAP_NORESERVE
+#define MAP_NORESERVE 0
+#endif
+
+/* ---- Fault injection ---- */
+
+static word calls;                 /* fallible calls so far */
+static word fault_from, fault_end; /* the calls numbered [from, end) fail; the first is number 1 */
+
+bool os_common_fault(void)
+{
+    word n = word_fetch_add_relaxed(&calls, 1) + 1;
+    if (LIKELY(n >= word_load_relaxed(&fault_end) || n < word_load_relaxed(&fault_from)))
+        return false;
+    errno = ENOMEM;
+    return true;
+}
+
+void os_fail_nth(uint64_t n, uint64_t count)
+{
+    word from = word_load_relaxed(&calls) + (word)n;
+    word left = UINTPTR_MAX - from;
+    word_store_relaxed(&fault_end, 0);
+    if (n == 0)
+        return;
+    word_store_relaxed(&fault_from, from);
+    word_store_relaxed(&fault_end, from + (count < left ? (word)count : left));
+}
+
+uint64_t os_fallible_calls(void)
+{
+    return word_load_relaxed(&calls);
+}
+
+/* ---- Memory ---- */
+
+size_t os_page_size(void)
+{
+    static word size; /* 0: not asked yet */
+    word known = word_load_relaxed(&size);
+    if (UNLIKELY(known == 0)) {
+        known = (word)sysconf(_SC_PAGESIZE);
+        word_store_relaxed(&size, known);
+    }
+    return known;
+}
+
+static char *map(void *hint, size_t size, int protection, int flags)
+{
+    void *p = mmap(hint, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static char *reserve(void *hint, size_t size)
+{
+    return map(hint, size, PROT_NONE, MAP_NORESERVE);
+}
+
+static bool is_aligned(const void *p, size_t align)
+{
+    return ((uintptr_t)p & (align - 1)) == 0;
+}
+
+/* Reserves more than needed and gives back both ends. */
+static void *reserve_trimmed(size_t size, size_t align)
+{
+    size_t slack = align - os_page_size();
+    if (size > SIZE_MAX - slack)
+        return NULL;
+    char *all = reserve(NULL, size + slack);
+    if (!all)
+        return NULL;
+    size_t head = align_up((uintptr_t)all, align) - (uintptr_t)all;
+    if (head)
+        os_unmap(all, head);
+    if (slack > head)
+        os_unmap(all + head + size, slack - head);
+    return all + head;
+}
+
+void *os_reserve(void *hint, size_t size, size_t align)
+{
+    if (os_common_fault())
+        return NULL;
+    char *p = reserve(hint, size);
+    if (!p || is_aligned(p, align))
+        return p;
+    os_unmap(p, size);
+    return reserve_trimmed(size, align);
+}
+
+bool os_commit(void *p, size_t size)
+{
+    return !os_common_fault() && mprotect(p, size, PROT_READ | PROT_WRITE) == 0;
+}
+
+void *os_map(size_t size)
+{
+    return os_common_fault() ? NULL : map(NULL, size, PROT_READ | PROT_WRITE, 0);
+}
+
+void os_unmap(void *p, size_t size)
+{
+    int failed = munmap(p, size);
+    CHECK(!failed);
+}
+
+/* ---- Clocks ---- */
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec t;
+    int failed = clock_gettime(clock, &t);
+    CHECK(!failed);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+uint64_t os_now_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC);
+}
+uint64_t os_thread_cpu_ns(void)
+{
+    return clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
+void os_sleep_ns(uint64_t ns)
+{
+    struct timespec left = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR) {}
+}
+
+void os_yield(void)
+{
+    sched_yield();
+}
+
+/* ---- Threads ---- */
+
+static void *thread_main(void *arg)
+{
+    struct os_thread *thread = arg;
+    thread->run(thread->arg);
+    return NULL;
+}
+
+int os_thread_start(struct os_thread *thread, void (*run)(void *), void *arg)
+{
+    if (os_common_fault())
+        return EAGAIN;
+    thread->run = run;
+    thread->arg = arg;
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    pthread_t id;
+    int error = pthread_create(&id, NULL, thread_main, thread);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (!error)
+        thread->id = (uintptr_t)id;
+    return error;
+}
+
+void os_thread_join(struct os_thread *thread)
+{
+    int failed = pthread_join((pthread_t)thread->id, NULL);
+    CHECK(!failed);
+}

@@ -1,0 +1,91 @@
+/* Linux: futexes, MADV_DONTNEED, mincore. */
+#include "os_common.h"
+
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+unsigned os_cpu_count(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        return (unsigned)MAX_OF(CPU_COUNT(&set), 1);
+    long online = sysconf(_SC_NPROCESSORS_ONLN); /* more processors than the set has room for */
+    return (unsigned)MAX_OF(online, 1);
+}
+
+bool os_release(void *p, size_t size)
+{
+    return !os_common_fault() && madvise(p, size, MADV_DONTNEED) == 0;
+}
+
+void os_huge_pages(void *p, size_t size)
+{
+    madvise(p, size, MADV_HUGEPAGE);
+}
+
+size_t os_resident(const void *p, size_t size)
+{
+    unsigned char present[1024];
+    size_t page = os_page_size(), resident = 0;
+    for (size_t done = 0; done < size;) {
+        size_t step = MIN_OF(size - done, page * sizeof present);
+        if (mincore((char *)(uintptr_t)p + done, step, present) != 0)
+            return resident;
+        for (size_t i = 0; i < divide_up(step, page); i++)
+            resident += page * (present[i] & 1u);
+        done += step;
+    }
+    return resident;
+}
+
+/* The kernel's timespec for SYS_futex: two longs on 32-bit and 64-bit systems alike, whatever
+ * the C library's time_t. */
+struct futex_timeout {
+    long seconds, nanoseconds;
+};
+
+/* Every error means that the caller looks again: EAGAIN, EINTR, ETIMEDOUT. */
+void os_wait(const uint32_t *address, uint32_t expected, int64_t timeout_ns)
+{
+    struct futex_timeout timeout = {(long)(timeout_ns / 1000000000),
+                                    (long)(timeout_ns % 1000000000)};
+    syscall(SYS_futex, address, FUTEX_WAIT_PRIVATE, expected, timeout_ns < 0 ? NULL : &timeout,
+            NULL, 0);
+}
+
+/* The address may be gone when its owner freed it as soon as it saw the new value; the kernel says
+ * EFAULT then, or wakes a stranger, which looks again. */
+void os_wake(const uint32_t *address, int n)
+{
+    syscall(SYS_futex, address, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
+}
+
+uint64_t os_thread_id(void)
+{
+    return (uint64_t)syscall(SYS_gettid);
+}
+
+void os_thread_title(const char *title)
+{
+    prctl(PR_SET_NAME, title, 0, 0, 0);
+}
+
+bool os_stack_bounds(uintptr_t *low, uintptr_t *high)
+{
+    pthread_attr_t attr;
+    if (pthread_getattr_np(pthread_self(), &attr) != 0)
+        return false;
+    void *base;
+    size_t size;
+    int failed = pthread_attr_getstack(&attr, &base, &size);
+    pthread_attr_destroy(&attr);
+    if (failed)
+        return false;
+    *low = (uintptr_t)base;
+    *high = (uintptr_t)base + size;
+    return true;
+}
