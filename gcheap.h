@@ -451,32 +451,32 @@ GC_API void gc_barrier_store(void *slot, void *value);
 /* *slot = value. Release. Four instructions while no marking runs. */
 static inline void gc_store(void *slot, void *value)
 {
-    typedef void *__attribute__((may_alias)) word;
+    typedef void *__attribute__((may_alias)) gc_slot_word;
     if (GC_UNLIKELY(gc_self->barrier))
         gc_barrier_store(slot, value);
-    __atomic_store_n((word *)slot, value, __ATOMIC_RELEASE);
+    __atomic_store_n((gc_slot_word *)slot, value, __ATOMIC_RELEASE);
 }
 
 /* *slot. Acquire. */
 static inline void *gc_load(const void *slot)
 {
-    typedef void *__attribute__((may_alias)) word;
-    return __atomic_load_n((word const *)slot, __ATOMIC_ACQUIRE);
+    typedef void *__attribute__((may_alias)) gc_slot_word;
+    return __atomic_load_n((gc_slot_word const *)slot, __ATOMIC_ACQUIRE);
 }
 
 GC_API void gc_barrier_store_value(uint64_t *slot, uint64_t value);
 /* The same for words in the heap's value format. 64-bit hosts. */
 static inline void gc_store_value(uint64_t *slot, uint64_t value)
 {
-    typedef uint64_t __attribute__((may_alias)) word;
+    typedef uint64_t __attribute__((may_alias)) gc_slot_word;
     if (GC_UNLIKELY(gc_self->barrier))
         gc_barrier_store_value(slot, value);
-    __atomic_store_n((word *)slot, value, __ATOMIC_RELEASE);
+    __atomic_store_n((gc_slot_word *)slot, value, __ATOMIC_RELEASE);
 }
 static inline uint64_t gc_load_value(const uint64_t *slot)
 {
-    typedef uint64_t __attribute__((may_alias)) word;
-    return __atomic_load_n((word const *)slot, __ATOMIC_ACQUIRE);
+    typedef uint64_t __attribute__((may_alias)) gc_slot_word;
+    return __atomic_load_n((gc_slot_word const *)slot, __ATOMIC_ACQUIRE);
 }
 
 /* If *slot is `expected`, makes it `desired`. Sequentially consistent. Returns whether it did. */
