@@ -1,0 +1,22 @@
+#include "sizeclass.h"
+#include "sizeclass_table.h"
+#include "gcheap.h"
+
+const struct sizeclass sizeclass_table[SIZECLASS_COUNT] = {SIZECLASS_TABLE};
+const uint8_t sizeclass_by_8[129] = {0, 1, SIZECLASS_TABLE_BY_8_FROM_16};
+const uint8_t sizeclass_by_128[249] = {SIZECLASS_TABLE_BY_128_FROM_1024};
+
+/* A P's run slots for pointer-free bytes are numbered as their size classes are. Below 16 bytes
+ * the inline path finds slot 0, which is always empty: tiny objects are packed elsewhere. */
+const uint8_t gc_bytes_slot[GC_INLINE_BYTES_MAX / 8 + 1] = {0, 0, SIZECLASS_TABLE_BY_8_FROM_16};
+
+/* Spans begin at pages, so all slots are aligned to what divides their size. */
+unsigned sizeclass_of_aligned(size_t size, size_t align)
+{
+    if (size > SIZECLASS_MAX_SIZE || align > PAGE_SIZE)
+        return 0;
+    unsigned c = sizeclass_of(MAX_OF(size, (size_t)1));
+    while (c < SIZECLASS_COUNT && (sizeclass_table[c].size & (align - 1)) != 0)
+        c++;
+    return c < SIZECLASS_COUNT ? c : 0;
+}
