@@ -22,6 +22,7 @@ enum lock_rank {
     LOCK_FINQ,         /* finalizer queue */
     LOCK_WORKBUF,      /* grey work, shared buffers */
     LOCK_SPANSET,      /* one span set */
+    LOCK_SPANSET_POOL, /* blocks for all span sets of a heap */
     LOCK_HEAP,         /* pages, spans, arenas */
     LOCK_PERSISTENT,   /* linear off-heap memory */
     LOCK_STATS,

@@ -48,14 +48,16 @@ static void *alloc_alone_locked(struct persistent *p, size_t size, size_t align)
 
 static void *alloc_shared_locked(struct persistent *p, size_t size, size_t align)
 {
-    char *start = p->cursor + (-(uintptr_t)p->cursor & (align - 1));
-    if (!p->cursor || start > p->limit || size > (size_t)(p->limit - start)) {
+    size_t gap = -(uintptr_t)p->cursor & (align - 1);
+    if (gap + size > (size_t)(p->limit - p->cursor)) {
         char *c = (char *)add_chunk_locked(p, CHUNK_SIZE);
         if (!c)
             return NULL;
-        start = c + align_up(sizeof(struct persistent_chunk), align);
+        p->cursor = c;
         p->limit = c + CHUNK_SIZE;
+        gap = align_up(sizeof(struct persistent_chunk), align);
     }
+    char *start = p->cursor + gap;
     p->cursor = start + size;
     return start;
 }

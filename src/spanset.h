@@ -19,7 +19,7 @@ struct spanset_block {
 struct spanset {
     struct lock lock;
     uint32_t count;             /* written under lock; read by anyone as a hint */
-    struct spanset_block *top;  /* under lock; the only block that may be part full */
+    struct spanset_block *top;  /* under lock; not empty, and alone in being perhaps not full */
     struct spanset_block *spare; /* one empty block kept; under lock */
 };
 
