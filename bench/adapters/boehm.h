@@ -1,0 +1,51 @@
+/* The Boehm-Demers-Weiser collector as its documentation recommends it for threaded programs:
+ * GC_MALLOC and GC_MALLOC_ATOMIC, threads made through its wrapped pthread_create, large arrays
+ * without interior pointers to their far parts, everything else at its default. */
+#ifndef BENCH_ADAPTERS_BOEHM_H
+#define BENCH_ADAPTERS_BOEHM_H
+
+#define GC_THREADS
+#include <gc.h>
+
+#define BM_COLLECTS 1
+#define BM_TYPE(name, T, ...) _Static_assert(sizeof(T) > 0, "complete type")
+#define BM_NEW(T, name) ((T *)GC_MALLOC(sizeof(T)))
+#define BM_NEW_ZEROED(T, name) ((T *)GC_MALLOC(sizeof(T)))
+#define BM_BYTES(n) GC_MALLOC_ATOMIC(n)
+#define BM_BYTES_ZEROED(n) memset(GC_MALLOC_ATOMIC(n), 0, (n))
+#define BM_POINTERS(n) bm_pointers(n)
+#define BM_STORE(slot, value) bm_store((void *)(slot), (value))
+#define BM_FREE(p) ((void)(p))
+#define BM_ROOTS(...) ((void)0)
+#define BM_ROOT_ARRAY(array, n) ((void)0)
+#define BM_ROOT_GLOBALS(base, n) ((void)0)
+
+void bm_start(const char *variant);
+const char *bm_version(void);
+void bm_stop(void);
+void bm_report_collector(void);
+
+static inline void bm_store(void *slot, void *value)
+{
+    *(void *__attribute__((may_alias)) *)slot = value;
+}
+static inline void **bm_pointers(size_t n)
+{
+    size_t bytes = n * sizeof(void *);
+    return bytes > 100000 ? GC_MALLOC_IGNORE_OFF_PAGE(bytes) : GC_MALLOC(bytes);
+}
+static inline void bm_thread_begin(void) {}
+static inline void bm_thread_end(void) {}
+static inline void bm_block_begin(void) {}
+static inline void bm_block_end(void) {}
+static inline void bm_poll(void) {}
+static inline void bm_collect(void)
+{
+    GC_gcollect();
+}
+static inline void bm_release(void)
+{
+    GC_gcollect_and_unmap();
+}
+
+#endif
