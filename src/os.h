@@ -25,8 +25,9 @@ void *os_map(size_t size);
 /* Gives back what backs the range; it reads as zero when touched again. */
 bool os_release(void *p, size_t size);
 void os_unmap(void *p, size_t size);
-/* Advice only. */
+/* Advice only: back the range with large pages; or, as a sparsely used table, with small ones. */
 void os_huge_pages(void *p, size_t size);
+void os_small_pages(void *p, size_t size);
 /* Bytes of the range that are backed now; for statistics and tests. */
 size_t os_resident(const void *p, size_t size);
 

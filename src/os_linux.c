@@ -27,6 +27,11 @@ void os_huge_pages(void *p, size_t size)
     madvise(p, size, MADV_HUGEPAGE);
 }
 
+void os_small_pages(void *p, size_t size)
+{
+    madvise(p, size, MADV_NOHUGEPAGE);
+}
+
 size_t os_resident(const void *p, size_t size)
 {
     unsigned char present[1024];

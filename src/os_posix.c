@@ -24,6 +24,11 @@ void os_huge_pages(void *p, size_t size)
     (void)p, (void)size;
 }
 
+void os_small_pages(void *p, size_t size)
+{
+    (void)p, (void)size;
+}
+
 /* Not to be had: everything, which errs on the side that statistics should. */
 size_t os_resident(const void *p, size_t size)
 {

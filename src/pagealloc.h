@@ -2,8 +2,11 @@
  * packed (start, max, end) summaries; and a cache of 64 pages that a P owns (Go: mpagealloc.go,
  * mpallocbits.go, mpagecache.go). Pure bookkeeping: it never touches the pages themselves.
  *
- * A page is named by its address. The allocator covers [base, base + 2^ADDRESS_BITS) sparsely;
- * summaries and chunk bitmaps are reserved address space that is committed where arenas are.
+ * A page is named by its address. The allocator covers [0, 2^ADDRESS_BITS) sparsely: where Go
+ * reserves address space for the whole tree, the tables of each 16 GiB that hold an arena are
+ * mapped here when the first one comes. The OS backs them as they are touched; those of a first
+ * arena lie on one page.
+ *
  * All calls but those on a page cache's own fields need the heap lock.
  */
 #ifndef GC_PAGEALLOC_H
@@ -15,37 +18,29 @@
 #define CHUNK_PAGES 512
 #define PAGE_CACHE_PAGES 64
 
-/* Bit set: the page is taken (alloc), or unbacked by the OS (scavenged). */
-struct page_chunk {
-    word alloc[CHUNK_PAGES / WORD_BITS];
-    word scavenged[CHUNK_PAGES / WORD_BITS];
-};
+struct page_root;
 
-/* Private to pagealloc.c but for its size; see there. */
-#define PAGEALLOC_LEVELS 5
+/* `search`, `low` and `high` are page numbers: address >> PAGE_SHIFT. */
 struct pagealloc {
-    uint64_t *summary[PAGEALLOC_LEVELS]; /* reserved; committed under grown arenas */
-    size_t summary_size[PAGEALLOC_LEVELS];
-    struct page_chunk **chunks; /* two-level: blocks of chunks, by arena */
-    size_t chunks_size;
-    uintptr_t search;     /* no free page below this address */
-    uintptr_t low, high;  /* pages ever grown lie in [low, high) */
-    size_t free_pages;    /* neither allocated nor in a cache */
-    size_t scavenged_pages; /* of the free ones */
-    size_t metadata;      /* bytes of tables committed */
+    struct page_root *roots; /* the top level of the tree, one entry per 16 GiB */
+    size_t search;           /* no free page below this one */
+    size_t low, high;        /* pages ever grown lie in [low, high) */
+    size_t free_pages;       /* neither allocated nor in a cache */
+    size_t scavenged_pages;  /* of the free ones: those the OS does not back */
+    size_t metadata;         /* bytes of tables that are backed, estimated */
 };
 
-/* A P's 64 aligned pages: bit set in `free` = free, in `scavenged` = unbacked. */
+/* A P's 64 aligned pages: bit set in `free` = free, in `scavenged` = free and unbacked. */
 struct page_cache {
     uintptr_t base;
     uint64_t free, scavenged;
 };
 
-bool pagealloc_init(struct pagealloc *p); /* false: out of address space; nothing is held */
+bool pagealloc_init(struct pagealloc *p); /* false: no memory; nothing is held */
 void pagealloc_destroy(struct pagealloc *p);
 
-/* Adds [base, base + size) as free, scavenged pages; multiples of 4 MiB. false: no memory for
- * tables; nothing changed. */
+/* Adds [base, base + size) as free, scavenged pages; multiples of 4 MiB, below 2^ADDRESS_BITS.
+ * false: no memory for tables; nothing changed. */
 bool pagealloc_grow(struct pagealloc *p, uintptr_t base, size_t size);
 
 /* npages adjacent pages, lowest address first; 0 when there are none. *scavenged: how many of them
@@ -61,12 +56,12 @@ void pagealloc_free(struct pagealloc *p, uintptr_t base, size_t npages);
  * if there are none. */
 void pagealloc_cache_fill(struct pagealloc *p, struct page_cache *cache);
 void pagealloc_cache_flush(struct pagealloc *p, struct page_cache *cache);
-/* 1…16 adjacent pages from the cache, or 0. No lock: the cache's owner calls. */
+/* 1…64 adjacent pages from the cache, or 0. No lock: the cache's owner calls. */
 uintptr_t page_cache_alloc(struct page_cache *cache, size_t npages, size_t *scavenged);
 
-/* Finds up to max_pages free, backed pages, highest addresses first, marks them taken, and says
- * where; 0 when there are none. The caller gives them back to the OS without the lock, then calls
- * pagealloc_scavenged. */
+/* Finds up to max_pages (>= 1) free, backed pages in one chunk, highest addresses first, marks them
+ * taken, and says where; 0 when there are none. The caller gives them back to the OS without the
+ * lock, then calls pagealloc_scavenge_give. */
 uintptr_t pagealloc_scavenge_take(struct pagealloc *p, size_t max_pages, size_t *npages);
 /* Puts taken pages back as free; `released` says whether the OS took what backed them. */
 void pagealloc_scavenge_give(struct pagealloc *p, uintptr_t base, size_t npages, bool released);
