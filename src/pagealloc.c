@@ -69,17 +69,23 @@ INLINE uint64_t summary_pack(struct summary s)
     return (uint64_t)s.start | (uint64_t)s.max << FIELD_BITS | (uint64_t)s.end << 2 * FIELD_BITS;
 }
 
-INLINE struct summary summary_unpack(uint64_t packed)
+/* Of a node below the root. */
+INLINE struct summary summary_fields(uint64_t packed)
 {
-    if (packed == ROOT_FREE)
-        return (struct summary){LEVEL_PAGES(0), LEVEL_PAGES(0), LEVEL_PAGES(0)};
     return (struct summary){(size_t)(packed & FIELD_MASK),
                             (size_t)(packed >> FIELD_BITS & FIELD_MASK),
                             (size_t)(packed >> 2 * FIELD_BITS & FIELD_MASK)};
 }
 
+INLINE struct summary summary_unpack(uint64_t packed)
+{
+    if (packed == ROOT_FREE)
+        return (struct summary){LEVEL_PAGES(0), LEVEL_PAGES(0), LEVEL_PAGES(0)};
+    return summary_fields(packed);
+}
+
 /* The summary of two neighbours; `pages` lie under s, `next_pages` under next. */
-static struct summary summary_join(struct summary s, size_t pages, struct summary next,
+INLINE struct summary summary_join(struct summary s, size_t pages, struct summary next,
                                    size_t next_pages)
 {
     size_t bridge = s.end + next.start, max = MAX_OF(s.max, next.max);
@@ -94,7 +100,7 @@ static uint64_t summarize_children(const uint64_t *children, size_t child_pages)
 {
     struct summary s = {0, 0, 0};
     for (size_t i = 0; i < FANOUT; i++)
-        s = summary_join(s, i * child_pages, summary_unpack(children[i]), child_pages);
+        s = summary_join(s, i * child_pages, summary_fields(children[i]), child_pages);
     return summary_pack(s);
 }
 
@@ -132,8 +138,10 @@ static uint64_t run_starts(uint64_t bits, size_t n)
 /* The longest run, or `known` if that is longer. */
 static size_t longest_run(uint64_t bits, size_t known)
 {
-    if (known >= 64)
+    if (known >= 64 || bits == 0)
         return known;
+    if (~bits == 0)
+        return 64;
     for (bits = run_starts(bits, known + 1); bits; bits &= bits >> 1)
         known++;
     return known;
