@@ -361,7 +361,7 @@ static void add_chunks(size_t page, size_t n)
 #ifdef SANITIZED
 #define OPS 100000
 #else
-#define OPS 600000
+#define OPS 1000000
 #endif
 
 TEST(random_in_one_chunk)
