@@ -20,6 +20,7 @@ B := build$(if $(SAN),-$(SAN))$(if $(filter-out 0,$(DEBUG)),-debug)
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
+.SECONDARY:
 
 # ---- Compilers and flags -------------------------------------------------------------------
 
@@ -63,7 +64,8 @@ EXAMPLES := $(patsubst examples/%.c,$(B)/%,$(wildcard examples/*.c)) \
 
 UNIT_TESTS   := $(patsubst %.c,$(B)/%,$(wildcard test/*.c))
 SCRIPT_TESTS := $(wildcard test/*.sh)
-TESTS        := $(foreach t,$(UNIT_TESTS) $(SCRIPT_TESTS),$(if $(findstring $(T),$(notdir $t)),$t))
+TESTS        := $(foreach t,$(UNIT_TESTS) $(SCRIPT_TESTS),\
+                  $(if $(or $(if $(T),,all),$(findstring $(T),$(notdir $t))),$t))
 
 version = $(shell sed -n 's/^.define GC_VERSION_$1 //p' gcheap.h)
 MAJOR   := $(call version,MAJOR)
