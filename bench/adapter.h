@@ -18,6 +18,7 @@
  *   bm_thread_begin(), bm_thread_end()      so does another thread
  *   bm_block_begin(), bm_block_end()        around anything that may wait
  *   bm_poll()                               in loops that do not allocate
+ *   bm_mark_in_parallel()                   collections may use all CPUs, where one has to ask
  *   bm_collect()                            a full collection
  *   bm_release()                            give free memory back to the operating system
  *   bm_version()                            names it, with its version

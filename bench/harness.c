@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- The command line: PEER[:VARIANT] WORKLOAD key=value … ---------------------------------- */
+/* ---- The command line: PEER[-VARIANT] WORKLOAD key=value … ---------------------------------- */
 
 static struct {
     const char *peer, *workload;
@@ -72,7 +72,7 @@ void fail(const char *message)
 
 static int usage(const char *program)
 {
-    fprintf(stderr, "usage: %s PEER[:VARIANT] version | WORKLOAD [key=value …]\n", program);
+    fprintf(stderr, "usage: %s PEER[-VARIANT] version | WORKLOAD [key=value …]\n", program);
     for (const struct workload *w = workloads; w->name; w++)
         fprintf(stderr, "  %-10s %s\n", w->name, w->what);
     return 2;
@@ -90,7 +90,7 @@ int main(int argc, char **argv)
     run.workload = argv[2];
     run.given = argv + 3;
     run.n_given = argc - 3;
-    const char *variant = strchr(run.peer, ':');
+    const char *variant = strchr(run.peer, '-');
     for (const struct workload *w = workloads; w->name; w++) {
         if (strcmp(w->name, run.workload))
             continue;
@@ -165,6 +165,13 @@ double median(double *values, int n)
 {
     qsort(values, (size_t)n, sizeof *values, by_double);
     return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+void fill(void *block, size_t n, unsigned char mark)
+{
+    static const unsigned char data[8192] = {1, 2, 3};
+    memcpy(block, data, n);
+    ((unsigned char *)block)[0] = ((unsigned char *)block)[n - 1] = mark;
 }
 
 /* ---- Threads ------------------------------------------------------------------------------- */

@@ -64,6 +64,10 @@ static inline size_t random_below(struct random *r, size_t n)
     return (size_t)(((random_next(r) >> 32) * (uint64_t)n) >> 32);
 }
 
+/* Fills a fresh block of n bytes (2 … 8192), as data that came from elsewhere; its first and last
+ * byte are `mark`. */
+void fill(void *block, size_t n, unsigned char mark);
+
 /* Runs body(i) for i < n at once, on the calling thread if n is 1, and waits. Returns seconds. */
 double in_threads(int n, void (*body)(int index));
 /* All threads of in_threads() meet; the clock that in_threads() reports starts again here. */

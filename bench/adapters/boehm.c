@@ -23,6 +23,11 @@ void bm_start(const char *variant)
     GC_set_on_collection_event(on_event);
 }
 
+void bm_mark_in_parallel(void)
+{
+    GC_start_mark_threads();
+}
+
 void bm_stop(void) {}
 
 void bm_report_collector(void)

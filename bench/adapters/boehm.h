@@ -1,6 +1,7 @@
 /* The Boehm-Demers-Weiser collector as its documentation recommends it for threaded programs:
  * GC_MALLOC and GC_MALLOC_ATOMIC, threads made through its wrapped pthread_create, large arrays
- * without interior pointers to their far parts, everything else at its default. */
+ * without interior pointers to their far parts, everything else at its default. It starts its
+ * marker threads with the first pthread_create; workloads about marking start them at once. */
 #ifndef BENCH_ADAPTERS_BOEHM_H
 #define BENCH_ADAPTERS_BOEHM_H
 
@@ -23,6 +24,7 @@
 void bm_start(const char *variant);
 const char *bm_version(void);
 void bm_stop(void);
+void bm_mark_in_parallel(void);
 void bm_report_collector(void);
 
 static inline void bm_store(void *slot, void *value)

@@ -32,6 +32,7 @@ static inline void bm_block_end(void)
 {
     gc_blocking_end();
 }
+static inline void bm_mark_in_parallel(void) {}
 static inline void bm_poll(void)
 {
     gc_safepoint();

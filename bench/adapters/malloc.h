@@ -30,6 +30,7 @@ static inline void bm_thread_begin(void) {}
 static inline void bm_thread_end(void) {}
 static inline void bm_block_begin(void) {}
 static inline void bm_block_end(void) {}
+static inline void bm_mark_in_parallel(void) {}
 static inline void bm_poll(void) {}
 static inline void bm_collect(void) {}
 static inline void bm_report_collector(void) {}

@@ -39,7 +39,7 @@ static struct message *message_new(uint64_t id, struct random *r)
     size_t size = (size_t)64 << random_below(r, 5);
     unsigned char *body = BM_BYTES(size);
     BM_ROOTS(body);
-    memset(body, (int)(id & 0xff), size);
+    fill(body, size, id & 0xff);
     struct message *m = BM_NEW(struct message, message_type);
     m->next = NULL;
     m->body = body;

@@ -31,7 +31,7 @@ static struct random dice;
 static char *text_new(size_t size)
 {
     char *text = BM_BYTES(size);
-    memset(text, 'a' + (int)(size % 26), size);
+    fill(text, size, (unsigned char)('a' + size % 26));
     return text;
 }
 

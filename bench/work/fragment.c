@@ -18,7 +18,7 @@ static void add(size_t typical)
 {
     size_t size = (typical * 3 / 4 + random_below(&dice, typical / 2) + 7) / 8 * 8;
     uint64_t *block = BM_BYTES(size);
-    memset(block, 1, size);
+    fill(block, size, 0);
     *block = size;
     BM_STORE(&blocks[count], block);
     count++;

@@ -77,6 +77,7 @@ void run_growth(void)
     BM_ROOTS(root);
     size_t n = (size_t)parameter("live", 100L << 20) / sizeof(struct item);
     size_t floor = ((size_t)256 << 20) / sizeof(struct item);
+    bm_mark_in_parallel();
     uint64_t t0 = now_ns();
     root = items_new(n);
     result("build", since(t0) * 1e9 / (double)n, "ns/object");

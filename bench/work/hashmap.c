@@ -32,7 +32,7 @@ static unsigned char *value_new(uint64_t key, struct random *r)
 {
     size_t size = VALUE_MIN + random_below(r, VALUE_SPREAD);
     unsigned char *value = BM_BYTES(size);
-    memset(value, (int)(key & 0xff), size);
+    fill(value, size, key & 0xff);
     return value;
 }
 

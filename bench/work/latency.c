@@ -23,7 +23,7 @@ static struct message *message_new(uint64_t id)
 {
     unsigned char *body = BM_BYTES(BODY);
     BM_ROOTS(body);
-    memset(body, (int)(id & 0xff), BODY);
+    fill(body, BODY, id & 0xff);
     struct message *m = BM_NEW(struct message, message_type);
     m->body = body;
     m->id = id;

@@ -83,6 +83,7 @@ void run_mark(void)
         fail("nothing is collected here");
     long graph = parameter("graph", 0);
     long size = graph ? parameter("nodes", 4 * 1000 * 1000) : parameter("depth", 22);
+    bm_mark_in_parallel();
     int collections = (int)parameter("collections", 5);
     if (collections < 1 || collections > COLLECTIONS_MAX)
         fail("1 to 64 collections");

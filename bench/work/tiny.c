@@ -41,6 +41,7 @@ void run_tiny(void)
     if (!BM_COLLECTS)
         fail("nothing is collected here");
     size_t n = (size_t)parameter("live", 4L << 20) / sizeof(struct cell);
+    bm_mark_in_parallel();
     int collections = (int)parameter("collections", 200);
     if (collections < 1 || collections > COLLECTIONS_MAX)
         fail("1 to 1000 collections");

@@ -1,0 +1,107 @@
+# What is run: every job is one workload with its parameters and the peers that run it.
+package Plan;
+use strict;
+use warnings;
+use Exporter 'import';
+our @EXPORT_OK = qw(@PEERS jobs key);
+
+# In the order of the tables' columns. A variant runs the program named before the dash.
+our @PEERS = qw(gcheap gcheap-stw go boehm glibc mimalloc jemalloc tcmalloc);
+
+my @MALLOC     = qw(glibc mimalloc jemalloc tcmalloc);
+my @COLLECTORS = qw(gcheap gcheap-stw go boehm);
+
+# job(bench, 'key=value …', [peers], rounds wanted, MiB needed, seconds for all peers if long)
+sub job {
+    my ($bench, $parameters, $peers, $rounds, $memory, $seconds) = @_;
+    return {
+        bench => $bench, parameters => [split ' ', $parameters], peers => $peers,
+        rounds => $rounds // 3, memory => $memory // 0, seconds => $seconds // 5,
+    };
+}
+
+sub alloc_jobs {
+    my ($count, @sizes) = @_;
+    my @jobs;
+    for my $pointers (1, 0) {
+        for my $size (@sizes) {
+            my $what = "size=$size pointers=$pointers count=$count";
+            push @jobs, job('alloc', "$what zero=1", ['gcheap', 'go', 'boehm', @MALLOC]),
+                job('alloc', "$what zero=0", \@MALLOC);
+        }
+    }
+    return @jobs;
+}
+
+sub program_jobs {
+    my ($rounds, %size) = @_;
+    return map { job($_, $size{$_}, \@PEERS, $rounds) } qw(gcbench hashmap editor broker fragment);
+}
+
+sub full {
+    my $growth = [qw(gcheap go boehm mimalloc)];
+    return (
+        alloc_jobs(20_000_000, 16, 24, 32, 64, 256, 1024),
+        (map { job('tree', "threads=$_ depth=18", \@PEERS) } 1, 2),
+        job('mark', 'graph=0 depth=22',       \@COLLECTORS, 3, 2000),
+        job('mark', 'graph=1 nodes=4000000',  \@COLLECTORS, 3, 1000),
+        (map { job('latency', "live=1000000 operations=5000000 threads=$_",
+                   [qw(gcheap gcheap-stw go boehm glibc mimalloc)], 3, 2000) } 1, 2, 8),
+        job('tiny',     '',           \@COLLECTORS),
+        job('micro',    '',           ['gcheap']),
+        job('metadata', 'pointers=1', ['gcheap']),
+        job('metadata', 'pointers=0', ['gcheap']),
+        program_jobs(3, gcbench => 'repeat=2', hashmap => 'threads=2', editor => '',
+                     broker => '', fragment => ''),
+        (map { job('tree', "threads=$_ depth=18", \@PEERS, 2) } 4, 16, 64),
+        (map { job('growth', "live=$_", $growth, 2, 3000) } '10m', '100m', '1g'),
+        job('mark', 'graph=1 nodes=32000000', \@COLLECTORS, 1, 5000, 60),
+        job('growth', 'live=8g', $growth, 1, 19000, 120),
+    );
+}
+
+sub quick {
+    return (
+        alloc_jobs(4_000_000, 16, 64, 1024),
+        (map { job('tree', "threads=$_ depth=16", \@PEERS) } 1, 2, 16),
+        job('mark', 'graph=0 depth=20',     \@COLLECTORS),
+        job('mark', 'graph=1 nodes=500000', \@COLLECTORS),
+        (map { job('latency', "live=100000 operations=1000000 threads=$_",
+                   [qw(gcheap gcheap-stw go boehm glibc mimalloc)]) } 1, 8),
+        job('tiny',     '',                     \@COLLECTORS),
+        job('micro',    'count=10000000 depth=20', ['gcheap']),
+        job('metadata', 'pointers=1 live=128m', ['gcheap']),
+        job('metadata', 'pointers=0 live=128m', ['gcheap']),
+        program_jobs(2, gcbench => 'repeat=1', hashmap => 'threads=2 keys=200000 operations=800000',
+                     editor => 'edits=500000', broker => 'messages=500000', fragment => 'live=16m'),
+        (map { job('growth', "live=$_", [qw(gcheap go boehm mimalloc)], 1) } '10m', '100m'),
+    );
+}
+
+# The interpreters among the examples, over their own programs: build/NAME for examples/NAME.
+sub languages {
+    my ($build) = @_;
+    my @jobs;
+    for my $file (sort glob 'examples/*/programs/*') {
+        my ($language, $program) = $file =~ m{^examples/([^/]+)/programs/([^/]+)$};
+        next unless -f $file && -x "$build/$language" && $program =~ /\.\w+$/;
+        my $job = job('language', "$language/$program", ['gcheap'], 2);
+        $job->{command} = ["$build/bench/timed", 'language', 'gcheap', "$language/$program",
+                           "$build/$language", $file];
+        push @jobs, $job;
+    }
+    return @jobs;
+}
+
+sub jobs {
+    my ($quick, $build) = @_;
+    return ($quick ? quick() : full(), languages($build));
+}
+
+# One text per configuration, the same for every peer.
+sub key {
+    my ($bench, $params) = @_;
+    return join ' ', $bench, map {"$_=$params->{$_}"} sort keys %$params;
+}
+
+1;

@@ -1,0 +1,116 @@
+# What gcheap promises against its peers, and whether it keeps it.
+package Targets;
+use strict;
+use warnings;
+use Exporter 'import';
+our @EXPORT_OK = qw(targets);
+
+# target(text, ours, theirs, '<=' or '>=', limit): ours / theirs against the limit.
+sub target {
+    my ($text, $ours, $theirs, $relation, $limit) = @_;
+    my $ratio = defined $ours && $theirs ? $ours / $theirs : undef;
+    my $met = !defined $ratio ? undef : $relation eq '<=' ? $ratio <= $limit : $ratio >= $limit;
+    return { text => $text, ratio => $ratio, relation => $relation, limit => $limit, met => $met };
+}
+
+sub least {
+    my @known = sort { $a <=> $b } grep {defined} @_;
+    return $known[0];
+}
+
+sub alloc_targets {
+    my ($r, $size, $pointers) = @_;
+    my %at = (size => $size, pointers => $pointers, zero => 1);
+    my $ours = $r->value('alloc', 'gcheap', 'time', %at);
+    my $what = sprintf '%d B %s', $size, $pointers ? 'with pointers' : 'without pointers';
+    my $limit = $size <= 64 ? 1 : 1.5;
+    my $mi = sub { $r->value('alloc', 'mimalloc', 'time', %at, zero => $_[0]) };
+    my $go = $r->value('alloc', 'go', 'time', %at);
+    return (
+        target("$what / mimalloc calloc+free", $ours, $mi->(1), '<=', $limit),
+        target("$what / mimalloc malloc+free", $ours, $mi->(0), '<=', $limit),
+        target("$what: Go / gcheap",           $go,   $ours,    '>=', 3),
+    );
+}
+
+sub tree_targets {
+    my ($r, $threads, $limit) = @_;
+    my %t = map { $_ => $r->value('tree', $_, 'time', threads => $threads) }
+        qw(gcheap mimalloc boehm go);
+    my $what = "tree, $threads thread" . ($threads > 1 ? 's' : '');
+    return (
+        target("$what / mimalloc",       $t{gcheap}, $t{mimalloc}, '<=', $limit),
+        target("$what: Boehm / gcheap", $t{boehm},  $t{gcheap},   '>=', 2),
+        target("$what: Go / gcheap",    $t{go},     $t{gcheap},   '>=', 3),
+    );
+}
+
+sub graph_target {
+    my ($r, $nodes) = @_;
+    my %t = map { $_ => $r->value('mark', $_, 'time', graph => 1, nodes => $nodes) }
+        qw(gcheap go boehm);
+    return target(sprintf('mark random graph of %.3g M nodes / better of Go and Boehm',
+                          $nodes / 1e6), $t{gcheap}, least($t{go}, $t{boehm}), '<=', 0.33);
+}
+
+sub mark_targets {
+    my ($r) = @_;
+    my %t = map { $_ => $r->value('mark', $_, 'time', graph => 0) } qw(gcheap go boehm);
+    my %nodes = map { $_->{params}{nodes} => 1 }
+        grep { $_->{params}{graph} } $r->entries('mark');
+    return (
+        target('mark tree / Go',    $t{gcheap}, $t{go},    '<=', 0.5),
+        target('mark tree / Boehm', $t{gcheap}, $t{boehm}, '<=', 0.65),
+        map { graph_target($r, $_) } sort { $a <=> $b } keys %nodes,
+    );
+}
+
+# Peak memory against Go's, wherever both ran these.
+sub memory_targets {
+    my ($r) = @_;
+    my @targets;
+    for my $e (grep { $_->{peer} eq 'gcheap' && $_->{metric} eq 'time' }
+               map { $r->entries($_) } qw(tree mark latency)) {
+        my $go = $r->peak($e->{bench}, 'go', 'time', %{ $e->{params} });
+        push @targets, target('peak memory of ' . label($e) . ' / Go',
+                              Results::median(@{ $e->{rss} }), $go, '<=', 1);
+    }
+    for ([1, 7, 'with'], [0, 4, 'without']) {
+        my ($pointers, $limit, $word) = @$_;
+        my $percent = $r->value('metadata', 'gcheap', 'metadata', pointers => $pointers);
+        push @targets, target("metadata, % of a heap $word pointers", $percent, 1, '<=', $limit);
+    }
+    return @targets;
+}
+
+sub label {
+    my ($e) = @_;
+    my %p = %{ $e->{params} };
+    return "$e->{bench}, $p{threads} threads" if $p{threads};
+    return $p{graph} ? "mark, graph of $p{nodes}" : 'mark, tree';
+}
+
+sub instruction_targets {
+    my ($r) = @_;
+    my %limit = (gc_new => 12, gc_store => 4, gc_safepoint => 3);
+    return map { target("instructions of $_", $r->value('instructions', 'gcheap', $_), 1, '<=',
+                        $limit{$_}) } sort keys %limit;
+}
+
+sub targets {
+    my ($r) = @_;
+    my %sizes = map { $_->{params}{size} => 1 } $r->entries('alloc');
+    my @alloc;
+    for my $size (sort { $a <=> $b } keys %sizes) {
+        push @alloc, alloc_targets($r, $size, $_) for 1, 0;
+    }
+    my %p9999 = map { $_ => $r->value('latency', $_, 'p99.99', threads => 8) } qw(gcheap go);
+    return (
+        @alloc, tree_targets($r, 1, 0.9), tree_targets($r, 2, 1.3), mark_targets($r),
+        memory_targets($r),
+        target('latency, 8 threads, p99.99 / Go', $p9999{gcheap}, $p9999{go}, '<=', 1),
+        instruction_targets($r),
+    );
+}
+
+1;
