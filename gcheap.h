@@ -301,9 +301,10 @@ enum gc_flags {
 
 #define GC_PERCENT_OFF (-1)
 
-/* Which words are references when slots hold tagged or boxed values. A word is a reference if it
- * is a plain address, or if (word & mask) == match and then word & payload is the address.
- * All zero: plain addresses only. */
+/* Which words are references when slots hold tagged or boxed values. With a mask, a word is a
+ * reference if (word & mask) == match, and then its address is word & payload, or if it is a plain
+ * address aligned to 8. Without one (all zero) every word is an address, which may point into the
+ * middle of its object. What lies outside the heap's arenas is no reference. 64-bit hosts only. */
 typedef struct gc_value_format {
     uint64_t mask, match, payload;
 } gc_value_format;

@@ -32,13 +32,23 @@ INLINE unsigned sizeclass_of(size_t size)
  * most a page); 0 when only a large span will do. */
 unsigned sizeclass_of_aligned(size_t size, size_t align);
 
-/* A span class: size class << 1 | noscan. */
-#define SPANCLASS_COUNT (SIZECLASS_COUNT * 2)
+/* A span class says what a span is for: size class << 1 | noscan, and then once more per size
+ * class for traced objects, whose type has a trace callback and stands in the slot's last word. */
+#define SPANCLASS_TRACED (SIZECLASS_COUNT * 2)
+#define SPANCLASS_COUNT (SIZECLASS_COUNT * 3)
 INLINE unsigned spanclass_make(unsigned sizeclass, bool noscan)
 {
     return sizeclass << 1 | (unsigned)noscan;
 }
-INLINE unsigned spanclass_size(unsigned spanclass) { return spanclass >> 1; }
-INLINE bool spanclass_noscan(unsigned spanclass) { return spanclass & 1; }
+INLINE unsigned spanclass_make_traced(unsigned sizeclass) { return SPANCLASS_TRACED + sizeclass; }
+INLINE bool spanclass_traced(unsigned spanclass) { return spanclass >= SPANCLASS_TRACED; }
+INLINE unsigned spanclass_size(unsigned spanclass)
+{
+    return spanclass_traced(spanclass) ? spanclass - SPANCLASS_TRACED : spanclass >> 1;
+}
+INLINE bool spanclass_noscan(unsigned spanclass)
+{
+    return (spanclass & 1) && !spanclass_traced(spanclass);
+}
 
 #endif

@@ -1,0 +1,174 @@
+#include "arena.h"
+
+/* Go's hints: addresses that look like no pointer-shaped data and leave room to grow. */
+#define HINT_BASE ((uint64_t)0xc0 << 32)
+#define HINT_STEP ((uint64_t)1 << 40)
+#define HINT_COUNT 64
+
+struct page_class_info page_class_info[SPANCLASS_COUNT + 1];
+
+void arena_tables_init(void)
+{
+    for (unsigned c = 0; c < SPANCLASS_COUNT; c++) {
+        const struct sizeclass *size = &sizeclass_table[spanclass_size(c)];
+        page_class_info[page_class_of_span(c)] = (struct page_class_info){
+            size->size,          size->magic,          size->words,
+            spanclass_noscan(c), spanclass_traced(c), spanclass_size(c) == 0};
+    }
+}
+
+bool arena_index_init(struct arena_index *index)
+{
+    *index = (struct arena_index){.low = 0, .high = 0};
+    index->map = os_map(ARENA_INDEX_SIZE * sizeof(struct arena *));
+    return index->map != NULL;
+}
+
+static size_t metadata_size(void)
+{
+    return align_up(sizeof(struct arena), os_page_size());
+}
+
+static void unmap_arena(struct arena *a)
+{
+    if (a->checkmarks)
+        os_unmap(a->checkmarks, sizeof a->mark);
+    os_unmap((void *)a->base, ARENA_SIZE);
+    os_unmap(a, metadata_size());
+}
+
+void arena_index_destroy(struct arena_index *index)
+{
+    for (uintptr_t at = index->low; at < index->high; at += ARENA_SIZE) {
+        struct arena *a = index->map[at >> ARENA_SHIFT];
+        if (a)
+            unmap_arena(a);
+    }
+    if (index->reserve_end > index->next_hint)
+        os_unmap((void *)index->next_hint, index->reserve_end - index->next_hint);
+    os_unmap(index->map, ARENA_INDEX_SIZE * sizeof(struct arena *));
+}
+
+bool arena_reserve_linear(struct arena_index *index, size_t size)
+{
+    void *base = os_reserve(NULL, size, ARENA_SIZE);
+    if (!base)
+        return false;
+    index->next_hint = (uintptr_t)base;
+    index->reserve_end = (uintptr_t)base + size;
+    return true;
+}
+
+/* Address space for arenas: behind the last ones, at another hint, or anywhere. */
+static uintptr_t reserve_sparse(struct arena_index *index, size_t size)
+{
+    void *p = NULL;
+    if (index->next_hint) {
+        p = os_reserve((void *)index->next_hint, size, ARENA_SIZE);
+    } else if (ADDRESS_BITS == 48) {
+        /* Heaps of one process start at different hints, so that each can grow on end. */
+        static uint32_t next;
+        uint64_t hint = HINT_BASE + HINT_STEP * (u32_fetch_add_relaxed(&next, 1) % HINT_COUNT);
+        p = os_reserve((void *)(uintptr_t)hint, size, ARENA_SIZE);
+    } else {
+        p = os_reserve(NULL, size, ARENA_SIZE);
+    }
+    return (uintptr_t)p;
+}
+
+static uintptr_t reserve(struct arena_index *index, size_t size)
+{
+    if (!index->reserve_end)
+        return reserve_sparse(index, size);
+    return index->reserve_end - index->next_hint >= size ? index->next_hint : 0;
+}
+
+static void unreserve(struct arena_index *index, uintptr_t base, size_t size)
+{
+    if (!index->reserve_end)
+        os_unmap((void *)base, size);
+}
+
+/* Metadata for the arena at `base`; it is not in the index yet. */
+static struct arena *make_arena(uintptr_t base, bool huge)
+{
+    struct arena *a = os_map(metadata_size());
+    if (!a)
+        return NULL;
+    a->base = base;
+    a->zeroed_base = base;
+    if (huge) {
+        os_huge_pages((void *)base, ARENA_SIZE);
+        os_huge_pages(a, metadata_size());
+    }
+    return a;
+}
+
+static void publish(struct arena_index *index, uintptr_t base, size_t size)
+{
+    if (index->low == 0 || base < index->low)
+        word_store_release(&index->low, base);
+    if (base + size > index->high)
+        word_store_release(&index->high, base + size);
+    index->next_hint = base + size;
+    index->count += size / ARENA_SIZE;
+}
+
+static bool make_arenas(struct arena_index *index, uintptr_t base, size_t size, bool huge)
+{
+    if (!os_commit((void *)base, size))
+        return false;
+    for (size_t done = 0; done < size; done += ARENA_SIZE) {
+        struct arena *a = make_arena(base + done, huge);
+        if (!a) {
+            while (done > 0) {
+                done -= ARENA_SIZE;
+                struct arena **entry = &index->map[(base + done) >> ARENA_SHIFT];
+                os_unmap(*entry, metadata_size());
+                *entry = NULL;
+            }
+            return false;
+        }
+        ptr_store_release(&index->map[(base + done) >> ARENA_SHIFT], a);
+    }
+    return true;
+}
+
+uintptr_t arena_grow(struct arena_index *index, size_t size, size_t *got, bool huge)
+{
+    size = align_up(size, ARENA_SIZE);
+    uintptr_t base = reserve(index, size);
+    if (!base)
+        return 0;
+    if ((uint64_t)base + size - 1 >= (uint64_t)1 << (ADDRESS_BITS - 1) << 1 ||
+        !make_arenas(index, base, size, huge)) {
+        unreserve(index, base, size);
+        return 0;
+    }
+    publish(index, base, size);
+    *got = size;
+    return base;
+}
+
+void arena_ungrow(struct arena_index *index, uintptr_t base, size_t size)
+{
+    for (uintptr_t at = base; at < base + size; at += ARENA_SIZE) {
+        os_unmap(index->map[at >> ARENA_SHIFT], metadata_size());
+        ptr_store_release(&index->map[at >> ARENA_SHIFT], NULL);
+    }
+    unreserve(index, base, size);
+    index->next_hint = base;
+    index->count -= size / ARENA_SIZE;
+}
+
+size_t arena_metadata_resident(const struct arena_index *index)
+{
+    size_t bytes = 0;
+    uintptr_t high = word_load_acquire(&index->high);
+    for (uintptr_t at = word_load_acquire(&index->low); at < high; at += ARENA_SIZE) {
+        struct arena *a = ptr_load_acquire(&index->map[at >> ARENA_SHIFT]);
+        if (a)
+            bytes += os_resident(a, metadata_size());
+    }
+    return bytes;
+}

@@ -1,0 +1,117 @@
+/* Arenas: 64 MiB of address space each (4 MiB on 32-bit hosts), with their metadata off the heap
+ * (Go: heapArena). An address leads to its arena through an index with one entry per arena of the
+ * address space, read without a lock; see docs/architecture.md for the picture.
+ */
+#ifndef GC_ARENA_H
+#define GC_ARENA_H
+
+#include "bits.h"
+#include "os.h"
+#include "sizeclass.h"
+
+struct gc_span;
+
+#define ARENA_BITMAP_WORDS (ARENA_WORDS / WORD_BITS)
+#define ARENA_PAGE_WORDS (ARENA_PAGES / WORD_BITS)
+
+/* What a page's class byte says: no span in use, or spanclass + 1, so zeroed metadata reads as
+ * "free". The table answers the rest. */
+#define PAGE_CLASS_FREE 0
+INLINE uint8_t page_class_of_span(unsigned spanclass) { return (uint8_t)(spanclass + 1); }
+
+struct page_class_info {
+    uint32_t size;  /* of a slot; 0: large, or free */
+    uint32_t magic; /* offset * magic >> 32 is the slot's number */
+    uint16_t words;
+    bool noscan, traced, large;
+};
+extern struct page_class_info page_class_info[SPANCLASS_COUNT + 1];
+void arena_tables_init(void);
+
+/* One arena's metadata. Backed by the OS page by page as it is touched, so memory without
+ * pointers never backs `heap`. The three big maps do not lie a multiple of 4 KiB apart: an
+ * object's words in them would compete for the same cache sets.
+ *
+ * alloc, heap: written by the span's owner (the P that caches it, or its sweeper), word by word,
+ *   relaxed; read by anyone.
+ * mark: set by anyone with atomic or; cleared by the span's sweeper only.
+ * spans, page_offset: written when a span is set up, under nobody's eyes; page_class last (release).
+ * page_in_use, page_marks, page_specials: atomic or/and; bit of a span's first page.
+ */
+struct arena {
+    word mark[ARENA_BITMAP_WORDS];
+    uint8_t page_class[ARENA_PAGES];
+    uint8_t page_offset[ARENA_PAGES]; /* page's index in a small span */
+    word page_in_use[ARENA_PAGE_WORDS];
+    word page_marks[ARENA_PAGE_WORDS];
+    word page_specials[ARENA_PAGE_WORDS];
+    uintptr_t base;
+    uintptr_t zeroed_base; /* pages from here on were never used; under the heap lock */
+    word *checkmarks;      /* a second mark bitmap, while the verifier runs; else NULL */
+    char pad1[4096 + CACHE_LINE];
+    word heap[ARENA_BITMAP_WORDS];
+    char pad2[4096 + CACHE_LINE];
+    word alloc[ARENA_BITMAP_WORDS];
+    struct gc_span *spans[ARENA_PAGES]; /* page -> span */
+};
+
+#define ARENA_INDEX_SIZE ((size_t)1 << (ADDRESS_BITS - ARENA_SHIFT))
+
+/* Entries are written under the heap lock with release, and stay. low and high bound all arenas. */
+struct arena_index {
+    struct arena **map;
+    uintptr_t low, high;
+    size_t count;          /* arenas made */
+    uintptr_t next_hint;   /* where to ask for the next arena; under the heap lock */
+    uintptr_t reserve_end; /* options.reserve: end of the one reservation; else 0 */
+};
+
+bool arena_index_init(struct arena_index *index);
+/* Unmaps all arenas and their metadata. */
+void arena_index_destroy(struct arena_index *index);
+
+/* Reserves `size` bytes (a multiple of ARENA_SIZE) at once: arenas are then taken from there only.
+ * The linear model: one contiguous heap. */
+bool arena_reserve_linear(struct arena_index *index, size_t size);
+
+/* Adds arenas for `size` more contiguous bytes (rounded up), next to the last one where the OS
+ * lets us; returns their base and sets *got, or 0. Heap lock held. */
+uintptr_t arena_grow(struct arena_index *index, size_t size, size_t *got, bool huge);
+
+/* Gives `size` bytes of arenas that arena_grow returned back: their tables could not be made. */
+void arena_ungrow(struct arena_index *index, uintptr_t base, size_t size);
+
+/* Bytes of metadata backed now; slow, for statistics. */
+size_t arena_metadata_resident(const struct arena_index *index);
+
+/* NULL for an address outside the heap. Any thread. A caller that got `address` from a slot sees
+ * the arena that it lies in: the arena was published before the object. */
+INLINE struct arena *arena_of(const struct arena_index *index, uintptr_t address)
+{
+    uintptr_t low = word_load_relaxed(&index->low);
+    if (address - low >= word_load_relaxed(&index->high) - low)
+        return NULL;
+    return ptr_load_acquire(&index->map[address >> ARENA_SHIFT]);
+}
+
+INLINE size_t arena_page(uintptr_t address)
+{
+    return (address & (ARENA_SIZE - 1)) >> PAGE_SHIFT;
+}
+
+/* Index of an address's bit in the three maps. */
+INLINE size_t arena_bit(uintptr_t address) { return (address & (ARENA_SIZE - 1)) >> WORD_SHIFT; }
+
+/* The start of the slot that contains `address`, a small object's interior or start. Reads only
+ * the page tables. The result may lie past the last slot of a span: callers that take addresses
+ * from outside check the alloc bit. */
+INLINE uintptr_t arena_slot_start(const struct arena *a, uintptr_t address, unsigned page_class)
+{
+    const struct page_class_info *info = &page_class_info[page_class];
+    size_t page = arena_page(address);
+    uintptr_t span = (address & ~(PAGE_SIZE - 1)) - ((uintptr_t)a->page_offset[page] << PAGE_SHIFT);
+    uint64_t slot = (uint64_t)(address - span) * info->magic >> 32;
+    return span + (uintptr_t)slot * info->size;
+}
+
+#endif

@@ -1,0 +1,84 @@
+#include "barrier.h"
+
+bool target_resolve_large(const struct mheap *h, uintptr_t address, struct target *t)
+{
+    struct gc_span *s = mheap_span_of(h, address);
+    if (!s)
+        return false;
+    t->base = s->base;
+    t->arena = s->arena;
+    t->page_class = page_class_of_span(s->spanclass);
+    return true;
+}
+
+static void push_grey(gc_thread *t, uintptr_t base)
+{
+    struct workqueue *q = &t->heap->work;
+    if (!t->grey)
+        t->grey = workbuf_get(q);
+    if (t->grey->n == WORKBUF_ITEMS) {
+        workqueue_push(q, t->grey);
+        t->handed = true;
+        t->grey = workbuf_get(q);
+    }
+    t->grey->items[t->grey->n++] = base;
+}
+
+static void shade_target(gc_thread *t, const struct target *target)
+{
+    if (target_mark(target) && !page_class_info[target->page_class].noscan)
+        push_grey(t, target->base);
+}
+
+void barrier_shade(gc_thread *t, uintptr_t address)
+{
+    struct target target;
+    if (address && target_resolve(&t->heap->mem, address, &target))
+        shade_target(t, &target);
+}
+
+static void unmark(const struct target *t)
+{
+    size_t bit = arena_bit(t->base);
+    word_fetch_and_relaxed(&t->arena->mark[bit / WORD_BITS], ~((word)1 << bit % WORD_BITS));
+}
+
+/* I15: the slot may be given back by its owner at this moment, which clears alloc, then mark. Marking
+ * first and looking at alloc again, one of the two sees the other. */
+bool barrier_mark_stale(const struct target *t)
+{
+    if (!target_mark(t))
+        return false;
+    fence_seq_cst();
+    if (bits_test(t->arena->alloc, arena_bit(t->base)))
+        return true;
+    unmark(t);
+    return false;
+}
+
+void barrier_shade_stale(gc_thread *t, uintptr_t address)
+{
+    struct target target;
+    const struct mheap *h = &t->heap->mem;
+    if (mheap_object_base(h, address) && target_resolve(h, address, &target) &&
+        barrier_mark_stale(&target) && !page_class_info[target.page_class].noscan)
+        push_grey(t, target.base);
+}
+
+void barrier_write(gc_thread *t, word old, word value)
+{
+    const gc_value_format *format = &t->heap->options.format;
+    if (old)
+        barrier_shade(t, value_address(format, old));
+    if (t->fast.barrier == BARRIER_BOTH && value)
+        barrier_shade(t, value_address(format, value));
+}
+
+bool barrier_hand_over(gc_thread *t)
+{
+    if (!t->grey || t->grey->n == 0)
+        return false;
+    workqueue_push(&t->heap->work, t->grey);
+    t->grey = NULL;
+    return true;
+}

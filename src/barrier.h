@@ -1,0 +1,85 @@
+/* Shading: a reference becomes grey by an atomic or on its mark bit, and whoever set the bit queues
+ * the object (eager marking, I4). The write barrier, and what roots and markers share of it. */
+#ifndef GC_BARRIER_H
+#define GC_BARRIER_H
+
+#include "heap.h"
+
+/* The address that a slot's word refers to, in the heap's value format; whether it lies in the heap
+ * is for arena_of to say. */
+INLINE uintptr_t value_address(const gc_value_format *format, word value)
+{
+    if (LIKELY(format->mask == 0))
+        return value;
+    if ((value & format->mask) == format->match)
+        return (uintptr_t)(value & format->payload);
+    return value & (sizeof(uint64_t) - 1) ? 0 : value;
+}
+
+/* An object that an address leads to. */
+struct target {
+    uintptr_t base;
+    struct arena *arena; /* of base */
+    unsigned page_class;
+};
+
+/* Large objects, which have no slots to count. */
+bool target_resolve_large(const struct mheap *h, uintptr_t address, struct target *t);
+
+/* Resolves a reference to the start of its object, reading page tables only. false: not ours. */
+INLINE bool target_resolve(const struct mheap *h, uintptr_t address, struct target *t)
+{
+    struct arena *a = arena_of(&h->arenas, address);
+    if (UNLIKELY(!a))
+        return false;
+    unsigned class = u8_load_relaxed(&a->page_class[arena_page(address)]);
+    if (UNLIKELY(page_class_info[class].size == 0))
+        return target_resolve_large(h, address, t);
+    t->base = arena_slot_start(a, address, class);
+    t->page_class = class;
+    t->arena = a;
+    return true;
+}
+
+INLINE bool target_is_marked(const struct target *t)
+{
+    return bits_test(t->arena->mark, arena_bit(t->base));
+}
+
+/* The span's pages hold a marked object. */
+INLINE void target_note_page(const struct target *t)
+{
+    size_t page = arena_page(t->base);
+    if (!page_class_info[t->page_class].large)
+        page -= t->arena->page_offset[page];
+    if (UNLIKELY(!bits_test(t->arena->page_marks, page)))
+        word_fetch_or_relaxed(&t->arena->page_marks[page / WORD_BITS], (word)1 << page % WORD_BITS);
+}
+
+/* Marks the object; true for the one caller that changed the bit. Test before or: most edges lead
+ * to marked objects. Acquire-release, for weak_get. */
+INLINE bool target_mark(const struct target *t)
+{
+    size_t bit = arena_bit(t->base);
+    word *map = &t->arena->mark[bit / WORD_BITS], mask = (word)1 << bit % WORD_BITS;
+    if (word_load_relaxed(map) & mask)
+        return false;
+    if (word_fetch_or_acq_rel(map, mask) & mask)
+        return false;
+    target_note_page(t);
+    return true;
+}
+
+/* Shades what an address leads to, on behalf of thread t: its grey buffer gets it. */
+void barrier_shade(gc_thread *t, uintptr_t address);
+/* Marks an object that may not exist: found by a stale word. True: it does, and the caller marked
+ * it. */
+bool barrier_mark_stale(const struct target *t);
+/* The same as barrier_shade for a stale word: only objects whose alloc bit is set. */
+void barrier_shade_stale(gc_thread *t, uintptr_t address);
+/* gc_barrier_store's work: `old` is overwritten by `value`. */
+void barrier_write(gc_thread *t, word old, word value);
+/* Gives the thread's grey buffer to the shared queue; true if there was anything in it. */
+bool barrier_hand_over(gc_thread *t);
+
+#endif

@@ -1,0 +1,50 @@
+/* The collector's state: one per heap, behind gc_heap.collector. */
+#ifndef GC_COLLECTOR_H
+#define GC_COLLECTOR_H
+
+#include "fiber.h"
+#include "mark.h"
+#include "pacer.h"
+#include "special.h"
+#include "sweep.h"
+#include "weak.h"
+
+/* The phase of the cycle. cycle.c is its only writer; anyone may read it. */
+enum cycle_phase {
+    CYCLE_IDLE,
+    CYCLE_ARM,
+    CYCLE_ROOTS,
+    CYCLE_MARK,
+    CYCLE_CUT,
+    CYCLE_DISARM,
+    CYCLE_FLIP
+};
+
+struct cycle_times {
+    uint64_t begin, armed, rooted, marked, flipped, swept; /* os_now_ns */
+};
+
+struct collector {
+    gc_heap *heap;
+    struct lock lock;          /* LOCK_CYCLE: held by whoever runs a cycle, and its sweep if forced */
+    uint32_t phase;            /* enum cycle_phase; atomic */
+    /* Cycle numbers, atomic; futexes: wanted for the background thread, the others for those who
+     * wait. started >= flipped >= swept. */
+    uint32_t wanted CACHE_ALIGNED;
+    uint32_t started, flipped, swept;
+    bool forced;               /* someone waits: use every processor */
+    uint32_t stopping;         /* atomic */
+    uint32_t kicks;            /* futex of the background thread: something to do */
+    uint32_t thread_started;   /* atomic: 1 once it runs */
+    struct os_thread thread;   /* the background thread */
+    struct marking marking;
+    struct sweeping sweeping;
+    struct pacer pacer;
+    struct cycle_times times;  /* of the present cycle; its driver's */
+    word external_bytes;       /* told by gc_external_add; atomic */
+    word assist_ns;            /* atomic */
+    uint64_t forced_cycles, flush_waves, mark_cpu_ns, last_cycle_ns, last_mark_ns;
+    uint64_t heap_before;      /* live bytes when the cycle began */
+};
+
+#endif

@@ -1,0 +1,406 @@
+#include "cycle.h"
+#include "scavenge.h"
+#include "trace.h"
+#include "verify.h"
+#include <errno.h>
+
+/* ---- Phases ---- */
+
+static void set_phase(struct collector *c, enum cycle_phase to)
+{
+    static const uint8_t next[] = {CYCLE_ARM, CYCLE_ROOTS,  CYCLE_MARK, CYCLE_CUT,
+                                   CYCLE_DISARM, CYCLE_FLIP, CYCLE_IDLE};
+    ASSERT(next[c->phase] == to);
+    (void)next;
+    u32_store_release(&c->phase, to);
+}
+
+static void phase_arm(gc_heap *heap)
+{
+    struct collector *c = heap->collector;
+    set_phase(c, CYCLE_ARM);
+    handshake(heap, OP_ARM);
+    c->times.armed = os_now_ns();
+}
+
+static void phase_roots(gc_heap *heap)
+{
+    struct collector *c = heap->collector;
+    set_phase(c, CYCLE_ROOTS);
+    handshake(heap, OP_ROOTS);
+    c->times.rooted = os_now_ns();
+}
+
+/* ---- Marking ---- */
+
+/* Background marking may take this share of the processors that mutators run on. */
+#define BACKGROUND_SHARE 0.25
+#define SLICE_BYTES ((uint64_t)256 << 10)
+
+/* After a slice of `busy` ns on a machine without idle Ps: sleeps what the share demands. */
+static void rest(gc_heap *heap, uint64_t busy)
+{
+    double share = BACKGROUND_SHARE * heap->options.max_procs;
+    if (heap->collector->forced || share >= 1 || procs_idle(&heap->procs) > 0)
+        return;
+    os_sleep_ns((uint64_t)((double)busy * (1 / share - 1)));
+}
+
+/* Drains until the work word is 0. */
+static void drain(gc_heap *heap, struct marker *m)
+{
+    bool whole = heap->collector->forced || heap->options.flags & GC_STOP_WORLD;
+    for (;;) {
+        uint64_t start = os_now_ns();
+        if (marker_drain(m, whole ? UINT64_MAX : SLICE_BYTES))
+            return;
+        if (workqueue_has_work(&heap->work))
+            rest(heap, os_now_ns() - start);
+        else
+            workqueue_wait(&heap->work, 50 * 1000);
+    }
+}
+
+static void mark_roots(gc_heap *heap, struct marker *m)
+{
+    roots_visit(&heap->roots, &m->tracer);
+    fibers_visit(heap, &m->tracer);
+    special_mark_roots(heap, &m->tracer);
+    roots_free_retired(&heap->roots);
+}
+
+/* Termination (I6): the work word was 0 when the wave began, and no mutator gave grey away since its
+ * last ack: then there was no grey at all when the wave began, and there is none now. */
+static void mark_to_fixpoint(gc_heap *heap, struct marker *m)
+{
+    struct collector *c = heap->collector;
+    do {
+        drain(heap, m);
+        handshake(heap, OP_FLUSH);
+        c->flush_waves++;
+    } while (u8_load_relaxed((uint8_t *)&heap->mutators.handed) ||
+             !workqueue_is_idle(&heap->work));
+}
+
+static void phase_mark(gc_heap *heap)
+{
+    struct collector *c = heap->collector;
+    struct marker m;
+    set_phase(c, CYCLE_MARK);
+    c->flush_waves = 0;
+    marker_init(&m, heap);
+    marking_begin(heap, &c->marking);
+    m.active = true;
+    workqueue_activate(&heap->work);
+    mark_roots(heap, &m);
+    do {
+        mark_to_fixpoint(heap, &m);
+    } while (!weak_cut(heap, &m));
+    set_phase(c, CYCLE_CUT);
+    marker_finish(&m);
+    marking_end(heap, &c->marking);
+    c->times.marked = os_now_ns();
+}
+
+/* ---- The end ---- */
+
+static void phase_disarm_and_flip(gc_heap *heap)
+{
+    struct collector *c = heap->collector;
+    set_phase(c, CYCLE_DISARM);
+    handshake(heap, OP_DISARM);
+    sweep_prepare(heap);
+    set_phase(c, CYCLE_FLIP);
+    handshake(heap, OP_FLIP);
+    weak_flipped(heap);
+    sweep_begin(heap);
+    c->times.flipped = os_now_ns();
+    set_phase(c, CYCLE_IDLE);
+}
+
+static uint64_t heap_live(const gc_heap *heap)
+{
+    return word_load_relaxed(&heap->mem.counts.live_bytes) +
+           word_load_relaxed(&heap->collector->external_bytes);
+}
+
+/* Memory that is not objects; it counts under a soft limit. */
+static uint64_t overhead_bytes(const gc_heap *heap)
+{
+    size_t inuse = word_load_relaxed(&heap->mem.counts.pages_inuse) << PAGE_SHIFT;
+    size_t live = word_load_relaxed(&heap->mem.counts.live_bytes);
+    return inuse / 16 + (inuse > live ? inuse - live : 0) / 2;
+}
+
+static void update_pacer(gc_heap *heap)
+{
+    struct collector *c = heap->collector;
+    uint64_t allocated = heap_live(heap) - MIN_OF(c->heap_before, heap_live(heap));
+    uint64_t live = c->marking.marked_bytes + word_load_relaxed(&c->external_bytes);
+    /* What was born black during the cycle is live too, as far as anyone knows. */
+    live = MIN_OF(live + allocated, heap_live(heap));
+    pacer_cycle_ended(&c->pacer, live, 0, allocated);
+    pacer_update(&c->pacer, overhead_bytes(heap));
+}
+
+static void note_end(gc_heap *heap, uint64_t cpu)
+{
+    struct collector *c = heap->collector;
+    c->mark_cpu_ns += cpu + c->marking.helper_cpu_ns;
+    c->marking.helper_cpu_ns = 0;
+    c->last_cycle_ns = c->times.flipped - c->times.begin;
+    c->last_mark_ns = c->times.marked - c->times.rooted;
+    c->forced_cycles += c->forced;
+    update_pacer(heap);
+    u32_store_release(&c->flipped, c->started);
+    os_wake(&c->flipped, OS_WAKE_ALL);
+    trace_cycle(heap);
+}
+
+/* The driver holds c->lock and is no running mutator. All spans are swept before ARM: then every mark
+ * bit is 0 (I11). */
+static void run_cycle(gc_heap *heap, bool forced)
+{
+    struct collector *c = heap->collector;
+    bool stop = heap->options.flags & GC_STOP_WORLD;
+    uint64_t cpu = os_thread_cpu_ns();
+    sweep_finish(heap);
+    c->forced = forced;
+    c->times.begin = os_now_ns();
+    c->heap_before = heap_live(heap);
+    u32_store_release(&c->started, c->started + 1);
+    heap->cycle = c->started;
+    if (stop)
+        handshake_hold(heap);
+    phase_arm(heap);
+    phase_roots(heap);
+    phase_mark(heap);
+    verify_after_mark(heap);
+    phase_disarm_and_flip(heap);
+    if (stop)
+        handshake_release(heap);
+    note_end(heap, os_thread_cpu_ns() - cpu);
+}
+
+static bool wants_cycle(const struct collector *c)
+{
+    return (int32_t)(u32_load_acquire(&c->wanted) - u32_load_acquire(&c->started)) > 0;
+}
+
+/* ---- The background thread ---- */
+
+#define SCAVENGE_PAUSE_NS (20 * 1000 * 1000)
+#define IDLE_WAIT_NS ((int64_t)2000 * 1000 * 1000)
+
+static void background_sweep(gc_heap *heap)
+{
+    struct collector *c = heap->collector;
+    uint32_t sweepgen = u32_load_acquire(&heap->mem.sweepgen);
+    uint64_t cpu = os_thread_cpu_ns();
+    while (!wants_cycle(c) && sweep_one(heap, sweepgen) > 0)
+        ;
+    sweep_is_done(heap);
+    word_fetch_add_relaxed(&c->sweeping.cpu_ns, os_thread_cpu_ns() - cpu);
+}
+
+static void background_main(void *arg)
+{
+    gc_heap *heap = arg;
+    struct collector *c = heap->collector;
+    os_thread_title("gcheap");
+    while (!u32_load_acquire(&c->stopping)) {
+        uint32_t kicks = u32_load_acquire(&c->kicks);
+        if (wants_cycle(c)) {
+            lock_acquire(&c->lock);
+            if (wants_cycle(c))
+                run_cycle(heap, false);
+            lock_release(&c->lock);
+        }
+        background_sweep(heap);
+        bool more = !wants_cycle(c) && scavenge_step(heap);
+        if (!wants_cycle(c) && u32_load_acquire(&c->kicks) == kicks)
+            os_wait(&c->kicks, kicks, more ? SCAVENGE_PAUSE_NS : IDLE_WAIT_NS);
+    }
+}
+
+static void kick_background(gc_heap *heap)
+{
+    struct collector *c = heap->collector;
+    if (heap->options.flags & GC_NO_BACKGROUND)
+        return;
+    if (!u32_load_relaxed(&c->thread_started) && u32_cas_acq_rel(&c->thread_started, 0, 1) &&
+        os_thread_start(&c->thread, background_main, heap) != 0)
+        u32_store_release(&c->thread_started, 0);
+    u32_fetch_add_acq_rel(&c->kicks, 1);
+    os_wake(&c->kicks, 1);
+}
+
+static bool has_background(const gc_heap *heap)
+{
+    return u32_load_acquire(&heap->collector->thread_started) == 1;
+}
+
+/* ---- What mutators do ---- */
+
+/* Asks for one cycle more than has started, once. */
+static void want_cycle(struct collector *c)
+{
+    uint32_t next = u32_load_acquire(&c->started) + 1;
+    uint32_t wanted = u32_load_relaxed(&c->wanted);
+    if ((int32_t)(next - wanted) > 0)
+        u32_cas_acq_rel(&c->wanted, wanted, next);
+}
+
+void cycle_request(gc_heap *heap)
+{
+    if (wants_cycle(heap->collector))
+        return;
+    want_cycle(heap->collector);
+    kick_background(heap);
+}
+
+/* The thread runs a cycle itself; if another does, that one will do. */
+static void run_inline(gc_heap *heap, gc_thread *t)
+{
+    struct collector *c = heap->collector;
+    thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
+    thread_enter_blocked(t, true);
+    if (lock_try(&c->lock)) {
+        if (heap_live(heap) >= c->pacer.trigger)
+            run_cycle(heap, false);
+        lock_release(&c->lock);
+    }
+    thread_leave_blocked(t);
+}
+
+static void start_cycle(gc_heap *heap, gc_thread *t)
+{
+    if (heap->options.flags & (GC_STOP_WORLD | GC_NO_BACKGROUND)) {
+        run_inline(heap, t);
+        kick_background(heap);
+        return;
+    }
+    cycle_request(heap);
+    if (!has_background(heap))
+        run_inline(heap, t);
+}
+
+#define ASSIST_MIN ((uint64_t)64 << 10)
+
+/* Pays for `bytes` allocated while the cycle marks: first from what the background did beyond its
+ * due, then by marking. */
+static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
+{
+    struct collector *c = heap->collector;
+    uint64_t marked = word_load_relaxed(&c->marking.scanned_bytes);
+    uint64_t expected = MAX_OF(c->pacer.live, c->heap_before / 2);
+    uint64_t left = expected > marked ? expected - marked : expected / 20 + 1;
+    uint64_t debt = (uint64_t)((double)bytes * pacer_assist_ratio(&c->pacer, heap_live(heap), left));
+    if (debt < ASSIST_MIN / 4 || !workqueue_has_work(&heap->work))
+        return;
+    struct marker m;
+    uint64_t wall = os_now_ns(), cpu = os_thread_cpu_ns();
+    marker_init(&m, heap);
+    marker_drain(&m, MAX_OF(debt, ASSIST_MIN));
+    marker_finish(&m);
+    word_fetch_add_relaxed(&c->assist_ns, os_thread_cpu_ns() - cpu);
+    histogram_add(&t->times.stall, os_now_ns() - wall);
+}
+
+/* Sweeps what these bytes owe. */
+static void sweep_credit(gc_heap *heap, gc_thread *t, uint64_t bytes)
+{
+    struct collector *c = heap->collector;
+    size_t swept = word_load_relaxed(&c->sweeping.swept_pages);
+    size_t inuse = word_load_relaxed(&heap->mem.counts.pages_inuse);
+    size_t left = inuse > swept ? inuse - swept : 0;
+    double due = (double)bytes * pacer_sweep_ratio(&c->pacer, heap_live(heap), left);
+    uint32_t sweepgen = t->proc->cache->sweepgen;
+    while (due >= 1) {
+        size_t pages = sweep_one(heap, sweepgen);
+        if (pages == 0)
+            break;
+        due -= (double)pages;
+    }
+}
+
+void cycle_pace(gc_heap *heap, gc_thread *t)
+{
+    struct collector *c = heap->collector;
+    struct mcache *cache = t->proc->cache;
+    uint64_t bytes = cache->unreported;
+    mcache_report(cache);
+    if (t->phase == PHASE_MARK)
+        assist(heap, t, bytes);
+    else if (u32_load_relaxed(&c->phase) == CYCLE_IDLE && heap_live(heap) >= c->pacer.trigger)
+        start_cycle(heap, t);
+    else if (cache->sweeping && u32_load_relaxed(&c->sweeping.active))
+        sweep_credit(heap, t, bytes);
+}
+
+/* A cycle that starts after now: another one may be under way, which is not ours. */
+void cycle_collect(gc_heap *heap, gc_thread *t)
+{
+    struct collector *c = heap->collector;
+    thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
+    uint32_t ours = u32_load_acquire(&c->started) + 1;
+    thread_enter_blocked(t, false);
+    lock_acquire(&c->lock);
+    if ((int32_t)(u32_load_relaxed(&c->flipped) - ours) < 0)
+        run_cycle(heap, true);
+    sweep_finish(heap);
+    lock_release(&c->lock);
+    thread_leave_blocked(t);
+}
+
+void cycle_with_world_held(gc_heap *heap, gc_thread *t, void (*fn)(gc_heap *, void *), void *arg)
+{
+    struct collector *c = heap->collector;
+    thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
+    thread_enter_blocked(t, false);
+    lock_acquire(&c->lock);
+    sweep_finish(heap);
+    handshake_hold(heap);
+    fn(heap, arg);
+    handshake_release(heap);
+    lock_release(&c->lock);
+    thread_leave_blocked(t);
+}
+
+void cycle_retune(gc_heap *heap)
+{
+    struct collector *c = heap->collector;
+    pacer_update(&c->pacer, overhead_bytes(heap));
+    kick_background(heap);
+}
+
+/* ---- Life ---- */
+
+int cycle_init(gc_heap *heap)
+{
+    const gc_options *o = &heap->options;
+    struct collector *c = aligned_alloc(CACHE_PAD, align_up(sizeof *c, CACHE_PAD));
+    if (!c)
+        return -ENOMEM;
+    memset(c, 0, sizeof *c);
+    c->heap = heap;
+    lock_init(&c->lock, LOCK_CYCLE);
+    pacer_init(&c->pacer, o->percent, o->min_heap, o->limit);
+    heap->collector = c;
+    heap->mem.up = (struct mheap_upcalls){heap, sweep_upcall, sweep_reclaim_upcall};
+    return 0;
+}
+
+void cycle_destroy(gc_heap *heap)
+{
+    struct collector *c = heap->collector;
+    u32_store_release(&c->stopping, 1);
+    if (has_background(heap)) {
+        u32_fetch_add_acq_rel(&c->kicks, 1);
+        os_wake(&c->kicks, OS_WAKE_ALL);
+        os_thread_join(&c->thread);
+    }
+    marking_stop_helpers(&c->marking);
+    free(c);
+    heap->collector = NULL;
+}

@@ -1,0 +1,732 @@
+/* The door: every public call but those of types. Checks arguments, calls one room. */
+#include "cycle.h"
+#include "scavenge.h"
+#include "verify.h"
+#include <errno.h>
+
+/* The calling thread, running in its current heap; notes the call for messages. NULL with EPERM when
+ * it is attached to none or blocked. */
+static gc_thread *enter(const char *call)
+{
+    gc_thread *t = thread_self();
+    if (UNLIKELY(!t || t->blocking)) {
+        errno = EPERM;
+        return NULL;
+    }
+    ptr_store_relaxed(&t->last_call, call);
+    return t;
+}
+#define ENTER() enter(__func__)
+
+/* ---- Heaps ---- */
+
+static int init_rooms(gc_heap *heap)
+{
+    int error = mheap_init(&heap->mem, &heap->options);
+    if (error)
+        return error;
+    lock_init(&heap->mutators.lock, LOCK_REGISTRY);
+    lock_init(&heap->fibers_lock, LOCK_FIBERS);
+    procs_init(&heap->procs, heap->options.max_procs);
+    roots_init(&heap->roots);
+    workqueue_init(&heap->work);
+    error = cycle_init(heap);
+    if (error)
+        mheap_destroy(&heap->mem);
+    return error;
+}
+
+static void destroy_rooms(gc_heap *heap)
+{
+    cycle_destroy(heap);
+    fibers_destroy(heap);
+    procs_destroy(&heap->procs);
+    roots_destroy(&heap->roots);
+    workqueue_destroy(&heap->work);
+    thread_free_spares(heap);
+    mheap_destroy(&heap->mem);
+}
+
+static void read_environment(gc_heap *heap)
+{
+    const char *texts[] = {heap->options.debug, getenv("GCHEAP_DEBUG")};
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        if (!options_parse_debug(texts[i], &heap->debug))
+            heap_log(heap, GC_LOG_WARNING, "unknown debug switch in \"%s\"", texts[i]);
+    }
+    heap->mem.run_limit = heap->debug.nth ? 1 : 0;
+    heap->trace = options_trace();
+}
+
+gc_heap *gc_heap_create(const gc_options *options)
+{
+    gc_heap *heap = aligned_alloc(CACHE_PAD, align_up(sizeof *heap, CACHE_PAD));
+    if (!heap)
+        return NULL;
+    memset(heap, 0, sizeof *heap);
+    heap->created_ns = os_now_ns();
+    arena_tables_init();
+    int error = options_resolve(options, &heap->options);
+    if (!error)
+        error = init_rooms(heap);
+    if (error) {
+        free(heap);
+        errno = -error;
+        return NULL;
+    }
+    read_environment(heap);
+    type_heap_created();
+    error = thread_attach(heap);
+    if (error) {
+        gc_heap_destroy(heap);
+        errno = -error;
+        return NULL;
+    }
+    return heap;
+}
+
+/* Others may be on their way out: only the registry tells. */
+static size_t other_threads(gc_heap *heap, const gc_thread *self)
+{
+    lock_acquire(&heap->mutators.lock);
+    size_t n = heap->mutators.count;
+    lock_release(&heap->mutators.lock);
+    return n - (self != NULL);
+}
+
+int gc_heap_destroy(gc_heap *heap)
+{
+    if (!heap)
+        return -EINVAL;
+    gc_heap *before = gc_heap_current();
+    bool attached = thread_switch(heap) == 0;
+    if (other_threads(heap, attached ? thread_self() : NULL) > 0) {
+        thread_switch(before);
+        return -EBUSY;
+    }
+    if (attached)
+        thread_detach(thread_self(), true);
+    destroy_rooms(heap);
+    free(heap);
+    type_heap_destroyed();
+    if (before && before != heap)
+        thread_switch(before);
+    return 0;
+}
+
+gc_heap *gc_heap_current(void)
+{
+    gc_thread *t = thread_self();
+    return t ? t->heap : NULL;
+}
+
+const gc_options *gc_heap_options(const gc_heap *heap) { return &heap->options; }
+
+/* ---- Threads ---- */
+
+int gc_thread_attach(gc_heap *heap) { return heap ? thread_attach(heap) : -EINVAL; }
+
+int gc_thread_detach(void)
+{
+    gc_thread *t = thread_self();
+    return t ? thread_detach(t, false) : -EPERM;
+}
+
+int gc_thread_switch(gc_heap *heap) { return thread_switch(heap); }
+
+int gc_thread_name(const char *name)
+{
+    gc_thread *t = thread_self();
+    if (!t)
+        return -EPERM;
+    if (!name)
+        return -EINVAL;
+    snprintf(t->name, sizeof t->name, "%s", name);
+    return 0;
+}
+
+int gc_thread_scan_stack(bool on)
+{
+    gc_thread *t = ENTER();
+    uintptr_t low;
+    if (!t)
+        return -EPERM;
+    if (on && !os_stack_bounds(&low, &t->stack_high))
+        return -ENOTSUP;
+    t->conservative = on;
+    return 0;
+}
+
+void gc_safepoint_slow(void)
+{
+    gc_thread *t = ENTER();
+    if (t)
+        thread_safepoint(t);
+}
+
+int gc_blocking_begin(void)
+{
+    gc_thread *t = thread_self();
+    if (!t)
+        return -EPERM;
+    ptr_store_relaxed(&t->last_call, __func__);
+    thread_blocking_begin(t);
+    return 0;
+}
+
+int gc_blocking_end(void)
+{
+    gc_thread *t = thread_self();
+    if (!t || t->blocking == 0)
+        return -EPERM;
+    thread_blocking_end(t);
+    return 0;
+}
+
+/* ---- Allocation ---- */
+
+#define PACE_BYTES ((size_t)32 << 10)
+
+/* Every allocation that takes the slow path is a safepoint first, and pays what it owes. */
+static struct mcache *allocation_point(gc_thread *t, size_t bytes)
+{
+    gc_heap *heap = t->heap;
+    thread_poll(t);
+    if (UNLIKELY(heap->debug.nth) &&
+        u32_fetch_add_relaxed(&heap->debug_allocations, 1) % heap->debug.nth == 0)
+        cycle_collect(heap, t);
+    t->proc->cache->unreported += bytes;
+    if (t->proc->cache->unreported >= PACE_BYTES)
+        cycle_pace(heap, t);
+    t->proc->cache->unreported -= bytes;
+    return t->proc->cache;
+}
+
+/* What an allocation wants, to be tried again when memory was refused. */
+struct request {
+    void *(*make)(struct mcache *c, const struct request *r);
+    struct type_info *type, *element;
+    size_t n, size;
+};
+
+/* Memory was refused: a full collection, pages from the OS, then the embedder. */
+static bool find_memory(gc_heap *heap, gc_thread *t, size_t size, unsigned attempt)
+{
+    if (attempt == 0) {
+        cycle_collect(heap, t);
+        return true;
+    }
+    bool (*ask)(void *, size_t) = heap->options.out_of_memory;
+    return ask && ask(heap->options.user, size);
+}
+
+static void *allocate(gc_thread *t, const struct request *r)
+{
+    gc_heap *heap = t->heap;
+    struct mcache *c = allocation_point(t, r->size > SIZECLASS_MAX_SIZE ? r->size : 0);
+    void *p = r->make(c, r);
+    for (unsigned attempt = 0; UNLIKELY(!p) && find_memory(heap, t, r->size, attempt); attempt++)
+        p = r->make(t->proc->cache, r);
+    if (UNLIKELY(!p))
+        errno = ENOMEM;
+    return p;
+}
+
+static void *make_typed(struct mcache *c, const struct request *r) { return malloc_typed(c, r->type); }
+static void *make_bytes(struct mcache *c, const struct request *r) { return malloc_bytes(c, r->size); }
+static void *make_array(struct mcache *c, const struct request *r)
+{
+    return malloc_array(c, r->type, r->n);
+}
+static void *make_flex(struct mcache *c, const struct request *r)
+{
+    return malloc_flex(c, r->type, r->element, r->n);
+}
+
+/* More than half the address space is refused before any arithmetic. */
+static bool absurd(size_t size) { return size > SIZE_MAX / 4 >> 1; }
+
+static void *refuse_memory(void)
+{
+    errno = ENOMEM;
+    return NULL;
+}
+
+void *gc_new_slow(gc_type *type)
+{
+    gc_thread *t = ENTER();
+    struct type_info *info = t ? type_info(type) : NULL;
+    if (!info)
+        return NULL;
+    if (absurd(info->size))
+        return refuse_memory();
+    struct request r = {make_typed, info, NULL, 1, info->size};
+    return allocate(t, &r);
+}
+
+void *gc_new_bytes_slow(size_t size)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return NULL;
+    if (size == 0)
+        return (void *)(uintptr_t)&malloc_zero_object;
+    if (absurd(size))
+        return refuse_memory();
+    struct request r = {make_bytes, NULL, NULL, 1, size};
+    return allocate(t, &r);
+}
+
+static void *refuse_traced(void)
+{
+    errno = EINVAL;
+    return NULL;
+}
+
+void *gc_new_array(gc_type *type, size_t n)
+{
+    gc_thread *t = ENTER();
+    struct type_info *info = t ? type_info(type) : NULL;
+    size_t size;
+    if (!info)
+        return NULL;
+    if (type->trace)
+        return refuse_traced();
+    if (__builtin_mul_overflow(type->size, n, &size) || absurd(size))
+        return refuse_memory();
+    if (size == 0)
+        return (void *)(uintptr_t)&malloc_zero_object;
+    struct request r = {make_array, info, NULL, n, size};
+    return allocate(t, &r);
+}
+
+void *gc_new_flex(gc_type *head, gc_type *element, size_t n)
+{
+    gc_thread *t = ENTER();
+    struct type_info *h = t ? type_info(head) : NULL, *e = h ? type_info(element) : NULL;
+    size_t size;
+    if (!e)
+        return NULL;
+    if (element->trace)
+        return refuse_traced();
+    if (__builtin_mul_overflow(element->size, n, &size) || absurd(size) ||
+        absurd(size + malloc_flex_offset(h, e)))
+        return refuse_memory();
+    size += malloc_flex_offset(h, e);
+    if (size == 0)
+        return (void *)(uintptr_t)&malloc_zero_object;
+    struct request r = {make_flex, h, e, n, size};
+    return allocate(t, &r);
+}
+
+size_t gc_size_class(size_t size)
+{
+    if (size == 0)
+        return 0;
+    if (size > SIZECLASS_MAX_SIZE)
+        return absurd(size) ? 0 : align_up(size, PAGE_SIZE);
+    return sizeclass_table[sizeclass_of(size)].size;
+}
+
+/* ---- References ---- */
+
+void gc_barrier_store(void *slot, void *value)
+{
+    barrier_write(thread_self(), slot_load_acquire(slot), (word)value);
+}
+
+void gc_barrier_store_value(uint64_t *slot, uint64_t value)
+{
+    barrier_write(thread_self(), slot_load_acquire(slot), (word)value);
+}
+
+/* Both are shaded before the exchange is tried: it may succeed (notes: slot CAS). */
+bool gc_cas(void *slot, void *expected, void *desired)
+{
+    gc_thread *t = thread_self();
+    word want = (word)expected;
+    if (UNLIKELY(gc_self->barrier))
+        barrier_write(t, want, (word)desired);
+    return __atomic_compare_exchange_n((slot_word *)slot, &want, (word)desired, false,
+                                       __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+bool gc_cas_value(uint64_t *slot, uint64_t expected, uint64_t desired)
+{
+    return gc_cas(slot, (void *)(uintptr_t)expected, (void *)(uintptr_t)desired);
+}
+
+static void copy_word(slot_word *to, const slot_word *from)
+{
+    word value = slot_load_relaxed(from);
+    if (UNLIKELY(gc_self->barrier))
+        barrier_write(thread_self(), slot_load_acquire(to), value);
+    slot_store_relaxed(to, value);
+}
+
+void gc_copy(void *target, const void *source, size_t bytes)
+{
+    slot_word *to = target;
+    const slot_word *from = source;
+    size_t n = bytes / WORD_SIZE;
+    fence_release();
+    if ((uintptr_t)to <= (uintptr_t)from) {
+        for (size_t i = 0; i < n; i++)
+            copy_word(&to[i], &from[i]);
+    } else {
+        for (size_t i = n; i > 0; i--)
+            copy_word(&to[i - 1], &from[i - 1]);
+    }
+}
+
+void gc_clear(void *target, size_t bytes)
+{
+    static const slot_word zero;
+    slot_word *to = target;
+    for (size_t i = 0; i < bytes / WORD_SIZE; i++)
+        copy_word(&to[i], &zero);
+}
+
+/* ---- Roots ---- */
+
+void gc_frame_error(struct gc_frame *frame)
+{
+    gc_thread *t = thread_self();
+    if (t)
+        heap_log(t->heap, GC_LOG_ERROR,
+                 "GC_FRAME: a block ends whose frame is not the innermost: one was left by longjmp "
+                 "(see gc_frame_reset), or the thread has no current heap");
+    CHECK(!GC_DEBUG || (t && t->fast.frames == frame));
+}
+
+static bool slot_is_valid(const void *slot) { return slot && (uintptr_t)slot % WORD_SIZE == 0; }
+
+/* What a root newly refers to; or what it no longer does: the barrier for roots that come and go. */
+static void shade_slots(gc_thread *t, const slot_word *base, size_t n)
+{
+    if (!t->fast.barrier)
+        return;
+    for (size_t i = 0; i < n; i++)
+        barrier_shade(t, value_address(&t->heap->options.format, slot_load_acquire(&base[i])));
+}
+
+int gc_root_range(void *base, size_t n)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return -EPERM;
+    if (!slot_is_valid(base) || n == 0 || n > SIZE_MAX / WORD_SIZE / 2)
+        return -EINVAL;
+    int error = roots_add(&t->heap->roots, base, n);
+    if (!error)
+        shade_slots(t, base, n);
+    return error;
+}
+
+int gc_root(void *slot) { return gc_root_range(slot, 1); }
+
+int gc_unroot(void *slot)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return -EPERM;
+    size_t n = 0;
+    if (!roots_find(&t->heap->roots, slot, &n))
+        return -ENOENT;
+    shade_slots(t, slot, n);
+    return roots_remove(&t->heap->roots, slot) ? 0 : -ENOENT;
+}
+
+static struct rootset *current_rootset(gc_thread *t) { return t->fiber ? &t->fiber->roots : &t->roots; }
+
+int gc_thread_range(void *base, void *top)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return -EPERM;
+    if (!slot_is_valid(base) || !slot_is_valid(top))
+        return -EINVAL;
+    return rootset_add_range(current_rootset(t), (struct root_range){base, top, NULL});
+}
+
+int gc_thread_local_range(void *base, size_t bytes)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return -EPERM;
+    if (!slot_is_valid(base) || bytes < WORD_SIZE)
+        return -EINVAL;
+    slot_word *begin = base;
+    return rootset_add_range(&t->roots, (struct root_range){begin, NULL, begin + bytes / WORD_SIZE});
+}
+
+int gc_thread_range_remove(void *base)
+{
+    gc_thread *t = ENTER();
+    return t ? rootset_remove_range(current_rootset(t), base) : -EPERM;
+}
+
+int gc_root_callback(enum gc_root_scope scope, gc_root_fn fn, void *arg)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return -EPERM;
+    if (!fn || (scope != GC_ROOT_THREAD && scope != GC_ROOT_HEAP))
+        return -EINVAL;
+    struct root_callback callback = {fn, arg};
+    if (scope == GC_ROOT_THREAD)
+        return rootset_add_callback(&t->roots.callbacks, callback);
+    return roots_add_callback(&t->heap->roots, callback);
+}
+
+int gc_root_callback_remove(gc_root_fn fn, void *arg)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return -EPERM;
+    struct root_callback callback = {fn, arg};
+    if (rootset_remove_callback(&t->roots.callbacks, callback) == 0)
+        return 0;
+    return roots_remove_callback(&t->heap->roots, callback);
+}
+
+void gc_trace_slot(gc_tracer *tracer, const void *slot) { gc_trace_slots(tracer, slot, 1); }
+
+void gc_trace_slots(gc_tracer *tracer, const void *base, size_t n)
+{
+    const slot_word *slots = base;
+    for (size_t i = 0; i < n; i++) {
+        word value = slot_load_acquire(&slots[i]);
+        if (value)
+            tracer->value(tracer, value);
+    }
+}
+
+void gc_trace_ref(gc_tracer *tracer, void *object)
+{
+    if (object)
+        tracer->value(tracer, (word)object);
+}
+
+gc_handle *gc_handle_new(void *object)
+{
+    gc_thread *t = ENTER();
+    slot_word *slot = t ? handles_take(&t->heap->roots.handles) : NULL;
+    if (t && !slot)
+        errno = ENOMEM;
+    if (slot)
+        gc_store(slot, object);
+    return (gc_handle *)slot;
+}
+
+void *gc_handle_get(const gc_handle *handle) { return gc_load(handle); }
+
+void gc_handle_set(gc_handle *handle, void *object) { gc_store(handle, object); }
+
+void gc_handle_free(gc_handle *handle)
+{
+    gc_thread *t = ENTER();
+    if (!t || !handle)
+        return;
+    gc_store(handle, NULL);
+    handles_give(&t->heap->roots.handles, (slot_word *)handle);
+}
+
+/* ---- Collection ---- */
+
+int gc_collect(void)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return -EPERM;
+    cycle_collect(t->heap, t);
+    return 0;
+}
+
+int gc_collect_start(void)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return -EPERM;
+    cycle_request(t->heap);
+    return 0;
+}
+
+int gc_set_percent(int percent)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return -EPERM;
+    if (percent < GC_PERCENT_OFF)
+        return -EINVAL;
+    struct pacer *p = &t->heap->collector->pacer;
+    int before = p->percent;
+    p->percent = percent ? percent : 100;
+    cycle_retune(t->heap);
+    return before;
+}
+
+size_t gc_set_limit(size_t bytes)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return 0;
+    struct pacer *p = &t->heap->collector->pacer;
+    size_t before = (size_t)p->limit;
+    p->limit = bytes;
+    cycle_retune(t->heap);
+    return before;
+}
+
+size_t gc_set_hard_limit(size_t bytes)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return 0;
+    size_t before = word_load_relaxed(&t->heap->mem.hard_limit);
+    word_store_relaxed(&t->heap->mem.hard_limit, bytes);
+    return before;
+}
+
+int gc_release_memory(void)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return -EPERM;
+    cycle_collect(t->heap, t);
+    scavenge_all(t->heap);
+    return 0;
+}
+
+static void add_thread_times(gc_heap *heap, struct gc_statistics *s)
+{
+    struct mutators *m = &heap->mutators;
+    const struct thread_times *kept = &m->kept;
+    lock_acquire(&m->lock);
+    s->threads = m->count;
+    for (gc_thread *t = m->list;; t = t->next) {
+        const struct thread_times *times = t ? &t->times : kept;
+        histogram_merge(&s->handshake_cpu, &times->handshake_cpu);
+        histogram_merge(&s->handshake_wall, &times->handshake_wall);
+        histogram_merge(&s->stall, &times->stall);
+        histogram_merge(&s->held, &times->held);
+        if (!t)
+            break;
+        s->threads_blocked += state_of(u32_load_relaxed(&t->st)) != THREAD_RUN;
+    }
+    lock_release(&m->lock);
+}
+
+static void add_memory(gc_heap *heap, struct gc_statistics *s)
+{
+    struct mheap *mem = &heap->mem;
+    lock_acquire(&mem->lock);
+    size_t free_pages = mem->pages.free_pages, scavenged = mem->pages.scavenged_pages;
+    s->heap_reserved = mem->mapped_bytes;
+    s->metadata = mem->pages.metadata + mem->persistent.bytes;
+    lock_release(&mem->lock);
+    s->heap_idle = (uint64_t)(free_pages - scavenged) << PAGE_SHIFT;
+    s->heap_released = (uint64_t)scavenged << PAGE_SHIFT;
+    s->heap_inuse = (uint64_t)word_load_relaxed(&mem->counts.pages_inuse) << PAGE_SHIFT;
+    s->heap_live = word_load_relaxed(&mem->counts.live_bytes);
+    s->allocated_bytes = word_load_relaxed(&mem->counts.allocated_bytes);
+    s->freed_bytes = word_load_relaxed(&mem->counts.freed_bytes);
+    s->spans_inuse = word_load_relaxed(&mem->counts.spans_inuse);
+    s->metadata += arena_metadata_resident(&mem->arenas);
+}
+
+int gc_heap_stats(gc_heap *heap, struct gc_statistics *stats)
+{
+    if (!heap || !stats)
+        return -EINVAL;
+    struct collector *c = heap->collector;
+    memset(stats, 0, sizeof *stats);
+    add_memory(heap, stats);
+    add_thread_times(heap, stats);
+    stats->cycles = u32_load_acquire(&c->flipped);
+    stats->forced_cycles = c->forced_cycles;
+    stats->heap_marked = c->pacer.live;
+    stats->heap_goal = c->pacer.goal;
+    stats->external = word_load_relaxed(&c->external_bytes);
+    stats->objects_marked = word_load_relaxed(&c->marking.marked_objects);
+    stats->procs = u32_load_acquire(&heap->procs.count);
+    stats->mark_ns = c->mark_cpu_ns;
+    stats->sweep_ns = word_load_relaxed(&c->sweeping.cpu_ns);
+    stats->assist_ns = word_load_relaxed(&c->assist_ns);
+    stats->last_cycle_ns = c->last_cycle_ns;
+    stats->last_mark_ns = c->last_mark_ns;
+    stats->flush_waves = c->flush_waves;
+    stats->handshakes = u32_load_relaxed(&heap->mutators.epoch);
+    return 0;
+}
+
+int gc_stats(struct gc_statistics *stats)
+{
+    gc_thread *t = ENTER();
+    return t ? gc_heap_stats(t->heap, stats) : -EPERM;
+}
+
+/* ---- Fibers ---- */
+
+gc_fiber *gc_fiber_create(void)
+{
+    gc_thread *t = ENTER();
+    return t ? fiber_create(t->heap) : NULL;
+}
+
+gc_fiber *gc_fiber_switch(gc_fiber *fiber)
+{
+    gc_thread *t = ENTER();
+    gc_fiber *before = t ? t->fiber : NULL;
+    errno = t ? 0 : EPERM;
+    if (t && !fiber_switch(t, fiber))
+        errno = EBUSY;
+    return before;
+}
+
+gc_fiber *gc_fiber_current(void)
+{
+    gc_thread *t = thread_self();
+    return t ? t->fiber : NULL;
+}
+
+int gc_fiber_destroy(gc_fiber *fiber)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return -EPERM;
+    return fiber ? fiber_destroy(t, fiber) : -EINVAL;
+}
+
+int gc_fiber_stack(gc_fiber *fiber, const void *low, const void *high)
+{
+    if (!fiber || (uintptr_t)low > (uintptr_t)high)
+        return -EINVAL;
+    fiber->stack_low = (uintptr_t)low;
+    fiber->stack_high = (uintptr_t)high;
+    return 0;
+}
+
+/* ---- Looking in ---- */
+
+void *gc_object_base(const void *address)
+{
+    gc_thread *t = ENTER();
+    return t ? (void *)mheap_object_base(&t->heap->mem, (uintptr_t)address) : NULL;
+}
+
+size_t gc_object_size(const void *object)
+{
+    gc_thread *t = ENTER();
+    if (!t || !mheap_object_base(&t->heap->mem, (uintptr_t)object))
+        return 0;
+    const struct gc_span *s = mheap_span_of(&t->heap->mem, (uintptr_t)object);
+    return span_is_large(s) ? span_bytes(s) : s->size;
+}
+
+bool gc_is_object(const void *address) { return address && gc_object_base(address) == address; }
+
+bool gc_heap_contains(const gc_heap *heap, const void *address)
+{
+    return heap && arena_of(&heap->mem.arenas, (uintptr_t)address) != NULL;
+}

@@ -1,0 +1,403 @@
+#include "handshake.h"
+
+/* ---- What an operation does to a thread and to a P ---- */
+
+struct shading_tracer {
+    struct gc_tracer tracer;
+    gc_thread *thread;
+};
+
+static gc_thread *tracer_thread(struct gc_tracer *tracer)
+{
+    return CONTAINER_OF(tracer, struct shading_tracer, tracer)->thread;
+}
+
+static void shade_value(struct gc_tracer *tracer, word value)
+{
+    barrier_shade(tracer_thread(tracer), value_address(&tracer->heap->options.format, value));
+}
+
+static void shade_stale(struct gc_tracer *tracer, word value)
+{
+    barrier_shade_stale(tracer_thread(tracer), value_address(&tracer->heap->options.format, value));
+}
+
+static struct shading_tracer shading_tracer(gc_thread *t)
+{
+    return (struct shading_tracer){{shade_value, shade_stale, t->heap}, t};
+}
+
+void handshake_shade_roots(gc_thread *t, const struct rootset *set, const struct gc_frame *frames)
+{
+    struct shading_tracer tracer = shading_tracer(t);
+    rootset_visit(set, frames, &tracer.tracer);
+}
+
+void handshake_shade_words(gc_thread *t, uintptr_t low, uintptr_t high)
+{
+    struct shading_tracer tracer = shading_tracer(t);
+    root_visit_words(low, high, &tracer.tracer);
+}
+
+static void thread_roots_op(gc_thread *t)
+{
+    struct shading_tracer tracer = shading_tracer(t);
+    thread_visit_roots(t, &tracer.tracer);
+    /* Given away before ROOTS completes is given away before any wave begins. */
+    barrier_hand_over(t);
+    t->handed = false;
+}
+
+static void thread_flush_op(gc_thread *t)
+{
+    bool handed = barrier_hand_over(t) || t->handed;
+    t->handed = false;
+    if (handed)
+        u8_store_relaxed((uint8_t *)&t->heap->mutators.handed, true);
+}
+
+static void thread_op(gc_thread *t, enum handshake_op op)
+{
+    switch (op) {
+    case OP_ARM:
+        t->fast.barrier = BARRIER_BOTH;
+        t->phase = PHASE_ARM;
+        break;
+    case OP_ROOTS:
+        thread_roots_op(t);
+        t->fast.barrier = BARRIER_OLD;
+        t->phase = PHASE_MARK;
+        break;
+    case OP_FLUSH:
+        thread_flush_op(t);
+        break;
+    case OP_DISARM:
+        ASSERT((!t->grey || t->grey->n == 0) && "I7");
+        t->fast.barrier = BARRIER_OFF;
+        t->phase = PHASE_DONE;
+        t->handed = false;
+        break;
+    case OP_FLIP:
+        t->phase = PHASE_IDLE;
+        break;
+    case OP_NONE:
+        break;
+    }
+}
+
+static void proc_op(gc_heap *heap, struct proc *p, enum handshake_op op)
+{
+    if (op == OP_ARM)
+        mcache_arm(p->cache);
+    else if (op == OP_ROOTS)
+        mcache_blacken(p->cache);
+    else if (op == OP_FLIP)
+        mcache_flip(p->cache, u32_load_acquire(&heap->mem.sweepgen));
+}
+
+static void proc_catch_up(gc_heap *heap, struct proc *p, uint32_t epoch)
+{
+    if (p->epoch == epoch)
+        return;
+    proc_op(heap, p, u32_load_relaxed(&heap->mutators.op));
+    u32_store_release(&p->epoch, epoch);
+}
+
+/* The thread holds a P and runs. Its own clock: handshake work is what a mutator can be stalled by. */
+void handshake_catch_up(gc_thread *t)
+{
+    gc_heap *heap = t->heap;
+    uint32_t epoch = u32_load_acquire(&heap->mutators.epoch);
+    if (epoch == t->epoch && epoch == t->proc->epoch)
+        return;
+    uint64_t wall = os_now_ns(), cpu = os_thread_cpu_ns();
+    if (epoch != t->epoch)
+        thread_op(t, u32_load_relaxed(&heap->mutators.op));
+    proc_catch_up(heap, t->proc, epoch);
+    t->epoch = epoch;
+    u32_store_release(&t->st, state_word(epoch, THREAD_RUN));
+    handshake_wake_collector(heap);
+    histogram_add(&t->times.handshake_cpu, os_thread_cpu_ns() - cpu);
+    histogram_add(&t->times.handshake_wall, os_now_ns() - wall);
+}
+
+/* Pairs with collector_sleep: either it sees our ack, or we see that it sleeps. */
+void handshake_wake_collector(gc_heap *heap)
+{
+    struct mutators *m = &heap->mutators;
+    fence_seq_cst();
+    if (u32_load_relaxed(&m->collector_waits)) {
+        u32_fetch_add_acq_rel(&m->acked, 1);
+        os_wake(&m->acked, OS_WAKE_ALL);
+    }
+}
+
+/* ---- The collector's side ---- */
+
+#define SPINS 100
+
+/* Who keeps the collector waiting, for the watchdog. */
+struct wait {
+    gc_heap *heap;
+    unsigned spins;
+    uint64_t since;
+    bool told;
+};
+
+static void watchdog(struct wait *w, const gc_thread *t, const struct proc *p)
+{
+    unsigned limit = w->heap->options.watchdog_ms;
+    uint64_t late = os_now_ns() - w->since;
+    if (w->told || late < (uint64_t)limit * 1000 * 1000)
+        return;
+    w->told = true;
+    if (!t && p)
+        t = ptr_load_relaxed(&p->owner);
+    if (!t)
+        return;
+    const char *call = ptr_load_relaxed(&t->last_call);
+    heap_log(w->heap, GC_LOG_WARNING,
+             "thread %llu%s%s has not reached a safepoint for %llu ms; its last call was %s",
+             (unsigned long long)t->os_id, t->name[0] ? " " : "", t->name,
+             (unsigned long long)(late / 1000000), call ? call : "gc_thread_attach");
+}
+
+/* Waits a little for `done` to become true: spins, then sleeps until somebody acks. */
+static bool wait_step(struct wait *w, bool (*done)(void *), void *arg)
+{
+    struct mutators *m = &w->heap->mutators;
+    if (w->spins++ < SPINS) {
+        cpu_relax();
+        return done(arg);
+    }
+    uint32_t seen = u32_load_acquire(&m->acked);
+    u32_store_seq_cst(&m->collector_waits, 1);
+    fence_seq_cst();
+    bool yes = done(arg);
+    if (!yes)
+        os_wait(&m->acked, seen, 20 * 1000 * 1000);
+    u32_store_relaxed(&m->collector_waits, 0);
+    return yes || done(arg);
+}
+
+struct thread_wait {
+    gc_thread *t;
+    uint32_t epoch;
+};
+
+/* Something can be done about the thread: it acked, left, or is blocked. */
+static bool thread_is_ready(void *arg)
+{
+    struct thread_wait *w = arg;
+    uint32_t st = u32_load_acquire(&w->t->st);
+    return epoch_reached(epoch_of(st), w->epoch) || state_of(st) == THREAD_BLOCKED;
+}
+
+static bool claim_thread(gc_thread *t)
+{
+    uint32_t st = u32_load_relaxed(&t->st);
+    return state_of(st) == THREAD_BLOCKED &&
+           u32_cas_acquire(&t->st, st, state_word(epoch_of(st), THREAD_CLAIMED));
+}
+
+static void unclaim_thread(gc_thread *t, uint32_t epoch)
+{
+    u32_store_release(&t->st, state_word(epoch, THREAD_BLOCKED));
+    os_wake(&t->st, OS_WAKE_ALL);
+}
+
+static bool thread_is_done(const gc_thread *t, uint32_t epoch)
+{
+    uint32_t st = u32_load_acquire(&t->st);
+    return epoch_reached(epoch_of(st), epoch) || state_of(st) == THREAD_GONE;
+}
+
+static void handshake_thread(gc_heap *heap, gc_thread *t, enum handshake_op op, uint32_t epoch)
+{
+    struct wait w = {heap, 0, os_now_ns(), false};
+    struct thread_wait arg = {t, epoch};
+    while (!thread_is_done(t, epoch)) {
+        if (claim_thread(t)) {
+            thread_op(t, op);
+            t->epoch = epoch;
+            unclaim_thread(t, epoch);
+            return;
+        }
+        if (!wait_step(&w, thread_is_ready, &arg))
+            watchdog(&w, t, NULL);
+    }
+}
+
+struct proc_wait {
+    struct proc *p;
+    uint32_t epoch;
+};
+
+static bool proc_is_ready(void *arg)
+{
+    struct proc_wait *w = arg;
+    return u32_load_acquire(&w->p->epoch) == w->epoch ||
+           u32_load_relaxed(&w->p->state) == PROC_IDLE;
+}
+
+/* A P that runs belongs to a thread that does the work when it next looks (proc_acquire makes it
+ * look). */
+static void handshake_proc(gc_heap *heap, struct proc *p, uint32_t epoch)
+{
+    struct wait w = {heap, 0, os_now_ns(), false};
+    struct proc_wait arg = {p, epoch};
+    while (u32_load_acquire(&p->epoch) != epoch) {
+        if (proc_try(p, PROC_CLAIMED)) {
+            proc_catch_up(heap, p, epoch);
+            proc_unclaim(&heap->procs, p);
+            return;
+        }
+        if (!wait_step(&w, proc_is_ready, &arg))
+            watchdog(&w, NULL, p);
+    }
+}
+
+/* What threads that attach from now on begin with. */
+static void publish_locked(struct mutators *m, enum handshake_op op)
+{
+    static const uint8_t phases[] = {PHASE_IDLE, PHASE_ARM, PHASE_MARK, PHASE_MARK, PHASE_DONE, PHASE_IDLE};
+    static const uint8_t barriers[] = {BARRIER_OFF, BARRIER_BOTH, BARRIER_OLD, BARRIER_OLD, BARRIER_OFF, BARRIER_OFF};
+    LOCK_ASSERT_HELD(&m->lock);
+    u32_store_relaxed(&m->op, op);
+    m->phase = phases[op];
+    m->barrier = barriers[op];
+    m->black = op == OP_ROOTS || op == OP_FLUSH || op == OP_DISARM;
+    m->sweeping = op == OP_FLIP;
+}
+
+/* The threads there are now; those that attach later adopt the new state whole. NULL: no memory;
+ * the caller tries again. */
+static gc_thread **snapshot_locked(struct mutators *m, size_t *n)
+{
+    LOCK_ASSERT_HELD(&m->lock);
+    gc_thread **all = malloc((m->count + 1) * sizeof(gc_thread *));
+    *n = 0;
+    for (gc_thread *t = m->list; all && t; t = t->next)
+        all[(*n)++] = t;
+    return all;
+}
+
+static gc_thread **take_snapshot(gc_heap *heap, size_t *n)
+{
+    gc_thread **all = snapshot_locked(&heap->mutators, n);
+    while (!all) {
+        lock_release(&heap->mutators.lock);
+        os_sleep_ns(1000 * 1000);
+        lock_acquire(&heap->mutators.lock);
+        all = snapshot_locked(&heap->mutators, n);
+    }
+    return all;
+}
+
+static uint32_t next_epoch(const struct mutators *m) { return (m->epoch + 1) & EPOCH_MASK; }
+
+/* Ps are made under the procs lock and then adopt the state in force: no P that is made after
+ * publication is behind. */
+static void handshake_procs(gc_heap *heap, uint32_t epoch)
+{
+    uint32_t n = u32_load_acquire(&heap->procs.count);
+    for (uint32_t i = 0; i < n; i++)
+        handshake_proc(heap, heap->procs.all[i], epoch);
+}
+
+static void handshake_ragged(gc_heap *heap, enum handshake_op op)
+{
+    struct mutators *m = &heap->mutators;
+    size_t n;
+    lock_acquire(&m->lock);
+    gc_thread **all = take_snapshot(heap, &n);
+    if (op == OP_FLIP)
+        u32_store_release(&heap->mem.sweepgen, heap->mem.sweepgen + 2);
+    publish_locked(m, op);
+    uint32_t epoch = next_epoch(m);
+    u32_store_release(&m->epoch, epoch);
+    lock_release(&m->lock);
+    for (size_t i = 0; i < n; i++)
+        thread_request_poll(all[i]);
+    for (size_t i = 0; i < n; i++)
+        handshake_thread(heap, all[i], op, epoch);
+    handshake_procs(heap, epoch);
+    free(all);
+}
+
+/* With the world held: every thread is claimed, every P is idle or a claimed thread's. */
+static void handshake_held(gc_heap *heap, enum handshake_op op)
+{
+    struct mutators *m = &heap->mutators;
+    lock_acquire(&m->lock);
+    if (op == OP_FLIP)
+        u32_store_release(&heap->mem.sweepgen, heap->mem.sweepgen + 2);
+    publish_locked(m, op);
+    uint32_t epoch = next_epoch(m);
+    u32_store_release(&m->epoch, epoch);
+    lock_release(&m->lock);
+    for (gc_thread *t = m->list; t; t = t->next) {
+        thread_op(t, op);
+        t->epoch = epoch;
+    }
+    uint32_t n = u32_load_acquire(&heap->procs.count);
+    for (uint32_t i = 0; i < n; i++)
+        proc_catch_up(heap, heap->procs.all[i], epoch);
+}
+
+void handshake(gc_heap *heap, enum handshake_op op)
+{
+    heap->mutators.handed = false;
+    if (u32_load_relaxed(&heap->mutators.held))
+        handshake_held(heap, op);
+    else
+        handshake_ragged(heap, op);
+}
+
+/* ---- Holding the world ---- */
+
+static bool thread_is_blocked(void *arg)
+{
+    gc_thread *t = arg;
+    enum thread_state state = state_of(u32_load_acquire(&t->st));
+    return state == THREAD_BLOCKED || state == THREAD_GONE;
+}
+
+static void hold_thread(gc_heap *heap, gc_thread *t)
+{
+    struct wait w = {heap, 0, os_now_ns(), false};
+    while (!claim_thread(t)) {
+        if (state_of(u32_load_acquire(&t->st)) == THREAD_GONE)
+            return;
+        if (!wait_step(&w, thread_is_blocked, t))
+            watchdog(&w, t, NULL);
+    }
+}
+
+/* A thread that waits for a P may be granted one while it is claimed: it then stays where it is. No P
+ * is taken by anyone else: attaching waits, and every thread is claimed. */
+void handshake_hold(gc_heap *heap)
+{
+    struct mutators *m = &heap->mutators;
+    size_t n;
+    lock_acquire(&m->lock);
+    gc_thread **all = take_snapshot(heap, &n);
+    u32_store_release(&m->held, 1);
+    lock_release(&m->lock);
+    for (size_t i = 0; i < n; i++)
+        thread_request_poll(all[i]);
+    for (size_t i = 0; i < n; i++)
+        hold_thread(heap, all[i]);
+    free(all);
+}
+
+void handshake_release(gc_heap *heap)
+{
+    struct mutators *m = &heap->mutators;
+    lock_acquire(&m->lock);
+    for (gc_thread *t = m->list; t; t = t->next)
+        unclaim_thread(t, t->epoch);
+    u32_store_release(&m->held, 0);
+    lock_release(&m->lock);
+    os_wake(&m->held, OS_WAKE_ALL);
+}

@@ -1,0 +1,28 @@
+/* Handshakes: the collector's only way to change what mutators do. One operation at a time reaches
+ * every thread and every P; each takes it on at a safepoint of its own, or the collector does it for
+ * who is blocked, idle or suspended. Nobody waits for anybody else (I2). notes: docs/invariants.md.
+ */
+#ifndef GC_HANDSHAKE_H
+#define GC_HANDSHAKE_H
+
+#include "barrier.h"
+
+/* Performs `op` on all. Returns when every thread and every P has done it. Collector only. */
+void handshake(gc_heap *heap, enum handshake_op op);
+
+/* Stops the world at a handshake: returns when every mutator is BLOCKED and claimed. While it is
+ * held handshake() works on all directly. GC_STOP_WORLD and the verifier. Collector only. */
+void handshake_hold(gc_heap *heap);
+void handshake_release(gc_heap *heap);
+
+/* A thread's part, at its safepoint: catches up with the published epoch. */
+void handshake_catch_up(gc_thread *t);
+
+/* Shades what a root set refers to, on behalf of a thread that takes it over; its own work. */
+void handshake_shade_roots(gc_thread *t, const struct rootset *set, const struct gc_frame *frames);
+void handshake_shade_words(gc_thread *t, uintptr_t low, uintptr_t high);
+
+/* Somebody acked: the collector may be asleep. */
+void handshake_wake_collector(gc_heap *heap);
+
+#endif

@@ -1,0 +1,64 @@
+/* Marking: grey objects to black ones, by any number of workers.
+ *
+ * In front of a worker's LIFO stack of grey objects stand two small rings that hide memory latency: an
+ * edge waits for its mark word to arrive, then the object it newly marked waits for its first line and
+ * its heap-bitmap word. */
+#ifndef GC_MARK_H
+#define GC_MARK_H
+
+#include "handshake.h"
+
+#define MARK_EDGES 32   /* powers of two */
+#define MARK_OBJECTS 16
+/* Large objects are scanned in pieces of this size. */
+#define MARK_PIECE ((size_t)128 << 10)
+#define MARK_WORKERS_MAX 64
+
+struct mark_object {
+    uintptr_t at; /* object, or piece of a large one */
+    struct arena *arena;
+    unsigned page_class;
+};
+
+/* One worker: a thread that marks. Its own but for what it queues. */
+struct marker {
+    gc_heap *heap;
+    struct gc_tracer tracer;   /* pushes edges */
+    unsigned first_edge, nedges;
+    unsigned first_object, nobjects;
+    uintptr_t edges[MARK_EDGES];
+    struct mark_object objects[MARK_OBJECTS];
+    struct workbuf *stack;
+    bool active;               /* counted in the work queue's word */
+    word marked_objects, marked_bytes, scanned_bytes; /* since the last report */
+    uint64_t work;             /* bytes marked or scanned, ever */
+};
+
+/* What all workers of a heap share. */
+struct marking {
+    word marked_objects, marked_bytes, scanned_bytes; /* this cycle; atomic adds */
+    /* Helper threads, started when there is work for them; they sleep between cycles. */
+    struct os_thread helpers[MARK_WORKERS_MAX];
+    uint32_t nhelpers;         /* the cycle's driver's */
+    uint32_t run;              /* futex: number of the cycle that helpers work for; odd: stop */
+    uint32_t stopping;
+    word helper_cpu_ns;        /* this cycle; atomic */
+};
+
+void marker_init(struct marker *m, gc_heap *heap);
+/* Gives back what it holds; it must be drained. Reports its counts. */
+void marker_finish(struct marker *m);
+
+/* Marks what an address leads to, and queues it. */
+void marker_edge(struct marker *m, uintptr_t address);
+
+/* Works until the shared queue is empty and nobody else is active (true), or until about `budget`
+ * bytes have been scanned (false; what is left is queued). */
+bool marker_drain(struct marker *m, uint64_t budget);
+
+/* Starts helpers, as many as may work beside the driver. */
+void marking_begin(gc_heap *heap, struct marking *marking);
+void marking_end(gc_heap *heap, struct marking *marking);
+void marking_stop_helpers(struct marking *marking);
+
+#endif

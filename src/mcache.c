@@ -1,0 +1,225 @@
+#include "mcache.h"
+
+static size_t runs_size(void) { return align_up(RUN_SLOTS * sizeof(struct gc_run), os_page_size()); }
+static size_t cache_size(void) { return align_up(sizeof(struct mcache), os_page_size()); }
+
+struct mcache *mcache_create(struct mheap *h)
+{
+    struct mcache *c = os_map(cache_size() + runs_size());
+    if (!c)
+        return NULL;
+    c->heap = h;
+    c->runs = (struct gc_run *)(void *)((char *)c + cache_size());
+    c->sweepgen = h->sweepgen;
+    return c;
+}
+
+void mcache_destroy(struct mcache *c)
+{
+    ASSERT(c->nopen == 0 && c->pages.free == 0 && c->nspare == 0);
+    os_unmap(c, cache_size() + runs_size());
+}
+
+/* A span that no run and no class of this cache uses any more. */
+static void uncache(struct mcache *c, struct gc_span *s, bool stale)
+{
+    mcentral_uncache_span(c->heap, s, c->sweepgen, stale);
+}
+
+static void close_run(struct mcache *c, struct gc_span *s, bool stale)
+{
+    ASSERT(s->open_runs > 0);
+    if (--s->open_runs == 0 && c->current[s->spanclass] != s)
+        uncache(c, s, stale);
+}
+
+static void drop_current(struct mcache *c, unsigned spanclass, bool stale)
+{
+    struct gc_span *s = c->current[spanclass];
+    c->current[spanclass] = NULL;
+    if (s && s->open_runs == 0)
+        uncache(c, s, stale);
+}
+
+/* A traced object's type stands in the last word of its slot. */
+static void write_trace_headers(struct gc_span *s, size_t first, size_t n, gc_type *type)
+{
+    for (size_t i = first; i < first + n; i++) {
+        word *header = (word *)(span_slot(s, i) + s->size) - 1;
+        word_store_relaxed(header, (word)type);
+    }
+}
+
+/* Heap bits of slots larger than a map word's worth: one object at a time. */
+static void write_bits_each(struct mcache *c, struct gc_span *s, size_t first, size_t n,
+                            const struct type_info *info)
+{
+    struct heapbits_sink sink;
+    for (size_t i = first; i < first + n; i++) {
+        heapbits_begin(&sink, &c->heap->arenas, span_slot(s, i));
+        type_write_bits(info, &sink);
+        heapbits_emit_zeros(&sink, s->words - ((sink.at - sink.start) >> WORD_SHIFT));
+        heapbits_end(&sink);
+    }
+}
+
+static void write_bits(struct mcache *c, struct gc_span *s, size_t first, size_t n,
+                       const struct type_info *info)
+{
+    if (s->words <= WORD_BITS && !info->program)
+        heapbits_fill(s->arena, span_slot(s, first), n * s->words, info->pattern, s->words);
+    else
+        write_bits_each(c, s, first, n, info);
+    if (info->type->trace)
+        write_trace_headers(s, first, n, info->type);
+}
+
+/* I8: all of this is done before the first slot is handed out. */
+static void open_run(struct mcache *c, struct gc_run *run, struct gc_span *s, size_t first,
+                     size_t n, const struct type_info *info)
+{
+    uintptr_t from = span_slot(s, first);
+    size_t bytes = n * s->size;
+    if (s->needzero)
+        memset((void *)from, 0, bytes);
+    if (info && !info->noscan)
+        write_bits(c, s, first, n, info);
+    span_set_alloc(s, first, n);
+    if (c->black)
+        span_set_marks(s, first, n);
+    s->open_runs++;
+    s->live += (uint32_t)n;
+    c->unreported += bytes;
+    *run = (struct gc_run){from, from + bytes, s->size, s};
+}
+
+static bool open_from_current(struct mcache *c, struct gc_run *run, unsigned spanclass,
+                              const struct type_info *info)
+{
+    struct gc_span *s = c->current[spanclass];
+    size_t first, n = s ? span_next_free(s, &first) : 0;
+    if (n == 0)
+        return false;
+    if (UNLIKELY(c->heap->run_limit && n > c->heap->run_limit)) {
+        n = c->heap->run_limit;
+        s->next_slot = (uint32_t)(first + n);
+    }
+    open_run(c, run, s, first, n, info);
+    return true;
+}
+
+bool mcache_refill(struct mcache *c, unsigned slot, unsigned spanclass, const struct type_info *info)
+{
+    struct gc_run *run = &c->runs[slot];
+    if (run->span) {
+        struct gc_span *s = run->span;
+        *run = (struct gc_run){0, 0, 0, NULL};
+        close_run(c, s, false);
+    } else {
+        c->open[c->nopen++] = (uint16_t)slot;
+    }
+    while (!open_from_current(c, run, spanclass, info)) {
+        drop_current(c, spanclass, false);
+        c->current[spanclass] = mcentral_cache_span(c->heap, &c->heap->centrals[spanclass], c);
+        if (!c->current[spanclass]) {
+            c->nopen -= c->open[c->nopen - 1] == slot;
+            for (uint32_t i = 0; i < c->nopen; i++) {
+                if (c->open[i] == slot)
+                    c->open[i] = c->open[--c->nopen];
+            }
+            return false;
+        }
+    }
+    return true;
+}
+
+struct gc_span *mcache_alloc_large(struct mcache *c, size_t npages, unsigned spanclass, bool *zeroed)
+{
+    if (c->sweeping)
+        c->heap->up.reclaim(c->heap->up.self, npages);
+    return mheap_alloc_span(c->heap, c, npages, spanclass, c->sweepgen + 3, zeroed);
+}
+
+void mcache_arm(struct mcache *c) { c->sweeping = false; }
+
+static void each_open_rest(struct mcache *c,
+                           void (*f)(struct mcache *, struct gc_run *, size_t first, size_t n))
+{
+    for (uint32_t i = 0; i < c->nopen; i++) {
+        struct gc_run *run = &c->runs[c->open[i]];
+        const struct gc_span *s = run->span;
+        size_t n = (run->limit - run->cursor) / run->size;
+        if (n > 0)
+            f(c, run, (run->cursor - s->base) / run->size, n);
+    }
+}
+
+static void blacken_rest(struct mcache *c, struct gc_run *run, size_t first, size_t n)
+{
+    (void)c;
+    span_set_marks(run->span, first, n);
+}
+
+void mcache_blacken(struct mcache *c)
+{
+    /* The tiny block may be white; what comes to lie in the next one is born black. */
+    c->tiny = c->tiny_end = 0;
+    c->black = true;
+    each_open_rest(c, blacken_rest);
+}
+
+/* The slots were never allocated: freed in the order that barrier_shade_stale relies on, first alloc,
+ * then mark (I15). */
+static void give_back_rest(struct mcache *c, struct gc_run *run, size_t first, size_t n)
+{
+    struct gc_span *s = run->span;
+    span_clear_alloc(s, first, n);
+    fence_seq_cst();
+    if (c->black)
+        span_clear_marks(s, first, n);
+    s->live -= (uint32_t)n;
+    s->next_slot = MIN_OF(s->next_slot, (uint32_t)first);
+    s->needzero = true;
+    c->unreported -= n * run->size;
+}
+
+static void give_up_all(struct mcache *c, bool stale)
+{
+    c->tiny = c->tiny_end = 0;
+    each_open_rest(c, give_back_rest);
+    for (uint32_t i = 0; i < c->nopen; i++) {
+        struct gc_run *run = &c->runs[c->open[i]];
+        struct gc_span *s = run->span;
+        *run = (struct gc_run){0, 0, 0, NULL};
+        close_run(c, s, stale);
+    }
+    c->nopen = 0;
+    for (unsigned i = 0; i < SPANCLASS_COUNT; i++)
+        drop_current(c, i, stale);
+}
+
+void mcache_flush(struct mcache *c)
+{
+    give_up_all(c, false);
+    mcache_report(c);
+    mheap_flush_cache(c->heap, c);
+}
+
+void mcache_flip(struct mcache *c, uint32_t sweepgen)
+{
+    c->sweepgen = sweepgen;
+    give_up_all(c, true);
+    mcache_report(c);
+    c->black = false;
+    c->sweeping = true;
+}
+
+void mcache_report(struct mcache *c)
+{
+    struct mheap_counts *counts = &c->heap->counts;
+    if (c->unreported == 0)
+        return;
+    word_fetch_add_relaxed(&counts->allocated_bytes, c->unreported);
+    word_fetch_add_relaxed(&counts->live_bytes, c->unreported);
+    c->unreported = 0;
+}

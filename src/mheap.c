@@ -1,0 +1,241 @@
+#include "mcache.h"
+#include <errno.h>
+
+static const struct mheap_upcalls no_upcalls;
+
+int mheap_init(struct mheap *h, const gc_options *options)
+{
+    lock_init(&h->lock, LOCK_HEAP);
+    persistent_init(&h->persistent);
+    spanset_pool_init(&h->pool, &h->persistent);
+    fixalloc_init(&h->spans, sizeof(struct gc_span), &h->persistent);
+    h->up = no_upcalls;
+    h->sweepgen = 2;
+    h->hard_limit = options->hard_limit;
+    h->huge_pages = options->flags & GC_HUGE_PAGES;
+    for (unsigned i = 0; i < SPANCLASS_COUNT; i++)
+        mcentral_init(&h->centrals[i], i);
+    if (!arena_index_init(&h->arenas))
+        return -ENOMEM;
+    if (!pagealloc_init(&h->pages))
+        goto no_pages;
+    size_t reserve = align_up(options->reserve, ARENA_SIZE);
+    if (reserve && !arena_reserve_linear(&h->arenas, reserve))
+        goto no_reserve;
+    return 0;
+no_reserve:
+    pagealloc_destroy(&h->pages);
+no_pages:
+    arena_index_destroy(&h->arenas);
+    persistent_destroy(&h->persistent);
+    return -ENOMEM;
+}
+
+void mheap_destroy(struct mheap *h)
+{
+    pagealloc_destroy(&h->pages);
+    arena_index_destroy(&h->arenas);
+    persistent_destroy(&h->persistent);
+}
+
+/* More arenas for at least npages pages. */
+static bool grow_locked(struct mheap *h, size_t npages)
+{
+    LOCK_ASSERT_HELD(&h->lock);
+    size_t size = 0;
+    uintptr_t base = arena_grow(&h->arenas, npages << PAGE_SHIFT, &size, h->huge_pages);
+    if (!base)
+        return false;
+    if (!pagealloc_grow(&h->pages, base, size)) {
+        arena_ungrow(&h->arenas, base, size);
+        return false;
+    }
+    h->mapped_bytes += size;
+    return true;
+}
+
+static bool over_hard_limit(struct mheap *h, size_t npages)
+{
+    size_t limit = word_load_relaxed(&h->hard_limit);
+    return limit && (word_load_relaxed(&h->counts.pages_inuse) + npages) << PAGE_SHIFT > limit;
+}
+
+/* A span of at most this many pages lies in one arena: its bits are one array. */
+#define SMALL_SPAN_PAGES 16
+
+static uintptr_t find_pages_locked(struct mheap *h, size_t npages, size_t *scavenged)
+{
+    LOCK_ASSERT_HELD(&h->lock);
+    uintptr_t base = pagealloc_alloc(&h->pages, npages, scavenged);
+    uintptr_t last = base + (npages << PAGE_SHIFT) - 1;
+    if (!base || npages > SMALL_SPAN_PAGES || base >> ARENA_SHIFT == last >> ARENA_SHIFT)
+        return base;
+    uintptr_t inside = pagealloc_alloc_aligned(&h->pages, npages, SMALL_SPAN_PAGES, scavenged);
+    pagealloc_free(&h->pages, base, npages);
+    return inside;
+}
+
+static uintptr_t alloc_pages_locked(struct mheap *h, size_t npages, size_t *scavenged)
+{
+    uintptr_t base = find_pages_locked(h, npages, scavenged);
+    if (!base && grow_locked(h, npages))
+        base = find_pages_locked(h, npages, scavenged);
+    return base;
+}
+
+static bool fill_spares_locked(struct mheap *h, struct mcache *cache)
+{
+    LOCK_ASSERT_HELD(&h->lock);
+    while (cache->nspare < MCACHE_SPARE_SPANS) {
+        struct gc_span *s = fixalloc_alloc(&h->spans);
+        if (!s)
+            break;
+        cache->spare_spans[cache->nspare++] = s;
+    }
+    return cache->nspare > 0;
+}
+
+#define PAGE_CACHE_LARGEST 16
+
+/* Pages and a span struct from the P's cache, which is refilled under the lock when it is empty. */
+static uintptr_t alloc_cached(struct mheap *h, struct mcache *cache, size_t npages,
+                              size_t *scavenged, struct gc_span **s)
+{
+    if (npages >= PAGE_CACHE_LARGEST)
+        return 0;
+    if (cache->nspare == 0 || cache->pages.free == 0) {
+        lock_acquire(&h->lock);
+        bool spares = fill_spares_locked(h, cache);
+        if (spares && cache->pages.free == 0)
+            pagealloc_cache_fill(&h->pages, &cache->pages);
+        lock_release(&h->lock);
+        if (!spares)
+            return 0;
+    }
+    uintptr_t base = page_cache_alloc(&cache->pages, npages, scavenged);
+    if (base)
+        *s = cache->spare_spans[--cache->nspare];
+    return base;
+}
+
+static uintptr_t alloc_uncached(struct mheap *h, size_t npages, size_t *scavenged,
+                                struct gc_span **s)
+{
+    uintptr_t base = 0;
+    lock_acquire(&h->lock);
+    *s = fixalloc_alloc(&h->spans);
+    if (*s) {
+        base = alloc_pages_locked(h, npages, scavenged);
+        if (!base)
+            fixalloc_free(&h->spans, *s);
+    }
+    lock_release(&h->lock);
+    return base;
+}
+
+/* Whether the pages were never used, or all came back from the OS; notes that they now are. */
+static bool pages_are_zero(struct mheap *h, uintptr_t base, size_t npages, size_t scavenged)
+{
+    uintptr_t end = base + (npages << PAGE_SHIFT);
+    bool zero = scavenged == npages;
+    bool fresh = true;
+    for (uintptr_t at = base; at < end; at = (at | (ARENA_SIZE - 1)) + 1) {
+        struct arena *a = arena_of(&h->arenas, at);
+        uintptr_t stop = MIN_OF(end, a->base + ARENA_SIZE);
+        uintptr_t zeroed = word_load_relaxed(&a->zeroed_base);
+        fresh &= at >= zeroed;
+        while (zeroed < stop && !word_cas_relaxed(&a->zeroed_base, zeroed, stop))
+            zeroed = word_load_relaxed(&a->zeroed_base);
+    }
+    return zero || fresh;
+}
+
+struct gc_span *mheap_alloc_span(struct mheap *h, struct mcache *cache, size_t npages,
+                                 unsigned spanclass, uint32_t sweepgen, bool *zeroed)
+{
+    struct gc_span *s = NULL;
+    size_t scavenged = 0;
+    if (over_hard_limit(h, npages))
+        return NULL;
+    uintptr_t base = cache ? alloc_cached(h, cache, npages, &scavenged, &s) : 0;
+    if (!base)
+        base = alloc_uncached(h, npages, &scavenged, &s);
+    if (!base)
+        return NULL;
+    *zeroed = pages_are_zero(h, base, npages, scavenged);
+    span_init(s, arena_of(&h->arenas, base), base, npages, spanclass);
+    s->needzero = !*zeroed;
+    u32_store_relaxed(&s->sweepgen, sweepgen);
+    span_publish(s, &h->arenas);
+    word_fetch_add_relaxed(&h->counts.pages_inuse, npages);
+    word_fetch_add_relaxed(&h->counts.spans_inuse, 1);
+    return s;
+}
+
+void mheap_free_span(struct mheap *h, struct gc_span *s)
+{
+    uintptr_t base = s->base;
+    size_t npages = s->npages;
+    span_retract(s, &h->arenas);
+    word_fetch_sub_relaxed(&h->counts.pages_inuse, npages);
+    word_fetch_sub_relaxed(&h->counts.spans_inuse, 1);
+    lock_acquire(&h->lock);
+    pagealloc_free(&h->pages, base, npages);
+    fixalloc_free(&h->spans, s);
+    lock_release(&h->lock);
+}
+
+void mheap_flush_cache(struct mheap *h, struct mcache *cache)
+{
+    if (cache->pages.free == 0 && cache->nspare == 0)
+        return;
+    lock_acquire(&h->lock);
+    pagealloc_cache_flush(&h->pages, &cache->pages);
+    while (cache->nspare > 0)
+        fixalloc_free(&h->spans, cache->spare_spans[--cache->nspare]);
+    lock_release(&h->lock);
+}
+
+/* One step of at most this many pages, so that nobody waits long for the lock's owner. */
+#define SCAVENGE_STEP 64
+
+size_t mheap_scavenge(struct mheap *h, size_t max_pages)
+{
+    size_t done = 0;
+    while (done < max_pages) {
+        size_t n = 0;
+        lock_acquire(&h->lock);
+        uintptr_t base = pagealloc_scavenge_take(&h->pages, MIN_OF(max_pages - done, (size_t)SCAVENGE_STEP), &n);
+        lock_release(&h->lock);
+        if (!base)
+            break;
+        bool released = os_release((void *)base, n << PAGE_SHIFT);
+        lock_acquire(&h->lock);
+        pagealloc_scavenge_give(&h->pages, base, n, released);
+        lock_release(&h->lock);
+        if (!released)
+            break;
+        done += n;
+    }
+    return done;
+}
+
+uintptr_t mheap_object_base(const struct mheap *h, uintptr_t address)
+{
+    struct arena *a = arena_of(&h->arenas, address);
+    if (!a)
+        return 0;
+    unsigned class = u8_load_acquire(&a->page_class[arena_page(address)]);
+    if (class == PAGE_CLASS_FREE)
+        return 0;
+    uintptr_t base;
+    if (page_class_info[class].large) {
+        const struct gc_span *s = ptr_load_relaxed(&a->spans[arena_page(address)]);
+        base = s->base;
+        a = s->arena;
+    } else {
+        base = arena_slot_start(a, address, class);
+        a = arena_of(&h->arenas, base);
+    }
+    return bits_test(a->alloc, arena_bit(base)) ? base : 0;
+}

@@ -1,0 +1,82 @@
+/* The memory of one heap: arenas, free pages, spans, and one mcentral per span class (Go: mheap).
+ * Everything here is about memory; who runs and what is alive is decided above. */
+#ifndef GC_MHEAP_H
+#define GC_MHEAP_H
+
+#include "../gcheap.h"
+#include "mcentral.h"
+#include "pagealloc.h"
+
+struct mcache;
+
+/* What the allocator asks of the storeys above it. Set once, when the heap is made; `self` is the
+ * heap. Both run on the thread that owns the mcache, in a refill, and only while cache->sweeping. */
+struct mheap_upcalls {
+    void *self;
+    /* Sweeps a span that the caller claimed (sweepgen - 1). false: it was freed whole. True: the
+     * caller still owns it and files it. */
+    bool (*sweep)(void *self, struct gc_span *s);
+    /* Sweeps until about npages pages came free, or nothing is left to sweep. */
+    void (*reclaim)(void *self, size_t npages);
+};
+
+/* Counters that any thread adds to, each on a line of its own where they are hot. */
+struct mheap_counts {
+    uintptr_t pages_inuse;     /* pages of spans in use */
+    uintptr_t spans_inuse;
+    uintptr_t allocated_bytes; /* ever; flushed from mcaches */
+    uintptr_t freed_bytes;     /* ever, by sweeping */
+    uintptr_t live_bytes;      /* allocated and not found dead */
+};
+
+struct mheap {
+    struct lock lock;              /* LOCK_HEAP: pages, spans, arena growth */
+    struct arena_index arenas;
+    struct pagealloc pages;        /* under lock */
+    struct fixalloc spans;         /* under lock */
+    struct persistent persistent;
+    struct spanset_pool pool;
+    size_t mapped_bytes;           /* under lock; address space of arenas */
+    size_t hard_limit;             /* 0: none; atomic */
+    bool huge_pages;
+    uint32_t run_limit;            /* debug: slots in a run at most; 0: a page of them */
+    struct mheap_upcalls up;
+    /* The generation in force. Written by the cycle when FLIP starts (release); Ps go by their own
+     * view of it, see mcache.h. */
+    uint32_t sweepgen CACHE_ALIGNED;
+    struct mheap_counts counts CACHE_ALIGNED;
+    struct mcentral centrals[SPANCLASS_COUNT];
+};
+
+/* 0, or a negative errno with nothing held. reserve: see gc_options. */
+int mheap_init(struct mheap *h, const gc_options *options);
+void mheap_destroy(struct mheap *h);
+
+/* A span in use: small (npages from its class) or large (spanclass of size class 0). Its sweepgen
+ * is `sweepgen`. NULL: no memory. *zeroed: all its memory is zero. `cache` may be NULL; with it the
+ * heap lock is rarely needed. */
+struct gc_span *mheap_alloc_span(struct mheap *h, struct mcache *cache, size_t npages,
+                                 unsigned spanclass, uint32_t sweepgen, bool *zeroed);
+/* Gives the span's pages back. The caller owns the span and cleared its alloc bits. */
+void mheap_free_span(struct mheap *h, struct gc_span *s);
+
+/* Returns what an mcache holds of pages and spare span structs. */
+void mheap_flush_cache(struct mheap *h, struct mcache *cache);
+
+/* Gives up to max_pages free pages back to the OS; returns how many. */
+size_t mheap_scavenge(struct mheap *h, size_t max_pages);
+
+/* The span that contains a heap address, or NULL. Any thread; may be stale the moment it returns
+ * unless the caller keeps an object in it alive. */
+INLINE struct gc_span *mheap_span_of(const struct mheap *h, uintptr_t address)
+{
+    struct arena *a = arena_of(&h->arenas, address);
+    if (!a || u8_load_acquire(&a->page_class[arena_page(address)]) == PAGE_CLASS_FREE)
+        return NULL;
+    return ptr_load_relaxed(&a->spans[arena_page(address)]);
+}
+
+/* The start of the object that contains `address`, or 0: checks the alloc bit. Any thread. */
+uintptr_t mheap_object_base(const struct mheap *h, uintptr_t address);
+
+#endif

@@ -1,0 +1,214 @@
+#include "handshake.h"
+
+#define SLICE_NS (10 * 1000 * 1000)
+
+void procs_init(struct procs *procs, unsigned max)
+{
+    memset(procs, 0, sizeof *procs);
+    lock_init(&procs->lock, LOCK_PROCS);
+    procs->max = max;
+    procs->queue_tail = &procs->queue;
+}
+
+void procs_destroy(struct procs *procs)
+{
+    for (uint32_t i = 0; i < procs->count; i++) {
+        struct proc *p = procs->all[i];
+        mcache_flush(p->cache);
+        mcache_destroy(p->cache);
+        free(p);
+    }
+}
+
+unsigned procs_idle(const struct procs *procs)
+{
+    unsigned idle = 0;
+    uint32_t count = u32_load_acquire(&procs->count);
+    for (uint32_t i = 0; i < count; i++)
+        idle += u32_load_relaxed(&procs->all[i]->state) == PROC_IDLE;
+    return idle + (procs->max - count);
+}
+
+static struct proc *new_proc(struct mheap *mem)
+{
+    struct proc *p = aligned_alloc(CACHE_PAD, sizeof *p);
+    if (!p)
+        return NULL;
+    memset(p, 0, sizeof *p);
+    p->cache = mcache_create(mem);
+    if (!p->cache) {
+        free(p);
+        return NULL;
+    }
+    return p;
+}
+
+/* Adopts the state in force, so that a handshake either finds the P or concerns it no more. */
+static void publish_proc_locked(gc_heap *heap, struct proc *p)
+{
+    struct mutators *m = &heap->mutators;
+    struct procs *procs = &heap->procs;
+    LOCK_ASSERT_HELD(&m->lock);
+    p->epoch = m->epoch;
+    p->id = procs->count;
+    p->state = PROC_RUNNING;
+    p->cache->black = m->black;
+    p->cache->sweeping = m->sweeping;
+    p->cache->sweepgen = heap->mem.sweepgen;
+    procs->all[procs->count] = p;
+    u32_store_release(&procs->count, procs->count + 1);
+}
+
+static struct proc *make_proc(gc_heap *heap)
+{
+    struct procs *procs = &heap->procs;
+    if (u32_load_acquire(&procs->count) >= procs->max)
+        return NULL;
+    struct proc *p = new_proc(&heap->mem);
+    if (!p)
+        return NULL;
+    lock_acquire(&heap->mutators.lock);
+    bool room = procs->count < procs->max;
+    if (room)
+        publish_proc_locked(heap, p);
+    lock_release(&heap->mutators.lock);
+    if (room)
+        return p;
+    mcache_destroy(p->cache);
+    free(p);
+    return NULL;
+}
+
+static struct proc *try_idle(struct procs *procs, struct proc *first)
+{
+    if (first && proc_try(first, PROC_RUNNING))
+        return first;
+    uint32_t count = u32_load_acquire(&procs->count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (proc_try(procs->all[i], PROC_RUNNING))
+            return procs->all[i];
+    }
+    return NULL;
+}
+
+/* ---- The queue ---- */
+
+static gc_thread *dequeue_locked(struct procs *procs)
+{
+    LOCK_ASSERT_HELD(&procs->lock);
+    gc_thread *t = procs->queue;
+    if (!t)
+        return NULL;
+    procs->queue = t->next_waiting;
+    if (!procs->queue)
+        procs->queue_tail = &procs->queue;
+    u32_store_relaxed(&procs->waiting, procs->waiting - 1);
+    return t;
+}
+
+static void grant(gc_thread *t, struct proc *p)
+{
+    t->grant = p;
+    u32_store_release(&t->granted, 1);
+    os_wake(&t->granted, 1);
+}
+
+/* Gives idle Ps to those who wait. */
+static void serve_queue(struct procs *procs)
+{
+    lock_acquire(&procs->lock);
+    while (procs->queue) {
+        struct proc *p = try_idle(procs, NULL);
+        if (!p)
+            break;
+        grant(dequeue_locked(procs), p);
+    }
+    lock_release(&procs->lock);
+}
+
+static void enqueue(struct procs *procs, gc_thread *t)
+{
+    lock_acquire(&procs->lock);
+    t->granted = 0;
+    t->next_waiting = NULL;
+    *procs->queue_tail = t;
+    procs->queue_tail = &t->next_waiting;
+    u32_store_seq_cst(&procs->waiting, procs->waiting + 1);
+    lock_release(&procs->lock);
+}
+
+/* Those who run look at the queue at their next safepoint. */
+static void request_hand_over(struct procs *procs)
+{
+    uint32_t count = u32_load_acquire(&procs->count);
+    for (uint32_t i = 0; i < count; i++) {
+        gc_thread *owner = ptr_load_relaxed(&procs->all[i]->owner);
+        if (owner)
+            thread_request_poll(owner);
+    }
+}
+
+/* A P that went idle before we stood in the queue is found by serve_queue; one that does so later is
+ * brought to us by its last owner (proc_release). */
+static struct proc *wait_turn(struct procs *procs, gc_thread *t)
+{
+    enqueue(procs, t);
+    serve_queue(procs);
+    while (!u32_load_acquire(&t->granted)) {
+        os_wait(&t->granted, 0, SLICE_NS);
+        if (!u32_load_acquire(&t->granted))
+            request_hand_over(procs);
+    }
+    return t->grant;
+}
+
+bool proc_acquire(gc_heap *heap, gc_thread *t)
+{
+    struct procs *procs = &heap->procs;
+    struct proc *p = try_idle(procs, t->last_proc);
+    if (!p)
+        p = make_proc(heap);
+    if (!p && u32_load_acquire(&procs->count) == 0)
+        return false;
+    if (!p)
+        p = wait_turn(procs, t);
+    t->proc = p;
+    t->fast.runs = p->cache->runs;
+    ptr_store_relaxed(&p->owner, t);
+    t->slice_start = u32_load_relaxed(&procs->waiting) ? os_now_ns() : 0;
+    return true;
+}
+
+static const struct gc_run no_runs[RUN_SLOTS];
+
+void proc_release(gc_heap *heap, gc_thread *t)
+{
+    struct procs *procs = &heap->procs;
+    struct proc *p = t->proc;
+    t->proc = NULL;
+    t->last_proc = p;
+    t->fast.runs = (struct gc_run *)(uintptr_t)no_runs;
+    mcache_report(p->cache);
+    ptr_store_relaxed(&p->owner, NULL);
+    proc_unclaim(procs, p);
+    handshake_wake_collector(heap);
+}
+
+void proc_unclaim(struct procs *procs, struct proc *p)
+{
+    u32_store_release(&p->state, PROC_IDLE);
+    fence_seq_cst();
+    if (u32_load_relaxed(&procs->waiting))
+        serve_queue(procs);
+}
+
+/* The slice is only measured while somebody waits: it starts when the first look finds a queue. */
+bool proc_should_yield(const struct procs *procs, gc_thread *t)
+{
+    if (LIKELY(u32_load_relaxed(&procs->waiting) == 0))
+        return false;
+    uint64_t now = os_now_ns();
+    if (t->slice_start == 0)
+        t->slice_start = now;
+    return now - t->slice_start >= SLICE_NS;
+}

@@ -1,0 +1,118 @@
+/* Roots: frames and ranges of threads and fibers, rooted globals, handles, callbacks.
+ *
+ * Two kinds. A root set belongs to one thread (or suspended fiber): its slots are written plainly and
+ * are visited in that thread's ROOTS handshake, by it or on its behalf. Global roots (slots,
+ * handles, heap callbacks) are written with gc_store() and visited by the collector after ARM.
+ */
+#ifndef GC_ROOT_INTERNAL_H
+#define GC_ROOT_INTERNAL_H
+
+#include "../gcheap.h"
+#include "fixalloc.h"
+#include <urcu/urcu-bp.h>
+#include <urcu/rculfhash.h>
+
+/* Receives what a visit finds. Public as gc_tracer. */
+struct gc_tracer {
+    /* A word of a slot (in the heap's value format), or a bare address. */
+    void (*value)(struct gc_tracer *tracer, word value);
+    /* A word of a C stack: perhaps an address, perhaps of an object long dead. */
+    void (*stale)(struct gc_tracer *tracer, word value);
+    gc_heap *heap;
+};
+
+struct root_range {
+    slot_word *base;
+    slot_word **top; /* where the owner keeps the end; NULL: `end` is fixed */
+    slot_word *end;
+};
+
+struct root_callback {
+    gc_root_fn fn;
+    void *arg;
+};
+
+/* Grown by doubling; `items` is malloc'ed. */
+struct root_ranges {
+    struct root_range *items;
+    size_t n, capacity;
+};
+struct root_callbacks {
+    struct root_callback *items;
+    size_t n, capacity;
+};
+
+/* Slots that one thread or fiber writes plainly. Owner: that thread; the collector while it has
+ * claimed it. The frames of a running thread hang on gc_fast.frames instead. */
+struct rootset {
+    struct gc_frame *frames;
+    struct root_ranges ranges;
+    struct root_callbacks callbacks;
+};
+
+void rootset_free(struct rootset *set);
+/* 0, -EEXIST, -ENOMEM. */
+int rootset_add_range(struct rootset *set, struct root_range range);
+int rootset_remove_range(struct rootset *set, const void *base);
+int rootset_add_callback(struct root_callbacks *list, struct root_callback callback);
+int rootset_remove_callback(struct root_callbacks *list, struct root_callback callback);
+/* Visits every slot; `frames`: the innermost frame. */
+void rootset_visit(const struct rootset *set, const struct gc_frame *frames,
+                   struct gc_tracer *tracer);
+/* Visits the words [low, high) as possible addresses. */
+void root_visit_words(uintptr_t low, uintptr_t high, struct gc_tracer *tracer);
+
+#define HANDLE_BLOCK 509
+
+/* A handle is the address of its slot. Blocks are never freed before the heap. */
+struct handle_block {
+    struct handle_block *next; /* set before the block is published */
+    slot_word slots[HANDLE_BLOCK];
+};
+
+struct handles {
+    struct lock lock;
+    struct handle_block *blocks; /* published with release; read by the collector without the lock */
+    slot_word **free;            /* stack of free slots; under lock */
+    size_t nfree, capacity;      /* under lock */
+    size_t used;                 /* under lock */
+};
+
+/* The rooted globals and heap callbacks. */
+struct roots {
+    struct lock lock;              /* LOCK_ROOTS: changes of the table, and all of callbacks */
+    struct cds_lfht *table;        /* root_node by address of its first slot; NULL until used */
+    struct root_node *retired;     /* unrooted, perhaps still being visited; under lock */
+    struct root_callbacks callbacks; /* GC_ROOT_HEAP; held while they run */
+    struct handles handles;
+};
+
+struct root_node {
+    struct cds_lfht_node node;
+    slot_word *base;
+    size_t n;
+    struct root_node *next_retired;
+};
+
+void roots_init(struct roots *r);
+void roots_destroy(struct roots *r);
+/* 0, -EEXIST, -ENOMEM. */
+int roots_add(struct roots *r, void *base, size_t n);
+/* Whether `base` is rooted, and how many slots. */
+bool roots_find(struct roots *r, void *base, size_t *n);
+/* Takes a node out of the table; it stays readable until roots_free_retired(). false: not rooted. */
+bool roots_remove(struct roots *r, void *base);
+int roots_add_callback(struct roots *r, struct root_callback callback);
+/* Returns when the callback does not run any more. */
+int roots_remove_callback(struct roots *r, struct root_callback callback);
+/* Visits globals, handles and callbacks. One collector at a time; mutators go on. */
+void roots_visit(struct roots *r, struct gc_tracer *tracer);
+/* After a grace period: frees removed nodes. Collector only, no lock held. */
+void roots_free_retired(struct roots *r);
+
+/* A free slot, NULL: no memory. */
+slot_word *handles_take(struct handles *h);
+/* The slot must hold 0. */
+void handles_give(struct handles *h, slot_word *slot);
+
+#endif

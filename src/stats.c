@@ -1,0 +1,45 @@
+#include "stats.h"
+
+static void add(word *to, word n) { word_store_relaxed(to, word_load_relaxed(to) + n); }
+
+static unsigned bucket_of(uint64_t ns)
+{
+    unsigned log = ns ? 63 - (unsigned)__builtin_clzll(ns) : 0;
+    return MIN_OF(log, 39u);
+}
+
+void histogram_add(struct thread_histogram *h, uint64_t ns)
+{
+    add(&h->buckets[bucket_of(ns)], 1);
+    add(&h->count, 1);
+    add(&h->sum, (word)ns);
+    if (ns > word_load_relaxed(&h->max))
+        word_store_relaxed(&h->max, (word)ns);
+}
+
+void histogram_merge(struct gc_histogram *total, const struct thread_histogram *h)
+{
+    for (size_t i = 0; i < ARRAY_LEN(h->buckets); i++)
+        total->buckets[i] += word_load_relaxed(&h->buckets[i]);
+    total->count += word_load_relaxed(&h->count);
+    total->sum += word_load_relaxed(&h->sum);
+    total->max = MAX_OF(total->max, (uint64_t)word_load_relaxed(&h->max));
+}
+
+void histogram_fold(struct thread_histogram *kept, const struct thread_histogram *h)
+{
+    for (size_t i = 0; i < ARRAY_LEN(h->buckets); i++)
+        add(&kept->buckets[i], h->buckets[i]);
+    add(&kept->count, h->count);
+    add(&kept->sum, h->sum);
+    if (h->max > kept->max)
+        word_store_relaxed(&kept->max, h->max);
+}
+
+void times_fold(struct thread_times *kept, const struct thread_times *t)
+{
+    histogram_fold(&kept->handshake_cpu, &t->handshake_cpu);
+    histogram_fold(&kept->handshake_wall, &t->handshake_wall);
+    histogram_fold(&kept->stall, &t->stall);
+    histogram_fold(&kept->held, &t->held);
+}

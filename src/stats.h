@@ -1,0 +1,26 @@
+/* Counters and histograms, and the public structs they fill. No heap state. */
+#ifndef GC_STATS_INTERNAL_H
+#define GC_STATS_INTERNAL_H
+
+#include "../gcheap.h"
+#include "atomics.h"
+
+/* One thread's times. Written by the thread (or the collector on its behalf), read by anyone: words,
+ * relaxed. */
+struct thread_histogram {
+    word buckets[40];
+    word count, sum, max;
+};
+
+struct thread_times {
+    struct thread_histogram handshake_cpu, handshake_wall, stall, held;
+};
+
+void histogram_add(struct thread_histogram *h, uint64_t ns);
+/* Adds a thread's to a total. */
+void histogram_merge(struct gc_histogram *total, const struct thread_histogram *h);
+/* A leaving thread's to what the heap keeps. */
+void histogram_fold(struct thread_histogram *kept, const struct thread_histogram *h);
+void times_fold(struct thread_times *kept, const struct thread_times *t);
+
+#endif

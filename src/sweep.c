@@ -1,0 +1,240 @@
+#include "collector.h"
+
+static struct sweeping *sweeping_of(const gc_heap *heap) { return &heap->collector->sweeping; }
+
+/* ---- One span ---- */
+
+static void poison(struct gc_span *s)
+{
+    for (size_t i = 0; i < s->nslots; i++) {
+        uintptr_t slot = span_slot(s, i);
+        if (!bits_test(s->arena->alloc, arena_bit(slot)))
+            memset((void *)slot, 0xdb, s->size);
+    }
+}
+
+static void count_freed(gc_heap *heap, size_t bytes)
+{
+    if (bytes == 0)
+        return;
+    word_fetch_sub_relaxed(&heap->mem.counts.live_bytes, bytes);
+    word_fetch_add_relaxed(&heap->mem.counts.freed_bytes, bytes);
+}
+
+static bool has_marks(const struct gc_span *s) { return bits_test(s->arena->page_marks, arena_page(s->base)); }
+
+static void clear_page_mark(struct gc_span *s)
+{
+    size_t page = arena_page(s->base);
+    word_fetch_and_relaxed(&s->arena->page_marks[page / WORD_BITS],
+                           ~((word)1 << page % WORD_BITS));
+}
+
+static size_t slot_bytes(const struct gc_span *s)
+{
+    return span_is_large(s) ? span_bytes(s) : s->size;
+}
+
+/* The caller owns the span: I11, nobody else reads or writes its alloc and mark bits now but markers
+ * of the next cycle, which begins when all is swept. */
+bool sweep_span(gc_heap *heap, struct gc_span *s)
+{
+    struct sweeping *sw = sweeping_of(heap);
+    size_t before = s->live, live = 0;
+    special_sweep(heap, s);
+    if (has_marks(s)) {
+        live = span_flip_bits(s);
+        clear_page_mark(s);
+    } else {
+        span_clear_bits(s);
+    }
+    s->live = (uint32_t)live;
+    s->next_slot = 0;
+    s->needzero = true;
+    count_freed(heap, (before - live) * slot_bytes(s));
+    word_fetch_add_relaxed(&sw->swept_pages, s->npages);
+    if (live > 0) {
+        if (UNLIKELY(heap->debug.poison) && !span_is_large(s))
+            poison(s);
+        return true;
+    }
+    word_fetch_add_relaxed(&sw->freed_pages, s->npages);
+    mheap_free_span(&heap->mem, s);
+    return false;
+}
+
+/* ---- Who sweeps ---- */
+
+static void enter(struct sweeping *sw) { u32_fetch_add_acq_rel(&sw->sweepers, 1); }
+static void leave(struct sweeping *sw) { u32_fetch_sub_acq_rel(&sw->sweepers, 1); }
+
+static bool sweep_and_file(gc_heap *heap, struct gc_span *s, uint32_t sweepgen)
+{
+    if (!sweep_span(heap, s))
+        return false;
+    mcentral_file_swept(&heap->mem, s, sweepgen);
+    return true;
+}
+
+bool sweep_upcall(void *heap, struct gc_span *s) { return sweep_span(heap, s); }
+void sweep_reclaim_upcall(void *heap, size_t npages) { sweep_reclaim(heap, npages); }
+
+/* Large objects first: they give back the most. */
+static unsigned class_at(uint32_t cursor)
+{
+    static const uint8_t large[] = {0, 1, SPANCLASS_TRACED};
+    if (cursor < ARRAY_LEN(large))
+        return large[cursor];
+    unsigned class = cursor - (unsigned)ARRAY_LEN(large) + 2;
+    return class < SPANCLASS_TRACED ? class : class + 1;
+}
+
+size_t sweep_one(gc_heap *heap, uint32_t sweepgen)
+{
+    struct sweeping *sw = sweeping_of(heap);
+    size_t pages = 0;
+    enter(sw);
+    for (uint32_t i = u32_load_relaxed(&sw->class_cursor); i < SPANCLASS_COUNT; i++) {
+        struct mcentral *c = &heap->mem.centrals[class_at(i)];
+        struct gc_span *s = mcentral_claim_unswept(&heap->mem, c, sweepgen);
+        if (s) {
+            pages = s->npages;
+            sweep_and_file(heap, s, sweepgen);
+            break;
+        }
+        /* Once FLIP is complete a class without unswept spans stays so. */
+        if (u32_load_acquire(&sw->flip_complete))
+            u32_cas_relaxed(&sw->class_cursor, i, i + 1);
+    }
+    leave(sw);
+    return pages;
+}
+
+/* The sets are empty, and nobody holds a span out of them. */
+static bool nothing_left(struct sweeping *sw)
+{
+    return u32_load_acquire(&sw->class_cursor) == SPANCLASS_COUNT &&
+           u32_load_acquire(&sw->sweepers) == 0;
+}
+
+bool sweep_is_done(const gc_heap *heap)
+{
+    struct sweeping *sw = sweeping_of(heap);
+    if (!u32_load_acquire(&sw->active))
+        return true;
+    if (!u32_load_acquire(&sw->flip_complete) || !nothing_left(sw))
+        return false;
+    u32_store_release(&sw->active, 0);
+    return true;
+}
+
+void sweep_finish(gc_heap *heap)
+{
+    uint32_t sweepgen = u32_load_acquire(&heap->mem.sweepgen);
+    while (sweep_one(heap, sweepgen) > 0)
+        ;
+    while (!sweep_is_done(heap))
+        os_yield();
+}
+
+void sweep_prepare(gc_heap *heap)
+{
+    struct sweeping *sw = sweeping_of(heap);
+    ASSERT(sweep_is_done(heap) && "I13");
+    u32_store_relaxed(&sw->flip_complete, 0);
+    u32_store_relaxed(&sw->class_cursor, 0);
+    word_store_relaxed(&sw->reclaim_cursor, heap->mem.arenas.low);
+    word_store_relaxed(&sw->reclaim_credit, 0);
+    word_store_relaxed(&sw->swept_pages, 0);
+    word_store_relaxed(&sw->freed_pages, 0);
+    u32_store_release(&sw->active, 1);
+}
+
+void sweep_begin(gc_heap *heap) { u32_store_release(&sweeping_of(heap)->flip_complete, 1); }
+
+/* ---- Whole spans ---- */
+
+/* Frees the spans that begin on the 64 pages of word `i` and have no mark; pages freed. */
+static size_t reclaim_word(gc_heap *heap, struct arena *a, size_t i, uint32_t sweepgen)
+{
+    size_t freed = 0;
+    word dead = word_load_acquire(&a->page_in_use[i]) & ~word_load_relaxed(&a->page_marks[i]);
+    for (; dead; dead &= dead - 1) {
+        size_t page = i * WORD_BITS + bits_trailing_zeros(dead);
+        struct gc_span *s = ptr_load_relaxed(&a->spans[page]);
+        size_t npages = s->npages;
+        /* The span may have been freed and its struct have a new life meanwhile: whatever span we
+         * claim here waits for a sweep. */
+        if (u32_load_relaxed(&s->sweepgen) == sweepgen - 2 &&
+            u32_cas_acq_rel(&s->sweepgen, sweepgen - 2, sweepgen - 1) &&
+            !sweep_and_file(heap, s, sweepgen))
+            freed += npages;
+    }
+    return freed;
+}
+
+/* The next 64 pages that nobody has looked at: their first address, or 0. */
+static uintptr_t next_chunk(gc_heap *heap, struct sweeping *sw)
+{
+    const size_t step = WORD_BITS << PAGE_SHIFT;
+    uintptr_t at = word_fetch_add_relaxed(&sw->reclaim_cursor, step);
+    if (at < word_load_relaxed(&heap->mem.arenas.high))
+        return at;
+    word_fetch_sub_relaxed(&sw->reclaim_cursor, step);
+    return 0;
+}
+
+static bool take_credit(struct sweeping *sw, size_t npages)
+{
+    word credit = word_load_relaxed(&sw->reclaim_credit);
+    while (credit >= npages) {
+        if (word_cas_relaxed(&sw->reclaim_credit, credit, credit - npages))
+            return true;
+        credit = word_load_relaxed(&sw->reclaim_credit);
+    }
+    return false;
+}
+
+void sweep_reclaim(gc_heap *heap, size_t npages)
+{
+    struct sweeping *sw = sweeping_of(heap);
+    if (!u32_load_relaxed(&sw->active) || !u32_load_acquire(&sw->flip_complete) ||
+        take_credit(sw, npages))
+        return;
+    uint32_t sweepgen = u32_load_acquire(&heap->mem.sweepgen);
+    size_t freed = 0;
+    enter(sw);
+    while (freed < npages) {
+        uintptr_t at = next_chunk(heap, sw);
+        struct arena *a = at ? arena_of(&heap->mem.arenas, at) : NULL;
+        if (!at)
+            break;
+        if (a)
+            freed += reclaim_word(heap, a, arena_page(at) / WORD_BITS, sweepgen);
+    }
+    leave(sw);
+    if (freed > npages)
+        word_fetch_add_relaxed(&sw->reclaim_credit, freed - npages);
+}
+
+void sweep_ensure(gc_heap *heap, uintptr_t object)
+{
+    struct sweeping *sw = sweeping_of(heap);
+    uint32_t sweepgen = u32_load_acquire(&heap->mem.sweepgen);
+    struct gc_span *s = mheap_span_of(&heap->mem, object);
+    if (!s)
+        return;
+    for (;;) {
+        uint32_t sg = u32_load_acquire(&s->sweepgen);
+        if (sg == sweepgen || sg == sweepgen + 3)
+            return;
+        enter(sw);
+        bool claimed = sg == sweepgen - 2 && u32_cas_acq_rel(&s->sweepgen, sg, sweepgen - 1);
+        if (claimed)
+            sweep_and_file(heap, s, sweepgen);
+        leave(sw);
+        if (claimed || mheap_span_of(&heap->mem, object) != s)
+            return;
+        cpu_relax();
+    }
+}

@@ -1,0 +1,389 @@
+#include "fiber.h"
+#include <errno.h>
+#include <pthread.h>
+
+static struct gc_run no_runs[RUN_SLOTS];
+struct gc_fast thread_unattached = {no_runs, 0, 0, NULL};
+GC_TLS struct gc_fast *gc_self = &thread_unattached;
+
+/* The OS thread's attachments, linked by next_attached; its destructor detaches what is left. */
+static pthread_key_t attachments_key;
+static pthread_once_t attachments_once = PTHREAD_ONCE_INIT;
+
+static void thread_exits(void *first);
+
+static void make_key(void) { CHECK(pthread_key_create(&attachments_key, thread_exits) == 0); }
+
+static gc_thread *attachments(void)
+{
+    pthread_once(&attachments_once, make_key);
+    return pthread_getspecific(attachments_key);
+}
+
+static gc_thread *find_attachment(const gc_heap *heap)
+{
+    gc_thread *t = attachments();
+    while (t && t->heap != heap)
+        t = t->next_attached;
+    return t;
+}
+
+static void set_current(gc_thread *t) { gc_self = t ? &t->fast : &thread_unattached; }
+
+/* ---- Blocking ---- */
+
+void thread_enter_blocked(gc_thread *t, bool keep_proc)
+{
+    thread_poll(t);
+    if (!keep_proc)
+        proc_release(t->heap, t);
+    u32_store_release(&t->st, state_word(t->epoch, THREAD_BLOCKED));
+    handshake_wake_collector(t->heap);
+}
+
+/* I3: the claim and our leaving are decided by one CAS. A claim ends soon: it is one scan of this
+ * thread's own roots, unless the world is held. */
+static void become_running(gc_thread *t)
+{
+    for (;;) {
+        uint32_t st = u32_load_acquire(&t->st);
+        if (state_of(st) == THREAD_CLAIMED) {
+            os_wait(&t->st, st, -1);
+        } else if (u32_cas_acquire(&t->st, st, state_word(epoch_of(st), THREAD_RUN))) {
+            t->epoch = epoch_of(st);
+            return;
+        }
+    }
+}
+
+void thread_leave_blocked(gc_thread *t)
+{
+    if (!t->proc)
+        CHECK(proc_acquire(t->heap, t) && "a first P exists since the thread attached");
+    become_running(t);
+    thread_safepoint(t);
+}
+
+static void wait_while_held(gc_thread *t)
+{
+    struct mutators *m = &t->heap->mutators;
+    uint64_t start = os_now_ns();
+    u32_store_release(&t->st, state_word(t->epoch, THREAD_BLOCKED));
+    handshake_wake_collector(t->heap);
+    while (u32_load_acquire(&m->held))
+        os_wait(&m->held, 1, -1);
+    become_running(t);
+    histogram_add(&t->times.held, os_now_ns() - start);
+}
+
+static void yield_proc(gc_thread *t)
+{
+    proc_release(t->heap, t);
+    u32_store_release(&t->st, state_word(t->epoch, THREAD_BLOCKED));
+    handshake_wake_collector(t->heap);
+    CHECK(proc_acquire(t->heap, t));
+    become_running(t);
+}
+
+/* The flag is cleared before the epoch is read: a request that comes between the two sets it again,
+ * one that came before is seen (I1). */
+void thread_safepoint(gc_thread *t)
+{
+    struct mutators *m = &t->heap->mutators;
+    bool again;
+    u8_exchange_seq_cst(&t->fast.poll, 0);
+    do {
+        again = false;
+        handshake_catch_up(t);
+        if (UNLIKELY(u32_load_acquire(&m->held))) {
+            thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
+            wait_while_held(t);
+            again = true;
+        } else if (UNLIKELY(proc_should_yield(&t->heap->procs, t))) {
+            thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
+            yield_proc(t);
+            again = true;
+        }
+    } while (again);
+}
+
+/* ---- C stacks ---- */
+
+/* Callee-saved registers may hold the only reference to an object. The builtin makes this function
+ * save them all in its frame, next to the frame's address, from where they are copied: the caller
+ * goes on to use them before the collector looks. */
+NOINLINE __attribute__((no_sanitize("address", "thread"))) static void save_registers(gc_thread *t)
+{
+    __builtin_unwind_init();
+    const volatile slot_word *frame = __builtin_frame_address(0);
+    for (int i = 0; i < STACK_REGISTERS; i++)
+        t->registers[i] = frame[i - STACK_REGISTERS / 2];
+}
+
+void thread_save_stack(gc_thread *t, uintptr_t frame)
+{
+    if (!t->conservative)
+        return;
+    save_registers(t);
+    t->stack_low = frame;
+}
+
+void thread_blocking_begin(gc_thread *t)
+{
+    if (t->blocking++ > 0)
+        return;
+    thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
+    thread_enter_blocked(t, false);
+}
+
+void thread_blocking_end(gc_thread *t)
+{
+    if (--t->blocking == 0)
+        thread_leave_blocked(t);
+}
+
+static bool runs_here(const gc_thread *t) { return thread_self() == t && state_of(t->st) == THREAD_RUN; }
+
+static void visit_stack(gc_thread *t, struct gc_tracer *tracer)
+{
+    if (runs_here(t))
+        thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
+    root_visit_words((uintptr_t)t->registers, (uintptr_t)t->registers + sizeof t->registers, tracer);
+    root_visit_words(t->stack_low, t->stack_high, tracer);
+}
+
+/* While a fiber runs, the innermost frame is its, and the thread's own frames wait in its set. */
+void thread_visit_roots(gc_thread *t, struct gc_tracer *tracer)
+{
+    rootset_visit(&t->roots, t->fiber ? t->roots.frames : t->fast.frames, tracer);
+    if (t->fiber)
+        rootset_visit(&t->fiber->roots, t->fast.frames, tracer);
+    if (t->conservative)
+        visit_stack(t, tracer);
+}
+
+/* ---- Attaching and detaching ---- */
+
+static gc_thread *take_struct_locked(struct mutators *m)
+{
+    LOCK_ASSERT_HELD(&m->lock);
+    gc_thread *t = m->spare;
+    if (t)
+        m->spare = t->next;
+    return t;
+}
+
+static void link_locked(struct mutators *m, gc_thread *t)
+{
+    LOCK_ASSERT_HELD(&m->lock);
+    t->prev = NULL;
+    t->next = m->list;
+    if (m->list)
+        m->list->prev = t;
+    m->list = t;
+    m->count++;
+}
+
+static void unlink_locked(struct mutators *m, gc_thread *t)
+{
+    LOCK_ASSERT_HELD(&m->lock);
+    if (t->prev)
+        t->prev->next = t->next;
+    else
+        m->list = t->next;
+    if (t->next)
+        t->next->prev = t->prev;
+    m->count--;
+}
+
+/* Empty roots are trivially scanned: the thread adopts the state in force whole. */
+static void adopt_locked(struct mutators *m, gc_thread *t)
+{
+    LOCK_ASSERT_HELD(&m->lock);
+    t->epoch = m->epoch;
+    t->phase = m->phase;
+    t->fast.barrier = m->barrier;
+    t->handed = false;
+    u32_store_release(&t->st, state_word(t->epoch, THREAD_BLOCKED));
+}
+
+static void lock_while_not_held(struct mutators *m)
+{
+    lock_acquire(&m->lock);
+    while (m->held) {
+        lock_release(&m->lock);
+        os_wait(&m->held, 1, -1);
+        lock_acquire(&m->lock);
+    }
+}
+
+static gc_thread *new_thread(gc_heap *heap)
+{
+    struct mutators *m = &heap->mutators;
+    lock_while_not_held(m);
+    gc_thread *t = take_struct_locked(m);
+    lock_release(&m->lock);
+    if (!t)
+        t = calloc(1, sizeof *t);
+    if (!t)
+        return NULL;
+    t->heap = heap;
+    t->fast = (struct gc_fast){no_runs, 0, 0, NULL};
+    t->os_id = os_thread_id();
+    t->last_call = NULL;
+    t->name[0] = 0;
+    t->conservative = false;
+    t->blocking = 0;
+    return t;
+}
+
+static void recycle(gc_heap *heap, gc_thread *t)
+{
+    lock_acquire(&heap->mutators.lock);
+    t->next = heap->mutators.spare;
+    heap->mutators.spare = t;
+    lock_release(&heap->mutators.lock);
+}
+
+/* Another heap's view of a thread that turns to this one. */
+static void leave_current(void)
+{
+    gc_thread *t = thread_self();
+    if (t && t->blocking == 0) {
+        thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
+        thread_enter_blocked(t, false);
+    }
+    set_current(NULL);
+}
+
+static void resume(gc_thread *t)
+{
+    if (t && t->blocking == 0)
+        thread_leave_blocked(t);
+    set_current(t);
+}
+
+int thread_attach(gc_heap *heap)
+{
+    struct mutators *m = &heap->mutators;
+    if (find_attachment(heap))
+        return -EEXIST;
+    gc_thread *t = new_thread(heap);
+    if (!t)
+        return -ENOMEM;
+    if (!proc_acquire(heap, t)) {
+        recycle(heap, t);
+        return -ENOMEM;
+    }
+    leave_current();
+    lock_while_not_held(m);
+    adopt_locked(m, t);
+    link_locked(m, t);
+    lock_release(&m->lock);
+    t->next_attached = attachments();
+    pthread_setspecific(attachments_key, t);
+    become_running(t);
+    thread_safepoint(t);
+    set_current(t);
+    if (heap->options.flags & GC_STACK_CONSERVATIVE)
+        gc_thread_scan_stack(true);
+    return 0;
+}
+
+static void forget_attachment(gc_thread *t)
+{
+    gc_thread *first = attachments();
+    if (first == t) {
+        pthread_setspecific(attachments_key, t->next_attached);
+        return;
+    }
+    while (first->next_attached != t)
+        first = first->next_attached;
+    first->next_attached = t->next_attached;
+}
+
+/* Leaves the registry at a moment when the thread is up to date: that counts as its ack for any
+ * handshake that comes. */
+static void leave_registry(gc_heap *heap, gc_thread *t)
+{
+    struct mutators *m = &heap->mutators;
+    lock_acquire(&m->lock);
+    while (t->epoch != m->epoch) {
+        lock_release(&m->lock);
+        thread_safepoint(t);
+        lock_acquire(&m->lock);
+    }
+    if (barrier_hand_over(t) || t->handed)
+        u8_store_relaxed((uint8_t *)&m->handed, true);
+    if (t->grey)
+        workbuf_put_empty(&heap->work, t->grey);
+    t->grey = NULL;
+    unlink_locked(m, t);
+    times_fold(&m->kept, &t->times);
+    u32_store_release(&t->st, state_word(t->epoch, THREAD_GONE));
+    lock_release(&m->lock);
+    handshake_wake_collector(heap);
+}
+
+int thread_detach(gc_thread *t, bool force)
+{
+    gc_heap *heap = t->heap;
+    if (!force && (t->fast.frames || t->fiber || t->blocking))
+        return -EBUSY;
+    if (t->blocking) {
+        t->blocking = 0;
+        thread_leave_blocked(t);
+    }
+    if (t->fiber)
+        fiber_abandon(t);
+    t->fast.frames = NULL;
+    leave_registry(heap, t);
+    proc_release(heap, t);
+    forget_attachment(t);
+    rootset_free(&t->roots);
+    set_current(NULL);
+    t->last_proc = NULL;
+    memset(&t->times, 0, sizeof t->times);
+    recycle(heap, t);
+    return 0;
+}
+
+int thread_switch(gc_heap *heap)
+{
+    gc_thread *t = heap ? find_attachment(heap) : NULL;
+    if (heap && !t)
+        return -ENOENT;
+    if (t && t == thread_self())
+        return 0;
+    leave_current();
+    resume(t);
+    return 0;
+}
+
+/* Runs when an OS thread ends that is still attached somewhere. */
+static void thread_exits(void *first)
+{
+    gc_thread *t = first;
+    pthread_setspecific(attachments_key, t);
+    while (t) {
+        gc_thread *next = t->next_attached;
+        if (GC_DEBUG)
+            heap_log(t->heap, GC_LOG_WARNING, "thread %llu %s ended without gc_thread_detach()",
+                     (unsigned long long)t->os_id, t->name);
+        if (thread_self() != t) {
+            leave_current();
+            resume(t);
+        }
+        thread_detach(t, true);
+        t = next;
+    }
+}
+
+void thread_free_spares(gc_heap *heap)
+{
+    while (heap->mutators.spare) {
+        gc_thread *t = heap->mutators.spare;
+        heap->mutators.spare = t->next;
+        free(t);
+    }
+}

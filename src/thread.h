@@ -1,0 +1,126 @@
+/* Mutators: threads attached to a heap.
+ *
+ * The state word of a thread is {epoch of the last handshake it has done : 30, state : 2}.
+ *   RUN      it runs managed code and holds a P
+ *   BLOCKED  it is in a blocking region or waits for a P; the collector may claim it
+ *   CLAIMED  the collector works on its behalf; leaving the region waits for the end of that
+ *   GONE     it detached
+ * RUN -> BLOCKED and BLOCKED -> RUN by the thread, BLOCKED <-> CLAIMED by the collector. One word, so
+ * that claim and leave are decided by one CAS (I3).
+ */
+#ifndef GC_THREAD_H
+#define GC_THREAD_H
+
+#include "proc.h"
+#include "root.h"
+#include "workbuf.h"
+#include "stats.h"
+
+enum thread_state { THREAD_RUN, THREAD_BLOCKED, THREAD_CLAIMED, THREAD_GONE };
+#define THREAD_STATE_MASK 3u
+#define EPOCH_BITS 30
+#define EPOCH_MASK ((1u << EPOCH_BITS) - 1)
+
+INLINE enum thread_state state_of(uint32_t st) { return (enum thread_state)(st & THREAD_STATE_MASK); }
+INLINE uint32_t epoch_of(uint32_t st) { return st >> 2; }
+INLINE uint32_t state_word(uint32_t epoch, enum thread_state state) { return epoch << 2 | state; }
+/* Whether epoch a is b or later; epochs wrap. */
+INLINE bool epoch_reached(uint32_t a, uint32_t b)
+{
+    return ((a - b) & EPOCH_MASK) < 1u << (EPOCH_BITS - 1);
+}
+
+/* Where in the cycle a mutator is, in its own view. */
+enum thread_phase { PHASE_IDLE, PHASE_ARM, PHASE_MARK, PHASE_DONE };
+
+/* gc_fast.barrier */
+enum barrier_mode { BARRIER_OFF, BARRIER_BOTH, BARRIER_OLD };
+
+struct gc_fiber {
+    gc_heap *heap;
+    struct rootset roots;
+    uint32_t state;    /* enum fiber_state; atomic */
+    uint32_t scanned;  /* cycle in which its roots were blackened; see fiber.c */
+    uintptr_t stack_low, stack_high;
+    gc_fiber *next, *prev; /* of the heap; under LOCK_FIBERS */
+};
+
+/* Words around a frame that hold the callee-saved registers. */
+#define STACK_REGISTERS 64
+
+/* Unless marked, a field belongs to the thread, and to the collector while it has CLAIMED it. */
+struct gc_thread {
+    struct gc_fast fast; /* first: gc_self points here. poll: atomic, set by anyone */
+    gc_heap *heap;
+    uint32_t st;         /* state word; atomic */
+    uint32_t epoch;      /* the thread's copy of its epoch */
+    uint8_t phase;       /* enum thread_phase */
+    bool handed;         /* gave grey work away since the last FLUSH; see I6 */
+    bool conservative;   /* scans its C stack */
+    unsigned blocking;   /* depth of gc_blocking_begin */
+    struct proc *proc;   /* held while RUN */
+    struct proc *last_proc;
+    struct workbuf *grey; /* objects this thread's barriers shaded; NULL: none yet */
+    struct rootset roots;
+    gc_fiber *fiber;     /* the fiber it runs; NULL: its own root set */
+    uintptr_t stack_high;
+    uintptr_t stack_low; /* while blocked: lowest address in use */
+    word registers[STACK_REGISTERS]; /* while blocked: see thread_save_stack */
+    uint64_t slice_start; /* when it got its P */
+    const char *last_call; /* a hint for messages; atomic */
+    char name[32];
+    uint64_t os_id;
+    struct thread_times times;
+    gc_thread *next_waiting; /* under LOCK_PROCS */
+    struct proc *grant;      /* the P it was given; set before `granted` */
+    uint32_t granted;        /* futex: 1 when its turn has come */
+    gc_thread *next, *prev; /* of the heap; under LOCK_REGISTRY */
+    gc_thread *next_attached; /* of the OS thread; its own */
+};
+
+/* The calling OS thread's attachment to its current heap, or NULL. */
+extern struct gc_fast thread_unattached;
+INLINE gc_thread *thread_self(void)
+{
+    struct gc_fast *fast = gc_self;
+    return fast == &thread_unattached ? NULL : CONTAINER_OF(fast, gc_thread, fast);
+}
+
+int thread_attach(gc_heap *heap);
+/* The current attachment; -EBUSY with open frames or a running fiber, unless forced. */
+int thread_detach(gc_thread *t, bool force);
+int thread_switch(gc_heap *heap);
+
+/* The slow path of every safepoint: handshakes, holds, the P's time slice. */
+void thread_safepoint(gc_thread *t);
+INLINE void thread_poll(gc_thread *t)
+{
+    if (UNLIKELY(u8_load_relaxed(&t->fast.poll)))
+        thread_safepoint(t);
+}
+
+/* To BLOCKED and back. Entering is a safepoint and gives up the P, unless `keep_proc`: the wait is
+ * short or the collector's own. Leaving takes a P if the thread has none, and is a safepoint. */
+void thread_enter_blocked(gc_thread *t, bool keep_proc);
+void thread_leave_blocked(gc_thread *t);
+/* gc_blocking_begin() and _end(): the same, counted, with what a scan of the C stack needs. */
+void thread_blocking_begin(gc_thread *t);
+void thread_blocking_end(gc_thread *t);
+
+/* Asks the thread to come to its slow path soon. Any thread. */
+INLINE void thread_request_poll(gc_thread *t) { u8_store_release(&t->fast.poll, 1); }
+
+/* Notes where the stack stands, for a visit while the thread is blocked. */
+void thread_save_stack(gc_thread *t, uintptr_t frame);
+/* A thread ends inside a fiber: the fiber is suspended. See fiber.h. */
+void fiber_abandon(gc_thread *t);
+
+/* Visits the thread's roots: its own set, its fiber's, its C stack. Owner or claimant. */
+void thread_visit_roots(gc_thread *t, struct gc_tracer *tracer);
+
+/* In the child of a fork: the other threads are gone. */
+void thread_after_fork_in_child(gc_heap *heap);
+/* Frees the structs of threads that left. */
+void thread_free_spares(gc_heap *heap);
+
+#endif

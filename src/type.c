@@ -1,0 +1,569 @@
+#include "type.h"
+#include "lock.h"
+#include <errno.h>
+
+#define MAX_ALIGN PAGE_SIZE
+
+static struct {
+    struct lock lock;
+    struct type_info *all;                  /* under lock */
+    struct type_info *by_slot[RUN_SLOTS];   /* entries are set once, then read by anyone */
+    uint32_t slots;                         /* handed out; under lock */
+    size_t heaps;                           /* alive; under lock */
+} registry = {.lock = LOCK_INIT(LOCK_TYPES), .slots = RUN_SLOT_TYPES};
+
+static _Thread_local const char *last_error = "no error";
+
+const char *gc_type_error(void) { return last_error; }
+
+static bool refuse(const char *why)
+{
+    last_error = why;
+    errno = EINVAL;
+    return false;
+}
+
+gc_type gc_pointer_type = {.size = sizeof(void *),
+                           .tflag = GC_TFLAG_NAMED | GC_TFLAG_REGULAR_MEMORY,
+                           .kind = GC_KIND_PTR | GC_KIND_DIRECT_IFACE,
+                           .align = sizeof(void *),
+                           .field_align = sizeof(void *),
+                           .name = "pointer",
+                           .inline_mask = {1}};
+gc_type gc_word_type = {.size = sizeof(uint64_t),
+                        .tflag = GC_TFLAG_NAMED | GC_TFLAG_REGULAR_MEMORY,
+                        .kind = GC_KIND_UINT64,
+                        .align = sizeof(uint64_t),
+                        .field_align = sizeof(uint64_t),
+                        .name = "word",
+                        .inline_mask = {1}};
+
+/* ---- Shapes: what a mask or a program says ---- */
+
+struct shape {
+    size_t bits; /* words that it describes */
+    size_t last; /* words up to the last reference */
+};
+
+static void shape_add_mask(struct shape *shape, word bits, size_t n)
+{
+    bits &= bits_mask(0, n);
+    if (bits)
+        shape->last = shape->bits + WORD_BITS - bits_leading_zeros(bits);
+    shape->bits += n;
+}
+
+static bool shape_repeat(struct shape *shape, size_t n, size_t count, size_t limit)
+{
+    size_t total;
+    if (n == 0 || n > shape->bits)
+        return refuse("GC program repeats more bits than it has made");
+    if (__builtin_mul_overflow(n, count, &total) || total > limit - shape->bits)
+        return refuse("GC program writes past the size");
+    if (shape->last > shape->bits - n && count > 0)
+        shape->last += total;
+    shape->bits += total;
+    return true;
+}
+
+/* Reads GC programs op by op. `left` counts the bytes that may still be read. */
+struct prog_reader {
+    const uint8_t *at;
+    size_t left;
+    bool bad;
+};
+
+static unsigned prog_byte(struct prog_reader *r)
+{
+    if (r->left == 0) {
+        r->bad = true;
+        return 0;
+    }
+    r->left--;
+    return *r->at++;
+}
+
+static size_t prog_varint(struct prog_reader *r)
+{
+    size_t n = 0;
+    for (unsigned shift = 0; shift < 8 * sizeof n; shift += 7) {
+        unsigned byte = prog_byte(r);
+        n |= (size_t)(byte & 0x7f) << shift;
+        if (!(byte & 0x80))
+            return n;
+    }
+    r->bad = true;
+    return 0;
+}
+
+struct prog_op {
+    enum { PROG_STOP, PROG_EMIT, PROG_REPEAT } what;
+    size_t n, count;
+    const uint8_t *bits; /* PROG_EMIT */
+};
+
+static struct prog_op prog_next(struct prog_reader *r)
+{
+    unsigned byte = prog_byte(r);
+    struct prog_op op = {PROG_STOP, byte & 0x7f, 0, NULL};
+    if (byte == 0)
+        return op;
+    if (!(byte & 0x80)) {
+        op.what = PROG_EMIT;
+        op.bits = r->at;
+        for (size_t i = 0; i < divide_up(op.n, 8); i++)
+            prog_byte(r);
+        return op;
+    }
+    op.what = PROG_REPEAT;
+    if (op.n == 0)
+        op.n = prog_varint(r);
+    op.count = prog_varint(r);
+    return op;
+}
+
+static word prog_bits(const uint8_t *bytes, size_t from, size_t n)
+{
+    word bits = 0;
+    for (size_t i = 0; i < n; i++)
+        bits |= (word)(bytes[(from + i) / 8] >> ((from + i) % 8) & 1) << i;
+    return bits;
+}
+
+static bool shape_of_program(struct shape *shape, const uint8_t *program, size_t length,
+                             size_t limit)
+{
+    struct prog_reader r = {program, length, false};
+    for (;;) {
+        struct prog_op op = prog_next(&r);
+        if (r.bad)
+            return refuse("GC program has no end");
+        if (op.what == PROG_STOP)
+            return true;
+        if (op.what == PROG_REPEAT) {
+            if (!shape_repeat(shape, op.n, op.count, limit))
+                return false;
+            continue;
+        }
+        if (op.n > limit - shape->bits)
+            return refuse("GC program writes past the size");
+        for (size_t done = 0; done < op.n; done += WORD_BITS / 2) {
+            size_t n = MIN_OF(op.n - done, WORD_BITS / 2);
+            shape_add_mask(shape, prog_bits(op.bits, done, n), n);
+        }
+    }
+}
+
+static void run_program(const uint8_t *program, struct heapbits_sink *sink)
+{
+    struct prog_reader r = {program, SIZE_MAX, false};
+    for (;;) {
+        struct prog_op op = prog_next(&r);
+        if (op.what == PROG_STOP)
+            return;
+        if (op.what == PROG_REPEAT) {
+            heapbits_repeat(sink, op.n, op.count);
+            continue;
+        }
+        for (size_t done = 0; done < op.n; done += WORD_BITS / 2) {
+            size_t n = MIN_OF(op.n - done, WORD_BITS / 2);
+            heapbits_emit(sink, prog_bits(op.bits, done, n), n);
+        }
+    }
+}
+
+/* ---- Registration ---- */
+
+static bool mask_bit(const uint64_t *mask, size_t i) { return mask[i / 64] >> (i % 64) & 1; }
+
+/* The mask of a type without a program, and how many bits it may have. */
+static const uint64_t *type_mask(const gc_type *type, size_t *bits)
+{
+    size_t words = type->size / WORD_SIZE;
+    if (type->gcdata) {
+        *bits = words;
+        return type->gcdata;
+    }
+    *bits = MIN_OF(words, (size_t)GC_MASK_WORDS * 64);
+    return type->inline_mask;
+}
+
+static bool inline_mask_fits(const gc_type *type)
+{
+    for (size_t i = type->size / WORD_SIZE; i < (size_t)GC_MASK_WORDS * 64; i++) {
+        if (mask_bit(type->inline_mask, i))
+            return false;
+    }
+    return true;
+}
+
+static bool shape_of_type(const gc_type *type, struct shape *shape)
+{
+    if (type->kind & GC_KIND_GCPROG) {
+        if (!type->gcdata)
+            return refuse("a GC program kind without a program");
+        return shape_of_program(shape, type->gcdata, SIZE_MAX, type->size / WORD_SIZE);
+    }
+    size_t bits;
+    const uint64_t *mask = type_mask(type, &bits);
+    for (size_t i = bits; i > 0 && shape->last == 0; i--) {
+        if (mask_bit(mask, i - 1))
+            shape->last = i;
+    }
+    shape->bits = bits;
+    return type->gcdata || inline_mask_fits(type) ? true : refuse("a mask bit lies beyond the size");
+}
+
+static bool align_is_valid(unsigned align)
+{
+    return align == 0 || (is_power_of_two(align) && align <= MAX_ALIGN);
+}
+
+static bool validate(const gc_type *type, struct shape *shape)
+{
+    if (!align_is_valid(type->align) || !align_is_valid(type->field_align))
+        return refuse("the alignment is no power of two up to 8192");
+    if (type->ptrdata > type->size)
+        return refuse("ptrdata is larger than the size");
+    if (type->size > SIZE_MAX / 2)
+        return refuse("the size is absurd");
+    if (!shape_of_type(type, shape))
+        return false;
+    if (shape->last > 0 && type->align % WORD_SIZE != 0)
+        return refuse("references need the alignment of a word");
+    if (type->ptrdata != 0 && type->ptrdata < shape->last * WORD_SIZE)
+        return refuse("a mask bit lies beyond ptrdata");
+    if (type->ptrdata > shape->last * WORD_SIZE)
+        return refuse("ptrdata lies behind the last reference");
+    if (type->size == 0 && type->trace)
+        return refuse("a traced type needs a size");
+    return true;
+}
+
+static uint64_t hash_bytes(const void *bytes, size_t n, uint64_t seed)
+{
+    const uint8_t *p = bytes;
+    uint64_t h = seed ^ 0xcbf29ce484222325u;
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ p[i]) * 0x100000001b3u;
+    h ^= h >> 32;
+    return h * 0x9e3779b97f4a7c15u ^ h >> 29;
+}
+
+static uint32_t hash_type(const gc_type *type, const struct type_info *info)
+{
+    uint64_t h = hash_bytes(&type->size, sizeof type->size, info->ptr_words);
+    if (type->name)
+        h = hash_bytes(type->name, strlen(type->name), h);
+    if (info->mask)
+        h = hash_bytes(info->mask, divide_up(info->ptr_words, WORD_BITS) * sizeof(word), h);
+    return (uint32_t)(h >> 16) | 1;
+}
+
+static void copy_mask(word *to, const uint64_t *from, size_t bits)
+{
+    for (size_t i = 0; i < bits; i++) {
+        if (mask_bit(from, i))
+            to[i / WORD_BITS] |= (word)1 << (i % WORD_BITS);
+    }
+}
+
+static struct type_info *make_info(gc_type *type, const struct shape *shape)
+{
+    bool program = type->kind & GC_KIND_GCPROG;
+    size_t mask_words = program ? 0 : divide_up(shape->last, WORD_BITS);
+    struct type_info *info = calloc(1, sizeof *info + mask_words * sizeof(word));
+    if (!info)
+        return NULL;
+    info->type = type;
+    info->noscan = shape->last == 0 && !type->trace;
+    info->words = divide_up(type->size, WORD_SIZE);
+    info->ptr_words = shape->last;
+    info->size = type->trace ? align_up(type->size, WORD_SIZE) + WORD_SIZE : type->size;
+    info->sizeclass = info->size ? sizeclass_of_aligned(info->size, MAX_OF(type->align, (uint16_t)1)) : 0;
+    info->spanclass = type->trace ? spanclass_make_traced(info->sizeclass)
+                                  : spanclass_make(info->sizeclass, info->noscan);
+    if (program) {
+        info->program = type->gcdata;
+    } else if (mask_words) {
+        size_t bits;
+        const uint64_t *mask = type_mask(type, &bits);
+        copy_mask((word *)(info + 1), mask, shape->last);
+        info->mask = (word *)(info + 1);
+    }
+    return info;
+}
+
+static unsigned slot_words(const struct type_info *info)
+{
+    return sizeclass_table[info->sizeclass].words;
+}
+
+static void make_pattern(struct type_info *info)
+{
+    if (info->sizeclass && info->mask && slot_words(info) <= WORD_BITS)
+        heapbits_pattern(info->pattern, info->mask[0], slot_words(info));
+}
+
+static uint32_t assign_slot_locked(struct type_info *info)
+{
+    LOCK_ASSERT_HELD(&registry.lock);
+    if (info->sizeclass == 0)
+        return 0;
+    if (info->noscan)
+        return info->sizeclass >= sizeclass_of(SIZECLASS_TINY) ? info->sizeclass : 0;
+    if (registry.slots == RUN_SLOTS)
+        return 0;
+    ptr_store_release(&registry.by_slot[registry.slots], info);
+    return registry.slots++;
+}
+
+/* Another thread may have registered the type meanwhile: then its info stands. */
+static struct type_info *publish(gc_type *type, struct type_info *info)
+{
+    lock_acquire(&registry.lock);
+    struct type_info *first = type->info;
+    if (!first) {
+        if (type->ptrdata == 0)
+            type->ptrdata = info->ptr_words * WORD_SIZE;
+        if (type->hash == 0)
+            type->hash = hash_type(type, info);
+        info->next = registry.all;
+        registry.all = info;
+        ptr_store_release((struct type_info **)&type->info, info);
+        u32_store_release(&type->run, assign_slot_locked(info));
+    }
+    lock_release(&registry.lock);
+    if (first)
+        free(info);
+    return first ? first : info;
+}
+
+struct type_info *type_info_slow(gc_type *type)
+{
+    struct shape shape = {0, 0};
+    if (!type) {
+        refuse("the type is NULL");
+        return NULL;
+    }
+    if (!validate(type, &shape))
+        return NULL;
+    struct type_info *info = make_info(type, &shape);
+    if (!info) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    make_pattern(info);
+    return publish(type, info);
+}
+
+int gc_type_register(gc_type *type) { return type_info(type) ? 0 : -errno; }
+
+struct type_info *type_of_run_slot(unsigned slot) { return ptr_load_acquire(&registry.by_slot[slot]); }
+
+void type_write_bits(const struct type_info *info, struct heapbits_sink *sink)
+{
+    if (info->program)
+        run_program(info->program, sink);
+    else if (info->mask)
+        heapbits_emit_mask(sink, info->mask, info->ptr_words);
+}
+
+void type_write_array(const struct type_info *info, struct heapbits_sink *sink, size_t n)
+{
+    uintptr_t begin = sink->at;
+    type_write_bits(info, sink);
+    heapbits_emit_zeros(sink, info->words - ((sink->at - begin) >> WORD_SHIFT));
+    heapbits_repeat(sink, info->words, n - 1);
+}
+
+/* ---- Types made at run time ---- */
+
+static bool spec_is_valid(const struct gc_type_spec *spec)
+{
+    if (spec->align > MAX_ALIGN || (spec->align && !is_power_of_two(spec->align)))
+        return refuse("the alignment is no power of two up to 8192");
+    if (spec->mask && spec->program)
+        return refuse("a mask and a program at once");
+    if (spec->mask_bits > spec->size / WORD_SIZE)
+        return refuse(spec->size ? "a mask longer than the size" : "references in a type of size 0");
+    if (spec->program && spec->ptrdata == 0)
+        return refuse("a program needs ptrdata");
+    if (spec->ptrdata > spec->size)
+        return refuse("ptrdata is larger than the size");
+    struct shape shape = {0, 0};
+    return !spec->program || shape_of_program(&shape, spec->program, spec->program_size,
+                                              spec->size / WORD_SIZE);
+}
+
+static char *copy_string(char *to, const char *from)
+{
+    size_t n = strlen(from) + 1;
+    memcpy(to, from, n);
+    return to;
+}
+
+gc_type *gc_type_create(const struct gc_type_spec *spec)
+{
+    if (!spec || !spec_is_valid(spec)) {
+        if (!spec)
+            refuse("the specification is NULL");
+        return NULL;
+    }
+    const char *name = spec->name ? spec->name : "";
+    size_t mask_size = divide_up(spec->size / WORD_SIZE, 64) * sizeof(uint64_t);
+    size_t data = spec->program ? spec->program_size : mask_size;
+    gc_type *type = calloc(1, sizeof *type + data + strlen(name) + 1);
+    if (!type)
+        return NULL;
+    uint64_t *gcdata = (uint64_t *)(type + 1);
+    if (spec->program) {
+        memcpy(gcdata, spec->program, spec->program_size);
+    } else {
+        for (size_t i = 0; i < spec->mask_bits; i++)
+            gcdata[i / 64] |= (uint64_t)mask_bit(spec->mask, i) << (i % 64);
+    }
+    type->gcdata = gcdata;
+    type->name = copy_string((char *)gcdata + data, name);
+    type->size = spec->size;
+    type->ptrdata = spec->ptrdata;
+    type->align = (uint16_t)(spec->align ? spec->align : WORD_SIZE);
+    type->field_align = type->align;
+    type->tflag = (uint8_t)(spec->tflag | (spec->name ? GC_TFLAG_NAMED : 0));
+    type->kind = (uint8_t)((spec->kind ? spec->kind & GC_KIND_MASK : GC_KIND_STRUCT) |
+                           (spec->program ? GC_KIND_GCPROG : 0));
+    type->equal = spec->equal;
+    type->hash_object = spec->hash_object;
+    type->trace = spec->trace;
+    struct type_info *info = type_info(type);
+    if (!info) {
+        free(type);
+        return NULL;
+    }
+    info->owned = true;
+    return type;
+}
+
+int gc_type_release(gc_type *type)
+{
+    struct type_info *info = type ? type->info : NULL;
+    if (!info || !info->owned || info->released)
+        return -EINVAL;
+    lock_acquire(&registry.lock);
+    info->released = true;
+    lock_release(&registry.lock);
+    return 0;
+}
+
+void type_heap_created(void)
+{
+    lock_acquire(&registry.lock);
+    registry.heaps++;
+    lock_release(&registry.lock);
+}
+
+/* Run slots are not used again: an old mcache index never comes to mean another type. */
+static void free_released_locked(void)
+{
+    struct type_info **link = &registry.all;
+    while (*link) {
+        struct type_info *info = *link;
+        if (!info->released) {
+            link = &info->next;
+            continue;
+        }
+        *link = info->next;
+        if (info->type->run >= RUN_SLOT_TYPES)
+            registry.by_slot[info->type->run] = NULL;
+        free(info->type);
+        free(info);
+    }
+}
+
+void type_heap_destroyed(void)
+{
+    lock_acquire(&registry.lock);
+    if (--registry.heaps == 0)
+        free_released_locked();
+    lock_release(&registry.lock);
+}
+
+void type_fork_prepare(void) { lock_acquire(&registry.lock); }
+void type_fork_done(void) { lock_release(&registry.lock); }
+
+/* ---- Equality and hashing ---- */
+
+bool gc_type_equal(const gc_type *type, const void *a, const void *b)
+{
+    if (a == b)
+        return true;
+    if (!a || !b)
+        return false;
+    if (type->equal)
+        return type->equal(a, b);
+    return (type->tflag & GC_TFLAG_REGULAR_MEMORY) && memcmp(a, b, type->size) == 0;
+}
+
+uint64_t gc_type_hash(const gc_type *type, const void *object, uint64_t seed)
+{
+    if (type->hash_object)
+        return type->hash_object(object, seed);
+    return type->tflag & GC_TFLAG_REGULAR_MEMORY ? hash_bytes(object, type->size, seed) : 0;
+}
+
+/* ---- Building programs ---- */
+
+void gc_prog_begin(struct gc_prog *prog, void *buffer, size_t capacity)
+{
+    *prog = (struct gc_prog){buffer, 0, capacity, buffer ? 0 : -EINVAL};
+}
+
+static void prog_put(struct gc_prog *prog, size_t byte)
+{
+    if (prog->error)
+        return;
+    if (prog->size == prog->capacity)
+        prog->error = -ENOSPC;
+    else
+        prog->bytes[prog->size++] = (uint8_t)byte;
+}
+
+static void prog_put_varint(struct gc_prog *prog, size_t n)
+{
+    for (; n >= 0x80; n >>= 7)
+        prog_put(prog, (n & 0x7f) | 0x80);
+    prog_put(prog, n);
+}
+
+void gc_prog_emit(struct gc_prog *prog, const uint64_t *bits, size_t n)
+{
+    for (size_t done = 0; done < n; done += 120) {
+        size_t part = MIN_OF(n - done, (size_t)120);
+        prog_put(prog, part);
+        for (size_t i = 0; i < part; i += 8) {
+            unsigned byte = 0;
+            for (size_t j = i; j < MIN_OF(i + 8, part); j++)
+                byte |= (unsigned)mask_bit(bits, done + j) << (j - i);
+            prog_put(prog, byte);
+        }
+    }
+}
+
+void gc_prog_repeat(struct gc_prog *prog, size_t n, size_t count)
+{
+    if (n == 0 && !prog->error)
+        prog->error = -EINVAL;
+    if (n < 0x80) {
+        prog_put(prog, n | 0x80);
+    } else {
+        prog_put(prog, 0x80);
+        prog_put_varint(prog, n);
+    }
+    prog_put_varint(prog, count);
+}
+
+int gc_prog_end(struct gc_prog *prog)
+{
+    prog_put(prog, 0);
+    return prog->error;
+}

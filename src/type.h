@@ -1,0 +1,60 @@
+/* Type descriptors: validation, registration (run slots), masks and GC programs made ready for the
+ * allocator. The registry is the library's only global state besides a thread-local pointer; it is
+ * shared by all heaps. */
+#ifndef GC_TYPE_INTERNAL_H
+#define GC_TYPE_INTERNAL_H
+
+#include "../gcheap.h"
+#include "heapbits.h"
+
+/* Run slots: 0 is always empty; then noscan by size class; then slots of variable shape by size
+ * class, and traced ones; then one per registered type with references, while there are slots. */
+#define RUN_SLOT_NOSCAN 0
+#define RUN_SLOT_VARIABLE SIZECLASS_COUNT
+#define RUN_SLOT_TRACED (2 * SIZECLASS_COUNT)
+#define RUN_SLOT_TYPES (3 * SIZECLASS_COUNT)
+#define RUN_SLOTS 4096
+
+/* What the allocator wants to know of a type; made once, when it is registered. */
+struct type_info {
+    gc_type *type;
+    size_t size;         /* of an object with its trace header */
+    unsigned sizeclass;  /* 0: large */
+    unsigned spanclass;
+    bool noscan;
+    size_t words;        /* of an object's type->size, rounded up */
+    size_t ptr_words;    /* up to the last reference */
+    const word *mask;    /* ptr_words bits; NULL with a program or without references */
+    const uint8_t *program;
+    word pattern[2];     /* slots of at most WORD_BITS words: see heapbits_pattern */
+    struct type_info *next; /* of all registered; under LOCK_TYPES */
+    bool owned;          /* from gc_type_create */
+    bool released;
+};
+
+/* The info of a type; registers it first if need be. NULL: the descriptor is invalid (type_error
+ * says why) or memory is out (errno ENOMEM). Any thread. */
+struct type_info *type_info_slow(gc_type *type);
+INLINE struct type_info *type_info(gc_type *type)
+{
+    struct type_info *info = ptr_load_acquire((struct type_info **)&type->info);
+    return LIKELY(info != NULL) ? info : type_info_slow(type);
+}
+
+/* The type that owns a run slot (>= RUN_SLOT_TYPES). */
+struct type_info *type_of_run_slot(unsigned slot);
+
+/* Writes the heap bits of one object of the type at `object`. */
+void type_write_bits(const struct type_info *info, struct heapbits_sink *sink);
+/* Pads with zeros up to `words` words from the sink's start, or repeats the element. */
+void type_write_array(const struct type_info *info, struct heapbits_sink *sink, size_t n);
+
+/* Heaps alive: released types are freed when the last one goes. */
+void type_heap_created(void);
+void type_heap_destroyed(void);
+
+/* fork: the registry's lock is held across it. */
+void type_fork_prepare(void);
+void type_fork_done(void);
+
+#endif

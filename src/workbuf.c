@@ -1,0 +1,158 @@
+#include "workbuf.h"
+#include "os.h"
+
+#define QUEUED_SHIFT (WORD_BITS / 2)
+#define QUEUED_ONE ((word)1 << QUEUED_SHIFT)
+#define ACTIVE_MASK (QUEUED_ONE - 1)
+#define KEEP_BUFFERS 16
+
+/* Buffers are made this many at a time. */
+#define BATCH 32
+
+void workqueue_init(struct workqueue *q)
+{
+    memset(q, 0, sizeof *q);
+    lock_init(&q->lock, LOCK_WORKBUF);
+}
+
+static size_t batch_size(void)
+{
+    return align_up(BATCH * sizeof(struct workbuf) + sizeof(struct workbuf), os_page_size());
+}
+
+/* Each batch begins with a header the size of a buffer, which links the batches. */
+static bool make_batch_locked(struct workqueue *q)
+{
+    struct workbuf *batch = os_map(batch_size());
+    if (!batch)
+        return false;
+    batch->next = q->batches;
+    q->batches = batch;
+    for (int i = 1; i <= BATCH; i++) {
+        batch[i].next = q->free;
+        q->free = &batch[i];
+    }
+    q->nfree += BATCH;
+    q->made += BATCH;
+    return true;
+}
+
+static void free_batches(struct workqueue *q)
+{
+    while (q->batches) {
+        struct workbuf *batch = q->batches;
+        q->batches = batch->next;
+        os_unmap(batch, batch_size());
+    }
+    q->free = NULL;
+    q->nfree = q->made = 0;
+}
+
+void workqueue_destroy(struct workqueue *q) { free_batches(q); }
+
+void workqueue_trim(struct workqueue *q)
+{
+    lock_acquire(&q->lock);
+    if (q->nfree == q->made && q->made > BATCH)
+        free_batches(q);
+    lock_release(&q->lock);
+}
+
+struct workbuf *workbuf_get(struct workqueue *q)
+{
+    for (;;) {
+        lock_acquire(&q->lock);
+        if (!q->free)
+            make_batch_locked(q);
+        struct workbuf *b = q->free;
+        if (b) {
+            q->free = b->next;
+            q->nfree--;
+            b->next = NULL;
+            b->n = 0;
+        }
+        lock_release(&q->lock);
+        if (b)
+            return b;
+        os_sleep_ns(1000 * 1000);
+    }
+}
+
+void workbuf_put_empty(struct workqueue *q, struct workbuf *b)
+{
+    lock_acquire(&q->lock);
+    b->next = q->free;
+    q->free = b;
+    q->nfree++;
+    lock_release(&q->lock);
+}
+
+static void load_add(struct workqueue *q, word delta)
+{
+    word old = word_load_relaxed(&q->load);
+    while (!word_cas_acq_rel(&q->load, old, old + delta))
+        old = word_load_relaxed(&q->load);
+}
+
+void workqueue_push(struct workqueue *q, struct workbuf *b)
+{
+    ASSERT(b->n > 0);
+    lock_acquire(&q->lock);
+    b->next = q->queued;
+    q->queued = b;
+    load_add(q, QUEUED_ONE);
+    lock_release(&q->lock);
+    fence_seq_cst();
+    if (u32_load_relaxed(&q->waiters)) {
+        u32_fetch_add_acq_rel(&q->wakeups, 1);
+        os_wake(&q->wakeups, 1);
+    }
+}
+
+struct workbuf *workqueue_pop(struct workqueue *q, bool active)
+{
+    if (!workqueue_has_work(q))
+        return NULL;
+    lock_acquire(&q->lock);
+    struct workbuf *b = q->queued;
+    if (b) {
+        q->queued = b->next;
+        load_add(q, (word)0 - QUEUED_ONE + (active ? 0 : 1));
+    }
+    lock_release(&q->lock);
+    return b;
+}
+
+void workqueue_activate(struct workqueue *q) { load_add(q, 1); }
+
+bool workqueue_retire(struct workqueue *q)
+{
+    word old = word_load_relaxed(&q->load);
+    ASSERT((old & ACTIVE_MASK) > 0);
+    while (!word_cas_acq_rel(&q->load, old, old - 1))
+        old = word_load_relaxed(&q->load);
+    return old == 1;
+}
+
+bool workqueue_is_idle(const struct workqueue *q) { return word_load_acquire(&q->load) == 0; }
+
+bool workqueue_has_work(const struct workqueue *q)
+{
+    return word_load_acquire(&q->load) >> QUEUED_SHIFT != 0;
+}
+
+void workqueue_wait(struct workqueue *q, int64_t timeout_ns)
+{
+    uint32_t seen = u32_load_acquire(&q->wakeups);
+    u32_fetch_add_acq_rel(&q->waiters, 1);
+    fence_seq_cst();
+    if (!workqueue_has_work(q))
+        os_wait(&q->wakeups, seen, timeout_ns);
+    u32_fetch_sub_acq_rel(&q->waiters, 1);
+}
+
+void workqueue_wake_all(struct workqueue *q)
+{
+    u32_fetch_add_acq_rel(&q->wakeups, 1);
+    os_wake(&q->wakeups, OS_WAKE_ALL);
+}

@@ -1,0 +1,58 @@
+/* Grey work: buffers of object addresses, filled and emptied by one thread each, and the queue of
+ * full ones that all markers share.
+ *
+ * Termination is one word: {queued buffers, active workers}. A worker that takes a buffer becomes
+ * active in the same CAS, and stays so while it holds any grey object; so the word is 0 only if no
+ * buffer is queued and no worker holds grey (I5). */
+#ifndef GC_WORKBUF_H
+#define GC_WORKBUF_H
+
+#include "lock.h"
+
+#define WORKBUF_ITEMS 254
+
+struct workbuf {
+    struct workbuf *next;
+    size_t n;
+    uintptr_t items[WORKBUF_ITEMS];
+};
+
+struct workqueue {
+    struct lock lock CACHE_ALIGNED;
+    struct workbuf *queued; /* under lock */
+    struct workbuf *free;   /* under lock */
+    size_t nfree;
+    size_t made;
+    struct workbuf *batches; /* what `free` was made from; under lock */
+    /* queued << 32 | active (16 bits each on 32-bit hosts). Changed by CAS only. */
+    word load CACHE_ALIGNED;
+    uint32_t waiters;       /* workers asleep on `wakeups` */
+    uint32_t wakeups;
+};
+
+void workqueue_init(struct workqueue *q);
+void workqueue_destroy(struct workqueue *q);
+
+/* An empty buffer; waits for memory if there is none (marking cannot stop half-way). */
+struct workbuf *workbuf_get(struct workqueue *q);
+void workbuf_put_empty(struct workqueue *q, struct workbuf *b);
+
+/* Queues a buffer that is not empty. Any thread. */
+void workqueue_push(struct workqueue *q, struct workbuf *b);
+
+/* Takes a buffer. The caller is active already (`active`), or becomes so if it gets one. */
+struct workbuf *workqueue_pop(struct workqueue *q, bool active);
+/* The caller holds no grey any more. Returns whether the word is 0 now. */
+bool workqueue_retire(struct workqueue *q);
+/* Whether the word is 0. */
+bool workqueue_is_idle(const struct workqueue *q);
+bool workqueue_has_work(const struct workqueue *q);
+/* Becomes active without a buffer: root jobs. */
+void workqueue_activate(struct workqueue *q);
+/* Sleeps until there may be work, or timeout_ns. */
+void workqueue_wait(struct workqueue *q, int64_t timeout_ns);
+void workqueue_wake_all(struct workqueue *q);
+/* Gives spare buffers back to the OS, but for a few. No marking runs. */
+void workqueue_trim(struct workqueue *q);
+
+#endif
