@@ -1,0 +1,249 @@
+/* main.c: the command line and the prompt.
+ * SPDX-License-Identifier: MIT
+ */
+#include "lisp.h"
+
+#include <editline/readline.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char usage[] =
+    "usage: lisp [option ...] [FILE [argument ...]]\n"
+    "\n"
+    "  -e EXPRESSION        evaluate it and print its value; may be given more than once\n"
+    "      --gc-trace       a line on standard error for each collection\n"
+    "      --heap-limit MB  out of memory beyond that\n"
+    "  -h, --help           this text\n"
+    "\n"
+    "Without FILE and -e: a prompt. Its history is kept in ~/.gcheap_lisp_history, or in the file\n"
+    "that LISP_HISTORY names.\n";
+
+enum { HISTORY_LINES = 1000 };
+
+/* ---- Protection ----------------------------------------------------------------------------- */
+
+static void report_error(void)
+{
+    struct port *port = (struct port *)reg.errors;
+    value error = reg.error;
+    fflush(stdout);
+    if (error->line)
+        fprintf(stderr, "%s:%u: ", file_name(error->file), (unsigned)error->line);
+    else
+        fputs("lisp: ", stderr);
+    print_condition(port, error);
+    fputc('\n', stderr);
+}
+
+/* Runs job(arg). Returns whether it ended without an error; reports the error otherwise.
+ * exit() does not return from here. */
+static bool protect(void (*job)(void *arg), void *arg)
+{
+    struct gc_frame *frames = gc_frame_mark();
+    switch (setjmp(vm.top)) {
+    case TOP_ERROR:
+        gc_frame_reset(frames);
+        vm_reset();
+        report_error();
+        return false;
+    case TOP_EXIT:
+        gc_frame_reset(frames);
+        fflush(stdout);
+        exit(vm.status);
+    default:
+        job(arg);
+        return true;
+    }
+}
+
+/* ---- Jobs ----------------------------------------------------------------------------------- */
+
+static void install_all(void *unused)
+{
+    (void)unused;
+    install_special_forms();
+    install_builtins();
+    install_inlined();
+    install_prelude();
+}
+
+static void load_file(void *name)
+{
+    value load = ((struct symbol *)symbol("load"))->global;
+    vm_apply(load, cons(make_text(name), NIL));
+}
+
+/* Reads a form from the port, evaluates it and prints its value. */
+static bool read_eval_print(struct port *port)
+{
+    value form = read_value(port);
+    if (form == END_OF_FILE)
+        return false;
+    value v = vm_apply(compile(form), NIL);
+    if (v != VOID) {
+        print((struct port *)reg.output, v, true);
+        port_puts((struct port *)reg.output, "\n");
+    }
+    return true;
+}
+
+static void evaluate_text(void *text)
+{
+    value port = make_port(PORT_INPUT, NULL, NULL);
+    GC_FRAME(port);
+    port->file = file_number("-e");
+    port_give((struct port *)port, text, strlen(text));
+    while (read_eval_print((struct port *)port))
+        continue;
+}
+
+/* ---- The prompt ----------------------------------------------------------------------------- */
+
+static void interrupt(int signal)
+{
+    (void)signal;
+    vm.interrupted = 1;
+}
+
+static bool fill_console(struct port *port)
+{
+    const char *prompt = port->nesting ? "  " : "> ";
+    fflush(stdout);
+    gc_blocking_begin();
+    char *line = readline(prompt);
+    gc_blocking_end();
+    if (!line)
+        return false;
+    if (*line)
+        add_history(line);
+    size_t length = strlen(line);
+    line[length] = '\n'; /* instead of the NUL */
+    port_give(port, line, length + 1);
+    free(line);
+    return true;
+}
+
+static void converse(void *done)
+{
+    *(bool *)done = !read_eval_print((struct port *)reg.input);
+}
+
+static const char *history_file(void)
+{
+    static char path[4096];
+    const char *name = getenv("LISP_HISTORY"), *home = getenv("HOME");
+    if (name)
+        return name;
+    snprintf(path, sizeof path, "%s/.gcheap_lisp_history", home ? home : ".");
+    return path;
+}
+
+static void open_console(struct port *input)
+{
+    struct sigaction action = {.sa_handler = interrupt};
+    sigaction(SIGINT, &action, NULL);
+    input->fill = fill_console;
+    using_history();
+    stifle_history(HISTORY_LINES);
+    read_history(history_file());
+}
+
+/* Reads standard input; with line editing if that is a terminal. */
+static void run_prompt(void)
+{
+    struct port *input = (struct port *)reg.input;
+    bool console = isatty(STDIN_FILENO), done = false;
+    input->head.file = file_number("stdin");
+    if (console)
+        open_console(input);
+    while (!done) {
+        if (protect(converse, &done))
+            continue;
+        input->nesting = 0;
+        input->next = input->end; /* the rest of the line */
+    }
+    if (console) {
+        putchar('\n');
+        write_history(history_file());
+    }
+}
+
+/* ---- The command line ----------------------------------------------------------------------- */
+
+struct command {
+    gc_options heap;
+    char *expressions[64];
+    size_t count;
+};
+
+static size_t as_megabytes(const char *text)
+{
+    char *end;
+    unsigned long long n = strtoull(text, &end, 10);
+    if (!n || *end || n > SIZE_MAX >> 20) {
+        fprintf(stderr, "lisp: not a number of megabytes: %s\n", text);
+        exit(2);
+    }
+    return (size_t)n << 20;
+}
+
+static void parse_arguments(struct command *command, int argc, char **argv)
+{
+    static const struct option options[] = {{"gc-trace", no_argument, NULL, 't'},
+                                            {"heap-limit", required_argument, NULL, 'l'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    for (int c; (c = getopt_long(argc, argv, "+e:h", options, NULL)) != -1;) {
+        if (c == 'e' && command->count < COUNT(command->expressions)) {
+            command->expressions[command->count++] = optarg;
+        } else if (c == 't') {
+            setenv("GCHEAP_TRACE", "1", 1);
+        } else if (c == 'l') {
+            command->heap.hard_limit = as_megabytes(optarg);
+        } else {
+            fputs(usage, c == 'h' ? stdout : stderr);
+            exit(c == 'h' ? EXIT_SUCCESS : 2);
+        }
+    }
+}
+
+static void keep_arguments(int argc, char **argv)
+{
+    gc_store(&reg.arguments, NIL);
+    while (argc-- > optind)
+        gc_store(&reg.arguments, cons(make_text(argv[argc]), reg.arguments));
+}
+
+static bool run(const struct command *command, const char *file)
+{
+    bool good = protect(install_all, NULL);
+    for (size_t i = 0; good && i < command->count; i++)
+        good = protect(evaluate_text, command->expressions[i]);
+    if (good && file)
+        good = protect(load_file, (void *)file);
+    else if (good && !command->count)
+        run_prompt();
+    return good;
+}
+
+int main(int argc, char **argv)
+{
+    struct command command = {.count = 0};
+    parse_arguments(&command, argc, argv);
+    gc_heap *heap = gc_heap_create(&command.heap);
+    if (!heap) {
+        perror("lisp: cannot make a heap");
+        return EXIT_FAILURE;
+    }
+    object_init();
+    vm_init();
+    keep_arguments(argc, argv);
+    bool good = run(&command, argv[optind]);
+    fflush(stdout);
+    vm_end();
+    object_end();
+    gc_heap_destroy(heap);
+    return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}
