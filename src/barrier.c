@@ -24,17 +24,21 @@ static void push_grey(gc_thread *t, uintptr_t base)
     t->grey->items[t->grey->n++] = base;
 }
 
-static void shade_target(gc_thread *t, const struct target *target)
+/* Newly marked: counted, and queued if it has anything to scan. */
+static void turn_grey(gc_thread *t, const struct target *target)
 {
-    if (target_mark(target) && !page_class_info[target->page_class].noscan)
+    const struct page_class_info *info = &page_class_info[target->page_class];
+    t->shaded_objects++;
+    t->shaded_bytes += info->large ? span_bytes(mheap_span_of(&t->heap->mem, target->base)) : info->size;
+    if (!info->noscan)
         push_grey(t, target->base);
 }
 
 void barrier_shade(gc_thread *t, uintptr_t address)
 {
     struct target target;
-    if (address && target_resolve(&t->heap->mem, address, &target))
-        shade_target(t, &target);
+    if (address && target_resolve(&t->heap->mem, address, &target) && target_mark(&target))
+        turn_grey(t, &target);
 }
 
 static void unmark(const struct target *t)
@@ -61,8 +65,8 @@ void barrier_shade_stale(gc_thread *t, uintptr_t address)
     struct target target;
     const struct mheap *h = &t->heap->mem;
     if (mheap_object_base(h, address) && target_resolve(h, address, &target) &&
-        barrier_mark_stale(&target) && !page_class_info[target.page_class].noscan)
-        push_grey(t, target.base);
+        barrier_mark_stale(&target))
+        turn_grey(t, &target);
 }
 
 void barrier_write(gc_thread *t, word old, word value)
@@ -76,6 +80,12 @@ void barrier_write(gc_thread *t, word old, word value)
 
 bool barrier_hand_over(gc_thread *t)
 {
+    struct mutators *m = &t->heap->mutators;
+    if (t->shaded_objects) {
+        word_fetch_add_relaxed(&m->shaded_objects, t->shaded_objects);
+        word_fetch_add_relaxed(&m->shaded_bytes, t->shaded_bytes);
+        t->shaded_objects = t->shaded_bytes = 0;
+    }
     if (!t->grey || t->grey->n == 0)
         return false;
     workqueue_push(&t->heap->work, t->grey);

@@ -82,6 +82,15 @@ static void mark_to_fixpoint(gc_heap *heap, struct marker *m)
              !workqueue_is_idle(&heap->work));
 }
 
+/* What mutators marked is marked. */
+static void count_shaded(gc_heap *heap)
+{
+    struct mutators *m = &heap->mutators;
+    struct marking *marking = &heap->collector->marking;
+    marking->marked_objects += word_exchange_acq_rel(&m->shaded_objects, 0);
+    marking->marked_bytes += word_exchange_acq_rel(&m->shaded_bytes, 0);
+}
+
 static void phase_mark(gc_heap *heap)
 {
     struct collector *c = heap->collector;
@@ -99,6 +108,7 @@ static void phase_mark(gc_heap *heap)
     set_phase(c, CYCLE_CUT);
     marker_finish(&m);
     marking_end(heap, &c->marking);
+    count_shaded(heap);
     c->times.marked = os_now_ns();
 }
 

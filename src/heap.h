@@ -27,6 +27,7 @@ struct mutators {
     uint32_t held;           /* futex: 1 while the world is held; set under lock */
     uint32_t acked;          /* futex: bumped by whoever acks, so that the collector wakes */
     uint32_t collector_waits; /* the collector sleeps on `acked` */
+    word shaded_objects, shaded_bytes; /* by mutators in this cycle; atomic adds */
     bool handed;             /* some thread reported grey in the present FLUSH; atomic */
 };
 

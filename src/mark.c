@@ -40,11 +40,8 @@ static void push_large(struct marker *m, const struct target *t)
     const struct gc_span *s = t->arena->spans[arena_page(t->base)];
     m->marked_bytes += span_bytes(s);
     m->work += PAGE_SIZE;
-    if (page_class_info[t->page_class].noscan)
-        return;
-    stack_push(m, t->base);
-    for (uintptr_t at = t->base + MARK_PIECE; at < s->scan_limit; at += MARK_PIECE)
-        stack_push(m, at);
+    if (!page_class_info[t->page_class].noscan)
+        stack_push(m, t->base);
 }
 
 static void mark_target(struct marker *m, const struct target *t)
@@ -118,12 +115,21 @@ static void scan_traced(struct marker *m, uintptr_t base, const gc_type *type)
         type->trace((void *)base, &m->tracer);
 }
 
+/* Whoever scans the first piece queues the others. */
+static void open_large(struct marker *m, const struct gc_span *s)
+{
+    for (uintptr_t at = s->base + MARK_PIECE; at < s->scan_limit; at += MARK_PIECE)
+        stack_push(m, at);
+    if (spanclass_traced(s->spanclass))
+        scan_traced(m, s->base, s->large_type);
+}
+
 static NOINLINE void scan_large(struct marker *m, const struct mark_object *o)
 {
     const struct gc_span *s = mheap_span_of(&m->heap->mem, o->at);
     uintptr_t end = MIN_OF(o->at + MARK_PIECE, s->scan_limit);
-    if (page_class_info[o->page_class].traced && o->at == s->base)
-        scan_traced(m, s->base, s->large_type);
+    if (o->at == s->base)
+        open_large(m, s);
     scan_words(m, o->at, end);
     if (end > o->at) {
         m->scanned_bytes += end - o->at;

@@ -7,7 +7,7 @@
 #include <string.h>
 
 static const char *const prelude[] = {
-    /* ---- Syntax --------------------------------------------------------------------------------- */
+    /* ---- Syntax ----------------------------------------------------------------------------- */
     "(define-syntax let"
     "  (syntax-rules ()"
     "    ((_ ((name init) ...) . body) ((lambda (name ...) . body) init ...))"
@@ -119,7 +119,7 @@ static const char *const prelude[] = {
     "    ((_ name clause ... (else . body)) (cond clause ... (else . body)))"
     "    ((_ name clause ...) (cond clause ... (else (raise name))))))",
 
-    /* ---- Lists ---------------------------------------------------------------------------------- */
+    /* ---- Lists ------------------------------------------------------------------------------ */
     "(define (map f first . rest)"
     "  (if (null? rest)"
     "      (let loop ((l first) (done '()))"
@@ -203,7 +203,7 @@ static const char *const prelude[] = {
     "        ((null? x) '())"
     "        (else (take (length x) x))))",
 
-    /* ---- Control -------------------------------------------------------------------------------- */
+    /* ---- Control ---------------------------------------------------------------------------- */
     "(define (eval form . environment) ((%compile form)))",
 
     "(define (load name)"
@@ -309,7 +309,7 @@ static const char *const prelude[] = {
     "                  (begin (%set-promise-done! p #t) (%set-promise-content! p result)))))"
     "        (%promise-content p))))",
 
-    /* ---- Numbers, texts, tables ----------------------------------------------------------------- */
+    /* ---- Numbers, texts, tables ------------------------------------------------------------- */
     "(define (zero? x) (= x 0))",
 
     "(define (positive? x) (> x 0))",
