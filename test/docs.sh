@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# What the documents say is true: their programs compile and print what they promise, their
+# functions exist, and the reference leaves none out.
+. test/tap.bash
+documents=(README.md docs/guide.md docs/reference.md docs/gcheap.3.md)
+
+# Each ```c block with a main goes to a file of its own; a ```text block right after it is what
+# the program prints.
+perl - "$scratch" README.md docs/*.md <<'EOF'
+use strict;
+use warnings;
+my ($dir, @files) = @ARGV;
+for my $file (@files) {
+    (my $name = $file) =~ s{.*/|\.md$}{}g;
+    open my $in, '<', $file or next;
+    local $/;
+    my $text = <$in>;
+    while ($text =~ /^```c\n(.*?)^```\n(?:\n*(?:It prints:?\n+)?```text\n(.*?)^```\n)?/msg) {
+        my ($code, $prints, $end) = ($1, $2, $-[0]);
+        next unless $code =~ /\bint main\b/;
+        my $line = 2 + (substr($text, 0, $end) =~ tr/\n//);
+        open my $out, '>', "$dir/$name.$line.c" or die;
+        print $out "#line $line \"$file\"\n$code";
+        next unless defined $prints;
+        open $out, '>', "$dir/$name.$line.text" or die;
+        print $out $prints;
+    }
+}
+EOF
+
+urcu=$(pkg-config --cflags --libs liburcu-bp liburcu-cds)
+works() { # FILE
+    local program=${1%.c}
+    $CC -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wconversion -pedantic -Werror -O2 -g -pthread \
+        $SANFLAGS -I. -o "$program" "$1" "$BUILD/libgcheap.a" $urcu -lm || return 1
+    timeout 120 "$program" >"$program.printed" || { echo "exit status $?" && return 1; }
+    [[ ! -f $program.text ]] || diff "$program.text" "$program.printed"
+}
+for file in "$scratch"/*.c; do
+    [[ -e $file ]] || continue
+    check "the program at ${file#"$scratch"/} works" works "$file"
+done
+
+# Public functions and macros of the header.
+functions() {
+    sed -e '/^ \* Macro machinery/,$d' gcheap.h |
+        perl -0ne 's{/\*.*?\*/}{}gs;
+            print "$1\n" while /^(?:GC_API|static inline)\b[^;{(]*?\b(gc_\w+)\s*\(/gm;
+            print "$1\n" while /^extern GC_API\b[^;]*?\b(gc_\w+)(?:\[|;)/gm' |
+        grep -vE '_slow$|^gc_barrier_|^gc_frame_(error|pop)$|^gc_bytes_slot$'
+    printf '%s\n' GC_TYPE GC_TYPE_NOPTR GC_REF GC_GET GC_SET GC_FRAME GC_FRAME_ARRAY
+}
+fields() { # TYPE: the names of its members, as the compiler sees them
+    printf '#include "gcheap.h"\n%s x;\n' "$1" | gcc -I. -x c -g -c -o "$scratch/fields.o" - &&
+        readelf --debug-dump=info "$scratch/fields.o" |
+        awk -v want="${1#struct }" '
+            /Abbrev Number.*\(DW_TAG_/ { tag = $NF; if ($1 ~ /^<1>/) inside = 0 }
+            /DW_AT_name/ { if (tag ~ /structure_type/) inside = $NF == want
+                           if (tag ~ /_member/ && inside) print $NF }'
+}
+flags() { sed -n '/^enum gc_flags/,/^}/s/^ *\(GC_[A-Z_]*\) =.*/\1/p' gcheap.h; }
+
+mentioned() { # WORD…: each stands in the reference
+    local word wrong=0
+    for word; do
+        grep -qw -- "$word" docs/reference.md || { echo "not in docs/reference.md: $word" && wrong=1; }
+    done
+    return $wrong
+}
+complete() { # MINIMUM COMMAND…
+    local words minimum=$1
+    shift
+    mapfile -t words < <("$@")
+    ((${#words[@]} >= minimum)) || { echo "only ${#words[@]} names found" && return 1; }
+    mentioned "${words[@]}"
+}
+# No document speaks of a gc_ or GC_ name that the header does not have.
+exist() {
+    local wrong=0 word
+    for word in $(grep -ohE '\b(gc|GC)_[A-Za-z0-9_]*[a-z0-9A-Z]\b' "${documents[@]}" | sort -u); do
+        grep -qw -- "$word" gcheap.h || { echo "not in gcheap.h: $word" && wrong=1; }
+    done
+    return $wrong
+}
+# Relative links lead to files.
+links() {
+    local wrong=0 file target
+    for file in README.md docs/*.md; do
+        while read -r target; do
+            target=${target%%#*}
+            [[ -z $target || -e $(dirname "$file")/$target ]] ||
+                { echo "$file: no such file: $target" && wrong=1; }
+        done < <(grep -oE '\]\([^)]+\)' "$file" | sed 's/^](//; s/)$//' | grep -vE '^[a-z]+:')
+    done
+    return $wrong
+}
+
+check 'the reference has every function' complete 100 functions
+check 'the reference has every option' complete 12 fields gc_options
+check 'the reference has every flag' complete 6 flags
+check 'the reference has every statistic' complete 25 fields 'struct gc_statistics'
+check 'the documents name only what exists' exist
+check 'links lead to files' links
+done_testing

@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# Installs into an empty folder, and builds and runs a foreign program against what is there.
+. test/tap.bash
+unset MAKEFLAGS MFLAGS MAKELEVEL
+prefix=$scratch/prefix
+export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
+
+cat >"$scratch/embed.c" <<'EOF'
+#include <gcheap.h>
+#include <stdio.h>
+struct node { struct node *next; long n; };
+GC_TYPE(node_type, struct node, next);
+int main(void)
+{
+    gc_heap *heap = gc_heap_create(NULL);
+    struct node *list = NULL, *node = NULL;
+    long sum = 0;
+    if (!heap)
+        return 2;
+    {
+        GC_FRAME(list, node);
+        for (long i = 1; i <= 100000; i++) {
+            node = (struct node *)gc_new(&node_type);
+            node->n = i % 100 == 0 ? i : 0;
+            gc_store(&node->next, list);
+            if (i % 100 == 0)
+                list = node;
+        }
+        if (gc_collect() != 0)
+            return 3;
+        for (node = list; node; node = (struct node *)gc_load(&node->next))
+            sum += node->n;
+    }
+    if (gc_heap_destroy(heap) != 0)
+        return 4;
+    printf("%ld\n", sum);
+    return 0;
+}
+EOF
+cp "$scratch/embed.c" "$scratch/embed.cc"
+
+installed() { # ROOT: every file is there, and the links lead somewhere
+    local file
+    for file in include/gcheap.h lib/libgcheap.a lib/libgcheap.so lib/libgcheap.so.1 \
+        lib/pkgconfig/gcheap.pc share/man/man3/gcheap.3; do
+        [[ -s $1/$file ]] || { echo "missing: $file" && return 1; }
+    done
+    objdump -p "$1/lib/libgcheap.so" | grep -q 'SONAME *libgcheap.so.1$'
+}
+no_trace() { # the installed files do not tell where they were staged or built
+    ! grep -rl -e "$scratch" "$1/lib/pkgconfig" "$1/include" "$1/share"
+}
+staged() {
+    make -s install DESTDIR="$scratch/root" PREFIX=/usr &&
+        installed "$scratch/root/usr" && no_trace "$scratch/root/usr" &&
+        make -s uninstall DESTDIR="$scratch/root" PREFIX=/usr &&
+        [[ -z $(find "$scratch/root" ! -type d) ]]
+}
+version() {
+    local v
+    v=$(pkg-config --modversion gcheap) && echo "$v" &&
+        grep -q "GC_VERSION_MAJOR ${v%%.*}$" "$prefix/include/gcheap.h"
+}
+
+# build NAME COMPILER… : the program's answer must be right. The library's folder is found at run
+# time as an embedder's would be who has not told ld.so.
+build() {
+    local out=$scratch/$1
+    shift
+    "$@" $SANFLAGS -o "$out" || return 1
+    [[ $(LD_LIBRARY_PATH=$prefix/lib timeout 120 "$out") == 50050000 ]]
+}
+flags="-Wall -Wextra -pedantic -Werror"
+shared() { build "$1" "$2" -std="$3" $flags "$scratch/embed.$4" $(pkg-config --cflags --libs gcheap); }
+archived() {
+    build "$1" "$2" -std="$3" $flags "$scratch/embed.$4" \
+        $(pkg-config --static --cflags --libs gcheap | sed 's/-lgcheap/-l:libgcheap.a/')
+}
+static() {
+    build "$1" "$2" -static -std="$3" $flags "$scratch/embed.$4" \
+        $(pkg-config --static --cflags --libs gcheap)
+}
+uses_shared() { readelf -d "$scratch/$1" | grep -q 'NEEDED.*libgcheap.so.1'; }
+
+# Names: the shared library exports the header's and no other; so does the archive.
+declared() {
+    gcc -E -P "$prefix/include/gcheap.h" | tr '\n' ' ' | tr ';{}' '\n' |
+        grep 'visibility("default")' | sed 's/\[.*//; s/(\*[a-z_]*)//g' |
+        grep -oE '\bgc_[a-z_0-9]+ *(\(|$)' | grep -oE 'gc_[a-z_0-9]+' | sort -u
+}
+exported() { nm "$@" | awk '$2 ~ /^[TDBRVWu]$/ { print $3 }' | sort -u; }
+names() { diff <(declared) <(exported "$@" | grep -v '^__\?\(asan\|tsan\|ubsan\|odr\|sancov\)'); }
+
+check 'make install DESTDIR=…, make uninstall' staged
+check 'make install PREFIX=…' make -s install PREFIX="$prefix"
+check 'all is installed' installed "$prefix"
+check 'pkg-config tells the version' version
+check 'C, shared' shared c_shared "$CC" c11 c
+check 'the shared one needs the soname' uses_shared c_shared
+check 'C, with the archive' archived c_archive "$CC" c11 c
+check 'C++17, shared' shared cxx_shared "$CXX" c++17 cc
+check 'C++17, with the archive' archived cxx_archive "$CXX" c++17 cc
+if [[ -z $SAN ]]; then
+    check 'C, wholly static' static c_static "$CC" c11 c
+    check 'the shared library exports the public names only' names -D "$prefix/lib/libgcheap.so"
+    check 'the archive exports the public names only' names -g "$prefix/lib/libgcheap.a"
+fi
+done_testing
