@@ -72,10 +72,12 @@ void barrier_shade_stale(gc_thread *t, uintptr_t address)
 void barrier_write(gc_thread *t, word old, word value)
 {
     const gc_value_format *format = &t->heap->options.format;
+    stress(STRESS_BARRIER_LOADED);
     if (old)
         barrier_shade(t, value_address(format, old));
     if (t->fast.barrier == BARRIER_BOTH && value)
         barrier_shade(t, value_address(format, value));
+    stress(STRESS_BARRIER_SHADED);
 }
 
 bool barrier_hand_over(gc_thread *t)
@@ -88,6 +90,7 @@ bool barrier_hand_over(gc_thread *t)
     }
     if (!t->grey || t->grey->n == 0)
         return false;
+    stress(STRESS_HAND_OVER);
     workqueue_push(&t->heap->work, t->grey);
     t->grey = NULL;
     return true;

@@ -40,6 +40,7 @@ struct collector {
     struct marking marking;
     struct sweeping sweeping;
     struct pacer pacer;
+    unsigned *verify_missed;   /* a second marking is wanted, and tells here what it found; under lock */
     struct cycle_times times;  /* of the present cycle; its driver's */
     word external_bytes;       /* told by gc_external_add; atomic */
     word assist_ns;            /* atomic */

@@ -64,6 +64,7 @@ static void drain(gc_heap *heap, struct marker *m)
 static void mark_roots(gc_heap *heap, struct marker *m)
 {
     roots_visit(&heap->roots, &m->tracer);
+    stress(STRESS_ROOTS_VISITED);
     fibers_visit(heap, &m->tracer);
     special_mark_roots(heap, &m->tracer);
     roots_free_retired(&heap->roots);
@@ -76,8 +77,10 @@ static void mark_to_fixpoint(gc_heap *heap, struct marker *m)
     struct collector *c = heap->collector;
     do {
         drain(heap, m);
+        stress(STRESS_DRAINED);
         handshake(heap, OP_FLUSH);
         c->flush_waves++;
+        stress(STRESS_FLUSHED);
     } while (u8_load_relaxed((uint8_t *)&heap->mutators.handed) ||
              !workqueue_is_idle(&heap->work));
 }
@@ -118,10 +121,13 @@ static void phase_disarm_and_flip(gc_heap *heap)
 {
     struct collector *c = heap->collector;
     set_phase(c, CYCLE_DISARM);
+    stress(STRESS_CUT);
     handshake(heap, OP_DISARM);
+    stress(STRESS_DISARMED);
     sweep_prepare(heap);
     set_phase(c, CYCLE_FLIP);
     handshake(heap, OP_FLIP);
+    stress(STRESS_FLIP);
     weak_flipped(heap);
     sweep_begin(heap);
     c->times.flipped = os_now_ns();
@@ -187,6 +193,7 @@ static void run_cycle(gc_heap *heap, bool forced)
     phase_mark(heap);
     verify_after_mark(heap);
     phase_disarm_and_flip(heap);
+    verify_after_cycle(heap);
     if (stop)
         handshake_release(heap);
     note_end(heap, os_thread_cpu_ns() - cpu);
@@ -348,19 +355,29 @@ void cycle_pace(gc_heap *heap, gc_thread *t)
         sweep_credit(heap, t, bytes);
 }
 
-/* A cycle that starts after now: another one may be under way, which is not ours. */
-void cycle_collect(gc_heap *heap, gc_thread *t)
+/* A cycle that starts after now: another one may be under way, which is not ours. With `missed`,
+ * ours in any case, and marked twice. */
+static void collect(gc_heap *heap, gc_thread *t, unsigned *missed)
 {
     struct collector *c = heap->collector;
     thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
     uint32_t ours = u32_load_acquire(&c->started) + 1;
     thread_enter_blocked(t, false);
     lock_acquire(&c->lock);
-    if ((int32_t)(u32_load_relaxed(&c->flipped) - ours) < 0)
+    c->verify_missed = missed;
+    if (missed || (int32_t)(u32_load_relaxed(&c->flipped) - ours) < 0)
         run_cycle(heap, true);
+    c->verify_missed = NULL;
     sweep_finish(heap);
     lock_release(&c->lock);
     thread_leave_blocked(t);
+}
+
+void cycle_collect(gc_heap *heap, gc_thread *t) { collect(heap, t, NULL); }
+
+void cycle_collect_verified(gc_heap *heap, gc_thread *t, unsigned *missed)
+{
+    collect(heap, t, missed);
 }
 
 void cycle_with_world_held(gc_heap *heap, gc_thread *t, void (*fn)(gc_heap *, void *), void *arg)

@@ -19,6 +19,8 @@ void cycle_destroy(gc_heap *heap);
 void cycle_pace(gc_heap *heap, gc_thread *t);
 /* Collects everything that is unreachable now, and sweeps it; the thread blocks meanwhile. */
 void cycle_collect(gc_heap *heap, gc_thread *t);
+/* The same with a second marking; *missed: what the first one missed. */
+void cycle_collect_verified(gc_heap *heap, gc_thread *t, unsigned *missed);
 /* Asks for a cycle. Any thread. */
 void cycle_request(gc_heap *heap);
 /* Applies changed settings. */

@@ -69,6 +69,7 @@ static void leave_fiber(gc_thread *t)
     f->scanned = past_roots(t) ? t->heap->cycle : 0;
     t->fiber = NULL;
     t->fast.frames = t->roots.frames;
+    stress(STRESS_FIBER_LEFT);
     suspend(f);
 }
 
@@ -78,6 +79,8 @@ bool fiber_switch(gc_thread *t, gc_fiber *fiber)
         return true;
     if (fiber && !take(fiber, FIBER_RUNNING))
         return false;
+    if (fiber)
+        stress(STRESS_FIBER_TAKEN);
     if (fiber)
         scan_first(t, fiber);
     leave_fiber(t);

@@ -54,6 +54,8 @@ static void read_environment(gc_heap *heap)
         if (!options_parse_debug(texts[i], &heap->debug))
             heap_log(heap, GC_LOG_WARNING, "unknown debug switch in \"%s\"", texts[i]);
     }
+    if (heap->debug.delay)
+        stress_seed = heap->debug.delay;
     heap->mem.run_limit = heap->debug.nth ? 1 : 0;
     heap->trace = options_trace();
 }
@@ -729,4 +731,91 @@ bool gc_is_object(const void *address) { return address && gc_object_base(addres
 bool gc_heap_contains(const gc_heap *heap, const void *address)
 {
     return heap && arena_of(&heap->mem.arenas, (uintptr_t)address) != NULL;
+}
+
+static void verify_held(gc_heap *heap, void *faults) { *(unsigned *)faults = verify_heap(heap); }
+
+int gc_heap_verify(void)
+{
+    gc_thread *t = ENTER();
+    unsigned faults = 0;
+    if (!t)
+        return -EPERM;
+    cycle_collect_verified(t->heap, t, &faults);
+    if (faults == 0)
+        cycle_with_world_held(t->heap, t, verify_held, &faults);
+    return faults ? -EIO : 0;
+}
+
+struct each_object {
+    bool (*fn)(void *arg, const struct gc_object *object);
+    void *arg;
+};
+
+static const gc_type *type_of_object(const struct gc_span *s, uintptr_t object)
+{
+    if (span_is_large(s))
+        return s->large_type;
+    return spanclass_traced(s->spanclass) ? (const gc_type *)((word *)(object + s->size))[-1] : NULL;
+}
+
+static bool each_one(void *arg, struct gc_span *s, uintptr_t object)
+{
+    const struct each_object *each = arg;
+    struct gc_object o = {(void *)object, span_is_large(s) ? span_bytes(s) : s->size,
+                          type_of_object(s, object), !span_noscan(s)};
+    return each->fn(each->arg, &o);
+}
+
+static void each_held(gc_heap *heap, void *arg)
+{
+    verify_flush_caches(heap);
+    verify_each_object(heap, each_one, arg);
+}
+
+int gc_heap_each(bool (*fn)(void *arg, const struct gc_object *object), void *arg)
+{
+    gc_thread *t = ENTER();
+    struct each_object each = {fn, arg};
+    if (!t)
+        return -EPERM;
+    if (!fn)
+        return -EINVAL;
+    cycle_collect(t->heap, t);
+    cycle_with_world_held(t->heap, t, each_held, &each);
+    return 0;
+}
+
+static bool count_one(void *arg, struct gc_span *s, uintptr_t object)
+{
+    struct gc_census *row = (struct gc_census *)arg + s->spanclass;
+    (void)object;
+    row->size = s->size;
+    row->has_pointers = !span_noscan(s);
+    row->objects++;
+    row->bytes += span_is_large(s) ? span_bytes(s) : s->size;
+    return true;
+}
+
+static void census_held(gc_heap *heap, void *rows)
+{
+    verify_flush_caches(heap);
+    verify_each_object(heap, count_one, rows);
+}
+
+int gc_heap_census(struct gc_census *rows, size_t n)
+{
+    gc_thread *t = ENTER();
+    struct gc_census all[SPANCLASS_COUNT] = {{0, false, 0, 0}};
+    int found = 0;
+    if (!t)
+        return -EPERM;
+    if (!rows && n > 0)
+        return -EINVAL;
+    cycle_with_world_held(t->heap, t, census_held, all);
+    for (unsigned i = 0; i < SPANCLASS_COUNT && (size_t)found < n; i++) {
+        if (all[i].objects > 0)
+            rows[found++] = all[i];
+    }
+    return found;
 }

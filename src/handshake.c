@@ -111,9 +111,12 @@ void handshake_catch_up(gc_thread *t)
     if (epoch == t->epoch && epoch == t->proc->epoch)
         return;
     uint64_t wall = os_now_ns(), cpu = os_thread_cpu_ns();
+    stress(STRESS_CATCH_UP);
     if (epoch != t->epoch)
         thread_op(t, u32_load_relaxed(&heap->mutators.op));
+    stress(STRESS_THREAD_OP_DONE);
     proc_catch_up(heap, t->proc, epoch);
+    stress(STRESS_PROC_OP_DONE);
     t->epoch = epoch;
     u32_store_release(&t->st, state_word(epoch, THREAD_RUN));
     handshake_wake_collector(heap);
@@ -218,7 +221,9 @@ static void handshake_thread(gc_heap *heap, gc_thread *t, enum handshake_op op, 
     struct thread_wait arg = {t, epoch};
     while (!thread_is_done(t, epoch)) {
         if (claim_thread(t)) {
+            stress(STRESS_CLAIMED);
             thread_op(t, op);
+            stress(STRESS_UNCLAIM);
             t->epoch = epoch;
             unclaim_thread(t, epoch);
             return;
@@ -248,6 +253,7 @@ static void handshake_proc(gc_heap *heap, struct proc *p, uint32_t epoch)
     struct proc_wait arg = {p, epoch};
     while (u32_load_acquire(&p->epoch) != epoch) {
         if (proc_try(p, PROC_CLAIMED)) {
+            stress(STRESS_PROC_CLAIMED);
             proc_catch_up(heap, p, epoch);
             proc_unclaim(&heap->procs, p);
             return;
@@ -317,8 +323,10 @@ static void handshake_ragged(gc_heap *heap, enum handshake_op op)
     uint32_t epoch = next_epoch(m);
     u32_store_release(&m->epoch, epoch);
     lock_release(&m->lock);
+    stress(STRESS_PUBLISHED);
     for (size_t i = 0; i < n; i++)
         thread_request_poll(all[i]);
+    stress(STRESS_POLLS_SET);
     for (size_t i = 0; i < n; i++)
         handshake_thread(heap, all[i], op, epoch);
     handshake_procs(heap, epoch);

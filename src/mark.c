@@ -293,6 +293,7 @@ static bool take_buffer(struct marker *m)
     struct workbuf *b = workqueue_pop(&m->heap->work, m->active);
     if (!b)
         return false;
+    stress(STRESS_QUEUE_POP);
     m->active = true;
     if (m->stack)
         workbuf_put_empty(&m->heap->work, m->stack);
@@ -309,6 +310,7 @@ bool marker_drain(struct marker *m, uint64_t budget)
         else if (!work_within(m, limit))
             break;
     } while (m->work < limit && take_buffer(m));
+    stress(STRESS_QUEUE_PUSH);
     hand_over(m);
     report(m);
     if (m->active)

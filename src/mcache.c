@@ -84,6 +84,7 @@ static void open_run(struct mcache *c, struct gc_run *run, struct gc_span *s, si
         memset((void *)from, 0, bytes);
     if (info && !info->noscan)
         write_bits(c, s, first, n, info);
+    stress(STRESS_RUN_OPEN);
     span_set_alloc(s, first, n);
     if (c->black)
         span_set_marks(s, first, n);
@@ -111,6 +112,7 @@ static bool open_from_current(struct mcache *c, struct gc_run *run, unsigned spa
 bool mcache_refill(struct mcache *c, unsigned slot, unsigned spanclass, const struct type_info *info)
 {
     struct gc_run *run = &c->runs[slot];
+    stress(STRESS_REFILL);
     if (run->span) {
         struct gc_span *s = run->span;
         *run = (struct gc_run){0, 0, 0, NULL};

@@ -88,6 +88,7 @@ static struct gc_span *fresh(struct mheap *h, struct mcentral *c, struct mcache 
 struct gc_span *mcentral_cache_span(struct mheap *h, struct mcentral *c, struct mcache *cache)
 {
     uint32_t sweepgen = cache->sweepgen;
+    stress(STRESS_CACHE_SPAN);
     struct gc_span *s = pop_swept(h, c, sweepgen);
     if (!s && cache->sweeping)
         s = sweep_for_slots(h, c, sweepgen);
@@ -109,6 +110,7 @@ void mcentral_uncache_span(struct mheap *h, struct gc_span *s, uint32_t sweepgen
     struct mcentral *c = &h->centrals[s->spanclass];
     struct spanset *sets = s->next_slot < s->nslots ? c->partial : c->full;
     ASSERT(s->open_runs == 0);
+    stress(STRESS_UNCACHE);
     u32_store_release(&s->sweepgen, stale ? sweepgen - 2 : sweepgen);
     push(h, stale ? mcentral_unswept(sets, sweepgen) : mcentral_swept(sets, sweepgen), s);
 }

@@ -166,6 +166,7 @@ struct gc_span *mheap_alloc_span(struct mheap *h, struct mcache *cache, size_t n
     span_init(s, arena_of(&h->arenas, base), base, npages, spanclass);
     s->needzero = !*zeroed;
     u32_store_relaxed(&s->sweepgen, sweepgen);
+    stress(STRESS_SPAN_FRESH);
     span_publish(s, &h->arenas);
     word_fetch_add_relaxed(&h->counts.pages_inuse, npages);
     word_fetch_add_relaxed(&h->counts.spans_inuse, 1);
@@ -176,6 +177,7 @@ void mheap_free_span(struct mheap *h, struct gc_span *s)
 {
     uintptr_t base = s->base;
     size_t npages = s->npages;
+    stress(STRESS_SPAN_FREE);
     span_retract(s, &h->arenas);
     word_fetch_sub_relaxed(&h->counts.pages_inuse, npages);
     word_fetch_sub_relaxed(&h->counts.spans_inuse, 1);

@@ -108,6 +108,7 @@ static gc_thread *dequeue_locked(struct procs *procs)
 
 static void grant(gc_thread *t, struct proc *p)
 {
+    stress(STRESS_GRANT);
     t->grant = p;
     u32_store_release(&t->granted, 1);
     os_wake(&t->granted, 1);
@@ -153,6 +154,7 @@ static void request_hand_over(struct procs *procs)
 static struct proc *wait_turn(struct procs *procs, gc_thread *t)
 {
     enqueue(procs, t);
+    stress(STRESS_ENQUEUED);
     serve_queue(procs);
     while (!u32_load_acquire(&t->granted)) {
         os_wait(&t->granted, 0, SLICE_NS);
@@ -190,6 +192,7 @@ void proc_release(gc_heap *heap, gc_thread *t)
     t->fast.runs = (struct gc_run *)(uintptr_t)no_runs;
     mcache_report(p->cache);
     ptr_store_relaxed(&p->owner, NULL);
+    stress(STRESS_PROC_RELEASED);
     proc_unclaim(procs, p);
     handshake_wake_collector(heap);
 }

@@ -13,6 +13,7 @@
 
 #include "arena.h"
 #include "lock.h"
+#include "stress.h"
 
 struct gc_type;
 struct special;

@@ -41,6 +41,7 @@ bool sweep_span(gc_heap *heap, struct gc_span *s)
 {
     struct sweeping *sw = sweeping_of(heap);
     size_t before = s->live, live = 0;
+    stress(STRESS_SWEEP_SPAN);
     special_sweep(heap, s);
     if (has_marks(s)) {
         live = span_flip_bits(s);
@@ -72,6 +73,7 @@ static bool sweep_and_file(gc_heap *heap, struct gc_span *s, uint32_t sweepgen)
 {
     if (!sweep_span(heap, s))
         return false;
+    stress(STRESS_SWEEP_FILE);
     mcentral_file_swept(&heap->mem, s, sweepgen);
     return true;
 }
@@ -163,6 +165,7 @@ static size_t reclaim_word(gc_heap *heap, struct arena *a, size_t i, uint32_t sw
         size_t page = i * WORD_BITS + bits_trailing_zeros(dead);
         struct gc_span *s = ptr_load_relaxed(&a->spans[page]);
         size_t npages = s->npages;
+        stress(STRESS_RECLAIM);
         /* The span may have been freed and its struct have a new life meanwhile: whatever span we
          * claim here waits for a sweep. */
         if (u32_load_relaxed(&s->sweepgen) == sweepgen - 2 &&

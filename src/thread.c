@@ -37,7 +37,9 @@ void thread_enter_blocked(gc_thread *t, bool keep_proc)
     thread_poll(t);
     if (!keep_proc)
         proc_release(t->heap, t);
+    stress(STRESS_ENTER_BLOCKED);
     u32_store_release(&t->st, state_word(t->epoch, THREAD_BLOCKED));
+    stress(STRESS_BLOCKED);
     handshake_wake_collector(t->heap);
 }
 
@@ -60,7 +62,9 @@ void thread_leave_blocked(gc_thread *t)
 {
     if (!t->proc)
         CHECK(proc_acquire(t->heap, t) && "a first P exists since the thread attached");
+    stress(STRESS_LEAVE_BLOCKED);
     become_running(t);
+    stress(STRESS_RUNNING_AGAIN);
     thread_safepoint(t);
 }
 
@@ -70,6 +74,7 @@ static void wait_while_held(gc_thread *t)
     uint64_t start = os_now_ns();
     u32_store_release(&t->st, state_word(t->epoch, THREAD_BLOCKED));
     handshake_wake_collector(t->heap);
+    stress(STRESS_HELD);
     while (u32_load_acquire(&m->held))
         os_wait(&m->held, 1, -1);
     become_running(t);
@@ -92,6 +97,7 @@ void thread_safepoint(gc_thread *t)
     struct mutators *m = &t->heap->mutators;
     bool again;
     u8_exchange_seq_cst(&t->fast.poll, 0);
+    stress(STRESS_SAFEPOINT_CLEARED);
     do {
         again = false;
         handshake_catch_up(t);
@@ -280,6 +286,7 @@ int thread_attach(gc_heap *heap)
     adopt_locked(m, t);
     link_locked(m, t);
     lock_release(&m->lock);
+    stress(STRESS_ATTACH_ADOPTED);
     t->next_attached = attachments();
     pthread_setspecific(attachments_key, t);
     become_running(t);
@@ -307,6 +314,7 @@ static void forget_attachment(gc_thread *t)
 static void leave_registry(gc_heap *heap, gc_thread *t)
 {
     struct mutators *m = &heap->mutators;
+    stress(STRESS_DETACH);
     lock_acquire(&m->lock);
     while (t->epoch != m->epoch) {
         lock_release(&m->lock);
