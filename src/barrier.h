@@ -64,7 +64,6 @@ INLINE bool target_mark(const struct target *t)
     word *map = &t->arena->mark[bit / WORD_BITS], mask = (word)1 << bit % WORD_BITS;
     if (word_load_relaxed(map) & mask)
         return false;
-    stress(STRESS_MARK_TEST);
     if (word_fetch_or_acq_rel(map, mask) & mask)
         return false;
     target_note_page(t);

@@ -1,9 +1,6 @@
 #include "collector.h"
 
-#define LIKELY_READ(p) __builtin_prefetch((p), 0, 3)
-#define LIKELY_WRITE(p) __builtin_prefetch((p), 1, 3)
-
-/* ---- Rings ---- */
+/* ---- Grey objects ---- */
 
 static struct workbuf *stack_of(struct marker *m)
 {
@@ -12,99 +9,138 @@ static struct workbuf *stack_of(struct marker *m)
     return m->stack;
 }
 
-static void stack_push(struct marker *m, uintptr_t at)
+static NOINLINE void stack_push_slow(struct marker *m, uintptr_t at)
 {
+    if (m->stack)
+        workqueue_push(&m->heap->work, m->stack);
+    m->stack = NULL;
     struct workbuf *b = stack_of(m);
-    if (UNLIKELY(b->n == WORKBUF_ITEMS)) {
-        workqueue_push(&m->heap->work, b);
-        m->stack = NULL;
-        b = stack_of(m);
-    }
     b->items[b->n++] = at;
 }
 
+INLINE void stack_push(struct marker *m, uintptr_t at)
+{
+    struct workbuf *b = m->stack;
+    if (UNLIKELY(!b || b->n == WORKBUF_ITEMS))
+        stack_push_slow(m, at);
+    else
+        b->items[b->n++] = at;
+}
+
 /* The ring takes what it has room for; the rest goes on the stack. */
-static void push_object(struct marker *m, const struct mark_object *o)
+INLINE void push_object(struct marker *m, uintptr_t at, struct arena *a,
+                        const struct page_class_info *info)
 {
     if (m->nobjects == MARK_OBJECTS) {
-        stack_push(m, o->at);
+        stack_push(m, at);
         return;
     }
-    LIKELY_READ((const void *)o->at);
-    LIKELY_READ(&o->arena->heap[arena_bit(o->at) / WORD_BITS]);
-    m->objects[(m->first_object + m->nobjects++) % MARK_OBJECTS] = *o;
+    __builtin_prefetch((const void *)at);
+    __builtin_prefetch(&a->heap[arena_bit(at) / WORD_BITS]);
+    m->objects[(m->first_object + m->nobjects++) % MARK_OBJECTS] = (struct mark_object){at, a, info};
 }
 
-static void push_large(struct marker *m, const struct target *t)
+static NOINLINE void mark_large(struct marker *m, uintptr_t address)
 {
-    const struct gc_span *s = t->arena->spans[arena_page(t->base)];
-    m->marked_bytes += span_bytes(s);
-    m->work += PAGE_SIZE;
-    if (!page_class_info[t->page_class].noscan)
-        stack_push(m, t->base);
-}
-
-static void mark_target(struct marker *m, const struct target *t)
-{
-    const struct page_class_info *info = &page_class_info[t->page_class];
-    if (!target_mark(t))
+    struct target t;
+    if (!target_resolve_large(&m->heap->mem, address, &t) || !target_mark(&t))
         return;
     m->marked_objects++;
-    if (UNLIKELY(info->large)) {
-        push_large(m, t);
+    m->marked_bytes += span_bytes(t.arena->spans[arena_page(t.base)]);
+    if (!page_class_info[t.page_class].noscan)
+        stack_push(m, t.base);
+}
+
+/* Most edges lead to the start of a marked object: one test of its bit. */
+INLINE void mark_edge(struct marker *m, struct mark_edge e)
+{
+    if (bits_test(e.arena->mark, arena_bit(e.address)))
+        return;
+    unsigned class = u8_load_relaxed(&e.arena->page_class[arena_page(e.address)]);
+    const struct page_class_info *info = &page_class_info[class];
+    if (UNLIKELY(info->size == 0)) {
+        mark_large(m, e.address);
         return;
     }
-    m->marked_bytes += info->size;
-    m->work += info->size;
-    if (info->noscan)
+    struct target t = {arena_slot_start(e.arena, e.address, class), e.arena, class};
+    if (!target_mark(&t))
         return;
-    struct mark_object o = {t->base, t->arena, t->page_class};
-    push_object(m, &o);
+    m->marked_objects++;
+    m->marked_bytes += info->size;
+    if (!info->noscan)
+        push_object(m, t.base, e.arena, info);
 }
 
-static void pop_edge(struct marker *m)
+/* Takes the place of the oldest edge, whose mark word has had time to arrive. */
+INLINE void push_edge(struct marker *m, uintptr_t address)
 {
-    uintptr_t address = m->edges[m->first_edge];
-    struct target t;
-    m->first_edge = (m->first_edge + 1) % MARK_EDGES;
-    m->nedges--;
-    if (LIKELY(target_resolve(&m->heap->mem, address, &t)))
-        mark_target(m, &t);
-}
-
-void marker_edge(struct marker *m, uintptr_t address)
-{
-    const struct arena *a = arena_of(&m->heap->mem.arenas, address);
+    struct arena *a = arena_of(&m->heap->mem.arenas, address);
     if (UNLIKELY(!a))
         return;
-    LIKELY_WRITE(&a->mark[arena_bit(address) / WORD_BITS]);
-    if (m->nedges == MARK_EDGES)
-        pop_edge(m);
-    m->edges[(m->first_edge + m->nedges++) % MARK_EDGES] = address;
+    __builtin_prefetch(&a->mark[arena_bit(address) / WORD_BITS], 1);
+    struct mark_edge *place = &m->edges[m->oldest_edge % MARK_EDGES], oldest = *place;
+    m->oldest_edge++;
+    *place = (struct mark_edge){address, a};
+    if (oldest.address)
+        mark_edge(m, oldest);
 }
+
+/* Marks what all waiting edges lead to. false: there were none. */
+static bool flush_edges(struct marker *m)
+{
+    bool any = false;
+    for (unsigned i = 0; i < MARK_EDGES; i++) {
+        struct mark_edge *place = &m->edges[(m->oldest_edge + i) % MARK_EDGES], e = *place;
+        place->address = 0;
+        if (e.address) {
+            mark_edge(m, e);
+            any = true;
+        }
+    }
+    return any;
+}
+
+void marker_edge(struct marker *m, uintptr_t address) { push_edge(m, address); }
 
 /* ---- Scanning ---- */
 
-INLINE void scan_word(struct marker *m, uintptr_t at, word bits)
+/* `bits`: which of the words from `at` on are slots. */
+INLINE void scan_plain(struct marker *m, uintptr_t at, word bits)
 {
-    const gc_value_format *format = &m->heap->options.format;
-    while (bits) {
-        const void *slot = (const void *)(at + bits_trailing_zeros(bits) * WORD_SIZE);
-        bits &= bits - 1;
-        word value = slot_load_acquire(slot);
+    for (; bits; bits &= bits - 1) {
+        word value = slot_load_acquire((const slot_word *)at + bits_trailing_zeros(bits));
         if (value)
-            marker_edge(m, value_address(format, value));
+            push_edge(m, value);
     }
 }
 
-/* Words [at, end) of one object; they may cross into the next arena. */
+static NOINLINE void scan_formatted(struct marker *m, uintptr_t at, word bits)
+{
+    const gc_value_format *format = &m->heap->options.format;
+    for (; bits; bits &= bits - 1) {
+        word value = slot_load_acquire((const slot_word *)at + bits_trailing_zeros(bits));
+        uintptr_t address = value_address(format, value);
+        if (address)
+            push_edge(m, address);
+    }
+}
+
+INLINE void scan_bits(struct marker *m, uintptr_t at, word bits)
+{
+    if (UNLIKELY(m->formatted))
+        scan_formatted(m, at, bits);
+    else
+        scan_plain(m, at, bits);
+}
+
+/* Words [at, end) of one object; a large one may cross into the next arena. */
 static void scan_words(struct marker *m, uintptr_t at, uintptr_t end)
 {
     while (at < end) {
         const struct arena *a = arena_of(&m->heap->mem.arenas, at);
         size_t shift = arena_bit(at) % WORD_BITS;
         size_t n = MIN_OF((end - at) / WORD_SIZE, WORD_BITS - shift);
-        scan_word(m, at, heapbits_load(a, at, n));
+        scan_bits(m, at, heapbits_load(a, at, n));
         at += n * WORD_SIZE;
     }
 }
@@ -124,67 +160,65 @@ static void open_large(struct marker *m, const struct gc_span *s)
         scan_traced(m, s->base, s->large_type);
 }
 
-static NOINLINE void scan_large(struct marker *m, const struct mark_object *o)
+static NOINLINE void scan_large(struct marker *m, uintptr_t at)
 {
-    const struct gc_span *s = mheap_span_of(&m->heap->mem, o->at);
-    uintptr_t end = MIN_OF(o->at + MARK_PIECE, s->scan_limit);
-    if (o->at == s->base)
+    const struct gc_span *s = mheap_span_of(&m->heap->mem, at);
+    uintptr_t end = MIN_OF(at + MARK_PIECE, s->scan_limit);
+    if (at == s->base)
         open_large(m, s);
-    scan_words(m, o->at, end);
-    if (end > o->at) {
-        m->scanned_bytes += end - o->at;
-        m->work += end - o->at;
-    }
+    scan_words(m, at, end);
+    m->scanned_bytes += end > at ? end - at : 0;
 }
 
-static void scan_object(struct marker *m, const struct mark_object *o)
+/* Slots of more words than a map word has bits, and traced ones. */
+static NOINLINE void scan_big(struct marker *m, const struct mark_object *o)
 {
-    const struct page_class_info *info = &page_class_info[o->page_class];
-    if (UNLIKELY(info->large)) {
-        scan_large(m, o);
-        return;
-    }
+    scan_words(m, o->at, o->at + (uintptr_t)o->info->words * WORD_SIZE);
+    if (o->info->traced)
+        scan_traced(m, o->at, (const gc_type *)((word *)(o->at + o->info->size))[-1]);
+}
+
+INLINE void scan_object(struct marker *m, const struct mark_object *o)
+{
+    const struct page_class_info *info = o->info;
     m->scanned_bytes += info->size;
-    if (LIKELY(info->words <= WORD_BITS && (o->at ^ (o->at + info->size - 1)) < ARENA_SIZE))
-        scan_word(m, o->at, heapbits_load(o->arena, o->at, info->words));
+    if (UNLIKELY(info->words > WORD_BITS || info->traced))
+        scan_big(m, o);
+    else if (UNLIKELY(info->large))
+        scan_large(m, o->at);
     else
-        scan_words(m, o->at, o->at + (uintptr_t)info->words * WORD_SIZE);
-    if (UNLIKELY(info->traced))
-        scan_traced(m, o->at, (const gc_type *)((word *)(o->at + info->size))[-1]);
+        scan_bits(m, o->at, heapbits_load(o->arena, o->at, info->words));
 }
 
-static void pop_object(struct marker *m)
+INLINE void pop_object(struct marker *m)
 {
-    struct mark_object o = m->objects[m->first_object];
-    m->first_object = (m->first_object + 1) % MARK_OBJECTS;
+    struct mark_object o = m->objects[m->first_object % MARK_OBJECTS];
+    m->first_object++;
     m->nobjects--;
     scan_object(m, &o);
 }
 
-static void refill_ring(struct marker *m)
+INLINE void refill_ring(struct marker *m)
 {
     uintptr_t at = m->stack->items[--m->stack->n];
     struct arena *a = arena_of(&m->heap->mem.arenas, at);
-    struct mark_object o = {at, a, u8_load_relaxed(&a->page_class[arena_page(at)])};
-    push_object(m, &o);
+    push_object(m, at, a, &page_class_info[u8_load_relaxed(&a->page_class[arena_page(at)])]);
 }
 
 /* Objects scanned later than this many others have had time to arrive. */
 #define OBJECTS_AHEAD (MARK_OBJECTS / 2)
 
 /* One step of private work. false: there is none. */
-static bool step(struct marker *m)
+INLINE bool step(struct marker *m)
 {
     if (m->nobjects >= OBJECTS_AHEAD)
         pop_object(m);
     else if (m->stack && m->stack->n > 0)
         refill_ring(m);
-    else if (m->nedges > 0)
-        pop_edge(m);
     else if (m->nobjects > 0)
         pop_object(m);
     else
-        return false;
+        return flush_edges(m);
     return true;
 }
 
@@ -193,7 +227,9 @@ static bool step(struct marker *m)
 static void trace_value(struct gc_tracer *tracer, word value)
 {
     struct marker *m = CONTAINER_OF(tracer, struct marker, tracer);
-    marker_edge(m, value_address(&m->heap->options.format, value));
+    uintptr_t address = value_address(&m->heap->options.format, value);
+    if (address)
+        push_edge(m, address);
 }
 
 /* A stale word must not wait in a ring, where its slot could be given back (I15). */
@@ -213,6 +249,7 @@ void marker_init(struct marker *m, gc_heap *heap)
 {
     memset(m, 0, sizeof *m);
     m->heap = heap;
+    m->formatted = heap->options.format.mask != 0;
     m->tracer = (struct gc_tracer){trace_value, trace_stale, heap};
 }
 
@@ -227,7 +264,7 @@ static void report(struct marker *m)
 
 void marker_finish(struct marker *m)
 {
-    ASSERT(m->nedges == 0 && m->nobjects == 0 && (!m->stack || m->stack->n == 0));
+    ASSERT(m->nobjects == 0 && (!m->stack || m->stack->n == 0));
     if (m->stack)
         workbuf_put_empty(&m->heap->work, m->stack);
     m->stack = NULL;
@@ -237,13 +274,10 @@ void marker_finish(struct marker *m)
 /* Empties the rings onto the stack and queues it: another worker goes on. */
 static void hand_over(struct marker *m)
 {
-    while (m->nedges > 0)
-        pop_edge(m);
+    flush_edges(m);
     while (m->nobjects > 0) {
-        uintptr_t at = m->objects[m->first_object].at;
-        m->first_object = (m->first_object + 1) % MARK_OBJECTS;
+        stack_push(m, m->objects[m->first_object++ % MARK_OBJECTS].at);
         m->nobjects--;
-        stack_push(m, at);
     }
     if (m->stack && m->stack->n > 0) {
         workqueue_push(&m->heap->work, m->stack);
@@ -266,24 +300,22 @@ static void share_half(struct marker *m)
 
 #define STEPS_PER_LOOK 512
 
-static void work_privately(struct marker *m)
+static uint64_t work_done(const struct marker *m)
 {
-    struct workqueue *q = &m->heap->work;
-    unsigned n = 0;
-    while (step(m)) {
-        if (UNLIKELY(++n % STEPS_PER_LOOK == 0) && u32_load_relaxed(&q->waiters) &&
-            !workqueue_has_work(q))
-            share_half(m);
-    }
+    return (uint64_t)m->marked_bytes + m->scanned_bytes;
 }
 
-/* The limit is kept only as finely as STEPS_PER_LOOK. */
-static bool work_within(struct marker *m, uint64_t limit)
+/* Private work until there is none (true) or the limit is reached, as finely as STEPS_PER_LOOK. */
+static bool work_privately(struct marker *m, uint64_t limit)
 {
-    unsigned n = 0;
-    while (step(m)) {
-        if (UNLIKELY(++n % STEPS_PER_LOOK == 0) && m->work >= limit)
+    struct workqueue *q = &m->heap->work;
+    for (unsigned n = 1; step(m); n++) {
+        if (LIKELY(n % STEPS_PER_LOOK != 0))
+            continue;
+        if (work_done(m) >= limit)
             return false;
+        if (u32_load_relaxed(&q->waiters) && !workqueue_has_work(q))
+            share_half(m);
     }
     return true;
 }
@@ -303,13 +335,9 @@ static bool take_buffer(struct marker *m)
 
 bool marker_drain(struct marker *m, uint64_t budget)
 {
-    uint64_t limit = budget == UINT64_MAX ? UINT64_MAX : m->work + budget;
-    do {
-        if (limit == UINT64_MAX)
-            work_privately(m);
-        else if (!work_within(m, limit))
-            break;
-    } while (m->work < limit && take_buffer(m));
+    uint64_t limit = budget > UINT64_MAX - work_done(m) ? UINT64_MAX : work_done(m) + budget;
+    while (work_privately(m, limit) && work_done(m) < limit && take_buffer(m))
+        ;
     stress(STRESS_QUEUE_PUSH);
     hand_over(m);
     report(m);

@@ -8,30 +8,37 @@
 
 #include "handshake.h"
 
-#define MARK_EDGES 32   /* powers of two */
+#define MARK_EDGES 32 /* powers of two */
 #define MARK_OBJECTS 16
 /* Large objects are scanned in pieces of this size. */
 #define MARK_PIECE ((size_t)128 << 10)
 #define MARK_WORKERS_MAX 64
 
-struct mark_object {
-    uintptr_t at; /* object, or piece of a large one */
+/* A reference whose mark word is on its way. address 0: none. */
+struct mark_edge {
+    uintptr_t address;
     struct arena *arena;
-    unsigned page_class;
+};
+
+/* A marked object, or a piece of a large one, whose first line is on its way. */
+struct mark_object {
+    uintptr_t at;
+    struct arena *arena;
+    const struct page_class_info *info;
 };
 
 /* One worker: a thread that marks. Its own but for what it queues. */
 struct marker {
     gc_heap *heap;
-    struct gc_tracer tracer;   /* pushes edges */
-    unsigned first_edge, nedges;
-    unsigned first_object, nobjects;
-    uintptr_t edges[MARK_EDGES];
-    struct mark_object objects[MARK_OBJECTS];
-    struct workbuf *stack;
+    bool formatted;            /* slots hold words of a value format */
     bool active;               /* counted in the work queue's word */
+    unsigned oldest_edge;      /* the ring of edges is always full, of none-edges at first */
+    unsigned first_object, nobjects;
+    struct workbuf *stack;
     word marked_objects, marked_bytes, scanned_bytes; /* since the last report */
-    uint64_t work;             /* bytes marked or scanned, ever */
+    struct gc_tracer tracer;   /* pushes edges */
+    struct mark_edge edges[MARK_EDGES];
+    struct mark_object objects[MARK_OBJECTS];
 };
 
 /* What all workers of a heap share. */
