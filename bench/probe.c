@@ -1,8 +1,8 @@
-/* The inline paths, each in a function of its own, for bench/instructions to count: every function
- * is called CALLS times, and an empty one shows what the call itself takes. */
+/* The inline paths, each in functions of its own, for bench/instructions to count: once, and four
+ * and eight times in a row, whose difference is what a function pays for each further one. */
 #include <gcheap.h>
 
-enum { CALLS = 100000 };
+enum { CALLS = 20000 };
 
 struct node {
     struct node *left, *right;
@@ -10,44 +10,39 @@ struct node {
 };
 static GC_TYPE(node_type, struct node, left, right);
 
-#define PROBE __attribute__((noinline, noclone))
+#define KEEP(p) __asm__ volatile("" : : "r"(p))
+#define FOUR(statement)                                                                            \
+    do {                                                                                           \
+        statement;                                                                                 \
+        statement;                                                                                 \
+        statement;                                                                                 \
+        statement;                                                                                 \
+    } while (0)
 
-PROBE void *probe_new(void);
-PROBE void *probe_new_bytes(void);
-PROBE void probe_store(void *slot, void *value);
-PROBE void probe_store_plain(void *slot, void *value);
-PROBE void probe_safepoint(void);
-PROBE void probe_empty(void);
+#define PROBE_TIMES(function, statement)                                                           \
+    static __attribute__((noinline, noclone)) void function(struct node *n)                        \
+    {                                                                                              \
+        KEEP(n);                                                                                   \
+        statement;                                                                                 \
+    }
+#define PROBE(name, statement)                                                                     \
+    PROBE_TIMES(name##_1, statement)                                                               \
+    PROBE_TIMES(name##_4, FOUR(statement))                                                         \
+    PROBE_TIMES(name##_8, FOUR(statement); FOUR(statement))
 
-void *probe_new(void)
-{
-    return gc_new(&node_type);
-}
+PROBE(probe_new, KEEP(gc_new(&node_type)))
+PROBE(probe_new_bytes, KEEP(gc_new_bytes(32)))
+PROBE(probe_store, gc_store(&n->left, n))
+PROBE(probe_store_plain, *(struct node *volatile *)&n->left = n)
+PROBE(probe_safepoint, gc_safepoint())
+PROBE(probe_empty, KEEP(n))
 
-void *probe_new_bytes(void)
-{
-    return gc_new_bytes(32);
-}
-
-void probe_store(void *slot, void *value)
-{
-    gc_store(slot, value);
-}
-
-void probe_store_plain(void *slot, void *value)
-{
-    *(void *volatile *)slot = value;
-}
-
-void probe_safepoint(void)
-{
-    gc_safepoint();
-}
-
-void probe_empty(void)
-{
-    __asm__ volatile("");
-}
+#define RUN(name)                                                                                  \
+    do {                                                                                           \
+        name##_1(node);                                                                            \
+        name##_4(node);                                                                            \
+        name##_8(node);                                                                            \
+    } while (0)
 
 int main(void)
 {
@@ -59,12 +54,12 @@ int main(void)
     node = gc_new(&node_type);
     gc_set_percent(GC_PERCENT_OFF);
     for (int i = 0; i < CALLS; i++) {
-        probe_new();
-        probe_new_bytes();
-        probe_store(&node->left, node);
-        probe_store_plain(&node->right, node);
-        probe_safepoint();
-        probe_empty();
+        RUN(probe_new);
+        RUN(probe_new_bytes);
+        RUN(probe_store);
+        RUN(probe_store_plain);
+        RUN(probe_safepoint);
+        RUN(probe_empty);
     }
     return 0;
 }

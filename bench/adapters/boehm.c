@@ -40,7 +40,8 @@ const char *bm_version(void)
 {
     static char text[64];
     unsigned v = GC_get_version();
-    snprintf(text, sizeof text, "bdwgc %u.%u.%u, %d parallel markers", v >> 16, v >> 8 & 0xff,
-             v & 0xff, GC_get_parallel() + 1);
+    bm_mark_in_parallel();
+    snprintf(text, sizeof text, "bdwgc %u.%u.%u, %d markers", v >> 16, v >> 8 & 0xff, v & 0xff,
+             GC_get_parallel() + 1);
     return text;
 }

@@ -41,7 +41,8 @@ const char *bm_version(void)
     else if (tc_version)
         snprintf(text, sizeof text, "%s", tc_version(NULL, NULL, NULL));
     else if (mallctl && !mallctl("version", &from_jemalloc, &size, NULL, 0))
-        snprintf(text, sizeof text, "jemalloc %s", from_jemalloc);
+        snprintf(text, sizeof text, "jemalloc %.*s", (int)strcspn(from_jemalloc, "-"),
+                 from_jemalloc);
     else
         snprintf(text, sizeof text, "glibc %s", gnu_get_libc_version());
     return text;

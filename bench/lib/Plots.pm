@@ -39,7 +39,8 @@ sub datablock {
     my $text = "\$data << EOD\n";
     for my $row (@rows) {
         my @values = map { defined $_ ? sprintf '%.6g', $_ : 'NaN' } @{ $row->[1] }{@$peers};
-        $text .= join(' ', "\"$row->[0]\"", @values) . "\n";
+        my $label = $row->[0] =~ /^[\d.]+$/ ? $row->[0] : "\"$row->[0]\"";
+        $text .= join(' ', $label, @values) . "\n";
     }
     return $text . "EOD\n";
 }
@@ -49,8 +50,8 @@ sub series {
     my $column = 1;
     return 'plot ' . join(', ', map {
         $column++;
-        sprintf "\$data using %s title '%s' lc rgb '%s' %s",
-            sprintf($style->{using}, $column), $_, $COLOUR{$_}, $style->{with};
+        sprintf "\$data using %s title '%s' %s lc rgb '%s'",
+            sprintf($style->{using}, $column), $_, $style->{with}, $COLOUR{$_};
     } @$peers) . "\n";
 }
 
@@ -70,10 +71,10 @@ END
 }
 
 sub lines {
-    my ($dir, $name, $title, $axes, @rows) = @_;
+    my ($dir, $name, $title, $axes, $scale, @rows) = @_;
     my @peers = peers_of(@rows) or return;
     draw($dir, $name, "set title '$title'\n$axes\n" . datablock(\@peers, @rows)
-        . series(\@peers, { using => '1:%d', with => 'with linespoints lw 2 pt 7 ps 0.6' }));
+        . series(\@peers, { using => "1:(\$%d * $scale)", with => 'with linespoints lw 2 pt 7 ps 0.6' }));
 }
 
 sub values_of {
@@ -114,11 +115,11 @@ my @NINES = (['p99', 2], ['p99.9', 3], ['p99.99', 4], ['p99.999', 5], ['max', 6]
 
 sub plot_latency {
     my ($r, $dir) = @_;
-    my $axes = "set logscale y; set ylabel 'ns'; set xrange [1.8:6.2]\n"
-        . "set xtics ('99 %' 2, '99.9 %' 3, '99.99 %' 4, '99.999 %' 5, 'maximum' 6)";
+    my $axes = "set logscale y; set format y '%.0s %cs'; set xrange [1.8:6.2]\n"
+        . "set xtics ('99 %%' 2, '99.9 %%' 3, '99.99 %%' 4, '99.999 %%' 5, 'maximum' 6)";
     for my $threads (range($r, 'latency', 'threads')) {
         lines($dir, "latency-$threads",
-              "Time to replace a message, $threads thread" . ($threads > 1 ? 's' : ''), $axes,
+              "Time to replace a message, $threads thread" . ($threads > 1 ? 's' : ''), $axes, 1e-9,
               map { [$_->[1], values_of($r, 'latency', $_->[0], threads => $threads)] } @NINES);
     }
 }
@@ -129,7 +130,7 @@ sub plot_growth {
         . "set xlabel 'live MiB'";
     for (['mark', 'Full collection against live size'], ['alloc', 'Allocation against live size']) {
         my ($metric, $title) = @$_;
-        lines($dir, "growth-$metric", $title, $axes,
+        lines($dir, "growth-$metric", $title, $axes, 1,
               map { [$_ / 1048576, values_of($r, 'growth', $metric, live => $_)] }
               range($r, 'growth', 'live'));
     }
@@ -138,7 +139,7 @@ sub plot_growth {
 sub plot_threads {
     my ($r, $dir) = @_;
     lines($dir, 'threads', 'Binary trees, the same work shared by more threads',
-          "set logscale x 2; set ylabel 'seconds'; set xlabel 'threads'; set yrange [0:]",
+          "set logscale x 2; set ylabel 'seconds'; set xlabel 'threads'; set yrange [0:]", 1,
           map { [$_, values_of($r, 'tree', 'time', threads => $_)] } range($r, 'tree', 'threads'));
 }
 
