@@ -146,7 +146,7 @@ test-programs: $(LIBRARY) $(EXAMPLES) $(filter $(B)/%,$(TESTS)) # builds what `m
 test: test-programs ## every test; SAN=…, DEBUG=1, T=pattern
 	@BUILD=$(B) CC='$(CC)' CXX='$(CXX)' SAN='$(SAN)' SANFLAGS='$(SANFLAGS)' test/run $(TESTS)
 
-check: $(GENERATED) ## storeys, format, warnings, C++, lint, manual page
+check: $(GENERATED) $(B)/gcheap.3 ## storeys, format, warnings, C++, lint, manual page
 	@BUILD=$(B) WARNINGS='$(WARNINGS)' test/run test/check
 
 # ---- Installing ----------------------------------------------------------------------------
@@ -155,7 +155,8 @@ D := $(DESTDIR)
 
 $(B)/gcheap.3: docs/gcheap.3.md | setup
 	@mkdir -p $(@D)
-	pandoc -s -f markdown-smart -t man -o $@ $<
+	pandoc -s -f markdown-smart -t man -o $@.pandoc $<
+	sed 's/\\f\[C\]/\\f[CR]/g; /^\.SH/{n;/^\.PP/d;}' $@.pandoc > $@
 
 .PHONY: docs install uninstall
 docs: $(B)/gcheap.3 ## the manual page
