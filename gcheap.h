@@ -524,7 +524,8 @@ static inline void gc_frame_pop(struct gc_frame *frame)
 {
     if (GC_UNLIKELY(gc_self->frames != frame))
         gc_frame_error(frame);
-    gc_self->frames = frame->prev;
+    else
+        gc_self->frames = frame->prev;
 }
 
 /* For longjmp and C++-style unwinding past frames: take the mark before setjmp(), and reset to it
@@ -706,6 +707,8 @@ GC_API gc_fiber *gc_fiber_create(void);
  * and goes on in `fiber`; NULL: the thread's own root set. Returns the fiber left, NULL for the
  * thread's own. With errno EBUSY and no switch if another thread runs it. */
 GC_API gc_fiber *gc_fiber_switch(gc_fiber *fiber);
+/* A fiber's slots (its ranges' memory, its frames' locals) may be read and written only by the
+ * thread that runs it: to pass a value on, keep it in a C local, switch, then store it. */
 GC_API gc_fiber *gc_fiber_current(void);
 /* Frees a suspended fiber and what it rooted. -EBUSY: it is running. */
 GC_API int gc_fiber_destroy(gc_fiber *fiber);

@@ -24,6 +24,12 @@ struct cycle_times {
     uint64_t begin, armed, rooted, marked, flipped, swept; /* os_now_ns */
 };
 
+/* What gc_stats tells of cycles that ended. */
+struct cycle_record {
+    uint64_t forced_cycles, flush_waves, objects_marked;
+    uint64_t mark_cpu_ns, last_cycle_ns, last_mark_ns;
+};
+
 struct collector {
     gc_heap *heap;
     struct lock lock;          /* LOCK_CYCLE: held by whoever runs a cycle, and its sweep if forced */
@@ -39,13 +45,16 @@ struct collector {
     struct os_thread thread;   /* the background thread */
     struct marking marking;
     struct sweeping sweeping;
+    struct lock pacer_lock;    /* LOCK_STATS: pacer, record */
     struct pacer pacer;
+    word goal, trigger, live;  /* the pacer's, for mutators; atomic */
+    struct cycle_record record;
     unsigned *verify_missed;   /* a second marking is wanted, and tells here what it found; under lock */
     struct cycle_times times;  /* of the present cycle; its driver's */
     word external_bytes;       /* told by gc_external_add; atomic */
     word assist_ns;            /* atomic */
-    uint64_t forced_cycles, flush_waves, mark_cpu_ns, last_cycle_ns, last_mark_ns;
-    uint64_t heap_before;      /* live bytes when the cycle began */
+    uint64_t flush_waves;      /* of the present cycle; its driver's */
+    word heap_before;          /* live bytes when the cycle began; atomic */
 };
 
 #endif

@@ -70,18 +70,20 @@ static void mark_roots(gc_heap *heap, struct marker *m)
     roots_free_retired(&heap->roots);
 }
 
-/* Termination (I6): the work word was 0 when the wave began, and no mutator gave grey away since its
- * last ack: then there was no grey at all when the wave began, and there is none now. */
+/* Termination (I6): the work word was 0 when the wave began, and no mutator held grey at its ack or gave
+ * grey away since the draining began: then there was no grey at all when the wave began, and there is
+ * none now. `handed` is cleared before the draining: a thread that detaches reports at any time. */
 static void mark_to_fixpoint(gc_heap *heap, struct marker *m)
 {
     struct collector *c = heap->collector;
     do {
+        u8_store_relaxed(&heap->mutators.handed, false);
         drain(heap, m);
         stress(STRESS_DRAINED);
         handshake(heap, OP_FLUSH);
         c->flush_waves++;
         stress(STRESS_FLUSHED);
-    } while (u8_load_relaxed((uint8_t *)&heap->mutators.handed) ||
+    } while (u8_load_relaxed(&heap->mutators.handed) ||
              !workqueue_is_idle(&heap->work));
 }
 
@@ -148,26 +150,42 @@ static uint64_t overhead_bytes(const gc_heap *heap)
     return inuse / 16 + (inuse > live ? inuse - live : 0) / 2;
 }
 
+/* What mutators go by. */
+static void publish_pace_locked(struct collector *c)
+{
+    LOCK_ASSERT_HELD(&c->pacer_lock);
+    word_store_relaxed(&c->goal, (word)c->pacer.goal);
+    word_store_relaxed(&c->trigger, (word)c->pacer.trigger);
+    word_store_relaxed(&c->live, (word)c->pacer.live);
+}
+
 static void update_pacer(gc_heap *heap)
 {
     struct collector *c = heap->collector;
+    lock_acquire(&c->pacer_lock);
     uint64_t allocated = heap_live(heap) - MIN_OF(c->heap_before, heap_live(heap));
     uint64_t live = c->marking.marked_bytes + word_load_relaxed(&c->external_bytes);
     /* What was born black during the cycle is live too, as far as anyone knows. */
     live = MIN_OF(live + allocated, heap_live(heap));
     pacer_cycle_ended(&c->pacer, live, 0, allocated);
     pacer_update(&c->pacer, overhead_bytes(heap));
+    publish_pace_locked(c);
+    lock_release(&c->pacer_lock);
 }
 
 static void note_end(gc_heap *heap, uint64_t cpu)
 {
     struct collector *c = heap->collector;
-    c->mark_cpu_ns += cpu + c->marking.helper_cpu_ns;
-    c->marking.helper_cpu_ns = 0;
-    c->last_cycle_ns = c->times.flipped - c->times.begin;
-    c->last_mark_ns = c->times.marked - c->times.rooted;
-    c->forced_cycles += c->forced;
     update_pacer(heap);
+    lock_acquire(&c->pacer_lock);
+    struct cycle_record *r = &c->record;
+    r->mark_cpu_ns += cpu + word_exchange_acq_rel(&c->marking.helper_cpu_ns, 0);
+    r->last_cycle_ns = c->times.flipped - c->times.begin;
+    r->last_mark_ns = c->times.marked - c->times.rooted;
+    r->forced_cycles += c->forced;
+    r->flush_waves = c->flush_waves;
+    r->objects_marked = c->marking.marked_objects;
+    lock_release(&c->pacer_lock);
     u32_store_release(&c->flipped, c->started);
     os_wake(&c->flipped, OS_WAKE_ALL);
     trace_cycle(heap);
@@ -183,7 +201,7 @@ static void run_cycle(gc_heap *heap, bool forced)
     sweep_finish(heap);
     c->forced = forced;
     c->times.begin = os_now_ns();
-    c->heap_before = heap_live(heap);
+    word_store_relaxed(&c->heap_before, (word)heap_live(heap));
     u32_store_release(&c->started, c->started + 1);
     heap->cycle = c->started;
     if (stop)
@@ -283,7 +301,7 @@ static void run_inline(gc_heap *heap, gc_thread *t)
     thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
     thread_enter_blocked(t, true);
     if (lock_try(&c->lock)) {
-        if (heap_live(heap) >= c->pacer.trigger)
+        if (heap_live(heap) >= word_load_relaxed(&c->trigger))
             run_cycle(heap, false);
         lock_release(&c->lock);
     }
@@ -310,9 +328,11 @@ static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
 {
     struct collector *c = heap->collector;
     uint64_t marked = word_load_relaxed(&c->marking.scanned_bytes);
-    uint64_t expected = MAX_OF(c->pacer.live, c->heap_before / 2);
+    uint64_t live = word_load_relaxed(&c->live);
+    uint64_t expected = MAX_OF(live, (uint64_t)word_load_relaxed(&c->heap_before) / 2);
     uint64_t left = expected > marked ? expected - marked : expected / 20 + 1;
-    uint64_t debt = (uint64_t)((double)bytes * pacer_assist_ratio(&c->pacer, heap_live(heap), left));
+    double ratio = pacer_assist_ratio(live, word_load_relaxed(&c->goal), heap_live(heap), left);
+    uint64_t debt = (uint64_t)((double)bytes * ratio);
     if (debt < ASSIST_MIN / 4 || !workqueue_has_work(&heap->work))
         return;
     struct marker m;
@@ -331,7 +351,7 @@ static void sweep_credit(gc_heap *heap, gc_thread *t, uint64_t bytes)
     size_t swept = word_load_relaxed(&c->sweeping.swept_pages);
     size_t inuse = word_load_relaxed(&heap->mem.counts.pages_inuse);
     size_t left = inuse > swept ? inuse - swept : 0;
-    double due = (double)bytes * pacer_sweep_ratio(&c->pacer, heap_live(heap), left);
+    double due = (double)bytes * pacer_sweep_ratio(word_load_relaxed(&c->trigger), heap_live(heap), left);
     uint32_t sweepgen = t->proc->cache->sweepgen;
     while (due >= 1) {
         size_t pages = sweep_one(heap, sweepgen);
@@ -341,15 +361,15 @@ static void sweep_credit(gc_heap *heap, gc_thread *t, uint64_t bytes)
     }
 }
 
-void cycle_pace(gc_heap *heap, gc_thread *t)
+void cycle_pace(gc_heap *heap, gc_thread *t, size_t more)
 {
     struct collector *c = heap->collector;
     struct mcache *cache = t->proc->cache;
-    uint64_t bytes = cache->unreported;
+    uint64_t bytes = cache->unreported + more;
     mcache_report(cache);
     if (t->phase == PHASE_MARK)
         assist(heap, t, bytes);
-    else if (u32_load_relaxed(&c->phase) == CYCLE_IDLE && heap_live(heap) >= c->pacer.trigger)
+    else if (u32_load_relaxed(&c->phase) == CYCLE_IDLE && heap_live(heap) + more >= word_load_relaxed(&c->trigger))
         start_cycle(heap, t);
     else if (cache->sweeping && u32_load_relaxed(&c->sweeping.active))
         sweep_credit(heap, t, bytes);
@@ -394,11 +414,43 @@ void cycle_with_world_held(gc_heap *heap, gc_thread *t, void (*fn)(gc_heap *, vo
     thread_leave_blocked(t);
 }
 
-void cycle_retune(gc_heap *heap)
+struct pacer cycle_pacer(gc_heap *heap)
 {
     struct collector *c = heap->collector;
+    lock_acquire(&c->pacer_lock);
+    struct pacer p = c->pacer;
+    lock_release(&c->pacer_lock);
+    return p;
+}
+
+void cycle_retune(gc_heap *heap, const struct pacer *settings)
+{
+    struct collector *c = heap->collector;
+    lock_acquire(&c->pacer_lock);
+    c->pacer.percent = settings->percent;
+    c->pacer.limit = settings->limit;
     pacer_update(&c->pacer, overhead_bytes(heap));
-    kick_background(heap);
+    publish_pace_locked(c);
+    lock_release(&c->pacer_lock);
+    if (has_background(heap))
+        kick_background(heap);
+}
+
+void cycle_report(gc_heap *heap, struct gc_statistics *s)
+{
+    struct collector *c = heap->collector;
+    lock_acquire(&c->pacer_lock);
+    const struct cycle_record *r = &c->record;
+    s->cycles = u32_load_acquire(&c->flipped);
+    s->forced_cycles = r->forced_cycles;
+    s->heap_marked = c->pacer.live;
+    s->heap_goal = c->pacer.goal;
+    s->objects_marked = r->objects_marked;
+    s->mark_ns = r->mark_cpu_ns;
+    s->last_cycle_ns = r->last_cycle_ns;
+    s->last_mark_ns = r->last_mark_ns;
+    s->flush_waves = r->flush_waves;
+    lock_release(&c->pacer_lock);
 }
 
 /* ---- Life ---- */
@@ -412,7 +464,11 @@ int cycle_init(gc_heap *heap)
     memset(c, 0, sizeof *c);
     c->heap = heap;
     lock_init(&c->lock, LOCK_CYCLE);
+    lock_init(&c->pacer_lock, LOCK_STATS);
     pacer_init(&c->pacer, o->percent, o->min_heap, o->limit);
+    lock_acquire(&c->pacer_lock);
+    publish_pace_locked(c);
+    lock_release(&c->pacer_lock);
     heap->collector = c;
     heap->mem.up = (struct mheap_upcalls){heap, sweep_upcall, sweep_reclaim_upcall};
     return 0;

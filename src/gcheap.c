@@ -55,7 +55,7 @@ static void read_environment(gc_heap *heap)
             heap_log(heap, GC_LOG_WARNING, "unknown debug switch in \"%s\"", texts[i]);
     }
     if (heap->debug.delay)
-        stress_seed = heap->debug.delay;
+        stress_seed_set(heap->debug.delay);
     heap->mem.run_limit = heap->debug.nth ? 1 : 0;
     heap->trace = options_trace();
 }
@@ -197,10 +197,8 @@ static struct mcache *allocation_point(gc_thread *t, size_t bytes)
     if (UNLIKELY(heap->debug.nth) &&
         u32_fetch_add_relaxed(&heap->debug_allocations, 1) % heap->debug.nth == 0)
         cycle_collect(heap, t);
-    t->proc->cache->unreported += bytes;
-    if (t->proc->cache->unreported >= PACE_BYTES)
-        cycle_pace(heap, t);
-    t->proc->cache->unreported -= bytes;
+    if (t->proc->cache->unreported + bytes >= PACE_BYTES)
+        cycle_pace(heap, t, bytes);
     return t->proc->cache;
 }
 
@@ -394,11 +392,13 @@ void gc_clear(void *target, size_t bytes)
 void gc_frame_error(struct gc_frame *frame)
 {
     gc_thread *t = thread_self();
-    if (t)
-        heap_log(t->heap, GC_LOG_ERROR,
-                 "GC_FRAME: a block ends whose frame is not the innermost: one was left by longjmp "
-                 "(see gc_frame_reset), or the thread has no current heap");
-    CHECK(!GC_DEBUG || (t && t->fast.frames == frame));
+    if (!t)
+        return; /* the heap was destroyed, or left, inside the block */
+    heap_log(t->heap, GC_LOG_ERROR,
+             "GC_FRAME: a block ends whose frame is not the innermost; an inner one was left by "
+             "longjmp without gc_frame_reset(), or the thread switched heaps or fibers in the block");
+    ASSERT(t->fast.frames == frame && "unbalanced GC_FRAME");
+    t->fast.frames = frame->prev;
 }
 
 static bool slot_is_valid(const void *slot) { return slot && (uintptr_t)slot % WORD_SIZE == 0; }
@@ -561,10 +561,10 @@ int gc_set_percent(int percent)
         return -EPERM;
     if (percent < GC_PERCENT_OFF)
         return -EINVAL;
-    struct pacer *p = &t->heap->collector->pacer;
-    int before = p->percent;
-    p->percent = percent ? percent : 100;
-    cycle_retune(t->heap);
+    struct pacer settings = cycle_pacer(t->heap);
+    int before = settings.percent;
+    settings.percent = percent ? percent : 100;
+    cycle_retune(t->heap, &settings);
     return before;
 }
 
@@ -573,10 +573,10 @@ size_t gc_set_limit(size_t bytes)
     gc_thread *t = ENTER();
     if (!t)
         return 0;
-    struct pacer *p = &t->heap->collector->pacer;
-    size_t before = (size_t)p->limit;
-    p->limit = bytes;
-    cycle_retune(t->heap);
+    struct pacer settings = cycle_pacer(t->heap);
+    size_t before = (size_t)settings.limit;
+    settings.limit = bytes;
+    cycle_retune(t->heap, &settings);
     return before;
 }
 
@@ -645,19 +645,11 @@ int gc_heap_stats(gc_heap *heap, struct gc_statistics *stats)
     memset(stats, 0, sizeof *stats);
     add_memory(heap, stats);
     add_thread_times(heap, stats);
-    stats->cycles = u32_load_acquire(&c->flipped);
-    stats->forced_cycles = c->forced_cycles;
-    stats->heap_marked = c->pacer.live;
-    stats->heap_goal = c->pacer.goal;
+    cycle_report(heap, stats);
     stats->external = word_load_relaxed(&c->external_bytes);
-    stats->objects_marked = word_load_relaxed(&c->marking.marked_objects);
     stats->procs = u32_load_acquire(&heap->procs.count);
-    stats->mark_ns = c->mark_cpu_ns;
     stats->sweep_ns = word_load_relaxed(&c->sweeping.cpu_ns);
     stats->assist_ns = word_load_relaxed(&c->assist_ns);
-    stats->last_cycle_ns = c->last_cycle_ns;
-    stats->last_mark_ns = c->last_mark_ns;
-    stats->flush_waves = c->flush_waves;
     stats->handshakes = u32_load_relaxed(&heap->mutators.epoch);
     return 0;
 }

@@ -53,7 +53,7 @@ static void thread_flush_op(gc_thread *t)
     bool handed = barrier_hand_over(t) || t->handed;
     t->handed = false;
     if (handed)
-        u8_store_relaxed((uint8_t *)&t->heap->mutators.handed, true);
+        u8_store_relaxed(&t->heap->mutators.handed, true);
 }
 
 static void thread_op(gc_thread *t, enum handshake_op op)
@@ -355,7 +355,6 @@ static void handshake_held(gc_heap *heap, enum handshake_op op)
 
 void handshake(gc_heap *heap, enum handshake_op op)
 {
-    heap->mutators.handed = false;
     if (u32_load_relaxed(&heap->mutators.held))
         handshake_held(heap, op);
     else

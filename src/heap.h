@@ -28,7 +28,9 @@ struct mutators {
     uint32_t acked;          /* futex: bumped by whoever acks, so that the collector wakes */
     uint32_t collector_waits; /* the collector sleeps on `acked` */
     word shaded_objects, shaded_bytes; /* by mutators in this cycle; atomic adds */
-    bool handed;             /* some thread reported grey in the present FLUSH; atomic */
+    /* Some thread reported grey since the collector last began to drain: in a FLUSH, or when it
+     * detached (I6). Atomic. */
+    uint8_t handed;
 };
 
 struct gc_heap {

@@ -57,19 +57,17 @@ void pacer_cycle_ended(struct pacer *p, uint64_t live, uint64_t roots, uint64_t 
     p->roots = roots;
 }
 
-double pacer_assist_ratio(const struct pacer *p, uint64_t heap_live, uint64_t work_left)
+double pacer_assist_ratio(uint64_t live, uint64_t goal, uint64_t heap_live, uint64_t work_left)
 {
-    uint64_t room = p->goal > heap_live ? p->goal - heap_live : 0;
+    uint64_t room = goal > heap_live ? goal - heap_live : 0;
     /* Beyond the goal every byte is paid in full, and something of the debt of others. */
-    room = MAX_OF(room, (p->goal - MIN_OF(p->live, p->goal)) / 20 + 1);
+    room = MAX_OF(room, (goal - MIN_OF(live, goal)) / 20 + 1);
     return (double)work_left / (double)room;
 }
 
-double pacer_sweep_ratio(const struct pacer *p, uint64_t heap_live, uint64_t pages_left)
+double pacer_sweep_ratio(uint64_t trigger, uint64_t heap_live, uint64_t pages_left)
 {
-    if (p->trigger == NEVER)
-        return 0;
-    uint64_t room = p->trigger > heap_live ? p->trigger - heap_live : 0;
+    uint64_t room = trigger > heap_live ? trigger - heap_live : 0;
     room = room > room / 10 ? room - room / 10 : 1;
     return (double)pages_left / (double)MAX_OF(room, (uint64_t)PAGE_SIZE);
 }

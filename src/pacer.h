@@ -32,9 +32,9 @@ void pacer_update(struct pacer *p, uint64_t overhead);
 
 /* Bytes of marking that each allocated byte owes while a cycle marks: `work_left` over the room
  * that is left to the goal. */
-double pacer_assist_ratio(const struct pacer *p, uint64_t heap_live, uint64_t work_left);
+double pacer_assist_ratio(uint64_t live, uint64_t goal, uint64_t heap_live, uint64_t work_left);
 
 /* Pages to sweep per allocated byte so that sweeping is over when the next cycle starts. */
-double pacer_sweep_ratio(const struct pacer *p, uint64_t heap_live, uint64_t pages_left);
+double pacer_sweep_ratio(uint64_t trigger, uint64_t heap_live, uint64_t pages_left);
 
 #endif

@@ -12,8 +12,8 @@
 #define CHUNK_SHIFT LEVEL_SHIFT(LEAF_LEVEL)
 #define CHUNK_BYTES ((size_t)CHUNK_PAGES << PAGE_SHIFT)
 #define ALL_PAGES ((size_t)1 << (ADDRESS_BITS - PAGE_SHIFT))
-#define ROOTS divide_up(ALL_PAGES, LEVEL_PAGES(0))
-#define ROOTS_BYTES align_up(ROOTS * sizeof(struct page_root), os_page_size())
+#define ROOTS ((ALL_PAGES + LEVEL_PAGES(0) - 1) / LEVEL_PAGES(0))
+#define ROOTS_BYTES align_up(sizeof(struct page_roots), os_page_size())
 #define REGION_BYTES align_up(sizeof(struct page_region), os_page_size())
 
 /* `scavenged` is a subset of `free`. Words of 64 bits on every host: a page cache is one. */
@@ -47,6 +47,11 @@ struct page_region {
 struct page_root {
     uint64_t summary;
     struct page_region *region; /* NULL: nothing was grown here */
+};
+
+struct page_roots {
+    word used[(ROOTS + WORD_BITS - 1) / WORD_BITS]; /* a bit per entry: it has a region */
+    struct page_root at[ROOTS];
 };
 
 _Static_assert(LEVEL_SHIFT(LEAF_LEVEL) == 9 && CHUNK_PAGES == 512, "a leaf is a chunk");
@@ -162,7 +167,7 @@ static uint64_t summarize_chunk(const struct page_chunk *chunk)
 
 INLINE struct page_region *region_of(const struct pagealloc *p, size_t page)
 {
-    return p->roots[page >> LEVEL_SHIFT(0)].region;
+    return p->roots->at[page >> LEVEL_SHIFT(0)].region;
 }
 
 INLINE struct page_block *block_of(struct page_region *region, size_t page)
@@ -195,7 +200,7 @@ static uint64_t *children_of(struct page_region *region, unsigned level, size_t 
 static uint64_t *summary_of(const struct pagealloc *p, unsigned level, size_t index)
 {
     if (level == 0)
-        return &p->roots[index].summary;
+        return &p->roots->at[index].summary;
     struct page_region *region = region_of(p, index << LEVEL_SHIFT(level));
     return &children_of(region, level - 1, index / FANOUT)[index % FANOUT];
 }
@@ -374,9 +379,14 @@ static bool walk_node(struct walk *walk, struct page_region *region, unsigned le
 
 static bool walk_from_root(struct walk *walk, const struct pagealloc *p)
 {
-    for (size_t i = walk->from >> LEVEL_SHIFT(0); i << LEVEL_SHIFT(0) < p->high; i++)
-        if (walk_node(walk, p->roots[i].region, 0, i, p->roots[i].summary))
+    size_t i = walk->from >> LEVEL_SHIFT(0), end = divide_up(p->high, LEVEL_PAGES(0)), next;
+    for (; (next = bits_find_set(p->roots->used, i, end)) < end; i = next + 1) {
+        if (next != i)
+            walk->run = 0;
+        struct page_root *root = &p->roots->at[next];
+        if (walk_node(walk, root->region, 0, next, root->summary))
             return true;
+    }
     return false;
 }
 
@@ -569,8 +579,8 @@ bool pagealloc_init(struct pagealloc *p)
 void pagealloc_destroy(struct pagealloc *p)
 {
     for (size_t i = p->low >> LEVEL_SHIFT(0); i << LEVEL_SHIFT(0) < p->high; i++)
-        if (p->roots[i].region)
-            os_unmap(p->roots[i].region, REGION_BYTES);
+        if (p->roots->at[i].region)
+            os_unmap(p->roots->at[i].region, REGION_BYTES);
     os_unmap(p->roots, ROOTS_BYTES);
     *p = (struct pagealloc){0};
 }
@@ -579,10 +589,11 @@ void pagealloc_destroy(struct pagealloc *p)
 static void drop_empty_regions(struct pagealloc *p, size_t first, size_t end)
 {
     for (size_t i = first; i < end; i++) {
-        struct page_region *region = p->roots[i].region;
+        struct page_region *region = p->roots->at[i].region;
         if (region && region->grown == 0) {
             os_unmap(region, REGION_BYTES);
-            p->roots[i].region = NULL;
+            p->roots->at[i].region = NULL;
+            bits_clear(p->roots->used, i);
             p->metadata -= os_page_size();
         }
     }
@@ -592,7 +603,7 @@ static bool add_regions(struct pagealloc *p, size_t page, size_t end)
 {
     size_t first = page >> LEVEL_SHIFT(0), last = (end - 1) >> LEVEL_SHIFT(0);
     for (size_t i = first; i <= last; i++) {
-        struct page_root *root = &p->roots[i];
+        struct page_root *root = &p->roots->at[i];
         if (root->region)
             continue;
         root->region = map_tables(REGION_BYTES);
@@ -600,6 +611,7 @@ static bool add_regions(struct pagealloc *p, size_t page, size_t end)
             drop_empty_regions(p, first, i);
             return false;
         }
+        bits_set(p->roots->used, i);
         p->metadata += os_page_size();
     }
     return true;
@@ -691,7 +703,7 @@ static void check_summaries(const struct pagealloc *p, unsigned level, size_t in
 
 static void check_region(const struct pagealloc *p, size_t index, struct totals *totals)
 {
-    struct page_region *region = p->roots[index].region;
+    struct page_region *region = p->roots->at[index].region;
     size_t grown = 0;
     for (size_t b = 0; b < REGION_BLOCKS; b++) {
         struct page_block *block = &region->blocks[b];
@@ -710,11 +722,12 @@ void pagealloc_check(struct pagealloc *p)
     struct totals totals = {0, 0, SIZE_MAX};
     for (size_t i = 0; i < ROOTS; i++) {
         bool inside = i >= p->low >> LEVEL_SHIFT(0) && i << LEVEL_SHIFT(0) < p->high;
-        CHECK(inside || !p->roots[i].region);
-        if (p->roots[i].region)
+        CHECK(inside || !p->roots->at[i].region);
+        CHECK(bits_test(p->roots->used, i) == (p->roots->at[i].region != NULL));
+        if (p->roots->at[i].region)
             check_region(p, i, &totals);
         else
-            CHECK(p->roots[i].summary == 0);
+            CHECK(p->roots->at[i].summary == 0);
     }
     CHECK(totals.free == p->free_pages && totals.scavenged == p->scavenged_pages);
     CHECK(p->search <= totals.first_free);

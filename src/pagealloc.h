@@ -18,11 +18,11 @@
 #define CHUNK_PAGES 512
 #define PAGE_CACHE_PAGES 64
 
-struct page_root;
+struct page_roots;
 
 /* `search`, `low` and `high` are page numbers: address >> PAGE_SHIFT. */
 struct pagealloc {
-    struct page_root *roots; /* the top level of the tree, one entry per 16 GiB */
+    struct page_roots *roots; /* the top level of the tree, one entry per 16 GiB */
     size_t search;           /* no free page below this one */
     size_t low, high;        /* pages ever grown lie in [low, high) */
     size_t free_pages;       /* neither allocated nor in a cache */

@@ -14,12 +14,12 @@ static size_t idle_bytes(gc_heap *heap)
 
 size_t scavenge_excess(gc_heap *heap)
 {
-    const struct pacer *p = &heap->collector->pacer;
-    if (p->goal == UINT64_MAX)
+    uint64_t goal = word_load_relaxed(&heap->collector->goal);
+    if (goal == (word)UINT64_MAX)
         return 0;
     size_t idle = idle_bytes(heap);
     size_t inuse = word_load_relaxed(&heap->mem.counts.pages_inuse) << PAGE_SHIFT;
-    uint64_t keep = p->goal + p->goal / 10;
+    uint64_t keep = goal + goal / 10;
     uint64_t have = (uint64_t)inuse + idle;
     return have > keep ? MIN_OF((size_t)(have - keep), idle) : 0;
 }

@@ -1,13 +1,15 @@
 #include "stress.h"
 
-uint64_t stress_seed;
+word stress_seed;
+
+void stress_seed_set(uint64_t seed) { word_store_relaxed(&stress_seed, (word)seed); }
 
 static _Thread_local uint64_t state;
 
 static uint64_t next_random(enum stress_point point)
 {
     if (state == 0)
-        state = stress_seed ^ (os_thread_id() * 0x9e3779b97f4a7c15u);
+        state = word_load_relaxed(&stress_seed) ^ (os_thread_id() * 0x9e3779b97f4a7c15u);
     state ^= (uint64_t)point << 32;
     state ^= state << 13;
     state ^= state >> 7;

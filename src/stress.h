@@ -53,12 +53,13 @@ enum stress_point {
     STRESS_SPECIAL
 };
 
-extern uint64_t stress_seed; /* 0: off; set before threads start */
+extern word stress_seed; /* 0: off; atomic */
+void stress_seed_set(uint64_t seed);
 void stress_wait(enum stress_point point);
 
 INLINE void stress(enum stress_point point)
 {
-    if (UNLIKELY(stress_seed))
+    if (UNLIKELY(word_load_relaxed(&stress_seed)))
         stress_wait(point);
 }
 

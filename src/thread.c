@@ -322,7 +322,7 @@ static void leave_registry(gc_heap *heap, gc_thread *t)
         lock_acquire(&m->lock);
     }
     if (barrier_hand_over(t) || t->handed)
-        u8_store_relaxed((uint8_t *)&m->handed, true);
+        u8_store_relaxed(&m->handed, true);
     if (t->grey)
         workbuf_put_empty(&heap->work, t->grey);
     t->grey = NULL;

@@ -23,15 +23,18 @@ void trace_cycle(gc_heap *heap)
     if (!heap->trace)
         return;
     uint64_t marked = c->marking.marked_bytes;
+    lock_acquire(&heap->mutators.lock);
+    size_t threads = heap->mutators.count;
+    lock_release(&heap->mutators.lock);
     heap_log(heap, GC_LOG_TRACE,
              "gc %u @%.3fs: arm %.3f roots %.3f mark %.3f end %.3f ms; %s -> %s -> goal %s; %llu "
              "objects marked, %llu waves, %zu threads, %u Ps%s",
              c->started, ms(heap->created_ns, t->begin) / 1e3, ms(t->begin, t->armed),
              ms(t->armed, t->rooted), ms(t->rooted, t->marked), ms(t->marked, t->flipped),
              size_text(before, c->heap_before), size_text(after, marked),
-             c->pacer.goal == UINT64_MAX ? "none" : size_text(goal, c->pacer.goal),
+             c->goal == (word)UINT64_MAX ? "none" : size_text(goal, c->goal),
              (unsigned long long)c->marking.marked_objects, (unsigned long long)c->flush_waves,
-             heap->mutators.count, heap->procs.count, c->forced ? " (forced)" : "");
+             threads, u32_load_acquire(&heap->procs.count), c->forced ? " (forced)" : "");
 }
 
 void heap_log(const gc_heap *heap, enum gc_log_level level, const char *format, ...)
