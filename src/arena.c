@@ -12,7 +12,7 @@ void arena_tables_init(void)
     for (unsigned c = 0; c < SPANCLASS_COUNT; c++) {
         const struct sizeclass *size = &sizeclass_table[spanclass_size(c)];
         page_class_info[page_class_of_span(c)] = (struct page_class_info){
-            size->size,          size->magic,          size->words,
+            size->size,          size->magic,         size->words,
             spanclass_noscan(c), spanclass_traced(c), spanclass_size(c) == 0};
     }
 }

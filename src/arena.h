@@ -17,7 +17,10 @@ struct gc_span;
 /* What a page's class byte says: no span in use, or spanclass + 1, so zeroed metadata reads as
  * "free". The table answers the rest. */
 #define PAGE_CLASS_FREE 0
-INLINE uint8_t page_class_of_span(unsigned spanclass) { return (uint8_t)(spanclass + 1); }
+INLINE uint8_t page_class_of_span(unsigned spanclass)
+{
+    return (uint8_t)(spanclass + 1);
+}
 
 struct page_class_info {
     uint32_t size;  /* of a slot; 0: large, or free */
@@ -35,8 +38,8 @@ void arena_tables_init(void);
  * alloc, heap: written by the span's owner (the P that caches it, or its sweeper), word by word,
  *   relaxed; read by anyone.
  * mark: set by anyone with atomic or; cleared by the span's sweeper only.
- * spans, page_offset: written when a span is set up, under nobody's eyes; page_class last (release).
- * page_in_use, page_marks, page_specials: atomic or/and; bit of a span's first page.
+ * spans, page_offset: written when a span is set up, under nobody's eyes; page_class last
+ * (release). page_in_use, page_marks, page_specials: atomic or/and; bit of a span's first page.
  */
 struct arena {
     word mark[ARENA_BITMAP_WORDS];
@@ -100,7 +103,10 @@ INLINE size_t arena_page(uintptr_t address)
 }
 
 /* Index of an address's bit in the three maps. */
-INLINE size_t arena_bit(uintptr_t address) { return (address & (ARENA_SIZE - 1)) >> WORD_SHIFT; }
+INLINE size_t arena_bit(uintptr_t address)
+{
+    return (address & (ARENA_SIZE - 1)) >> WORD_SHIFT;
+}
 
 /* The start of the slot that contains `address`, a small object's interior or start. Reads only
  * the page tables. The result may lie past the last slot of a span: callers that take addresses

@@ -70,9 +70,18 @@ INLINE void slot_store_relaxed(void *p, word v) { __atomic_store_n((slot_word *)
 #define ptr_store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
 #define ptr_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 
-INLINE void fence_seq_cst(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
-INLINE void fence_acquire(void) { __atomic_thread_fence(__ATOMIC_ACQUIRE); }
-INLINE void fence_release(void) { __atomic_thread_fence(__ATOMIC_RELEASE); }
+INLINE void fence_seq_cst(void)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+INLINE void fence_acquire(void)
+{
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+}
+INLINE void fence_release(void)
+{
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+}
 
 /* In a spin loop: tells the core that it is one. */
 INLINE void cpu_relax(void)

@@ -29,7 +29,8 @@ static void turn_grey(gc_thread *t, const struct target *target)
 {
     const struct page_class_info *info = &page_class_info[target->page_class];
     t->shaded_objects++;
-    t->shaded_bytes += info->large ? span_bytes(mheap_span_of(&t->heap->mem, target->base)) : info->size;
+    t->shaded_bytes +=
+        info->large ? span_bytes(mheap_span_of(&t->heap->mem, target->base)) : info->size;
     if (!info->noscan)
         push_grey(t, target->base);
 }
@@ -47,8 +48,8 @@ static void unmark(const struct target *t)
     word_fetch_and_relaxed(&t->arena->mark[bit / WORD_BITS], ~((word)1 << bit % WORD_BITS));
 }
 
-/* I15: the slot may be given back by its owner at this moment, which clears alloc, then mark. Marking
- * first and looking at alloc again, one of the two sees the other. */
+/* I15: the slot may be given back by its owner at this moment, which clears alloc, then mark.
+ * Marking first and looking at alloc again, one of the two sees the other. */
 bool barrier_mark_stale(const struct target *t)
 {
     if (!target_mark(t))

@@ -68,9 +68,21 @@ _Noreturn void base_panic(const char *file, int line, const char *what);
 #define ASSERT(cond) ((void)sizeof(cond))
 #endif
 
-INLINE size_t align_up(size_t n, size_t align) { return (n + align - 1) & ~(align - 1); }
-INLINE size_t align_down(size_t n, size_t align) { return n & ~(align - 1); }
-INLINE size_t divide_up(size_t n, size_t d) { return (n + d - 1) / d; }
-INLINE bool is_power_of_two(size_t n) { return n != 0 && (n & (n - 1)) == 0; }
+INLINE size_t align_up(size_t n, size_t align)
+{
+    return (n + align - 1) & ~(align - 1);
+}
+INLINE size_t align_down(size_t n, size_t align)
+{
+    return n & ~(align - 1);
+}
+INLINE size_t divide_up(size_t n, size_t d)
+{
+    return (n + d - 1) / d;
+}
+INLINE bool is_power_of_two(size_t n)
+{
+    return n != 0 && (n & (n - 1)) == 0;
+}
 
 #endif

@@ -15,10 +15,8 @@ void bits_set_range(word *map, size_t from, size_t to)
     FOR_RANGE(from, to, w, mask, word_store_relaxed(&map[w], map[w] | mask))
 }
 
-void bits_clear_range(word *map, size_t from, size_t to)
-{
-    FOR_RANGE(from, to, w, mask, word_store_relaxed(&map[w], map[w] & ~mask))
-}
+void bits_clear_range(word *map, size_t from, size_t to){
+    FOR_RANGE(from, to, w, mask, word_store_relaxed(&map[w], map[w] & ~mask))}
 
 size_t bits_count_range(const word *map, size_t from, size_t to)
 {
@@ -38,7 +36,10 @@ static size_t find(const word *map, size_t from, size_t to, word flip)
     return to;
 }
 
-size_t bits_find_set(const word *map, size_t from, size_t to) { return find(map, from, to, 0); }
+size_t bits_find_set(const word *map, size_t from, size_t to)
+{
+    return find(map, from, to, 0);
+}
 size_t bits_find_clear(const word *map, size_t from, size_t to)
 {
     return find(map, from, to, ~(word)0);

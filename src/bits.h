@@ -5,9 +5,18 @@
 
 #include "atomics.h"
 
-INLINE unsigned bits_trailing_zeros(word w) { return (unsigned)__builtin_ctzl(w); }
-INLINE unsigned bits_leading_zeros(word w) { return (unsigned)__builtin_clzl(w); }
-INLINE unsigned bits_count(word w) { return (unsigned)__builtin_popcountl(w); }
+INLINE unsigned bits_trailing_zeros(word w)
+{
+    return (unsigned)__builtin_ctzl(w);
+}
+INLINE unsigned bits_leading_zeros(word w)
+{
+    return (unsigned)__builtin_clzl(w);
+}
+INLINE unsigned bits_count(word w)
+{
+    return (unsigned)__builtin_popcountl(w);
+}
 
 /* Bits [from, to) of a word; 0 <= from <= to <= WORD_BITS, from < WORD_BITS. */
 INLINE word bits_mask(size_t from, size_t to)
@@ -19,8 +28,14 @@ INLINE bool bits_test(const word *map, size_t i)
 {
     return word_load_relaxed(&map[i / WORD_BITS]) >> (i % WORD_BITS) & 1;
 }
-INLINE void bits_set(word *map, size_t i) { map[i / WORD_BITS] |= (word)1 << (i % WORD_BITS); }
-INLINE void bits_clear(word *map, size_t i) { map[i / WORD_BITS] &= ~((word)1 << (i % WORD_BITS)); }
+INLINE void bits_set(word *map, size_t i)
+{
+    map[i / WORD_BITS] |= (word)1 << (i % WORD_BITS);
+}
+INLINE void bits_clear(word *map, size_t i)
+{
+    map[i / WORD_BITS] &= ~((word)1 << (i % WORD_BITS));
+}
 
 /* The word of `count` (1…WORD_BITS) bits that begins at bit i. Relaxed; may read map word
  * i / WORD_BITS + 1 only if the range reaches it. */

@@ -32,29 +32,30 @@ struct cycle_record {
 
 struct collector {
     gc_heap *heap;
-    struct lock lock;          /* LOCK_CYCLE: held by whoever runs a cycle, and its sweep if forced */
-    uint32_t phase;            /* enum cycle_phase; atomic */
+    struct lock lock; /* LOCK_CYCLE: held by whoever runs a cycle, and its sweep if forced */
+    uint32_t phase;   /* enum cycle_phase; atomic */
     /* Cycle numbers, atomic; futexes: wanted for the background thread, the others for those who
      * wait. started >= flipped >= swept. */
     uint32_t wanted CACHE_ALIGNED;
     uint32_t started, flipped, swept;
-    bool forced;               /* someone waits: use every processor */
-    uint32_t stopping;         /* atomic */
-    uint32_t kicks;            /* futex of the background thread: something to do */
-    uint32_t thread_started;   /* atomic: 1 once it runs */
-    struct os_thread thread;   /* the background thread */
+    bool forced;             /* someone waits: use every processor */
+    uint32_t stopping;       /* atomic */
+    uint32_t kicks;          /* futex of the background thread: something to do */
+    uint32_t thread_started; /* atomic: 1 once it runs */
+    struct os_thread thread; /* the background thread */
     struct marking marking;
     struct sweeping sweeping;
-    struct lock pacer_lock;    /* LOCK_STATS: pacer, record */
+    struct lock pacer_lock; /* LOCK_STATS: pacer, record */
     struct pacer pacer;
-    word goal, trigger, live;  /* the pacer's, for mutators; atomic */
+    word goal, trigger, live; /* the pacer's, for mutators; atomic */
     struct cycle_record record;
-    unsigned *verify_missed;   /* a second marking is wanted, and tells here what it found; under lock */
-    struct cycle_times times;  /* of the present cycle; its driver's */
-    word external_bytes;       /* told by gc_external_add; atomic */
-    word assist_ns;            /* atomic */
-    uint64_t flush_waves;      /* of the present cycle; its driver's */
-    word heap_before;          /* live bytes when the cycle began; atomic */
+    unsigned
+        *verify_missed; /* a second marking is wanted, and tells here what it found; under lock */
+    struct cycle_times times; /* of the present cycle; its driver's */
+    word external_bytes;      /* told by gc_external_add; atomic */
+    word assist_ns;           /* atomic */
+    uint64_t flush_waves;     /* of the present cycle; its driver's */
+    word heap_before;         /* live bytes when the cycle began; atomic */
 };
 
 #endif

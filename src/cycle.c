@@ -8,8 +8,8 @@
 
 static void set_phase(struct collector *c, enum cycle_phase to)
 {
-    static const uint8_t next[] = {CYCLE_ARM, CYCLE_ROOTS,  CYCLE_MARK, CYCLE_CUT,
-                                   CYCLE_DISARM, CYCLE_FLIP, CYCLE_IDLE};
+    static const uint8_t next[] = {CYCLE_ARM,    CYCLE_ROOTS, CYCLE_MARK, CYCLE_CUT,
+                                   CYCLE_DISARM, CYCLE_FLIP,  CYCLE_IDLE};
     ASSERT(next[c->phase] == to);
     (void)next;
     u32_store_release(&c->phase, to);
@@ -70,9 +70,10 @@ static void mark_roots(gc_heap *heap, struct marker *m)
     roots_free_retired(&heap->roots);
 }
 
-/* Termination (I6): the work word was 0 when the wave began, and no mutator held grey at its ack or gave
- * grey away since the draining began: then there was no grey at all when the wave began, and there is
- * none now. `handed` is cleared before the draining: a thread that detaches reports at any time. */
+/* Termination (I6): the work word was 0 when the wave began, and no mutator held grey at its ack or
+ * gave grey away since the draining began: then there was no grey at all when the wave began, and
+ * there is none now. `handed` is cleared before the draining: a thread that detaches reports at any
+ * time. */
 static void mark_to_fixpoint(gc_heap *heap, struct marker *m)
 {
     struct collector *c = heap->collector;
@@ -83,8 +84,7 @@ static void mark_to_fixpoint(gc_heap *heap, struct marker *m)
         handshake(heap, OP_FLUSH);
         c->flush_waves++;
         stress(STRESS_FLUSHED);
-    } while (u8_load_relaxed(&heap->mutators.handed) ||
-             !workqueue_is_idle(&heap->work));
+    } while (u8_load_relaxed(&heap->mutators.handed) || !workqueue_is_idle(&heap->work));
 }
 
 /* What mutators marked is marked. */
@@ -191,8 +191,8 @@ static void note_end(gc_heap *heap, uint64_t cpu)
     trace_cycle(heap);
 }
 
-/* The driver holds c->lock and is no running mutator. All spans are swept before ARM: then every mark
- * bit is 0 (I11). */
+/* The driver holds c->lock and is no running mutator. All spans are swept before ARM: then every
+ * mark bit is 0 (I11). */
 static void run_cycle(gc_heap *heap, bool forced)
 {
     struct collector *c = heap->collector;
@@ -351,7 +351,8 @@ static void sweep_credit(gc_heap *heap, gc_thread *t, uint64_t bytes)
     size_t swept = word_load_relaxed(&c->sweeping.swept_pages);
     size_t inuse = word_load_relaxed(&heap->mem.counts.pages_inuse);
     size_t left = inuse > swept ? inuse - swept : 0;
-    double due = (double)bytes * pacer_sweep_ratio(word_load_relaxed(&c->trigger), heap_live(heap), left);
+    double due =
+        (double)bytes * pacer_sweep_ratio(word_load_relaxed(&c->trigger), heap_live(heap), left);
     uint32_t sweepgen = t->proc->cache->sweepgen;
     while (due >= 1) {
         size_t pages = sweep_one(heap, sweepgen);
@@ -369,7 +370,8 @@ void cycle_pace(gc_heap *heap, gc_thread *t, size_t more)
     mcache_report(cache);
     if (t->phase == PHASE_MARK)
         assist(heap, t, bytes);
-    else if (u32_load_relaxed(&c->phase) == CYCLE_IDLE && heap_live(heap) + more >= word_load_relaxed(&c->trigger))
+    else if (u32_load_relaxed(&c->phase) == CYCLE_IDLE &&
+             heap_live(heap) + more >= word_load_relaxed(&c->trigger))
         start_cycle(heap, t);
     else if (cache->sweeping && u32_load_relaxed(&c->sweeping.active))
         sweep_credit(heap, t, bytes);
@@ -393,7 +395,10 @@ static void collect(gc_heap *heap, gc_thread *t, unsigned *missed)
     thread_leave_blocked(t);
 }
 
-void cycle_collect(gc_heap *heap, gc_thread *t) { collect(heap, t, NULL); }
+void cycle_collect(gc_heap *heap, gc_thread *t)
+{
+    collect(heap, t, NULL);
+}
 
 void cycle_collect_verified(gc_heap *heap, gc_thread *t, unsigned *missed)
 {

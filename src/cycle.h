@@ -14,8 +14,8 @@ int cycle_init(gc_heap *heap);
 /* Stops the library's threads; no mutator is attached. */
 void cycle_destroy(gc_heap *heap);
 
-/* At an allocation's safepoint (of `more` bytes, if it is large), when the thread's P has handed out something worth a look: starts a
- * cycle, assists one, sweeps. */
+/* At an allocation's safepoint (of `more` bytes, if it is large), when the thread's P has handed
+ * out something worth a look: starts a cycle, assists one, sweeps. */
 void cycle_pace(gc_heap *heap, gc_thread *t, size_t more);
 /* Collects everything that is unreachable now, and sweeps it; the thread blocks meanwhile. */
 void cycle_collect(gc_heap *heap, gc_thread *t);

@@ -23,8 +23,8 @@ static void visit(gc_fiber *f, struct gc_tracer *tracer)
         root_visit_words(f->stack_low, f->stack_high, tracer);
 }
 
-/* SUSPENDED -> `to`, waiting while the collector has it claimed (the scan of one root set). false: it
- * is running. */
+/* SUSPENDED -> `to`, waiting while the collector has it claimed (the scan of one root set). false:
+ * it is running. */
 static bool take(gc_fiber *f, enum fiber_state to)
 {
     for (;;) {
@@ -44,7 +44,10 @@ static void suspend(gc_fiber *f)
     os_wake(&f->state, OS_WAKE_ALL);
 }
 
-static bool past_roots(const gc_thread *t) { return t->phase == PHASE_MARK || t->phase == PHASE_DONE; }
+static bool past_roots(const gc_thread *t)
+{
+    return t->phase == PHASE_MARK || t->phase == PHASE_DONE;
+}
 
 /* I10: a black thread must not see a root set that nobody has scanned. */
 static void scan_first(gc_thread *t, gc_fiber *f)
@@ -94,7 +97,10 @@ bool fiber_switch(gc_thread *t, gc_fiber *fiber)
     return true;
 }
 
-void fiber_abandon(gc_thread *t) { leave_fiber(t); }
+void fiber_abandon(gc_thread *t)
+{
+    leave_fiber(t);
+}
 
 int fiber_destroy(gc_thread *t, gc_fiber *f)
 {

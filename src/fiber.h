@@ -1,9 +1,9 @@
 /* Fibers: root sets that threads switch between.
  *
- * A suspended fiber's roots are visited once per cycle: by the collector after ROOTS is complete, or
- * by the thread that resumes it first, if that thread is past its own ROOTS (I10). `scanned` holds the
- * number of the cycle in which that was done; a thread that suspends a fiber before its own ROOTS
- * leaves it unscanned.
+ * A suspended fiber's roots are visited once per cycle: by the collector after ROOTS is complete,
+ * or by the thread that resumes it first, if that thread is past its own ROOTS (I10). `scanned`
+ * holds the number of the cycle in which that was done; a thread that suspends a fiber before its
+ * own ROOTS leaves it unscanned.
  */
 #ifndef GC_FIBER_INTERNAL_H
 #define GC_FIBER_INTERNAL_H
@@ -17,7 +17,8 @@ gc_fiber *fiber_create(gc_heap *heap);
 int fiber_destroy(gc_thread *t, gc_fiber *fiber);
 /* The calling thread goes on in `fiber` (NULL: its own root set). false: another runs it. */
 bool fiber_switch(gc_thread *t, gc_fiber *fiber);
-/* Visits every suspended fiber not yet scanned in this cycle. Collector, after ROOTS is complete. */
+/* Visits every suspended fiber not yet scanned in this cycle. Collector, after ROOTS is complete.
+ */
 void fibers_visit(gc_heap *heap, struct gc_tracer *tracer);
 void fibers_destroy(gc_heap *heap);
 

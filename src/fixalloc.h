@@ -10,8 +10,8 @@
 struct fixalloc {
     size_t size;
     struct persistent *memory;
-    void *free;        /* singly linked through the first word */
-    size_t inuse;      /* objects handed out */
+    void *free;   /* singly linked through the first word */
+    size_t inuse; /* objects handed out */
 };
 
 void fixalloc_init(struct fixalloc *f, size_t size, struct persistent *memory);

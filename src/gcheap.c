@@ -4,8 +4,8 @@
 #include "verify.h"
 #include <errno.h>
 
-/* The calling thread, running in its current heap; notes the call for messages. NULL with EPERM when
- * it is attached to none or blocked. */
+/* The calling thread, running in its current heap; notes the call for messages. NULL with EPERM
+ * when it is attached to none or blocked. */
 static gc_thread *enter(const char *call)
 {
     gc_thread *t = thread_self();
@@ -122,11 +122,17 @@ gc_heap *gc_heap_current(void)
     return t ? t->heap : NULL;
 }
 
-const gc_options *gc_heap_options(const gc_heap *heap) { return &heap->options; }
+const gc_options *gc_heap_options(const gc_heap *heap)
+{
+    return &heap->options;
+}
 
 /* ---- Threads ---- */
 
-int gc_thread_attach(gc_heap *heap) { return heap ? thread_attach(heap) : -EINVAL; }
+int gc_thread_attach(gc_heap *heap)
+{
+    return heap ? thread_attach(heap) : -EINVAL;
+}
 
 int gc_thread_detach(void)
 {
@@ -134,7 +140,10 @@ int gc_thread_detach(void)
     return t ? thread_detach(t, false) : -EPERM;
 }
 
-int gc_thread_switch(gc_heap *heap) { return thread_switch(heap); }
+int gc_thread_switch(gc_heap *heap)
+{
+    return thread_switch(heap);
+}
 
 int gc_thread_name(const char *name)
 {
@@ -232,8 +241,14 @@ static void *allocate(gc_thread *t, const struct request *r)
     return p;
 }
 
-static void *make_typed(struct mcache *c, const struct request *r) { return malloc_typed(c, r->type); }
-static void *make_bytes(struct mcache *c, const struct request *r) { return malloc_bytes(c, r->size); }
+static void *make_typed(struct mcache *c, const struct request *r)
+{
+    return malloc_typed(c, r->type);
+}
+static void *make_bytes(struct mcache *c, const struct request *r)
+{
+    return malloc_bytes(c, r->size);
+}
 static void *make_array(struct mcache *c, const struct request *r)
 {
     return malloc_array(c, r->type, r->n);
@@ -244,7 +259,10 @@ static void *make_flex(struct mcache *c, const struct request *r)
 }
 
 /* More than half the address space is refused before any arithmetic. */
-static bool absurd(size_t size) { return size > SIZE_MAX / 4 >> 1; }
+static bool absurd(size_t size)
+{
+    return size > SIZE_MAX / 4 >> 1;
+}
 
 static void *refuse_memory(void)
 {
@@ -394,16 +412,21 @@ void gc_frame_error(struct gc_frame *frame)
     gc_thread *t = thread_self();
     if (!t)
         return; /* the heap was destroyed, or left, inside the block */
-    heap_log(t->heap, GC_LOG_ERROR,
-             "GC_FRAME: a block ends whose frame is not the innermost; an inner one was left by "
-             "longjmp without gc_frame_reset(), or the thread switched heaps or fibers in the block");
+    heap_log(
+        t->heap, GC_LOG_ERROR,
+        "GC_FRAME: a block ends whose frame is not the innermost; an inner one was left by "
+        "longjmp without gc_frame_reset(), or the thread switched heaps or fibers in the block");
     ASSERT(t->fast.frames == frame && "unbalanced GC_FRAME");
     t->fast.frames = frame->prev;
 }
 
-static bool slot_is_valid(const void *slot) { return slot && (uintptr_t)slot % WORD_SIZE == 0; }
+static bool slot_is_valid(const void *slot)
+{
+    return slot && (uintptr_t)slot % WORD_SIZE == 0;
+}
 
-/* What a root newly refers to; or what it no longer does: the barrier for roots that come and go. */
+/* What a root newly refers to; or what it no longer does: the barrier for roots that come and go.
+ */
 static void shade_slots(gc_thread *t, const slot_word *base, size_t n)
 {
     if (!t->fast.barrier)
@@ -425,7 +448,10 @@ int gc_root_range(void *base, size_t n)
     return error;
 }
 
-int gc_root(void *slot) { return gc_root_range(slot, 1); }
+int gc_root(void *slot)
+{
+    return gc_root_range(slot, 1);
+}
 
 int gc_unroot(void *slot)
 {
@@ -439,7 +465,10 @@ int gc_unroot(void *slot)
     return roots_remove(&t->heap->roots, slot) ? 0 : -ENOENT;
 }
 
-static struct rootset *current_rootset(gc_thread *t) { return t->fiber ? &t->fiber->roots : &t->roots; }
+static struct rootset *current_rootset(gc_thread *t)
+{
+    return t->fiber ? &t->fiber->roots : &t->roots;
+}
 
 int gc_thread_range(void *base, void *top)
 {
@@ -459,7 +488,8 @@ int gc_thread_local_range(void *base, size_t bytes)
     if (!slot_is_valid(base) || bytes < WORD_SIZE)
         return -EINVAL;
     slot_word *begin = base;
-    return rootset_add_range(&t->roots, (struct root_range){begin, NULL, begin + bytes / WORD_SIZE});
+    return rootset_add_range(&t->roots,
+                             (struct root_range){begin, NULL, begin + bytes / WORD_SIZE});
 }
 
 int gc_thread_range_remove(void *base)
@@ -492,7 +522,10 @@ int gc_root_callback_remove(gc_root_fn fn, void *arg)
     return roots_remove_callback(&t->heap->roots, callback);
 }
 
-void gc_trace_slot(gc_tracer *tracer, const void *slot) { gc_trace_slots(tracer, slot, 1); }
+void gc_trace_slot(gc_tracer *tracer, const void *slot)
+{
+    gc_trace_slots(tracer, slot, 1);
+}
 
 void gc_trace_slots(gc_tracer *tracer, const void *base, size_t n)
 {
@@ -521,9 +554,15 @@ gc_handle *gc_handle_new(void *object)
     return (gc_handle *)slot;
 }
 
-void *gc_handle_get(const gc_handle *handle) { return gc_load(handle); }
+void *gc_handle_get(const gc_handle *handle)
+{
+    return gc_load(handle);
+}
 
-void gc_handle_set(gc_handle *handle, void *object) { gc_store(handle, object); }
+void gc_handle_set(gc_handle *handle, void *object)
+{
+    gc_store(handle, object);
+}
 
 void gc_handle_free(gc_handle *handle)
 {
@@ -718,14 +757,20 @@ size_t gc_object_size(const void *object)
     return span_is_large(s) ? span_bytes(s) : s->size;
 }
 
-bool gc_is_object(const void *address) { return address && gc_object_base(address) == address; }
+bool gc_is_object(const void *address)
+{
+    return address && gc_object_base(address) == address;
+}
 
 bool gc_heap_contains(const gc_heap *heap, const void *address)
 {
     return heap && arena_of(&heap->mem.arenas, (uintptr_t)address) != NULL;
 }
 
-static void verify_held(gc_heap *heap, void *faults) { *(unsigned *)faults = verify_heap(heap); }
+static void verify_held(gc_heap *heap, void *faults)
+{
+    *(unsigned *)faults = verify_heap(heap);
+}
 
 int gc_heap_verify(void)
 {
@@ -748,7 +793,8 @@ static const gc_type *type_of_object(const struct gc_span *s, uintptr_t object)
 {
     if (span_is_large(s))
         return s->large_type;
-    return spanclass_traced(s->spanclass) ? (const gc_type *)((word *)(object + s->size))[-1] : NULL;
+    return spanclass_traced(s->spanclass) ? (const gc_type *)((word *)(object + s->size))[-1]
+                                          : NULL;
 }
 
 static bool each_one(void *arg, struct gc_span *s, uintptr_t object)

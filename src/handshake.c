@@ -103,7 +103,8 @@ static void proc_catch_up(gc_heap *heap, struct proc *p, uint32_t epoch)
     u32_store_release(&p->epoch, epoch);
 }
 
-/* The thread holds a P and runs. Its own clock: handshake work is what a mutator can be stalled by. */
+/* The thread holds a P and runs. Its own clock: handshake work is what a mutator can be stalled by.
+ */
 void handshake_catch_up(gc_thread *t)
 {
     gc_heap *heap = t->heap;
@@ -266,8 +267,10 @@ static void handshake_proc(gc_heap *heap, struct proc *p, uint32_t epoch)
 /* What threads that attach from now on begin with. */
 static void publish_locked(struct mutators *m, enum handshake_op op)
 {
-    static const uint8_t phases[] = {PHASE_IDLE, PHASE_ARM, PHASE_MARK, PHASE_MARK, PHASE_DONE, PHASE_IDLE};
-    static const uint8_t barriers[] = {BARRIER_OFF, BARRIER_BOTH, BARRIER_OLD, BARRIER_OLD, BARRIER_OFF, BARRIER_OFF};
+    static const uint8_t phases[] = {PHASE_IDLE, PHASE_ARM,  PHASE_MARK,
+                                     PHASE_MARK, PHASE_DONE, PHASE_IDLE};
+    static const uint8_t barriers[] = {BARRIER_OFF, BARRIER_BOTH, BARRIER_OLD,
+                                       BARRIER_OLD, BARRIER_OFF,  BARRIER_OFF};
     LOCK_ASSERT_HELD(&m->lock);
     u32_store_relaxed(&m->op, op);
     m->phase = phases[op];
@@ -300,7 +303,10 @@ static gc_thread **take_snapshot(gc_heap *heap, size_t *n)
     return all;
 }
 
-static uint32_t next_epoch(const struct mutators *m) { return (m->epoch + 1) & EPOCH_MASK; }
+static uint32_t next_epoch(const struct mutators *m)
+{
+    return (m->epoch + 1) & EPOCH_MASK;
+}
 
 /* Ps are made under the procs lock and then adopt the state in force: no P that is made after
  * publication is behind. */
@@ -381,8 +387,8 @@ static void hold_thread(gc_heap *heap, gc_thread *t)
     }
 }
 
-/* A thread that waits for a P may be granted one while it is claimed: it then stays where it is. No P
- * is taken by anyone else: attaching waits, and every thread is claimed. */
+/* A thread that waits for a P may be granted one while it is claimed: it then stays where it is. No
+ * P is taken by anyone else: attaching waits, and every thread is claimed. */
 void handshake_hold(gc_heap *heap)
 {
     struct mutators *m = &heap->mutators;

@@ -1,6 +1,7 @@
 /* Handshakes: the collector's only way to change what mutators do. One operation at a time reaches
- * every thread and every P; each takes it on at a safepoint of its own, or the collector does it for
- * who is blocked, idle or suspended. Nobody waits for anybody else (I2). notes: docs/invariants.md.
+ * every thread and every P; each takes it on at a safepoint of its own, or the collector does it
+ * for who is blocked, idle or suspended. Nobody waits for anybody else (I2). notes:
+ * docs/invariants.md.
  */
 #ifndef GC_HANDSHAKE_H
 #define GC_HANDSHAKE_H

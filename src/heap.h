@@ -13,10 +13,10 @@ struct windows;
 enum handshake_op { OP_NONE, OP_ARM, OP_ROOTS, OP_FLUSH, OP_DISARM, OP_FLIP };
 
 struct mutators {
-    struct lock lock;        /* LOCK_REGISTRY: list, epoch and phase publication, hold */
-    gc_thread *list;         /* under lock */
-    size_t count;            /* under lock */
-    gc_thread *spare;        /* structs to reuse; never unmapped before the heap; under lock */
+    struct lock lock;         /* LOCK_REGISTRY: list, epoch and phase publication, hold */
+    gc_thread *list;          /* under lock */
+    size_t count;             /* under lock */
+    gc_thread *spare;         /* structs to reuse; never unmapped before the heap; under lock */
     struct thread_times kept; /* of threads that left; under lock */
     /* What new threads adopt, and what the present handshake asks: written by the collector under
      * lock before the epoch. */
@@ -24,9 +24,9 @@ struct mutators {
     uint8_t phase, barrier;
     bool black, sweeping;
     uint32_t epoch CACHE_ALIGNED; /* atomic; release after `op` */
-    uint32_t held;           /* futex: 1 while the world is held; set under lock */
-    uint32_t acked;          /* futex: bumped by whoever acks, so that the collector wakes */
-    uint32_t collector_waits; /* the collector sleeps on `acked` */
+    uint32_t held;                /* futex: 1 while the world is held; set under lock */
+    uint32_t acked;               /* futex: bumped by whoever acks, so that the collector wakes */
+    uint32_t collector_waits;     /* the collector sleeps on `acked` */
     word shaded_objects, shaded_bytes; /* by mutators in this cycle; atomic adds */
     /* Some thread reported grey since the collector last began to drain: in a FLUSH, or when it
      * detached (I6). Atomic. */
@@ -38,16 +38,16 @@ struct gc_heap {
     gc_options options;
     struct debug_switches debug;
     uint32_t debug_allocations; /* counted for the switch nth; atomic */
-    bool trace;              /* GCHEAP_TRACE */
+    bool trace;                 /* GCHEAP_TRACE */
     uint64_t created_ns;
     struct mutators mutators;
     struct procs procs;
     struct roots roots;
     struct workqueue work;
     struct lock fibers_lock;
-    gc_fiber *fibers;        /* under fibers_lock */
-    gc_fiber *fiber_cursor;  /* next one that fibers_visit looks at; under fibers_lock */
-    uint32_t cycle;          /* number of the present or last cycle; written by the collector */
+    gc_fiber *fibers;       /* under fibers_lock */
+    gc_fiber *fiber_cursor; /* next one that fibers_visit looks at; under fibers_lock */
+    uint32_t cycle;         /* number of the present or last cycle; written by the collector */
     struct collector *collector;
     struct windows *windows;
     struct gc_heap *next_heap; /* all heaps of the process; under LOCK_HEAPS */

@@ -12,10 +12,10 @@
 struct heapbits_sink {
     const struct arena_index *index;
     struct arena *arena;
-    uintptr_t start;   /* the object */
-    uintptr_t at;      /* the word that the next bit stands for */
-    word pending;      /* bits of the present map word below `at`; kept from neighbours too */
-    uintptr_t last;    /* behind the last word whose bit was set; start if none */
+    uintptr_t start; /* the object */
+    uintptr_t at;    /* the word that the next bit stands for */
+    word pending;    /* bits of the present map word below `at`; kept from neighbours too */
+    uintptr_t last;  /* behind the last word whose bit was set; start if none */
 };
 
 void heapbits_begin(struct heapbits_sink *sink, const struct arena_index *index, uintptr_t object);

@@ -24,8 +24,9 @@ static void *small_noscan(struct mcache *c, unsigned sizeclass)
 /* A slot whose heap bits, and trace header, the caller writes. */
 static void *small_variable(struct mcache *c, unsigned sizeclass, bool traced)
 {
-    return traced ? from_run(c, RUN_SLOT_TRACED + sizeclass, spanclass_make_traced(sizeclass), NULL)
-                  : from_run(c, RUN_SLOT_VARIABLE + sizeclass, spanclass_make(sizeclass, false), NULL);
+    return traced
+               ? from_run(c, RUN_SLOT_TRACED + sizeclass, spanclass_make_traced(sizeclass), NULL)
+               : from_run(c, RUN_SLOT_VARIABLE + sizeclass, spanclass_make(sizeclass, false), NULL);
 }
 
 /* Under 16 bytes: packed into a 16-byte block with others (Go: the tiny allocator). */

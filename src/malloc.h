@@ -1,6 +1,6 @@
 /* Allocation behind the inline fast paths: sizes, shapes and bits. Each call takes the cache of the
- * P that the calling thread holds, returns zeroed memory, and is no safepoint itself (the door makes
- * it one before it calls). NULL: no memory, with nothing changed but what was cached.
+ * P that the calling thread holds, returns zeroed memory, and is no safepoint itself (the door
+ * makes it one before it calls). NULL: no memory, with nothing changed but what was cached.
  */
 #ifndef GC_MALLOC_H
 #define GC_MALLOC_H

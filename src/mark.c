@@ -37,7 +37,8 @@ INLINE void push_object(struct marker *m, uintptr_t at, struct arena *a,
     }
     __builtin_prefetch((const void *)at);
     __builtin_prefetch(&a->heap[arena_bit(at) / WORD_BITS]);
-    m->objects[(m->first_object + m->nobjects++) % MARK_OBJECTS] = (struct mark_object){at, a, info};
+    m->objects[(m->first_object + m->nobjects++) % MARK_OBJECTS] =
+        (struct mark_object){at, a, info};
 }
 
 static NOINLINE void mark_large(struct marker *m, uintptr_t address)
@@ -100,7 +101,10 @@ static bool flush_edges(struct marker *m)
     return any;
 }
 
-void marker_edge(struct marker *m, uintptr_t address) { push_edge(m, address); }
+void marker_edge(struct marker *m, uintptr_t address)
+{
+    push_edge(m, address);
+}
 
 /* ---- Scanning ---- */
 
@@ -238,8 +242,8 @@ static void trace_stale(struct gc_tracer *tracer, word value)
     struct marker *m = CONTAINER_OF(tracer, struct marker, tracer);
     struct target t;
     uintptr_t address = value_address(&m->heap->options.format, value);
-    if (!mheap_object_base(&m->heap->mem, address) ||
-        !target_resolve(&m->heap->mem, address, &t) || target_is_marked(&t))
+    if (!mheap_object_base(&m->heap->mem, address) || !target_resolve(&m->heap->mem, address, &t) ||
+        target_is_marked(&t))
         return;
     if (barrier_mark_stale(&t) && !page_class_info[t.page_class].noscan)
         stack_push(m, t.base);

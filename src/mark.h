@@ -1,8 +1,8 @@
 /* Marking: grey objects to black ones, by any number of workers.
  *
- * In front of a worker's LIFO stack of grey objects stand two small rings that hide memory latency: an
- * edge waits for its mark word to arrive, then the object it newly marked waits for its first line and
- * its heap-bitmap word. */
+ * In front of a worker's LIFO stack of grey objects stand two small rings that hide memory latency:
+ * an edge waits for its mark word to arrive, then the object it newly marked waits for its first
+ * line and its heap-bitmap word. */
 #ifndef GC_MARK_H
 #define GC_MARK_H
 
@@ -30,13 +30,13 @@ struct mark_object {
 /* One worker: a thread that marks. Its own but for what it queues. */
 struct marker {
     gc_heap *heap;
-    bool formatted;            /* slots hold words of a value format */
-    bool active;               /* counted in the work queue's word */
-    unsigned oldest_edge;      /* the ring of edges is always full, of none-edges at first */
+    bool formatted;       /* slots hold words of a value format */
+    bool active;          /* counted in the work queue's word */
+    unsigned oldest_edge; /* the ring of edges is always full, of none-edges at first */
     unsigned first_object, nobjects;
     struct workbuf *stack;
     word marked_objects, marked_bytes, scanned_bytes; /* since the last report */
-    struct gc_tracer tracer;   /* pushes edges */
+    struct gc_tracer tracer;                          /* pushes edges */
     struct mark_edge edges[MARK_EDGES];
     struct mark_object objects[MARK_OBJECTS];
 };
@@ -46,10 +46,10 @@ struct marking {
     word marked_objects, marked_bytes, scanned_bytes; /* this cycle; atomic adds */
     /* Helper threads, started when there is work for them; they sleep between cycles. */
     struct os_thread helpers[MARK_WORKERS_MAX];
-    uint32_t nhelpers;         /* the cycle's driver's */
-    uint32_t run;              /* futex: number of the cycle that helpers work for; odd: stop */
+    uint32_t nhelpers; /* the cycle's driver's */
+    uint32_t run;      /* futex: number of the cycle that helpers work for; odd: stop */
     uint32_t stopping;
-    word helper_cpu_ns;        /* this cycle; atomic */
+    word helper_cpu_ns; /* this cycle; atomic */
 };
 
 void marker_init(struct marker *m, gc_heap *heap);

@@ -1,7 +1,13 @@
 #include "mcache.h"
 
-static size_t runs_size(void) { return align_up(RUN_SLOTS * sizeof(struct gc_run), os_page_size()); }
-static size_t cache_size(void) { return align_up(sizeof(struct mcache), os_page_size()); }
+static size_t runs_size(void)
+{
+    return align_up(RUN_SLOTS * sizeof(struct gc_run), os_page_size());
+}
+static size_t cache_size(void)
+{
+    return align_up(sizeof(struct mcache), os_page_size());
+}
 
 struct mcache *mcache_create(struct mheap *h)
 {
@@ -109,7 +115,8 @@ static bool open_from_current(struct mcache *c, struct gc_run *run, unsigned spa
     return true;
 }
 
-bool mcache_refill(struct mcache *c, unsigned slot, unsigned spanclass, const struct type_info *info)
+bool mcache_refill(struct mcache *c, unsigned slot, unsigned spanclass,
+                   const struct type_info *info)
 {
     struct gc_run *run = &c->runs[slot];
     stress(STRESS_REFILL);
@@ -135,14 +142,18 @@ bool mcache_refill(struct mcache *c, unsigned slot, unsigned spanclass, const st
     return true;
 }
 
-struct gc_span *mcache_alloc_large(struct mcache *c, size_t npages, unsigned spanclass, bool *zeroed)
+struct gc_span *mcache_alloc_large(struct mcache *c, size_t npages, unsigned spanclass,
+                                   bool *zeroed)
 {
     if (c->sweeping)
         c->heap->up.reclaim(c->heap->up.self, npages);
     return mheap_alloc_span(c->heap, c, npages, spanclass, c->sweepgen + 3, zeroed);
 }
 
-void mcache_arm(struct mcache *c) { c->sweeping = false; }
+void mcache_arm(struct mcache *c)
+{
+    c->sweeping = false;
+}
 
 static void each_open_rest(struct mcache *c,
                            void (*f)(struct mcache *, struct gc_run *, size_t first, size_t n))
@@ -170,8 +181,8 @@ void mcache_blacken(struct mcache *c)
     each_open_rest(c, blacken_rest);
 }
 
-/* The slots were never allocated: freed in the order that barrier_shade_stale relies on, first alloc,
- * then mark (I15). */
+/* The slots were never allocated: freed in the order that barrier_shade_stale relies on, first
+ * alloc, then mark (I15). */
 static void give_back_rest(struct mcache *c, struct gc_run *run, size_t first, size_t n)
 {
     struct gc_span *s = run->span;

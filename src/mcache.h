@@ -16,18 +16,18 @@
 
 struct mcache {
     struct mheap *heap;
-    struct gc_run *runs;         /* RUN_SLOTS of them, backed as they are touched */
-    uint32_t sweepgen;           /* this P's view; with `black` and `sweeping` one tuple (I9) */
-    bool black;                  /* objects are born marked: from ROOTS to FLIP */
-    bool sweeping;               /* unswept sets may be looked at: from FLIP to ARM (I13) */
+    struct gc_run *runs; /* RUN_SLOTS of them, backed as they are touched */
+    uint32_t sweepgen;   /* this P's view; with `black` and `sweeping` one tuple (I9) */
+    bool black;          /* objects are born marked: from ROOTS to FLIP */
+    bool sweeping;       /* unswept sets may be looked at: from FLIP to ARM (I13) */
     struct gc_span *current[SPANCLASS_COUNT];
-    uint32_t nopen;              /* run slots that have a run */
-    uint16_t open[RUN_SLOTS];    /* which */
-    uintptr_t tiny, tiny_end;    /* free part of the present tiny block */
+    uint32_t nopen;           /* run slots that have a run */
+    uint16_t open[RUN_SLOTS]; /* which */
+    uintptr_t tiny, tiny_end; /* free part of the present tiny block */
     struct page_cache pages;
     struct gc_span *spare_spans[MCACHE_SPARE_SPANS]; /* dead ones, for spans from `pages` */
     unsigned nspare;
-    size_t unreported;           /* bytes handed out that counts do not know yet */
+    size_t unreported; /* bytes handed out that counts do not know yet */
 };
 
 /* NULL: no memory. */
@@ -35,13 +35,14 @@ struct mcache *mcache_create(struct mheap *h);
 /* It must be empty: flushed, and mheap_flush_cache done. */
 void mcache_destroy(struct mcache *c);
 
-/* Gives run slot `slot` a new run from spans of `spanclass`, typed by `info` (NULL: no references, or
- * bits written per object). false: no memory. */
+/* Gives run slot `slot` a new run from spans of `spanclass`, typed by `info` (NULL: no references,
+ * or bits written per object). false: no memory. */
 bool mcache_refill(struct mcache *c, unsigned slot, unsigned spanclass,
                    const struct type_info *info);
 
 /* A large object's span; see malloc.c for its bits. NULL: no memory. */
-struct gc_span *mcache_alloc_large(struct mcache *c, size_t npages, unsigned spanclass, bool *zeroed);
+struct gc_span *mcache_alloc_large(struct mcache *c, size_t npages, unsigned spanclass,
+                                   bool *zeroed);
 
 /* ARM: every span is swept; from now on the unswept sets are the next generation's. */
 void mcache_arm(struct mcache *c);

@@ -22,7 +22,10 @@ static void push(struct mheap *h, struct spanset *set, struct gc_span *s)
         os_sleep_ns(1000 * 1000);
 }
 
-static bool has_free(const struct gc_span *s) { return s->live < s->nslots; }
+static bool has_free(const struct gc_span *s)
+{
+    return s->live < s->nslots;
+}
 
 /* Takes a swept span (sweepgen) for a P (sweepgen + 3). It may have gone meanwhile: claimed by a
  * sweeper of the next generation. */

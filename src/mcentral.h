@@ -28,8 +28,8 @@ INLINE struct spanset *mcentral_unswept(struct spanset sets[2], uint32_t sweepge
     return &sets[1 - sweepgen / 2 % 2];
 }
 
-/* A span with free slots, cached (sweepgen + 3), for the P whose cache it is: swept ones first, then
- * by sweeping up to a budget of unswept ones, then new pages. NULL: no memory. */
+/* A span with free slots, cached (sweepgen + 3), for the P whose cache it is: swept ones first,
+ * then by sweeping up to a budget of unswept ones, then new pages. NULL: no memory. */
 struct gc_span *mcentral_cache_span(struct mheap *h, struct mcentral *c, struct mcache *cache);
 
 /* A P gives up a cached span, in its own view; `stale`: in the generation that has just ended. */

@@ -207,7 +207,8 @@ size_t mheap_scavenge(struct mheap *h, size_t max_pages)
     while (done < max_pages) {
         size_t n = 0;
         lock_acquire(&h->lock);
-        uintptr_t base = pagealloc_scavenge_take(&h->pages, MIN_OF(max_pages - done, (size_t)SCAVENGE_STEP), &n);
+        uintptr_t base =
+            pagealloc_scavenge_take(&h->pages, MIN_OF(max_pages - done, (size_t)SCAVENGE_STEP), &n);
         lock_release(&h->lock);
         if (!base)
             break;

@@ -10,7 +10,8 @@
 struct mcache;
 
 /* What the allocator asks of the storeys above it. Set once, when the heap is made; `self` is the
- * heap. Both run on the thread that owns the mcache, in a refill, and only while cache->sweeping. */
+ * heap. Both run on the thread that owns the mcache, in a refill, and only while cache->sweeping.
+ */
 struct mheap_upcalls {
     void *self;
     /* Sweeps a span that the caller claimed (sweepgen - 1). false: it was freed whole. True: the
@@ -22,7 +23,7 @@ struct mheap_upcalls {
 
 /* Counters that any thread adds to, each on a line of its own where they are hot. */
 struct mheap_counts {
-    uintptr_t pages_inuse;     /* pages of spans in use */
+    uintptr_t pages_inuse; /* pages of spans in use */
     uintptr_t spans_inuse;
     uintptr_t allocated_bytes; /* ever; flushed from mcaches */
     uintptr_t freed_bytes;     /* ever, by sweeping */
@@ -30,16 +31,16 @@ struct mheap_counts {
 };
 
 struct mheap {
-    struct lock lock;              /* LOCK_HEAP: pages, spans, arena growth */
+    struct lock lock; /* LOCK_HEAP: pages, spans, arena growth */
     struct arena_index arenas;
-    struct pagealloc pages;        /* under lock */
-    struct fixalloc spans;         /* under lock */
+    struct pagealloc pages; /* under lock */
+    struct fixalloc spans;  /* under lock */
     struct persistent persistent;
     struct spanset_pool pool;
-    size_t mapped_bytes;           /* under lock; address space of arenas */
-    size_t hard_limit;             /* 0: none; atomic */
+    size_t mapped_bytes; /* under lock; address space of arenas */
+    size_t hard_limit;   /* 0: none; atomic */
     bool huge_pages;
-    uint32_t run_limit;            /* debug: slots in a run at most; 0: a page of them */
+    uint32_t run_limit; /* debug: slots in a run at most; 0: a page of them */
     struct mheap_upcalls up;
     /* The generation in force. Written by the cycle when FLIP starts (release); Ps go by their own
      * view of it, see mcache.h. */

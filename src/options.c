@@ -46,16 +46,35 @@ struct debug_switch {
     void (*set)(struct debug_switches *, uint64_t);
 };
 
-static void set_nth(struct debug_switches *d, uint64_t n) { d->nth = (uint32_t)n; }
-static void set_poison(struct debug_switches *d, uint64_t n) { d->poison = n; }
-static void set_verify(struct debug_switches *d, uint64_t n) { d->verify = n; }
-static void set_checkmark(struct debug_switches *d, uint64_t n) { d->checkmark = n; }
-static void set_delay(struct debug_switches *d, uint64_t n) { d->delay = n; }
-static void set_failos(struct debug_switches *d, uint64_t n) { d->failos = n; }
+static void set_nth(struct debug_switches *d, uint64_t n)
+{
+    d->nth = (uint32_t)n;
+}
+static void set_poison(struct debug_switches *d, uint64_t n)
+{
+    d->poison = n;
+}
+static void set_verify(struct debug_switches *d, uint64_t n)
+{
+    d->verify = n;
+}
+static void set_checkmark(struct debug_switches *d, uint64_t n)
+{
+    d->checkmark = n;
+}
+static void set_delay(struct debug_switches *d, uint64_t n)
+{
+    d->delay = n;
+}
+static void set_failos(struct debug_switches *d, uint64_t n)
+{
+    d->failos = n;
+}
 
 static const struct debug_switch switches[] = {
-    {"nth", set_nth},         {"poison", set_poison}, {"verify", set_verify},
-    {"checkmark", set_checkmark}, {"delay", set_delay},   {"failos", set_failos},
+    {"nth", set_nth},       {"poison", set_poison},
+    {"verify", set_verify}, {"checkmark", set_checkmark},
+    {"delay", set_delay},   {"failos", set_failos},
 };
 
 /* One item, "name" or "name=number"; the text behind it, or NULL. */

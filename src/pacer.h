@@ -12,13 +12,13 @@
 
 struct pacer {
     /* Settings. */
-    int percent;          /* negative: off */
-    uint64_t min_heap;    /* at 100 % */
-    uint64_t limit;       /* soft limit; 0: none */
+    int percent;       /* negative: off */
+    uint64_t min_heap; /* at 100 % */
+    uint64_t limit;    /* soft limit; 0: none */
     /* What the last cycle found. */
-    uint64_t live;        /* bytes marked, external bytes included */
-    uint64_t roots;       /* bytes of root slots visited */
-    double runway_ratio;  /* bytes allocated per byte marked, smoothed */
+    uint64_t live;       /* bytes marked, external bytes included */
+    uint64_t roots;      /* bytes of root slots visited */
+    double runway_ratio; /* bytes allocated per byte marked, smoothed */
     /* Derived. */
     uint64_t goal, trigger;
 };

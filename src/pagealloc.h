@@ -23,11 +23,11 @@ struct page_roots;
 /* `search`, `low` and `high` are page numbers: address >> PAGE_SHIFT. */
 struct pagealloc {
     struct page_roots *roots; /* the top level of the tree, one entry per 16 GiB */
-    size_t search;           /* no free page below this one */
-    size_t low, high;        /* pages ever grown lie in [low, high) */
-    size_t free_pages;       /* neither allocated nor in a cache */
-    size_t scavenged_pages;  /* of the free ones: those the OS does not back */
-    size_t metadata;         /* bytes of tables that are backed, estimated */
+    size_t search;            /* no free page below this one */
+    size_t low, high;         /* pages ever grown lie in [low, high) */
+    size_t free_pages;        /* neither allocated nor in a cache */
+    size_t scavenged_pages;   /* of the free ones: those the OS does not back */
+    size_t metadata;          /* bytes of tables that are backed, estimated */
 };
 
 /* A P's 64 aligned pages: bit set in `free` = free, in `scavenged` = free and unbacked. */

@@ -149,8 +149,8 @@ static void request_hand_over(struct procs *procs)
     }
 }
 
-/* A P that went idle before we stood in the queue is found by serve_queue; one that does so later is
- * brought to us by its last owner (proc_release). */
+/* A P that went idle before we stood in the queue is found by serve_queue; one that does so later
+ * is brought to us by its last owner (proc_release). */
 static struct proc *wait_turn(struct procs *procs, gc_thread *t)
 {
     enqueue(procs, t);

@@ -2,9 +2,9 @@
  * holds one while it runs and gives it back while it blocks, so there are as many caches as threads
  * that run, not as threads.
  *
- * A P's state word: IDLE -> RUNNING (a thread takes it) -> IDLE; IDLE -> CLAIMED (the collector works
- * on it) -> IDLE; and IDLE or RUNNING -> RUNNING for another thread when it is handed over. All by
- * CAS, but for the owner's giving it up.
+ * A P's state word: IDLE -> RUNNING (a thread takes it) -> IDLE; IDLE -> CLAIMED (the collector
+ * works on it) -> IDLE; and IDLE or RUNNING -> RUNNING for another thread when it is handed over.
+ * All by CAS, but for the owner's giving it up.
  */
 #ifndef GC_PROC_H
 #define GC_PROC_H
@@ -26,12 +26,12 @@ struct proc {
 };
 
 struct procs {
-    struct lock lock;          /* LOCK_PROCS: the queue; with LOCK_REGISTRY: making Ps */
+    struct lock lock; /* LOCK_PROCS: the queue; with LOCK_REGISTRY: making Ps */
     unsigned max;
-    uint32_t count;            /* Ps made; grows under lock, with release */
+    uint32_t count; /* Ps made; grows under lock, with release */
     struct proc *all[PROCS_MAX];
     gc_thread *queue, **queue_tail; /* who waits for a P, in turn; under lock */
-    uint32_t waiting;          /* length of the queue; written under lock */
+    uint32_t waiting;               /* length of the queue; written under lock */
 };
 
 void procs_init(struct procs *procs, unsigned max);

@@ -282,8 +282,7 @@ static void visit_table(struct roots *r, struct gc_tracer *tracer)
     struct cds_lfht_iter iter;
     struct root_node *root;
     urcu_bp_read_lock();
-    cds_lfht_for_each_entry(r->table, &iter, root, node)
-        visit_slots(root->base, root->n, tracer);
+    cds_lfht_for_each_entry(r->table, &iter, root, node) visit_slots(root->base, root->n, tracer);
     urcu_bp_read_unlock();
 }
 

@@ -1,7 +1,7 @@
 /* Roots: frames and ranges of threads and fibers, rooted globals, handles, callbacks.
  *
- * Two kinds. A root set belongs to one thread (or suspended fiber): its slots are written plainly and
- * are visited in that thread's ROOTS handshake, by it or on its behalf. Global roots (slots,
+ * Two kinds. A root set belongs to one thread (or suspended fiber): its slots are written plainly
+ * and are visited in that thread's ROOTS handshake, by it or on its behalf. Global roots (slots,
  * handles, heap callbacks) are written with gc_store() and visited by the collector after ARM.
  */
 #ifndef GC_ROOT_INTERNAL_H
@@ -72,17 +72,18 @@ struct handle_block {
 
 struct handles {
     struct lock lock;
-    struct handle_block *blocks; /* published with release; read by the collector without the lock */
-    slot_word **free;            /* stack of free slots; under lock */
-    size_t nfree, capacity;      /* under lock */
-    size_t used;                 /* under lock */
+    struct handle_block
+        *blocks;            /* published with release; read by the collector without the lock */
+    slot_word **free;       /* stack of free slots; under lock */
+    size_t nfree, capacity; /* under lock */
+    size_t used;            /* under lock */
 };
 
 /* The rooted globals and heap callbacks. */
 struct roots {
-    struct lock lock;              /* LOCK_ROOTS: changes of the table, and all of callbacks */
-    struct cds_lfht *table;        /* root_node by address of its first slot; NULL until used */
-    struct root_node *retired;     /* unrooted, perhaps still being visited; under lock */
+    struct lock lock;                /* LOCK_ROOTS: changes of the table, and all of callbacks */
+    struct cds_lfht *table;          /* root_node by address of its first slot; NULL until used */
+    struct root_node *retired;       /* unrooted, perhaps still being visited; under lock */
     struct root_callbacks callbacks; /* GC_ROOT_HEAP; held while they run */
     struct handles handles;
 };
@@ -100,7 +101,8 @@ void roots_destroy(struct roots *r);
 int roots_add(struct roots *r, void *base, size_t n);
 /* Whether `base` is rooted, and how many slots. */
 bool roots_find(struct roots *r, void *base, size_t *n);
-/* Takes a node out of the table; it stays readable until roots_free_retired(). false: not rooted. */
+/* Takes a node out of the table; it stays readable until roots_free_retired(). false: not rooted.
+ */
 bool roots_remove(struct roots *r, void *base);
 int roots_add_callback(struct roots *r, struct root_callback callback);
 /* Returns when the callback does not run any more. */

@@ -10,11 +10,11 @@
 #define SIZECLASS_TINY 16
 
 struct sizeclass {
-    uint32_t size;    /* of a slot */
-    uint32_t npages;  /* of a span */
-    uint32_t nslots;  /* in a span */
-    uint32_t magic;   /* offset * magic >> 32 == offset / size for all offsets in a span */
-    uint16_t words;   /* of a slot, rounded down to whole words of the host */
+    uint32_t size;   /* of a slot */
+    uint32_t npages; /* of a span */
+    uint32_t nslots; /* in a span */
+    uint32_t magic;  /* offset * magic >> 32 == offset / size for all offsets in a span */
+    uint16_t words;  /* of a slot, rounded down to whole words of the host */
 };
 extern const struct sizeclass sizeclass_table[SIZECLASS_COUNT];
 
@@ -25,7 +25,8 @@ extern const uint8_t sizeclass_by_128[249];
 /* 1 <= size <= SIZECLASS_MAX_SIZE. */
 INLINE unsigned sizeclass_of(size_t size)
 {
-    return size <= 1024 ? sizeclass_by_8[(size + 7) / 8] : sizeclass_by_128[(size - 1024 + 127) / 128];
+    return size <= 1024 ? sizeclass_by_8[(size + 7) / 8]
+                        : sizeclass_by_128[(size - 1024 + 127) / 128];
 }
 
 /* The smallest class that holds `size` and whose slots are aligned to `align` (a power of two, at
@@ -40,8 +41,14 @@ INLINE unsigned spanclass_make(unsigned sizeclass, bool noscan)
 {
     return sizeclass << 1 | (unsigned)noscan;
 }
-INLINE unsigned spanclass_make_traced(unsigned sizeclass) { return SPANCLASS_TRACED + sizeclass; }
-INLINE bool spanclass_traced(unsigned spanclass) { return spanclass >= SPANCLASS_TRACED; }
+INLINE unsigned spanclass_make_traced(unsigned sizeclass)
+{
+    return SPANCLASS_TRACED + sizeclass;
+}
+INLINE bool spanclass_traced(unsigned spanclass)
+{
+    return spanclass >= SPANCLASS_TRACED;
+}
 INLINE unsigned spanclass_size(unsigned spanclass)
 {
     return spanclass_traced(spanclass) ? spanclass - SPANCLASS_TRACED : spanclass >> 1;

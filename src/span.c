@@ -1,6 +1,7 @@
 #include "span.h"
 
-void span_init(struct gc_span *s, struct arena *a, uintptr_t base, size_t npages, unsigned spanclass)
+void span_init(struct gc_span *s, struct arena *a, uintptr_t base, size_t npages,
+               unsigned spanclass)
 {
     const struct sizeclass *c = &sizeclass_table[spanclass_size(spanclass)];
     ASSERT(s->state == SPAN_DEAD);
@@ -107,7 +108,8 @@ static size_t next_free_small(struct gc_span *s, size_t *first)
     const word *alloc = s->arena->alloc;
     size_t base = arena_bit(s->base), w = s->words;
     size_t to = base + (size_t)s->nslots * w, end;
-    size_t start = find_uncovered(alloc, base / WORD_BITS, (unsigned)w, base + s->next_slot * w, to, &end);
+    size_t start =
+        find_uncovered(alloc, base / WORD_BITS, (unsigned)w, base + s->next_slot * w, to, &end);
     if (start >= to)
         return 0;
     *first = (start - base) / w;
@@ -170,10 +172,22 @@ INLINE void each_start_word(struct gc_span *s, word *map, size_t first, size_t n
     }
 }
 
-static void set_plain(word *p, word bits) { word_store_relaxed(p, *p | bits); }
-static void clear_plain(word *p, word bits) { word_store_relaxed(p, *p & ~bits); }
-static void set_atomic(word *p, word bits) { word_fetch_or_relaxed(p, bits); }
-static void clear_atomic(word *p, word bits) { word_fetch_and_relaxed(p, ~bits); }
+static void set_plain(word *p, word bits)
+{
+    word_store_relaxed(p, *p | bits);
+}
+static void clear_plain(word *p, word bits)
+{
+    word_store_relaxed(p, *p & ~bits);
+}
+static void set_atomic(word *p, word bits)
+{
+    word_fetch_or_relaxed(p, bits);
+}
+static void clear_atomic(word *p, word bits)
+{
+    word_fetch_and_relaxed(p, ~bits);
+}
 
 void span_set_alloc(struct gc_span *s, size_t first, size_t n)
 {

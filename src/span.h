@@ -23,18 +23,18 @@ enum span_state { SPAN_DEAD, SPAN_IN_USE };
 struct gc_span {
     uintptr_t base;
     size_t npages;
-    uint32_t size;      /* of a slot; 0: see large_size */
+    uint32_t size; /* of a slot; 0: see large_size */
     uint32_t nslots;
     uint32_t words;     /* of a slot */
     uint32_t next_slot; /* owner: no free slot below it */
     uint8_t spanclass;
-    uint8_t state;      /* enum span_state; atomic */
-    uint8_t needzero;   /* owner: free slots may be dirty */
+    uint8_t state;    /* enum span_state; atomic */
+    uint8_t needzero; /* owner: free slots may be dirty */
     uint8_t unused;
-    uint32_t open_runs; /* owner: runs of a P that end in it */
-    uint32_t sweepgen;  /* atomic; see above */
-    uint32_t live;      /* slots taken when last swept, and runs since; owner writes */
-    struct arena *arena; /* of its first page */
+    uint32_t open_runs;   /* owner: runs of a P that end in it */
+    uint32_t sweepgen;    /* atomic; see above */
+    uint32_t live;        /* slots taken when last swept, and runs since; owner writes */
+    struct arena *arena;  /* of its first page */
     uintptr_t scan_limit; /* large: behind its last pointer word */
     size_t large_size;    /* large: bytes asked for */
     const struct gc_type *large_type; /* large: element or object type, if it has one */
@@ -43,14 +43,30 @@ struct gc_span {
     struct gc_span *next;     /* owner's lists */
 };
 
-INLINE bool span_is_large(const struct gc_span *s) { return spanclass_size(s->spanclass) == 0; }
-INLINE bool span_noscan(const struct gc_span *s) { return spanclass_noscan(s->spanclass); }
-INLINE uintptr_t span_end(const struct gc_span *s) { return s->base + (s->npages << PAGE_SHIFT); }
-INLINE size_t span_bytes(const struct gc_span *s) { return s->npages << PAGE_SHIFT; }
-INLINE uintptr_t span_slot(const struct gc_span *s, size_t i) { return s->base + i * s->size; }
+INLINE bool span_is_large(const struct gc_span *s)
+{
+    return spanclass_size(s->spanclass) == 0;
+}
+INLINE bool span_noscan(const struct gc_span *s)
+{
+    return spanclass_noscan(s->spanclass);
+}
+INLINE uintptr_t span_end(const struct gc_span *s)
+{
+    return s->base + (s->npages << PAGE_SHIFT);
+}
+INLINE size_t span_bytes(const struct gc_span *s)
+{
+    return s->npages << PAGE_SHIFT;
+}
+INLINE uintptr_t span_slot(const struct gc_span *s, size_t i)
+{
+    return s->base + i * s->size;
+}
 
 /* Sets up a dead span over its pages: fields only. */
-void span_init(struct gc_span *s, struct arena *a, uintptr_t base, size_t npages, unsigned spanclass);
+void span_init(struct gc_span *s, struct arena *a, uintptr_t base, size_t npages,
+               unsigned spanclass);
 /* Publishes the span in its arenas' tables and makes it IN_USE; the reverse. */
 void span_publish(struct gc_span *s, const struct arena_index *index);
 void span_retract(struct gc_span *s, const struct arena_index *index);

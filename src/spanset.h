@@ -18,8 +18,8 @@ struct spanset_block {
 
 struct spanset {
     struct lock lock;
-    uint32_t count;             /* written under lock; read by anyone as a hint */
-    struct spanset_block *top;  /* under lock; not empty, and alone in being perhaps not full */
+    uint32_t count;              /* written under lock; read by anyone as a hint */
+    struct spanset_block *top;   /* under lock; not empty, and alone in being perhaps not full */
     struct spanset_block *spare; /* one empty block kept; under lock */
 };
 
@@ -35,6 +35,9 @@ void spanset_init(struct spanset *s);
 bool spanset_push(struct spanset *s, struct spanset_pool *pool, struct gc_span *span);
 /* NULL when empty. */
 struct gc_span *spanset_pop(struct spanset *s, struct spanset_pool *pool);
-INLINE size_t spanset_count(const struct spanset *s) { return u32_load_relaxed(&s->count); }
+INLINE size_t spanset_count(const struct spanset *s)
+{
+    return u32_load_relaxed(&s->count);
+}
 
 #endif

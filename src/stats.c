@@ -1,6 +1,9 @@
 #include "stats.h"
 
-static void add(word *to, word n) { word_store_relaxed(to, word_load_relaxed(to) + n); }
+static void add(word *to, word n)
+{
+    word_store_relaxed(to, word_load_relaxed(to) + n);
+}
 
 static unsigned bucket_of(uint64_t ns)
 {

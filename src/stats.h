@@ -5,8 +5,8 @@
 #include "../gcheap.h"
 #include "atomics.h"
 
-/* One thread's times. Written by the thread (or the collector on its behalf), read by anyone: words,
- * relaxed. */
+/* One thread's times. Written by the thread (or the collector on its behalf), read by anyone:
+ * words, relaxed. */
 struct thread_histogram {
     word buckets[40];
     word count, sum, max;

@@ -2,7 +2,10 @@
 
 word stress_seed;
 
-void stress_seed_set(uint64_t seed) { word_store_relaxed(&stress_seed, (word)seed); }
+void stress_seed_set(uint64_t seed)
+{
+    word_store_relaxed(&stress_seed, (word)seed);
+}
 
 static _Thread_local uint64_t state;
 
@@ -17,7 +20,8 @@ static uint64_t next_random(enum stress_point point)
     return state;
 }
 
-/* Mostly nothing; else a yield, a spin of microseconds, or a sleep that lets others run far ahead. */
+/* Mostly nothing; else a yield, a spin of microseconds, or a sleep that lets others run far ahead.
+ */
 void stress_wait(enum stress_point point)
 {
     uint64_t r = next_random(point);

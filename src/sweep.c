@@ -1,6 +1,9 @@
 #include "collector.h"
 
-static struct sweeping *sweeping_of(const gc_heap *heap) { return &heap->collector->sweeping; }
+static struct sweeping *sweeping_of(const gc_heap *heap)
+{
+    return &heap->collector->sweeping;
+}
 
 /* ---- One span ---- */
 
@@ -21,13 +24,15 @@ static void count_freed(gc_heap *heap, size_t bytes)
     word_fetch_add_relaxed(&heap->mem.counts.freed_bytes, bytes);
 }
 
-static bool has_marks(const struct gc_span *s) { return bits_test(s->arena->page_marks, arena_page(s->base)); }
+static bool has_marks(const struct gc_span *s)
+{
+    return bits_test(s->arena->page_marks, arena_page(s->base));
+}
 
 static void clear_page_mark(struct gc_span *s)
 {
     size_t page = arena_page(s->base);
-    word_fetch_and_relaxed(&s->arena->page_marks[page / WORD_BITS],
-                           ~((word)1 << page % WORD_BITS));
+    word_fetch_and_relaxed(&s->arena->page_marks[page / WORD_BITS], ~((word)1 << page % WORD_BITS));
 }
 
 static size_t slot_bytes(const struct gc_span *s)
@@ -35,8 +40,8 @@ static size_t slot_bytes(const struct gc_span *s)
     return span_is_large(s) ? span_bytes(s) : s->size;
 }
 
-/* The caller owns the span: I11, nobody else reads or writes its alloc and mark bits now but markers
- * of the next cycle, which begins when all is swept. */
+/* The caller owns the span: I11, nobody else reads or writes its alloc and mark bits now but
+ * markers of the next cycle, which begins when all is swept. */
 bool sweep_span(gc_heap *heap, struct gc_span *s)
 {
     struct sweeping *sw = sweeping_of(heap);
@@ -66,8 +71,14 @@ bool sweep_span(gc_heap *heap, struct gc_span *s)
 
 /* ---- Who sweeps ---- */
 
-static void enter(struct sweeping *sw) { u32_fetch_add_acq_rel(&sw->sweepers, 1); }
-static void leave(struct sweeping *sw) { u32_fetch_sub_acq_rel(&sw->sweepers, 1); }
+static void enter(struct sweeping *sw)
+{
+    u32_fetch_add_acq_rel(&sw->sweepers, 1);
+}
+static void leave(struct sweeping *sw)
+{
+    u32_fetch_sub_acq_rel(&sw->sweepers, 1);
+}
 
 static bool sweep_and_file(gc_heap *heap, struct gc_span *s, uint32_t sweepgen)
 {
@@ -78,8 +89,14 @@ static bool sweep_and_file(gc_heap *heap, struct gc_span *s, uint32_t sweepgen)
     return true;
 }
 
-bool sweep_upcall(void *heap, struct gc_span *s) { return sweep_span(heap, s); }
-void sweep_reclaim_upcall(void *heap, size_t npages) { sweep_reclaim(heap, npages); }
+bool sweep_upcall(void *heap, struct gc_span *s)
+{
+    return sweep_span(heap, s);
+}
+void sweep_reclaim_upcall(void *heap, size_t npages)
+{
+    sweep_reclaim(heap, npages);
+}
 
 /* Large objects first: they give back the most. */
 static unsigned class_at(uint32_t cursor)
@@ -152,7 +169,10 @@ void sweep_prepare(gc_heap *heap)
     u32_store_release(&sw->active, 1);
 }
 
-void sweep_begin(gc_heap *heap) { u32_store_release(&sweeping_of(heap)->flip_complete, 1); }
+void sweep_begin(gc_heap *heap)
+{
+    u32_store_release(&sweeping_of(heap)->flip_complete, 1);
+}
 
 /* ---- Whole spans ---- */
 

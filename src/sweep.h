@@ -7,23 +7,24 @@
 #include "handshake.h"
 
 struct sweeping {
-    /* Whether unswept spans may be left. Set by the cycle before FLIP, cleared by whoever finds that
-     * nothing is left and nobody sweeps; only after FLIP is complete (I13). */
-    uint32_t active;           /* atomic */
-    uint32_t flip_complete;    /* atomic: every P has given up its spans */
-    uint32_t sweepers;         /* threads in a sweep; atomic */
-    uint32_t class_cursor;     /* span classes before it have no unswept spans; atomic */
+    /* Whether unswept spans may be left. Set by the cycle before FLIP, cleared by whoever finds
+     * that nothing is left and nobody sweeps; only after FLIP is complete (I13). */
+    uint32_t active;                   /* atomic */
+    uint32_t flip_complete;            /* atomic: every P has given up its spans */
+    uint32_t sweepers;                 /* threads in a sweep; atomic */
+    uint32_t class_cursor;             /* span classes before it have no unswept spans; atomic */
     word reclaim_cursor CACHE_ALIGNED; /* address up to which page_in_use was looked at; atomic */
-    word reclaim_credit;       /* pages freed beyond what was asked for */
-    word swept_pages, freed_pages; /* since FLIP */
-    word cpu_ns;               /* ever */
+    word reclaim_credit;               /* pages freed beyond what was asked for */
+    word swept_pages, freed_pages;     /* since FLIP */
+    word cpu_ns;                       /* ever */
 };
 
 /* Sweeps one claimed span. false: it had no live object and was freed. */
 bool sweep_span(gc_heap *heap, struct gc_span *s);
 /* Claims and sweeps one span of any class; pages it had, 0: nothing left to claim. */
 size_t sweep_one(gc_heap *heap, uint32_t sweepgen);
-/* Frees whole spans, found by their page bits, until npages pages came free or all were looked at. */
+/* Frees whole spans, found by their page bits, until npages pages came free or all were looked at.
+ */
 void sweep_reclaim(gc_heap *heap, size_t npages);
 /* Sweeps everything, and waits for those who sweep. FLIP is complete. */
 void sweep_finish(gc_heap *heap);

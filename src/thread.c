@@ -12,7 +12,10 @@ static pthread_once_t attachments_once = PTHREAD_ONCE_INIT;
 
 static void thread_exits(void *first);
 
-static void make_key(void) { CHECK(pthread_key_create(&attachments_key, thread_exits) == 0); }
+static void make_key(void)
+{
+    CHECK(pthread_key_create(&attachments_key, thread_exits) == 0);
+}
 
 static gc_thread *attachments(void)
 {
@@ -28,7 +31,10 @@ static gc_thread *find_attachment(const gc_heap *heap)
     return t;
 }
 
-static void set_current(gc_thread *t) { gc_self = t ? &t->fast : &thread_unattached; }
+static void set_current(gc_thread *t)
+{
+    gc_self = t ? &t->fast : &thread_unattached;
+}
 
 /* ---- Blocking ---- */
 
@@ -148,13 +154,17 @@ void thread_blocking_end(gc_thread *t)
         thread_leave_blocked(t);
 }
 
-static bool runs_here(const gc_thread *t) { return thread_self() == t && state_of(t->st) == THREAD_RUN; }
+static bool runs_here(const gc_thread *t)
+{
+    return thread_self() == t && state_of(t->st) == THREAD_RUN;
+}
 
 static void visit_stack(gc_thread *t, struct gc_tracer *tracer)
 {
     if (runs_here(t))
         thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
-    root_visit_words((uintptr_t)t->registers, (uintptr_t)t->registers + sizeof t->registers, tracer);
+    root_visit_words((uintptr_t)t->registers, (uintptr_t)t->registers + sizeof t->registers,
+                     tracer);
     root_visit_words(t->stack_low, t->stack_high, tracer);
 }
 

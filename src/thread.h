@@ -5,8 +5,8 @@
  *   BLOCKED  it is in a blocking region or waits for a P; the collector may claim it
  *   CLAIMED  the collector works on its behalf; leaving the region waits for the end of that
  *   GONE     it detached
- * RUN -> BLOCKED and BLOCKED -> RUN by the thread, BLOCKED <-> CLAIMED by the collector. One word, so
- * that claim and leave are decided by one CAS (I3).
+ * RUN -> BLOCKED and BLOCKED -> RUN by the thread, BLOCKED <-> CLAIMED by the collector. One word,
+ * so that claim and leave are decided by one CAS (I3).
  */
 #ifndef GC_THREAD_H
 #define GC_THREAD_H
@@ -21,9 +21,18 @@ enum thread_state { THREAD_RUN, THREAD_BLOCKED, THREAD_CLAIMED, THREAD_GONE };
 #define EPOCH_BITS 30
 #define EPOCH_MASK ((1u << EPOCH_BITS) - 1)
 
-INLINE enum thread_state state_of(uint32_t st) { return (enum thread_state)(st & THREAD_STATE_MASK); }
-INLINE uint32_t epoch_of(uint32_t st) { return st >> 2; }
-INLINE uint32_t state_word(uint32_t epoch, enum thread_state state) { return epoch << 2 | state; }
+INLINE enum thread_state state_of(uint32_t st)
+{
+    return (enum thread_state)(st & THREAD_STATE_MASK);
+}
+INLINE uint32_t epoch_of(uint32_t st)
+{
+    return st >> 2;
+}
+INLINE uint32_t state_word(uint32_t epoch, enum thread_state state)
+{
+    return epoch << 2 | state;
+}
 /* Whether epoch a is b or later; epochs wrap. */
 INLINE bool epoch_reached(uint32_t a, uint32_t b)
 {
@@ -39,8 +48,8 @@ enum barrier_mode { BARRIER_OFF, BARRIER_BOTH, BARRIER_OLD };
 struct gc_fiber {
     gc_heap *heap;
     struct rootset roots;
-    uint32_t state;    /* enum fiber_state; atomic */
-    uint32_t scanned;  /* cycle in which its roots were blackened; see fiber.c */
+    uint32_t state;   /* enum fiber_state; atomic */
+    uint32_t scanned; /* cycle in which its roots were blackened; see fiber.c */
     uintptr_t stack_low, stack_high;
     gc_fiber *next, *prev; /* of the heap; under LOCK_FIBERS */
 };
@@ -52,30 +61,30 @@ struct gc_fiber {
 struct gc_thread {
     struct gc_fast fast; /* first: gc_self points here. poll: atomic, set by anyone */
     gc_heap *heap;
-    uint32_t st;         /* state word; atomic */
-    uint32_t epoch;      /* the thread's copy of its epoch */
-    uint8_t phase;       /* enum thread_phase */
-    bool handed;         /* gave grey work away since the last FLUSH; see I6 */
-    bool conservative;   /* scans its C stack */
-    unsigned blocking;   /* depth of gc_blocking_begin */
-    struct proc *proc;   /* held while RUN */
+    uint32_t st;       /* state word; atomic */
+    uint32_t epoch;    /* the thread's copy of its epoch */
+    uint8_t phase;     /* enum thread_phase */
+    bool handed;       /* gave grey work away since the last FLUSH; see I6 */
+    bool conservative; /* scans its C stack */
+    unsigned blocking; /* depth of gc_blocking_begin */
+    struct proc *proc; /* held while RUN */
     struct proc *last_proc;
     word shaded_objects, shaded_bytes; /* by this thread since it last handed over */
-    struct workbuf *grey; /* objects this thread's barriers shaded; NULL: none yet */
+    struct workbuf *grey;              /* objects this thread's barriers shaded; NULL: none yet */
     struct rootset roots;
-    gc_fiber *fiber;     /* the fiber it runs; NULL: its own root set */
+    gc_fiber *fiber; /* the fiber it runs; NULL: its own root set */
     uintptr_t stack_high;
-    uintptr_t stack_low; /* while blocked: lowest address in use */
+    uintptr_t stack_low;             /* while blocked: lowest address in use */
     word registers[STACK_REGISTERS]; /* while blocked: see thread_save_stack */
-    uint64_t slice_start; /* when it got its P */
-    const char *last_call; /* a hint for messages; atomic */
+    uint64_t slice_start;            /* when it got its P */
+    const char *last_call;           /* a hint for messages; atomic */
     char name[32];
     uint64_t os_id;
     struct thread_times times;
-    gc_thread *next_waiting; /* under LOCK_PROCS */
-    struct proc *grant;      /* the P it was given; set before `granted` */
-    uint32_t granted;        /* futex: 1 when its turn has come */
-    gc_thread *next, *prev; /* of the heap; under LOCK_REGISTRY */
+    gc_thread *next_waiting;  /* under LOCK_PROCS */
+    struct proc *grant;       /* the P it was given; set before `granted` */
+    uint32_t granted;         /* futex: 1 when its turn has come */
+    gc_thread *next, *prev;   /* of the heap; under LOCK_REGISTRY */
     gc_thread *next_attached; /* of the OS thread; its own */
 };
 
@@ -109,7 +118,10 @@ void thread_blocking_begin(gc_thread *t);
 void thread_blocking_end(gc_thread *t);
 
 /* Asks the thread to come to its slow path soon. Any thread. */
-INLINE void thread_request_poll(gc_thread *t) { u8_store_release(&t->fast.poll, 1); }
+INLINE void thread_request_poll(gc_thread *t)
+{
+    u8_store_release(&t->fast.poll, 1);
+}
 
 /* Notes where the stack stands, for a visit while the thread is blocked. */
 void thread_save_stack(gc_thread *t, uintptr_t frame);

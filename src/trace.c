@@ -1,7 +1,10 @@
 #include "trace.h"
 #include <stdarg.h>
 
-static double ms(uint64_t from, uint64_t to) { return to > from ? (double)(to - from) / 1e6 : 0; }
+static double ms(uint64_t from, uint64_t to)
+{
+    return to > from ? (double)(to - from) / 1e6 : 0;
+}
 
 /* "1.5 MB" of bytes; `text` has room for 32. */
 static const char *size_text(char *text, uint64_t bytes)

@@ -6,15 +6,18 @@
 
 static struct {
     struct lock lock;
-    struct type_info *all;                  /* under lock */
-    struct type_info *by_slot[RUN_SLOTS];   /* entries are set once, then read by anyone */
-    uint32_t slots;                         /* handed out; under lock */
-    size_t heaps;                           /* alive; under lock */
+    struct type_info *all;                /* under lock */
+    struct type_info *by_slot[RUN_SLOTS]; /* entries are set once, then read by anyone */
+    uint32_t slots;                       /* handed out; under lock */
+    size_t heaps;                         /* alive; under lock */
 } registry = {.lock = LOCK_INIT(LOCK_TYPES), .slots = RUN_SLOT_TYPES};
 
 static _Thread_local const char *last_error = "no error";
 
-const char *gc_type_error(void) { return last_error; }
+const char *gc_type_error(void)
+{
+    return last_error;
+}
 
 static bool refuse(const char *why)
 {
@@ -174,7 +177,10 @@ static void run_program(const uint8_t *program, struct heapbits_sink *sink)
 
 /* ---- Registration ---- */
 
-static bool mask_bit(const uint64_t *mask, size_t i) { return mask[i / 64] >> (i % 64) & 1; }
+static bool mask_bit(const uint64_t *mask, size_t i)
+{
+    return mask[i / 64] >> (i % 64) & 1;
+}
 
 /* The mask of a type without a program, and how many bits it may have. */
 static const uint64_t *type_mask(const gc_type *type, size_t *bits)
@@ -211,7 +217,8 @@ static bool shape_of_type(const gc_type *type, struct shape *shape)
             shape->last = i;
     }
     shape->bits = bits;
-    return type->gcdata || inline_mask_fits(type) ? true : refuse("a mask bit lies beyond the size");
+    return type->gcdata || inline_mask_fits(type) ? true
+                                                  : refuse("a mask bit lies beyond the size");
 }
 
 static bool align_is_valid(unsigned align)
@@ -280,7 +287,8 @@ static struct type_info *make_info(gc_type *type, const struct shape *shape)
     info->words = divide_up(type->size, WORD_SIZE);
     info->ptr_words = shape->last;
     info->size = type->trace ? align_up(type->size, WORD_SIZE) + WORD_SIZE : type->size;
-    info->sizeclass = info->size ? sizeclass_of_aligned(info->size, MAX_OF(type->align, (uint16_t)1)) : 0;
+    info->sizeclass =
+        info->size ? sizeclass_of_aligned(info->size, MAX_OF(type->align, (uint16_t)1)) : 0;
     info->spanclass = type->trace ? spanclass_make_traced(info->sizeclass)
                                   : spanclass_make(info->sizeclass, info->noscan);
     if (program) {
@@ -357,9 +365,15 @@ struct type_info *type_info_slow(gc_type *type)
     return publish(type, info);
 }
 
-int gc_type_register(gc_type *type) { return type_info(type) ? 0 : -errno; }
+int gc_type_register(gc_type *type)
+{
+    return type_info(type) ? 0 : -errno;
+}
 
-struct type_info *type_of_run_slot(unsigned slot) { return ptr_load_acquire(&registry.by_slot[slot]); }
+struct type_info *type_of_run_slot(unsigned slot)
+{
+    return ptr_load_acquire(&registry.by_slot[slot]);
+}
 
 void type_write_bits(const struct type_info *info, struct heapbits_sink *sink)
 {
@@ -386,14 +400,15 @@ static bool spec_is_valid(const struct gc_type_spec *spec)
     if (spec->mask && spec->program)
         return refuse("a mask and a program at once");
     if (spec->mask_bits > spec->size / WORD_SIZE)
-        return refuse(spec->size ? "a mask longer than the size" : "references in a type of size 0");
+        return refuse(spec->size ? "a mask longer than the size"
+                                 : "references in a type of size 0");
     if (spec->program && spec->ptrdata == 0)
         return refuse("a program needs ptrdata");
     if (spec->ptrdata > spec->size)
         return refuse("ptrdata is larger than the size");
     struct shape shape = {0, 0};
-    return !spec->program || shape_of_program(&shape, spec->program, spec->program_size,
-                                              spec->size / WORD_SIZE);
+    return !spec->program ||
+           shape_of_program(&shape, spec->program, spec->program_size, spec->size / WORD_SIZE);
 }
 
 static char *copy_string(char *to, const char *from)
@@ -488,8 +503,14 @@ void type_heap_destroyed(void)
     lock_release(&registry.lock);
 }
 
-void type_fork_prepare(void) { lock_acquire(&registry.lock); }
-void type_fork_done(void) { lock_release(&registry.lock); }
+void type_fork_prepare(void)
+{
+    lock_acquire(&registry.lock);
+}
+void type_fork_done(void)
+{
+    lock_release(&registry.lock);
+}
 
 /* ---- Equality and hashing ---- */
 

@@ -18,17 +18,17 @@
 /* What the allocator wants to know of a type; made once, when it is registered. */
 struct type_info {
     gc_type *type;
-    size_t size;         /* of an object with its trace header */
-    unsigned sizeclass;  /* 0: large */
+    size_t size;        /* of an object with its trace header */
+    unsigned sizeclass; /* 0: large */
     unsigned spanclass;
     bool noscan;
-    size_t words;        /* of an object's type->size, rounded up */
-    size_t ptr_words;    /* up to the last reference */
-    const word *mask;    /* ptr_words bits; NULL with a program or without references */
+    size_t words;     /* of an object's type->size, rounded up */
+    size_t ptr_words; /* up to the last reference */
+    const word *mask; /* ptr_words bits; NULL with a program or without references */
     const uint8_t *program;
-    word pattern[2];     /* slots of at most WORD_BITS words: see heapbits_pattern */
+    word pattern[2];        /* slots of at most WORD_BITS words: see heapbits_pattern */
     struct type_info *next; /* of all registered; under LOCK_TYPES */
-    bool owned;          /* from gc_type_create */
+    bool owned;             /* from gc_type_create */
     bool released;
 };
 

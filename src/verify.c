@@ -50,8 +50,8 @@ static bool slot_is_object(const struct gc_span *s, size_t i)
     return bits_test(s->arena->alloc, arena_bit(s->base) + i * s->words);
 }
 
-void verify_each_object(gc_heap *heap,
-                        bool (*fn)(void *arg, struct gc_span *s, uintptr_t object), void *arg)
+void verify_each_object(gc_heap *heap, bool (*fn)(void *arg, struct gc_span *s, uintptr_t object),
+                        void *arg)
 {
     uintptr_t at = heap->mem.arenas.low;
     struct gc_span *s;
@@ -256,8 +256,8 @@ static void remark_stale(struct gc_tracer *tracer, word value)
     struct remark *r = CONTAINER_OF(tracer, struct remark, tracer);
     struct target t;
     uintptr_t address = value_address(&r->heap->options.format, value);
-    if (mheap_object_base(&r->heap->mem, address) &&
-        target_resolve(&r->heap->mem, address, &t) && target_is_marked(&t))
+    if (mheap_object_base(&r->heap->mem, address) && target_resolve(&r->heap->mem, address, &t) &&
+        target_is_marked(&t))
         remark_value(tracer, value);
 }
 

@@ -18,8 +18,8 @@ unsigned verify_marks(gc_heap *heap);
 
 /* Calls fn for each allocated object, lowest address first, until it returns false. World held,
  * everything swept, mcaches flushed. */
-void verify_each_object(gc_heap *heap,
-                        bool (*fn)(void *arg, struct gc_span *s, uintptr_t object), void *arg);
+void verify_each_object(gc_heap *heap, bool (*fn)(void *arg, struct gc_span *s, uintptr_t object),
+                        void *arg);
 void verify_flush_caches(gc_heap *heap);
 
 #endif

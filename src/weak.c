@@ -7,4 +7,7 @@ bool weak_cut(gc_heap *heap, struct marker *m)
     return true;
 }
 
-void weak_flipped(gc_heap *heap) { (void)heap; }
+void weak_flipped(gc_heap *heap)
+{
+    (void)heap;
+}

@@ -48,7 +48,10 @@ static void free_batches(struct workqueue *q)
     q->nfree = q->made = 0;
 }
 
-void workqueue_destroy(struct workqueue *q) { free_batches(q); }
+void workqueue_destroy(struct workqueue *q)
+{
+    free_batches(q);
+}
 
 void workqueue_trim(struct workqueue *q)
 {
@@ -123,7 +126,10 @@ struct workbuf *workqueue_pop(struct workqueue *q, bool active)
     return b;
 }
 
-void workqueue_activate(struct workqueue *q) { load_add(q, 1); }
+void workqueue_activate(struct workqueue *q)
+{
+    load_add(q, 1);
+}
 
 bool workqueue_retire(struct workqueue *q)
 {
@@ -134,7 +140,10 @@ bool workqueue_retire(struct workqueue *q)
     return old == 1;
 }
 
-bool workqueue_is_idle(const struct workqueue *q) { return word_load_acquire(&q->load) == 0; }
+bool workqueue_is_idle(const struct workqueue *q)
+{
+    return word_load_acquire(&q->load) == 0;
+}
 
 bool workqueue_has_work(const struct workqueue *q)
 {

@@ -26,7 +26,7 @@ struct workqueue {
     struct workbuf *batches; /* what `free` was made from; under lock */
     /* queued << 32 | active (16 bits each on 32-bit hosts). Changed by CAS only. */
     word load CACHE_ALIGNED;
-    uint32_t waiters;       /* workers asleep on `wakeups` */
+    uint32_t waiters; /* workers asleep on `wakeups` */
     uint32_t wakeups;
 };
 
