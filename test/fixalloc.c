@@ -69,13 +69,30 @@ TEST(persistent_survives_refused_memory)
     persistent_destroy(&memory);
 }
 
+static void exit_with_42(int signal)
+{
+    (void)signal;
+    _exit(42);
+}
+
+static void touch(char *p)
+{
+    signal(SIGSEGV, exit_with_42);
+    *(volatile char *)p = 1;
+}
+
 TEST(persistent_gives_all_back)
 {
-    for (int i = 0; i < 20000; i++) { /* as mappings, more than a process may have */
-        persistent_init(&memory);
-        CHECK(persistent_alloc(&memory, 100, 8) && persistent_alloc(&memory, 100000, 8));
-        persistent_destroy(&memory);
-    }
+    persistent_init(&memory);
+    char *first = persistent_alloc(&memory, 100, 8), *large = persistent_alloc(&memory, 100000, 8);
+    char *second = persistent_alloc(&memory, 60000, 8);
+    for (int i = 0; i < 4; i++)
+        CHECK(persistent_alloc(&memory, 60000, 8));
+    EXPECT_EXIT(0, touch(first); touch(large); touch(second));
+    persistent_destroy(&memory);
+    EXPECT_EXIT(42, touch(first));
+    EXPECT_EXIT(42, touch(large));
+    EXPECT_EXIT(42, touch(second));
 }
 
 #define THREADS 8
