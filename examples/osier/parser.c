@@ -513,10 +513,10 @@ static struct node *not_expression(struct compiler *c)
     return node;
 }
 
-/* A minus on a new line begins a statement; the other operators cannot. */
+/* On a new line most operators could begin a statement, or a method's definition. */
 static bool is_operator_here(const struct compiler *c)
 {
-    return !check(c, TOKEN_MINUS) || continues(c);
+    return check(c, TOKEN_AND) || check(c, TOKEN_OR) || continues(c);
 }
 
 /* `a in b` is `b.has(a)`. */
