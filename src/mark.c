@@ -260,6 +260,8 @@ void marker_init(struct marker *m, gc_heap *heap)
 static void report(struct marker *m)
 {
     struct marking *all = &m->heap->collector->marking;
+    if (m->marked_objects == 0 && m->scanned_bytes == 0)
+        return;
     word_fetch_add_relaxed(&all->marked_objects, m->marked_objects);
     word_fetch_add_relaxed(&all->marked_bytes, m->marked_bytes);
     word_fetch_add_relaxed(&all->scanned_bytes, m->scanned_bytes);
@@ -414,7 +416,9 @@ static bool start_helper(gc_heap *heap, struct marking *marking)
 void marking_begin(gc_heap *heap, struct marking *marking)
 {
     unsigned wanted = heap->options.mark_workers - 1;
-    marking->marked_objects = marking->marked_bytes = marking->scanned_bytes = 0;
+    word_store_relaxed(&marking->marked_objects, 0);
+    word_store_relaxed(&marking->marked_bytes, 0);
+    word_store_relaxed(&marking->scanned_bytes, 0);
     if (heap->options.flags & GC_NO_BACKGROUND ||
         word_load_relaxed(&heap->mem.counts.live_bytes) < HELPER_MIN_BYTES)
         wanted = 0;

@@ -193,11 +193,24 @@ static int match_node(struct cds_lfht_node *node, const void *base)
     return CONTAINER_OF(node, struct root_node, node)->base == base;
 }
 
+#define TABLE_BUCKETS 64
+
 static bool table_make_locked(struct roots *r)
 {
-    if (!r->table)
-        r->table = cds_lfht_new_flavor(64, 64, 0, CDS_LFHT_AUTO_RESIZE, &urcu_bp_flavor, NULL);
+    if (!r->table) {
+        /* No automatic resizing: it would start a thread of liburcu's. */
+        r->table = cds_lfht_new_flavor(TABLE_BUCKETS, TABLE_BUCKETS, 0, 0, &urcu_bp_flavor, NULL);
+        r->buckets = TABLE_BUCKETS;
+    }
     return r->table != NULL;
+}
+
+static void table_grow_locked(struct roots *r)
+{
+    if (++r->count <= 2 * r->buckets)
+        return;
+    r->buckets *= 4;
+    cds_lfht_resize(r->table, r->buckets);
 }
 
 int roots_add(struct roots *r, void *base, size_t n)
@@ -216,6 +229,8 @@ int roots_add(struct roots *r, void *base, size_t n)
             cds_lfht_add_unique(r->table, hash_address(base), match_node, base, &node->node);
         urcu_bp_read_unlock();
         error = there == &node->node ? 0 : -EEXIST;
+        if (!error)
+            table_grow_locked(r);
     }
     lock_release(&r->lock);
     if (error)
@@ -256,6 +271,7 @@ bool roots_remove(struct roots *r, void *base)
         urcu_bp_read_unlock();
         node->next_retired = r->retired;
         r->retired = node;
+        r->count--;
     }
     lock_release(&r->lock);
     return node != NULL;

@@ -83,6 +83,7 @@ struct handles {
 struct roots {
     struct lock lock;                /* LOCK_ROOTS: changes of the table, and all of callbacks */
     struct cds_lfht *table;          /* root_node by address of its first slot; NULL until used */
+    size_t count, buckets;         /* under lock */
     struct root_node *retired;       /* unrooted, perhaps still being visited; under lock */
     struct root_callbacks callbacks; /* GC_ROOT_HEAP; held while they run */
     struct handles handles;
