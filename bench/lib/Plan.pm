@@ -55,8 +55,8 @@ sub full {
                      broker => '', fragment => ''),
         (map { job('tree', "threads=$_ depth=18", \@PEERS, 2) } 4, 16, 64),
         (map { job('growth', "live=$_", $growth, 2, 3000) } '10m', '100m', '1g'),
-        job('mark', 'graph=1 nodes=32000000', \@COLLECTORS, 1, 5000, 60),
-        job('growth', 'live=8g', $growth, 1, 19000, 120),
+        job('mark', 'graph=1 nodes=32000000 collections=1', [qw(gcheap go boehm)], 1, 5000, 100),
+        job('growth', 'live=8g', $growth, 1, 19000, 130),
     );
 }
 
