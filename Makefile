@@ -7,6 +7,7 @@
 #   DEBUG=1              internal checks on (GC_DEBUG), in build-debug
 #   PREFIX DESTDIR LIBDIR INCLUDEDIR MANDIR
 #   T=pattern            make test: only the tests whose name contains it
+#   V=1                  shows whole command lines
 
 # ---- Where things go -----------------------------------------------------------------------
 
@@ -46,6 +47,7 @@ URCU_LIBS  = $(shell pkg-config --libs liburcu-bp liburcu-cds)
 EDIT_FLAGS = $(shell pkg-config --cflags libedit)
 EDIT_LIBS  = $(shell pkg-config --libs libedit)
 
+say     = $(if $(V),,@echo '$1 $@';)
 COMPILE = $(CC) -std=c11 $(DEFINES) $(WARNINGS) $(CFLAGS) $(SANFLAGS) -pthread -MMD -MP
 LINK    = $(CC) $(CFLAGS) $(SANFLAGS) -pthread $(LDFLAGS)
 
@@ -91,37 +93,37 @@ all: $(LIBRARY) $(EXAMPLES) ## library and examples (the default)
 
 $(B)/gen/mk%: src/mk%.c | setup
 	@mkdir -p $(@D)
-	$(HOSTCC) -std=c11 -D_GNU_SOURCE $(WARNINGS) -O1 -Isrc -I. -o $@ $<
+	$(call say,cc) $(HOSTCC) -std=c11 -D_GNU_SOURCE $(WARNINGS) -O1 -Isrc -I. -o $@ $<
 
 $(B)/gen/%_table.h: $(B)/gen/mk%
-	$< > $@
+	$(call say,gen) $< > $@
 
 $(B)/src/%.o: src/%.c | setup $(GENERATED)
 	@mkdir -p $(@D)
-	$(COMPILE) -fPIC -fvisibility=hidden -I. -Isrc -I$(B)/gen $(URCU_FLAGS) -c -o $@ $<
+	$(call say,cc) $(COMPILE) -fPIC -fvisibility=hidden -I. -Isrc -I$(B)/gen $(URCU_FLAGS) -c -o $@ $<
 
 # One object, whose internal names are local: nothing of it can clash with the embedder's.
 $(B)/libgcheap.o: $(OBJECTS)
-	$(LD) -r -o $@ $^
-	$(OBJCOPY) --localize-hidden $@
+	$(call say,ld) $(LD) -r -o $@ $^
+	@$(OBJCOPY) --localize-hidden $@
 
 $(B)/libgcheap.a: $(B)/libgcheap.o
-	rm -f $@
-	$(AR) rcs $@ $<
+	@rm -f $@
+	$(call say,ar) $(AR) rcs $@ $<
 
 $(B)/libgcheap.so: $(OBJECTS)
-	$(LINK) -shared -Wl,-soname,$(SONAME) $(if $(SAN),,-Wl,-z,defs) -o $@ $^ $(URCU_LIBS)
-	ln -sf $(@F) $(@D)/$(SONAME)
+	$(call say,ld) $(LINK) -shared -Wl,-soname,$(SONAME) $(if $(SAN),,-Wl,-z,defs) -o $@ $^ $(URCU_LIBS)
+	@ln -sf $(@F) $(@D)/$(SONAME)
 
 # ---- Examples ------------------------------------------------------------------------------
 
 $(B)/examples/%.o: examples/%.c | setup
 	@mkdir -p $(@D)
-	$(COMPILE) -I. -I$(<D) $(EDIT_FLAGS) -c -o $@ $<
+	$(call say,cc) $(COMPILE) -I. -I$(<D) $(EDIT_FLAGS) -c -o $@ $<
 
 define example
 $(B)/$1: $(patsubst %.c,$(B)/%.o,$(wildcard examples/$1.c examples/$1/*.c)) $(B)/libgcheap.a
-	$$(LINK) -o $$@ $$^ $$(URCU_LIBS) $$(EDIT_LIBS) -lm
+	$$(call say,ld) $$(LINK) -o $$@ $$^ $$(URCU_LIBS) $$(EDIT_LIBS) -lm
 endef
 $(foreach e,$(notdir $(EXAMPLES)),$(eval $(call example,$e)))
 
@@ -135,13 +137,14 @@ run: $(EXAMPLES) ## build, and run the examples
 # A test program sees the library's insides: it is linked with its objects.
 $(B)/test/%.o: test/%.c | setup $(GENERATED)
 	@mkdir -p $(@D)
-	$(COMPILE) -I. -Isrc -Itest -I$(B)/gen $(URCU_FLAGS) -c -o $@ $<
+	$(call say,cc) $(COMPILE) -I. -Isrc -Itest -I$(B)/gen $(URCU_FLAGS) -c -o $@ $<
 
 $(B)/test/%: $(B)/test/%.o $(OBJECTS)
-	$(LINK) -o $@ $^ $(URCU_LIBS) -lm
+	$(call say,ld) $(LINK) -o $@ $^ $(URCU_LIBS) -lm
 
 .PHONY: test test-programs check
-test-programs: $(LIBRARY) $(EXAMPLES) $(filter $(B)/%,$(TESTS)) # builds what `make test` runs
+# Scripts may use whatever there is.
+test-programs: $(filter $(B)/%,$(TESTS)) $(if $(filter %.sh,$(TESTS)),$(LIBRARY) $(EXAMPLES))
 
 test: test-programs ## every test; SAN=…, DEBUG=1, T=pattern
 	@BUILD=$(B) CC='$(CC)' CXX='$(CXX)' SAN='$(SAN)' SANFLAGS='$(SANFLAGS)' test/run $(TESTS)
@@ -155,8 +158,8 @@ D := $(DESTDIR)
 
 $(B)/gcheap.3: docs/gcheap.3.md | setup
 	@mkdir -p $(@D)
-	pandoc -s -f markdown-smart -t man -o $@.pandoc $<
-	sed 's/\\f\[C\]/\\f[CR]/g; /^\.SH/{n;/^\.PP/d;}' $@.pandoc > $@
+	$(call say,man) pandoc -s -f markdown-smart -t man -o $@.pandoc $<
+	@sed 's/\\f\[C\]/\\f[CR]/g; /^\.SH/{n;/^\.PP/d;}' $@.pandoc > $@
 
 .PHONY: docs install uninstall
 docs: $(B)/gcheap.3 ## the manual page

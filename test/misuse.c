@@ -1,0 +1,453 @@
+/* Every misuse that docs/reference.md calls caught, and its result. */
+#include <errno.h>
+#include <gcheap.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include "tap.h"
+
+struct cell {
+    struct cell *next;
+    long number;
+};
+static GC_TYPE(cell_type, struct cell, next);
+static GC_TYPE_NOPTR(plain_type, double);
+
+static void trace_nothing(void *object, gc_tracer *tracer)
+{
+    (void)object, (void)tracer;
+}
+
+/* What the heap said last. */
+static char said[512];
+static void keep_line(void *user, enum gc_log_level level, const char *line)
+{
+    (void)user, (void)level;
+    snprintf(said, sizeof said, "%s", line);
+}
+
+static gc_heap *new_heap(void)
+{
+    static gc_options options;
+    options.log = keep_line;
+    gc_heap *heap = gc_heap_create(&options);
+    CHECK(heap);
+    return heap;
+}
+
+/* The call returns NULL (or false) and sets errno. */
+#define CHECK_REFUSED(call, error)                                                                 \
+    do {                                                                                           \
+        errno = 0;                                                                                 \
+        CHECK(!(call));                                                                            \
+        CHECK_EQ(errno, error);                                                                    \
+    } while (0)
+
+static bool each_nothing(void *arg, const struct gc_object *object)
+{
+    (void)arg, (void)object;
+    return false;
+}
+
+static void visit_nothing(void *arg, gc_tracer *tracer)
+{
+    (void)arg, (void)tracer;
+}
+
+/* Every call that needs a current heap. */
+static void check_all_refused(void)
+{
+    static void *slots[2], **top = slots;
+    struct gc_statistics stats;
+    struct gc_census rows[1];
+    CHECK_REFUSED(gc_new(&cell_type), EPERM);
+    CHECK_REFUSED(gc_new(&plain_type), EPERM);
+    CHECK_REFUSED(gc_new_array(&cell_type, 3), EPERM);
+    CHECK_REFUSED(gc_new_flex(&cell_type, &gc_pointer_type, 3), EPERM);
+    CHECK_REFUSED(gc_new_bytes(0), EPERM);
+    CHECK_REFUSED(gc_new_bytes(7), EPERM);
+    CHECK_REFUSED(gc_new_bytes(100), EPERM);
+    CHECK_REFUSED(gc_new_bytes(100000), EPERM);
+    CHECK_EQ(gc_root(slots), -EPERM);
+    CHECK_EQ(gc_unroot(slots), -EPERM);
+    CHECK_EQ(gc_root_range(slots, 2), -EPERM);
+    CHECK_EQ(gc_thread_range(slots, &top), -EPERM);
+    CHECK_EQ(gc_thread_range_remove(slots), -EPERM);
+    CHECK_EQ(gc_thread_local_range(slots, sizeof slots), -EPERM);
+    CHECK_EQ(gc_root_callback(GC_ROOT_HEAP, visit_nothing, NULL), -EPERM);
+    CHECK_EQ(gc_root_callback_remove(visit_nothing, NULL), -EPERM);
+    CHECK_REFUSED(gc_handle_new(NULL), EPERM);
+    CHECK_EQ(gc_collect(), -EPERM);
+    CHECK_EQ(gc_collect_start(), -EPERM);
+    CHECK_EQ(gc_release_memory(), -EPERM);
+    CHECK_EQ(gc_set_percent(100), -EPERM);
+    CHECK_EQ(gc_set_limit(1), 0);
+    CHECK_EQ(gc_set_hard_limit(1), 0);
+    CHECK_EQ(gc_stats(&stats), -EPERM);
+    CHECK_EQ(gc_thread_scan_stack(true), -EPERM);
+    CHECK_REFUSED(gc_fiber_create(), EPERM);
+    CHECK_REFUSED(gc_fiber_switch(NULL), EPERM);
+    CHECK_REFUSED(gc_object_base(slots), EPERM);
+    CHECK_EQ(gc_object_size(slots), 0);
+    CHECK(!gc_is_object(slots));
+    CHECK_EQ(gc_heap_each(each_nothing, NULL), -EPERM);
+    CHECK_EQ(gc_heap_census(rows, 1), -EPERM);
+    CHECK_EQ(gc_heap_verify(), -EPERM);
+}
+
+TEST(no_heap)
+{
+    static void *slot;
+    check_all_refused();
+    CHECK_EQ(gc_thread_detach(), -EPERM);
+    CHECK_EQ(gc_thread_name("x"), -EPERM);
+    CHECK_EQ(gc_blocking_begin(), -EPERM);
+    CHECK_EQ(gc_blocking_end(), -EPERM);
+    CHECK(!gc_heap_current());
+    CHECK(!gc_fiber_current());
+    /* What is harmless does what it would. */
+    gc_safepoint();
+    gc_store(&slot, &slot);
+    CHECK(gc_load(&slot) == &slot);
+    gc_handle_free(NULL);
+}
+
+TEST(blocking_region)
+{
+    gc_heap *heap = new_heap();
+    CHECK_EQ(gc_blocking_begin(), 0);
+    check_all_refused();
+    CHECK_EQ(gc_blocking_begin(), 0);
+    CHECK_EQ(gc_thread_detach(), -EBUSY);
+    CHECK_EQ(gc_blocking_end(), 0);
+    check_all_refused();
+    CHECK_EQ(gc_blocking_end(), 0);
+    CHECK_EQ(gc_blocking_end(), -EPERM);
+    CHECK(gc_new(&cell_type));
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(other_current_heap)
+{
+    gc_heap *first = new_heap(), *second = new_heap();
+    CHECK(gc_heap_current() == second);
+    CHECK_EQ(gc_thread_switch(NULL), 0);
+    check_all_refused();
+    CHECK_EQ(gc_thread_switch(first), 0);
+    CHECK(gc_new(&cell_type));
+    CHECK_EQ(gc_thread_attach(second), -EEXIST);
+    CHECK_EQ(gc_thread_attach(NULL), -EINVAL);
+    CHECK_EQ(gc_thread_detach(), 0);
+    CHECK_EQ(gc_thread_switch(first), -ENOENT);
+    CHECK_EQ(gc_heap_destroy(first), 0);
+    CHECK_EQ(gc_heap_destroy(second), 0);
+    CHECK_EQ(gc_heap_destroy(NULL), -EINVAL);
+}
+
+TEST(options)
+{
+    static const gc_options wrong[] = {
+        {.flags = 1u << 31},      {.percent = -2},
+        {.max_procs = 257},       {.mark_workers = 257},
+        {.format = {.match = 1}}, {.format = {.mask = 7, .match = 8, .payload = 1}},
+        {.format = {.mask = 7}},  {.reserve = SIZE_MAX},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        CHECK_REFUSED(gc_heap_create(&wrong[i]), EINVAL);
+    gc_options unknown = {.debug = "poison,nonsense=3", .log = keep_line};
+    gc_heap *heap = gc_heap_create(&unknown);
+    CHECK(heap);
+    CHECK(strstr(said, "nonsense"));
+    CHECK_EQ(gc_set_percent(-2), -EINVAL);
+    CHECK_EQ(gc_set_percent(GC_PERCENT_OFF), 100);
+    CHECK_EQ(gc_set_percent(50), GC_PERCENT_OFF);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+static pthread_barrier_t barrier;
+
+static void *stay_attached(void *heap)
+{
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    CHECK_EQ(gc_blocking_begin(), 0);
+    pthread_barrier_wait(&barrier);
+    pthread_barrier_wait(&barrier);
+    CHECK_EQ(gc_blocking_end(), 0);
+    return NULL; /* without gc_thread_detach */
+}
+
+TEST(destroy_while_attached)
+{
+    gc_heap *heap = new_heap();
+    pthread_t thread;
+    pthread_barrier_init(&barrier, NULL, 2);
+    CHECK_EQ(pthread_create(&thread, NULL, stay_attached, heap), 0);
+    pthread_barrier_wait(&barrier);
+    CHECK_EQ(gc_heap_destroy(heap), -EBUSY);
+    CHECK(gc_heap_current() == heap);
+    CHECK(gc_new(&cell_type));
+    CHECK_EQ(gc_blocking_begin(), 0);
+    pthread_barrier_wait(&barrier);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    CHECK_EQ(gc_blocking_end(), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(detach_with_open_frame)
+{
+    gc_heap *heap = new_heap();
+    {
+        struct cell *cell = gc_new(&cell_type);
+        GC_FRAME(cell);
+        CHECK_EQ(gc_thread_detach(), -EBUSY);
+        CHECK(gc_heap_current() == heap);
+    }
+    gc_fiber *fiber = gc_fiber_create();
+    CHECK(!gc_fiber_switch(fiber));
+    CHECK_EQ(gc_thread_detach(), -EBUSY);
+    CHECK_EQ(gc_fiber_destroy(fiber), -EBUSY);
+    CHECK(gc_fiber_switch(NULL) == fiber);
+    CHECK_EQ(gc_fiber_destroy(fiber), 0);
+    CHECK_EQ(gc_fiber_destroy(NULL), -EINVAL);
+    CHECK_EQ(gc_thread_detach(), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* The first program of the README does this. */
+TEST(destroy_with_open_frame)
+{
+    for (int i = 0; i < 2; i++) {
+        struct cell *cell = NULL;
+        gc_heap *heap = new_heap();
+        GC_FRAME(cell);
+        cell = gc_new(&cell_type);
+        CHECK_EQ(gc_heap_destroy(heap), 0);
+    }
+    CHECK(!gc_heap_current());
+    CHECK(gc_frame_mark() == NULL);
+}
+
+static void *run_fiber(void *arg)
+{
+    void **both = arg;
+    CHECK_EQ(gc_thread_attach(both[0]), 0);
+    errno = 0;
+    gc_fiber_switch(both[1]);
+    both[2] = errno == EBUSY && !gc_fiber_current() ? both[0] : NULL;
+    CHECK_EQ(gc_thread_detach(), 0);
+    return NULL;
+}
+
+TEST(fiber_of_another_thread)
+{
+    gc_heap *heap = new_heap();
+    gc_fiber *fiber = gc_fiber_create();
+    void *both[] = {heap, fiber, NULL};
+    pthread_t thread;
+    gc_fiber_switch(fiber);
+    CHECK_EQ(pthread_create(&thread, NULL, run_fiber, both), 0);
+    gc_blocking_begin();
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    gc_blocking_end();
+    CHECK(both[2]);
+    gc_fiber_switch(NULL);
+    CHECK_EQ(gc_fiber_stack(NULL, NULL, NULL), -EINVAL);
+    CHECK_EQ(gc_fiber_stack(fiber, both + 1, both), -EINVAL);
+    CHECK_EQ(gc_fiber_destroy(fiber), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+static const struct {
+    const char *why;
+    struct gc_type_spec spec;
+} wrong_specs[] = {
+    {"no power of two", {.size = 8, .align = 3}},
+    {"no power of two", {.size = 8, .align = 16384}},
+    {"size 0", {.size = 0, .mask = (const uint64_t[]){1}, .mask_bits = 1}},
+    {"mask", {.size = 16, .mask = (const uint64_t[]){7}, .mask_bits = 3}},
+    {"ptrdata", {.size = 16, .mask = (const uint64_t[]){1}, .mask_bits = 2, .ptrdata = 24}},
+    {"ptrdata", {.size = 16, .mask = (const uint64_t[]){1}, .mask_bits = 2, .ptrdata = 16}},
+    {"ptrdata", {.size = 16, .mask = (const uint64_t[]){2}, .mask_bits = 2, .ptrdata = 8}},
+    {"mask and a program",
+     {.size = 16,
+      .ptrdata = 8,
+      .mask = (const uint64_t[]){1},
+      .mask_bits = 1,
+      .program = (const uint8_t[]){1, 1, 0},
+      .program_size = 3}},
+    {"ptrdata", {.size = 16, .program = (const uint8_t[]){1, 1, 0}, .program_size = 3}},
+    {"no end", {.size = 16, .ptrdata = 8, .program = (const uint8_t[]){1, 1}, .program_size = 2}},
+    {"past the size",
+     {.size = 16, .ptrdata = 8, .program = (const uint8_t[]){3, 7, 0}, .program_size = 3}},
+    {"than it has made",
+     {.size = 16, .ptrdata = 8, .program = (const uint8_t[]){0x82, 1, 0}, .program_size = 3}},
+};
+
+TEST(types)
+{
+    for (size_t i = 0; i < sizeof wrong_specs / sizeof wrong_specs[0]; i++) {
+        errno = 0;
+        gc_type *type = gc_type_create(&wrong_specs[i].spec);
+        ok(!type && errno == EINVAL && strstr(gc_type_error(), wrong_specs[i].why),
+           "type %zu is refused: %s", i, gc_type_error());
+    }
+    CHECK_REFUSED(gc_type_create(NULL), EINVAL);
+    CHECK_EQ(gc_type_release(&cell_type), -EINVAL);
+    CHECK_EQ(gc_type_release(NULL), -EINVAL);
+
+    gc_heap *heap = new_heap();
+    gc_type wrong = cell_type;
+    wrong.info = NULL;
+    wrong.run = 0;
+    wrong.align = 3;
+    CHECK_REFUSED(gc_new(&wrong), EINVAL);
+    CHECK_REFUSED(gc_new_array(&wrong, 2), EINVAL);
+    CHECK_REFUSED(gc_new_flex(&wrong, &gc_pointer_type, 2), EINVAL);
+    CHECK_REFUSED(gc_new_flex(&cell_type, &wrong, 2), EINVAL);
+    CHECK_EQ(gc_type_register(&wrong), -EINVAL);
+    CHECK(strstr(gc_type_error(), "power of two"));
+
+    gc_type *traced = gc_type_create(
+        &(struct gc_type_spec){.name = "traced", .size = 16, .trace = trace_nothing});
+    CHECK(traced);
+    CHECK_REFUSED(gc_new_array(traced, 2), EINVAL);
+    CHECK_REFUSED(gc_new_flex(&cell_type, traced, 2), EINVAL);
+    CHECK(gc_new_flex(traced, &gc_pointer_type, 2));
+    CHECK_EQ(gc_type_release(traced), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(programs)
+{
+    uint8_t bytes[4];
+    uint64_t bits = 5;
+    struct gc_prog prog;
+    gc_prog_begin(&prog, bytes, sizeof bytes);
+    gc_prog_emit(&prog, &bits, 3);
+    gc_prog_repeat(&prog, 3, 1000);
+    gc_prog_emit(&prog, &bits, 3);
+    CHECK_EQ(gc_prog_end(&prog), -ENOSPC);
+    CHECK_EQ(prog.error, -ENOSPC);
+    gc_prog_begin(&prog, NULL, sizeof bytes);
+    gc_prog_emit(&prog, &bits, 3);
+    CHECK_EQ(gc_prog_end(&prog), -EINVAL);
+}
+
+TEST(sizes)
+{
+    gc_heap *heap = new_heap();
+    CHECK_REFUSED(gc_new_array(&cell_type, SIZE_MAX / 2), ENOMEM);
+    CHECK_REFUSED(gc_new_array(&cell_type, SIZE_MAX / sizeof(struct cell)), ENOMEM);
+    CHECK_REFUSED(gc_new_flex(&cell_type, &gc_pointer_type, SIZE_MAX / 8), ENOMEM);
+    CHECK_REFUSED(gc_new_flex(&cell_type, &gc_pointer_type, SIZE_MAX / 4), ENOMEM);
+    CHECK_REFUSED(gc_new_bytes(SIZE_MAX), ENOMEM);
+    CHECK_REFUSED(gc_new_bytes(SIZE_MAX - 8), ENOMEM);
+    CHECK_REFUSED(gc_new_bytes(SIZE_MAX / 4), ENOMEM);
+    CHECK(gc_new(&cell_type));
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(roots)
+{
+    static void *slots[4], **top = slots;
+    void *misaligned = (char *)slots + 1;
+    gc_heap *heap = new_heap();
+    CHECK_EQ(gc_root(NULL), -EINVAL);
+    CHECK_EQ(gc_root(misaligned), -EINVAL);
+    CHECK_EQ(gc_root_range(slots, 0), -EINVAL);
+    CHECK_EQ(gc_root_range(slots, SIZE_MAX), -EINVAL);
+    CHECK_EQ(gc_root(slots), 0);
+    CHECK_EQ(gc_root(slots), -EEXIST);
+    CHECK_EQ(gc_root_range(slots, 2), -EEXIST);
+    CHECK_EQ(gc_unroot(slots), 0);
+    CHECK_EQ(gc_unroot(slots), -ENOENT);
+
+    CHECK_EQ(gc_thread_range(NULL, &top), -EINVAL);
+    CHECK_EQ(gc_thread_range(slots, NULL), -EINVAL);
+    CHECK_EQ(gc_thread_range(misaligned, &top), -EINVAL);
+    CHECK_EQ(gc_thread_range(slots, &top), 0);
+    CHECK_EQ(gc_thread_range(slots, &top), -EEXIST);
+    CHECK_EQ(gc_thread_range_remove(slots), 0);
+    CHECK_EQ(gc_thread_range_remove(slots), -ENOENT);
+    CHECK_EQ(gc_thread_local_range(slots, 1), -EINVAL);
+    CHECK_EQ(gc_thread_local_range(misaligned, 8), -EINVAL);
+
+    CHECK_EQ(gc_root_callback(GC_ROOT_HEAP, NULL, NULL), -EINVAL);
+    CHECK_EQ(gc_root_callback((enum gc_root_scope)7, visit_nothing, NULL), -EINVAL);
+    CHECK_EQ(gc_root_callback(GC_ROOT_HEAP, visit_nothing, slots), 0);
+    CHECK_EQ(gc_root_callback(GC_ROOT_HEAP, visit_nothing, slots), -EEXIST);
+    CHECK_EQ(gc_root_callback(GC_ROOT_THREAD, visit_nothing, NULL), 0);
+    CHECK_EQ(gc_root_callback(GC_ROOT_THREAD, visit_nothing, NULL), -EEXIST);
+    CHECK_EQ(gc_root_callback_remove(visit_nothing, slots), 0);
+    CHECK_EQ(gc_root_callback_remove(visit_nothing, NULL), 0);
+    CHECK_EQ(gc_root_callback_remove(visit_nothing, NULL), -ENOENT);
+    gc_handle_free(NULL);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* A longjmp past a frame, from a function that stays in the block of an older one. */
+static jmp_buf landing;
+static void jump(void)
+{
+    struct cell *cell = NULL;
+    GC_FRAME(cell);
+    longjmp(landing, 1);
+}
+
+static void jump_without_reset(void)
+{
+    gc_heap *heap = new_heap();
+    {
+        struct cell *cell = NULL;
+        GC_FRAME(cell);
+        if (!setjmp(landing))
+            jump();
+    }
+    CHECK(strstr(said, "longjmp"));
+    CHECK(gc_frame_mark() == NULL);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(longjmp_past_a_frame)
+{
+#if defined(GC_DEBUG) && GC_DEBUG
+    EXPECT_ABORT("frame", jump_without_reset());
+#else
+    jump_without_reset();
+#endif
+}
+
+TEST(longjmp_with_reset)
+{
+    gc_heap *heap = new_heap();
+    {
+        struct cell *cell = NULL;
+        GC_FRAME(cell);
+        struct gc_frame *mark = gc_frame_mark();
+        if (!setjmp(landing))
+            jump();
+        gc_frame_reset(mark);
+        cell = gc_new(&cell_type);
+    }
+    CHECK_EQ(said[0], 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(looking_in)
+{
+    gc_heap *heap = new_heap();
+    int local;
+    CHECK(!gc_object_base(NULL));
+    CHECK(!gc_object_base(&local));
+    CHECK_EQ(gc_object_size(&local), 0);
+    CHECK(!gc_is_object(&local));
+    CHECK(!gc_heap_contains(heap, &local));
+    CHECK(!gc_heap_contains(NULL, &local));
+    CHECK_EQ(gc_heap_each(NULL, NULL), -EINVAL);
+    CHECK_EQ(gc_heap_census(NULL, 1), -EINVAL);
+    CHECK_EQ(gc_heap_stats(heap, NULL), -EINVAL);
+    CHECK_EQ(gc_heap_stats(NULL, NULL), -EINVAL);
+    CHECK_EQ(gc_thread_name(NULL), -EINVAL);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TAP_MAIN
