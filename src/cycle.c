@@ -299,7 +299,7 @@ static void run_inline(gc_heap *heap, gc_thread *t)
 {
     struct collector *c = heap->collector;
     thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
-    thread_enter_blocked(t, true);
+    thread_enter_blocked(t);
     if (lock_try(&c->lock)) {
         if (heap_live(heap) >= word_load_relaxed(&c->trigger))
             run_cycle(heap, false);
@@ -384,7 +384,7 @@ static void collect(gc_heap *heap, gc_thread *t, unsigned *missed)
     struct collector *c = heap->collector;
     thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
     uint32_t ours = u32_load_acquire(&c->started) + 1;
-    thread_enter_blocked(t, false);
+    thread_enter_blocked(t);
     lock_acquire(&c->lock);
     c->verify_missed = missed;
     if (missed || (int32_t)(u32_load_relaxed(&c->flipped) - ours) < 0)
@@ -409,7 +409,7 @@ void cycle_with_world_held(gc_heap *heap, gc_thread *t, void (*fn)(gc_heap *, vo
 {
     struct collector *c = heap->collector;
     thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
-    thread_enter_blocked(t, false);
+    thread_enter_blocked(t);
     lock_acquire(&c->lock);
     sweep_finish(heap);
     handshake_hold(heap);

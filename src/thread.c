@@ -38,11 +38,10 @@ static void set_current(gc_thread *t)
 
 /* ---- Blocking ---- */
 
-void thread_enter_blocked(gc_thread *t, bool keep_proc)
+void thread_enter_blocked(gc_thread *t)
 {
     thread_poll(t);
-    if (!keep_proc)
-        proc_release(t->heap, t);
+    proc_release(t->heap, t);
     stress(STRESS_ENTER_BLOCKED);
     u32_store_release(&t->st, state_word(t->epoch, THREAD_BLOCKED));
     stress(STRESS_BLOCKED);
@@ -66,8 +65,7 @@ static void become_running(gc_thread *t)
 
 void thread_leave_blocked(gc_thread *t)
 {
-    if (!t->proc)
-        CHECK(proc_acquire(t->heap, t) && "a first P exists since the thread attached");
+    CHECK(proc_acquire(t->heap, t) && "a first P exists since the thread attached");
     stress(STRESS_LEAVE_BLOCKED);
     become_running(t);
     stress(STRESS_RUNNING_AGAIN);
@@ -145,7 +143,7 @@ void thread_blocking_begin(gc_thread *t)
     if (t->blocking++ > 0)
         return;
     thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
-    thread_enter_blocked(t, false);
+    thread_enter_blocked(t);
 }
 
 void thread_blocking_end(gc_thread *t)
@@ -267,7 +265,7 @@ static void leave_current(void)
     gc_thread *t = thread_self();
     if (t && t->blocking == 0) {
         thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
-        thread_enter_blocked(t, false);
+        thread_enter_blocked(t);
     }
     set_current(NULL);
 }

@@ -109,9 +109,9 @@ INLINE void thread_poll(gc_thread *t)
         thread_safepoint(t);
 }
 
-/* To BLOCKED and back. Entering is a safepoint and gives up the P, unless `keep_proc`: the wait is
- * short or the collector's own. Leaving takes a P if the thread has none, and is a safepoint. */
-void thread_enter_blocked(gc_thread *t, bool keep_proc);
+/* To BLOCKED and back. Entering is a safepoint and gives up the P; leaving takes one, and is a
+ * safepoint. */
+void thread_enter_blocked(gc_thread *t);
 void thread_leave_blocked(gc_thread *t);
 /* gc_blocking_begin() and _end(): the same, counted, with what a scan of the C stack needs. */
 void thread_blocking_begin(gc_thread *t);
