@@ -89,7 +89,10 @@ declared() {
         grep -oE '\bgc_[a-z_0-9]+ *(\(|$)' | grep -oE 'gc_[a-z_0-9]+' | sort -u
 }
 exported() { nm "$@" | awk '$2 ~ /^[TDBRVWu]$/ { print $3 }' | sort -u; }
-names() { diff <(declared) <(exported "$@" | grep -v '^__\?\(asan\|tsan\|ubsan\|odr\|sancov\)'); }
+names() {
+    declared >"$scratch/declared" && exported "$@" >"$scratch/exported" &&
+        diff "$scratch/declared" "$scratch/exported"
+}
 
 check 'make install DESTDIR=…, make uninstall' staged
 check 'make install PREFIX=…' make -s install PREFIX="$prefix"
