@@ -4,14 +4,32 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char *const class_names[KIND_COUNT] = {
-    [KIND_NIL] = "Nil",         [KIND_BOOL] = "Bool",           [KIND_NUMBER] = "Number",
-    [KIND_DONE] = "Done",       [KIND_STRING] = "String",       [KIND_LIST] = "List",
-    [KIND_MAP] = "Map",         [KIND_RANGE] = "Range",         [KIND_BUFFER] = "Buffer",
-    [KIND_CLOSURE] = "Function", [KIND_CLASS] = "Class",        [KIND_MODULE] = "Module",
-    [KIND_COROUTINE] = "Coroutine", [KIND_THREAD] = "Thread",   [KIND_CHANNEL] = "Channel",
-    [KIND_MUTEX] = "Mutex",     [KIND_ATOMIC] = "Atomic",       [KIND_WEAK] = "Weak",
-    [KIND_WEAKMAP] = "WeakMap", [KIND_FILE] = "File",           [KIND_GC] = "Gc"};
+/* Kinds of objects that programs can see, with the names of their classes. */
+#define CLASSES(X)                                                                                 \
+    X(NIL, "Nil")                                                                                  \
+    X(BOOL, "Bool")                                                                                \
+    X(NUMBER, "Number")                                                                            \
+    X(DONE, "Done")                                                                                \
+    X(STRING, "String")                                                                            \
+    X(LIST, "List")                                                                                \
+    X(MAP, "Map")                                                                                  \
+    X(RANGE, "Range")                                                                              \
+    X(BUFFER, "Buffer")                                                                            \
+    X(CLOSURE, "Function")                                                                         \
+    X(CLASS, "Class")                                                                              \
+    X(MODULE, "Module")                                                                            \
+    X(COROUTINE, "Coroutine")                                                                      \
+    X(THREAD, "Thread")                                                                            \
+    X(CHANNEL, "Channel")                                                                          \
+    X(MUTEX, "Mutex")                                                                              \
+    X(ATOMIC, "Atomic")                                                                            \
+    X(WEAK, "Weak")                                                                                \
+    X(WEAKMAP, "WeakMap")                                                                          \
+    X(FILE, "File")                                                                                \
+    X(GC, "Gc")
+#define X(kind, name) [KIND_##kind] = name,
+static const char *const class_names[KIND_COUNT] = {CLASSES(X)};
+#undef X
 
 static const char *const symbol_texts[] = {
 #define X(name, text) text,
@@ -73,7 +91,7 @@ void define_functions(struct thread *t, const struct native_def *defs)
 static value class_of_function(struct thread *t, value *args, int n)
 {
     (void)t, (void)n;
-    return from_object(class_of(args[1]));
+    return from_object(is_kind(args[1], KIND_CLASS) ? vm.classes[KIND_CLASS] : class_of(args[1]));
 }
 
 static value class_name(struct thread *t, value *args, int n)

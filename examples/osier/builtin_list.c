@@ -179,8 +179,7 @@ static value list_sort(struct thread *t, value *args, int n)
         if (strings ? is_string(copy[i]) : is_number(copy[i]))
             continue;
         free(copy);
-        throw_error(t, ERROR_TypeError, "sort() without a function needs all numbers or all "
-                                        "strings");
+        throw_error(t, ERROR_TypeError, "sort() alone takes only numbers or only strings");
     }
     sort_copy(copy, count, strings);
     for (uint32_t i = 0; i < count; i++)

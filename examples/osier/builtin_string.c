@@ -19,8 +19,7 @@ static value string_byte_at(struct thread *t, value *args, int n)
     (void)n;
     int64_t i = arg_int(t, args, 1);
     if (i < 0 || i >= SELF->length)
-        throw_error(t, ERROR_IndexError, "index %lld is not in 0..%u", (long long)i,
-                    SELF->length);
+        throw_error(t, ERROR_IndexError, "index %lld is not in 0..%u", (long long)i, SELF->length);
     return from_int((unsigned char)SELF->bytes[i]);
 }
 
@@ -69,8 +68,8 @@ static value string_ends_with(struct thread *t, value *args, int n)
     (void)n;
     struct string *part = arg_string(t, args, 1);
     return from_bool(part->length <= SELF->length &&
-                     memcmp(SELF->bytes + SELF->length - part->length, part->bytes,
-                            part->length) == 0);
+                     memcmp(SELF->bytes + SELF->length - part->length, part->bytes, part->length) ==
+                         0);
 }
 
 static value string_hash_method(struct thread *t, value *args, int n)
@@ -311,13 +310,11 @@ void builtin_string_open(struct thread *t)
                                                 {NULL, NULL, 0, 0, false}};
     static const struct native_def statics[] = {{"from_byte", string_from_byte, 1, 1, false},
                                                 {NULL, NULL, 0, 0, false}};
-    static const struct native_def buffers[] = {{"add", buffer_add, 1, -1, false},
-                                                {"add_byte", buffer_add_byte, 1, 1, false},
-                                                {"len", buffer_len, 0, 0, false},
-                                                {"byte", buffer_byte, 1, 1, false},
-                                                {"str", buffer_str, 0, 0, false},
-                                                {"clear", buffer_clear, 0, 0, false},
-                                                {NULL, NULL, 0, 0, false}};
+    static const struct native_def buffers[] = {
+        {"add", buffer_add, 1, -1, false}, {"add_byte", buffer_add_byte, 1, 1, false},
+        {"len", buffer_len, 0, 0, false},  {"byte", buffer_byte, 1, 1, false},
+        {"str", buffer_str, 0, 0, false},  {"clear", buffer_clear, 0, 0, false},
+        {NULL, NULL, 0, 0, false}};
     define_natives(t, vm.classes[KIND_STRING], strings);
     define_natives(t, vm.classes[KIND_STRING]->meta, statics);
     define_natives(t, vm.classes[KIND_BUFFER], buffers);

@@ -801,8 +801,7 @@ static void count_loop(struct gen *g, struct node *node)
     expression(g, node->a->b, base + 1);
     g->locals = g->top;
     node->decl->reg = base + 2;
-    jump_add(g, &loop.breaks,
-             emit_jump(g, node->line, code_abc(OP_FOR_START, base, 0, inclusive)));
+    jump_add(g, &loop.breaks, emit_jump(g, node->line, code_abc(OP_FOR_START, base, 0, inclusive)));
     uint32_t start = g->ncode;
     box_if_needed(g, node->decl, node->line);
     loop_body(g, node->b, &loop);
@@ -1046,8 +1045,7 @@ static struct function *finish(struct gen *g)
     gc_store(&fn->code, copy_bytes(g->t, g->code, g->ncode * sizeof g->code[0]));
     gc_store(&fn->lines, copy_bytes(g->t, g->lines, g->ncode * sizeof g->lines[0]));
     gc_store(&fn->caches, new_bytes(g->t, (g->ncaches + 1) * sizeof fn->caches[0]));
-    gc_store(&fn->handlers,
-             copy_bytes(g->t, g->handlers, g->nhandlers * sizeof g->handlers[0]));
+    gc_store(&fn->handlers, copy_bytes(g->t, g->handlers, g->nhandlers * sizeof g->handlers[0]));
     gc_store(&fn->constants, gc_load(&g->constants->items));
     fn->ncode = g->ncode;
     fn->nhandlers = g->nhandlers;

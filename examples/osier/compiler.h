@@ -86,7 +86,9 @@ enum token_kind {
     TOKEN_NAME,
     TOKEN_NUMBER,
     TOKEN_STRING,
-    TOKEN_STRING_PART, /* a string up to a "${" */
+    TOKEN_STRING_FIRST,  /* a string up to its first "${" */
+    TOKEN_STRING_MIDDLE, /* from a '}' to the next "${" */
+    TOKEN_STRING_LAST,   /* from a '}' to the end */
 #define X(name, text) TOKEN_##name,
     KEYWORDS(X) PUNCTUATION(X)
 #undef X

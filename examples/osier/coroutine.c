@@ -130,10 +130,10 @@ static void begin(struct thread *t, struct context *c, value function, value sen
 {
     if (gc_thread_range(c->stack, &c->top))
         throw_memory(t);
-    int n = is_kind(function, KIND_CLOSURE) &&
-                    ((struct closure *)as_object(function))->fn->nparams == 0
-                ? 0
-                : 1;
+    int n =
+        is_kind(function, KIND_CLOSURE) && ((struct closure *)as_object(function))->fn->nparams == 0
+            ? 0
+            : 1;
     if (!vm_push_call(t, function, NIL, &sent, n, 0, AFTER_END))
         context_finish(t, c->stack[0]);
 }
@@ -243,9 +243,8 @@ void builtin_coroutine_open(struct thread *t)
                                                 {"next", coroutine_next, 0, 0, true},
                                                 {"is_finished", coroutine_finished, 0, 0, false},
                                                 {NULL, NULL, 0, 0, false}};
-    static const struct native_def functions[] = {{"yield", yield, 0, 1, true},
-                                                  {"apply", apply, 2, 2, true},
-                                                  {NULL, NULL, 0, 0, false}};
+    static const struct native_def functions[] = {
+        {"yield", yield, 0, 1, true}, {"apply", apply, 2, 2, true}, {NULL, NULL, 0, 0, false}};
     define_constructor(t, KIND_COROUTINE, coroutine_new, 1, 1);
     define_natives(t, vm.classes[KIND_COROUTINE], methods);
     define_functions(t, functions);

@@ -78,17 +78,23 @@ static struct string *trace_text(struct thread *t)
     return new_string(t, text, n < TRACE_BYTES ? n : TRACE_BYTES - 1);
 }
 
+/* The innermost frame that is not the prelude's, or NULL. */
+static const struct frame *place(const struct thread *t)
+{
+    for (struct context *c = t->context; c; c = c->resumer)
+        for (uint32_t i = c->nframes; i-- > 0;)
+            if (c->frames[i].closure->fn->module != vm.core)
+                return &c->frames[i];
+    return NULL;
+}
+
 static struct string *where_text(struct thread *t)
 {
-    for (struct context *c = t->context; c; c = c->resumer) {
-        if (!c->nframes)
-            continue;
-        char text[256];
-        int n = snprintf(text, sizeof text, "%.200s:%u", frame_file(innermost(c)),
-                         frame_line(innermost(c)));
-        return new_string(t, text, (size_t)n);
-    }
-    return new_string_z(t, "");
+    const struct frame *frame = place(t);
+    char text[256] = "";
+    if (frame)
+        snprintf(text, sizeof text, "%.200s:%u", frame_file(frame), frame_line(frame));
+    return new_string_z(t, text);
 }
 
 /* ---- Throwing ------------------------------------------------------------------------------ */
@@ -180,8 +186,7 @@ void report_error(struct thread *t, value error)
     value where = gc_load_value(&self->fields[ERROR_WHERE]);
     value trace = gc_load_value(&self->fields[ERROR_TRACE]);
     GC_FRAME(error, where, trace);
-    struct string *message =
-        value_to_string(t, gc_load_value(&self->fields[ERROR_MESSAGE]));
+    struct string *message = value_to_string(t, gc_load_value(&self->fields[ERROR_MESSAGE]));
     fflush(stdout);
     if (is_string(where) && ((struct string *)as_object(where))->length)
         fprintf(stderr, "%s: ", ((struct string *)as_object(where))->bytes);

@@ -4,12 +4,17 @@
 #include <ctype.h>
 #include <stdlib.h>
 
-static const char *const token_texts[] = {
-    "end of input", "a name", "a number", "a string", "a string",
-#define X(name, text) text,
-    KEYWORDS(X) PUNCTUATION(X)
-#undef X
-};
+/* Each token's text or description, in the order of enum token_kind. */
+#define WORD(name, text) text,
+static const char *const token_texts[] = {"end of input",
+                                          "a name",
+                                          "a number",
+                                          "a string",
+                                          "a string",
+                                          "the rest of a string",
+                                          "the rest of a string",
+                                          KEYWORDS(WORD) PUNCTUATION(WORD)};
+#undef WORD
 
 const char *token_name(enum token_kind kind)
 {
@@ -126,8 +131,8 @@ static unsigned lex_hex(struct compiler *c, int most)
     unsigned number = 0;
     int digits = 0;
     for (; digits < most && isxdigit(peek(c, 0)); digits++, c->at++)
-        number = number * 16 + (unsigned)(isdigit(peek(c, 0)) ? *c->at - '0'
-                                                              : tolower(peek(c, 0)) - 'a' + 10);
+        number = number * 16 +
+                 (unsigned)(isdigit(peek(c, 0)) ? *c->at - '0' : tolower(peek(c, 0)) - 'a' + 10);
     if (!digits)
         syntax_error(c, c->line, "an escape needs hexadecimal digits");
     return number;
@@ -183,12 +188,13 @@ static size_t string_extent(const struct compiler *c)
     return n;
 }
 
-/* From behind the opening quote, or behind the '}' of an interpolation. */
-static void lex_string(struct compiler *c)
+/* From behind the opening quote, or, as the rest of a string, behind the '}' of an interpolation.
+ */
+static void lex_string(struct compiler *c, bool is_rest)
 {
     int first_line = c->line;
     char *text = arena_alloc(c, string_extent(c) + 1), *to = text;
-    c->current.kind = TOKEN_STRING;
+    c->current.kind = is_rest ? TOKEN_STRING_LAST : TOKEN_STRING;
     while (*c->at != '"') {
         if (!*c->at) {
             if (c->incomplete)
@@ -196,7 +202,7 @@ static void lex_string(struct compiler *c)
             syntax_error(c, first_line, "a string is not closed");
         }
         if (*c->at == '$' && c->at[1] == '{') {
-            c->current.kind = TOKEN_STRING_PART;
+            c->current.kind = is_rest ? TOKEN_STRING_MIDDLE : TOKEN_STRING_FIRST;
             break;
         }
         if (*c->at == '\n')
@@ -209,7 +215,7 @@ static void lex_string(struct compiler *c)
         }
     }
     c->current.text = (struct text){text, (size_t)(to - text)};
-    if (c->current.kind == TOKEN_STRING) {
+    if (*c->at == '"') {
         c->at++;
         return;
     }
@@ -257,9 +263,10 @@ void lexer_advance(struct compiler *c)
     c->current.text = (struct text){c->at, 1};
     if (!*c->at)
         return;
-    if (closes_interpolation(c) || *c->at == '"') {
+    bool is_rest = closes_interpolation(c);
+    if (is_rest || *c->at == '"') {
         c->at++;
-        lex_string(c);
+        lex_string(c, is_rest);
     } else if (is_name_start(peek(c, 0))) {
         lex_name(c);
     } else if (isdigit(peek(c, 0))) {

@@ -149,8 +149,7 @@ static bool take_option(struct settings *settings, int option, int *status)
         *status = 0;
         return true;
     case 'V':
-        printf("osier, on gcheap %d.%d.%d\n", GC_VERSION_MAJOR, GC_VERSION_MINOR,
-               GC_VERSION_PATCH);
+        printf("osier, on gcheap %d.%d.%d\n", GC_VERSION_MAJOR, GC_VERSION_MINOR, GC_VERSION_PATCH);
         *status = 0;
         return true;
     default:

@@ -457,7 +457,7 @@ void class_add_method(struct thread *t, struct class *class, struct string *name
         gc_store_value(&class->methods->v[-1 - number], method);
     } else {
         append_method(t, class, method);
-        map_set(t, class->members, from_object(name), from_int(-(int64_t)class->methods->count));
+        map_set(t, class->members, from_object(name), from_int(-(int64_t) class->methods->count));
     }
     if (name == vm.symbols[SYMBOL_INIT] && class->instance_kind == KIND_INSTANCE)
         gc_store_value(&class->init, method);

@@ -152,7 +152,8 @@ struct bound {
 
 /* Immutable once its definition has run. `members` maps a name to a field's number, or to
  * -1 - number for a method; what is inherited is copied in. */
-struct class {
+struct class
+{
     struct object head;
     struct string *name;
     struct class *super;
@@ -357,6 +358,6 @@ void class_add_field(struct thread *t, struct class *class, struct string *name)
 /* Adds a method (or replaces an inherited one) while the class is being made. */
 void class_add_method(struct thread *t, struct class *class, struct string *name, value method);
 value class_method(const struct class *class, struct string *name); /* or UNDEFINED */
-uint32_t class_ids(uint32_t n); /* n fresh ones */
+uint32_t class_ids(uint32_t n);                                     /* n fresh ones */
 
 #endif

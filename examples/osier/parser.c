@@ -23,14 +23,16 @@ static bool match(struct compiler *c, enum token_kind kind)
 
 _Noreturn static void unexpected(struct compiler *c, const char *wanted)
 {
-    if (c->incomplete && check(c, TOKEN_END))
+    bool at_end = check(c, TOKEN_END);
+    int line = at_end && c->previous.line ? c->previous.line : c->current.line;
+    if (c->incomplete && at_end)
         *c->incomplete = true;
     if (check(c, TOKEN_NAME))
-        syntax_error(c, c->current.line, "expected %s, not '%.*s'", wanted,
-                     (int)c->current.text.length, c->current.text.at);
-    const char *quote = c->current.kind > TOKEN_STRING_PART ? "'" : "";
-    syntax_error(c, c->current.line, "expected %s, not %s%s%s", wanted, quote,
-                 token_name(c->current.kind), quote);
+        syntax_error(c, line, "expected %s, not '%.*s'", wanted, (int)c->current.text.length,
+                     c->current.text.at);
+    const char *quote = c->current.kind > TOKEN_STRING_LAST ? "'" : "";
+    syntax_error(c, line, "expected %s, not %s%s%s", wanted, quote, token_name(c->current.kind),
+                 quote);
 }
 
 static void expect(struct compiler *c, enum token_kind kind, const char *wanted)
@@ -241,7 +243,7 @@ static struct node *map_key(struct compiler *c)
         expect(c, TOKEN_RIGHT_BRACKET, "']' after a computed key");
         return key;
     }
-    if (!check(c, TOKEN_STRING) && !check(c, TOKEN_STRING_PART) && !check(c, TOKEN_NUMBER))
+    if (!check(c, TOKEN_STRING) && !check(c, TOKEN_STRING_FIRST) && !check(c, TOKEN_NUMBER))
         unexpected(c, "a key");
     return expression(c);
 }
@@ -276,14 +278,14 @@ static struct node *interpolation(struct compiler *c)
             *end = new_string_node(c, c->previous.line, c->previous.text);
             end = &(*end)->next;
         }
-        if (c->previous.kind == TOKEN_STRING)
+        if (c->previous.kind == TOKEN_STRING_LAST)
             return node;
         c->nesting++;
         *end = expression(c);
         c->nesting--;
         end = &(*end)->next;
-        if (!match(c, TOKEN_STRING_PART))
-            expect(c, TOKEN_STRING, "'}' after an interpolated expression");
+        if (!match(c, TOKEN_STRING_MIDDLE))
+            expect(c, TOKEN_STRING_LAST, "'}' after an interpolated expression");
     }
 }
 
@@ -337,7 +339,7 @@ static struct node *primary(struct compiler *c)
     case TOKEN_STRING:
         lexer_advance(c);
         return new_string_node(c, line, c->previous.text);
-    case TOKEN_STRING_PART:
+    case TOKEN_STRING_FIRST:
         lexer_advance(c);
         return interpolation(c);
     case TOKEN_NIL:
@@ -401,8 +403,7 @@ static struct node *postfix(struct compiler *c)
         } else if (check(c, TOKEN_LEFT_PAREN) && continues(c)) {
             lexer_advance(c);
             node = new_node_ab(c, NODE_CALL, line, node, NULL);
-            node->number =
-                expressions_until(c, &node->b, TOKEN_RIGHT_PAREN, "')' after arguments");
+            node->number = expressions_until(c, &node->b, TOKEN_RIGHT_PAREN, "')' after arguments");
         } else if (check(c, TOKEN_LEFT_BRACKET) && continues(c)) {
             lexer_advance(c);
             node = new_node_ab(c, NODE_INDEX, line, node, NULL);
@@ -639,8 +640,8 @@ static struct text operator_name(struct compiler *c)
         expect(c, TOKEN_RIGHT_BRACKET, "']'");
         return text_of(match(c, TOKEN_ASSIGN) ? "[]=" : "[]");
     }
-    bool can_be_defined = precedence(token.kind) >= 6 || token.kind == TOKEN_LT ||
-                          token.kind == TOKEN_LE;
+    bool can_be_defined =
+        precedence(token.kind) >= 6 || token.kind == TOKEN_LT || token.kind == TOKEN_LE;
     if (!can_be_defined)
         unexpected(c, "a method, 'var' or '}'");
     lexer_advance(c);

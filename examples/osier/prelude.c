@@ -19,13 +19,14 @@ const char *const prelude_sources[] = {
     "class IOError < Error {}\n"
     "\n"
     "fn assert(condition, ...message) {\n"
-    "    if not condition { throw message.len() ? message[0] : \"assertion failed\" }\n"
+    "    if not condition { throw message.len() > 0 ? message[0] : \"assertion failed\" }\n"
     "}\n"
     /* Text. */
     "fn inspect(x) {\n"
     "    if not (x is String) { return \"${x}\" }\n"
     "    let text = x.replace(\"\\\\\", \"\\\\\\\\\").replace(\"\\\"\", \"\\\\\\\"\")\n"
-    "    return \"\\\"\" + text.replace(\"\\n\", \"\\\\n\").replace(\"\\t\", \"\\\\t\") + \"\\\"\"\n"
+    "    return \"\\\"\" + text.replace(\"\\n\", \"\\\\n\").replace(\"\\t\", \"\\\\t\") + "
+    "\"\\\"\"\n"
     "}\n"
     "fn print(...items) {\n"
     "    if items.len() == 1 { write(\"${items[0]}\\n\") }\n"
@@ -44,8 +45,7 @@ const char *const prelude_sources[] = {
     "        if lines.last() == \"\" { lines.pop() }\n"
     "        return lines\n"
     "    }\n"
-    "}\n"
-    ,
+    "}\n",
     /* Sequences. */
     "fn to_list(items) {\n"
     "    let list = []\n"

@@ -188,6 +188,10 @@ static void start_thread(struct thread *t, struct thread_object *self)
 /* spawn(f, …): a thread that calls f(…). */
 static value spawn(struct thread *t, value *args, int n)
 {
+    enum kind kind = value_kind(args[1]);
+    if (kind != KIND_CLOSURE && kind != KIND_BOUND && kind != KIND_NATIVE)
+        throw_error(t, ERROR_TypeError, "a thread needs a function, not %s",
+                    class_name_of(args[1]));
     struct thread_object *self = NEW(t, &thread_type, KIND_THREAD);
     self->function = args[1];
     self->error = UNDEFINED;
@@ -447,8 +451,7 @@ static value atomic_compare_and_set(struct thread *t, value *args, int n)
 {
     (void)t, (void)n;
     value old = gc_load_value(&ATOMIC->content);
-    return from_bool(value_equal(old, args[1]) &&
-                     gc_cas_value(&ATOMIC->content, old, args[2]));
+    return from_bool(value_equal(old, args[1]) && gc_cas_value(&ATOMIC->content, old, args[2]));
 }
 
 void builtin_thread_open(struct thread *t)
@@ -468,8 +471,10 @@ void builtin_thread_open(struct thread *t)
                                                 {"unlock", mutex_unlock, 0, 0, false},
                                                 {NULL, NULL, 0, 0, false}};
     static const struct native_def atomics[] = {
-        {"get", atomic_get, 0, 0, false},   {"set", atomic_swap, 1, 1, false},
-        {"swap", atomic_swap, 1, 1, false}, {"add", atomic_add, 1, 1, false},
+        {"get", atomic_get, 0, 0, false},
+        {"set", atomic_swap, 1, 1, false},
+        {"swap", atomic_swap, 1, 1, false},
+        {"add", atomic_add, 1, 1, false},
         {"compare_and_set", atomic_compare_and_set, 2, 2, false},
         {NULL, NULL, 0, 0, false}};
     define_functions(t, functions);

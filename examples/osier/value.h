@@ -18,13 +18,18 @@
 typedef uint64_t value;
 
 #define NUMBER_BIAS ((uint64_t)1 << 48)
-#define NUMBER_LAST ((uint64_t)0xFFF8 << 48) /* the greatest bits a double may have: its own NaN */
+#define NUMBER_LAST                                                                                \
+    ((uint64_t)0xFFF8 << 48) /* the greatest bits a double may have: its own NaN                   \
+                              */
 #define TAG_MASK ((uint64_t)0xFFFF << 48)
 #define TAG_OBJECT ((uint64_t)0xFFFC << 48)
 #define TAG_ATOM ((uint64_t)0xFFFE << 48)
 #define ADDRESS_MASK (((uint64_t)1 << 48) - 1)
 #define VALUE_FORMAT                                                                               \
-    (gc_value_format) { TAG_MASK, TAG_OBJECT, ADDRESS_MASK }
+    (gc_value_format)                                                                              \
+    {                                                                                              \
+        TAG_MASK, TAG_OBJECT, ADDRESS_MASK                                                         \
+    }
 
 #define NIL ((value)0)
 #define FALSE (TAG_ATOM | 0)

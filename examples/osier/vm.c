@@ -190,7 +190,7 @@ bool vm_push_call(struct thread *t, value callee, value self, const value *args,
 
 static inline uint64_t cache_word(const struct class *class, int64_t index)
 {
-    return (uint64_t)class->id << 32 | (uint32_t)index;
+    return (uint64_t) class->id << 32 | (uint32_t)index;
 }
 
 static inline uint64_t cache_load(const uint64_t *cache)
@@ -475,50 +475,52 @@ static bool iterate(struct thread *t, value *r)
     throw_error(t, ERROR_TypeError, "%s cannot be iterated over", class_name_of(v));
 }
 
-/* The next element of a built-in collection, or DONE; *key is what comes with it. */
-static value next_built_in(struct thread *t, value *r, value *key)
+/* Whether a range's element d lies before its end. */
+static bool before_end(const struct range *range, double d)
 {
-    double position = as_number(r[1]);
+    if (range->step > 0)
+        return range->inclusive ? d <= range->to : d < range->to;
+    return range->inclusive ? d >= range->to : d > range->to;
+}
+
+/* The next element of a built-in collection, and what comes with it; false at the end. */
+static bool next_built_in(struct thread *t, value *r, value *key, value *v)
+{
+    double position = as_number(r[1]), step = 1;
     uint32_t count, i = position < UINT32_MAX ? (uint32_t)position : UINT32_MAX;
-    value v = DONE;
+    bool found = false;
     *key = r[1];
     switch (value_kind(r[0])) {
     case KIND_LIST:;
         struct block *items = list_items(as_object(r[0]), &count);
-        if (i < count)
-            v = gc_load_value(&items->v[i]);
-        position++;
+        if ((found = i < count))
+            *v = gc_load_value(&items->v[i]);
         break;
     case KIND_MAP:
-        if (!map_next(as_object(r[0]), &i, key, &v))
-            v = DONE;
-        position = i;
+        found = map_next(as_object(r[0]), &i, key, v);
+        step = i - position;
         break;
     case KIND_STRING:;
         struct string *s = as_object(r[0]);
-        if (i < s->length) {
-            size_t n = utf8_length(s, i);
-            v = from_object(new_string(t, s->bytes + i, n));
-            position += (double)n;
+        if ((found = i < s->length)) {
+            step = (double)utf8_length(s, i);
+            *v = from_object(new_string(t, s->bytes + i, (size_t)step));
         }
         break;
     default:;
         struct range *range = as_object(r[0]);
-        double d = range->from + position * range->step;
-        bool in = range->step > 0 ? (range->inclusive ? d <= range->to : d < range->to)
-                                  : (range->inclusive ? d >= range->to : d > range->to);
-        v = in ? from_number(d) : DONE;
-        position++;
+        *v = from_number(range->from + position * range->step);
+        found = before_end(range, as_number(*v));
     }
-    r[1] = from_double(position);
-    return v;
+    r[1] = from_double(position + step);
+    return found;
 }
 
 /* Executes NEXT, whose word is before frame->ip; true if the loop has to look at its frame anew. */
 static bool next(struct thread *t, struct frame *frame, value *r)
 {
     struct context *c = t->context;
-    value key;
+    value key, v;
     uint32_t word = frame->ip[-1];
     switch (value_kind(r[0])) {
     case KIND_COROUTINE:
@@ -530,8 +532,7 @@ static bool next(struct thread *t, struct frame *frame, value *r)
     case KIND_INSTANCE:
         if (push_operator(t, SYMBOL_NEXT, r[0], NIL, 0, 0, AFTER_NEXT))
             return true;
-        throw_error(t, ERROR_TypeError, "%s is no iterator: it has no next()",
-                    class_name_of(r[0]));
+        throw_error(t, ERROR_TypeError, "%s is no iterator: it has no next()", class_name_of(r[0]));
     case KIND_LIST:
     case KIND_MAP:
     case KIND_STRING:
@@ -540,8 +541,7 @@ static bool next(struct thread *t, struct frame *frame, value *r)
     default:
         throw_error(t, ERROR_TypeError, "%s is no iterator", class_name_of(r[0]));
     }
-    value v = next_built_in(t, r, &key);
-    if (v == DONE) {
+    if (!next_built_in(t, r, &key, &v)) {
         frame->ip += 1 + (int32_t)*frame->ip;
         return false;
     }
@@ -575,8 +575,7 @@ static value concat(struct thread *t, value *parts, int n)
     size_t length = 0;
     for (int i = 0; i < n; i++) {
         if (!is_string(parts[i]))
-            throw_error(t, ERROR_TypeError, "str() gave %s, not a string",
-                        class_name_of(parts[i]));
+            throw_error(t, ERROR_TypeError, "str() gave %s, not a string", class_name_of(parts[i]));
         length += ((struct string *)as_object(parts[i]))->length;
     }
     if (n == 1)
@@ -697,9 +696,7 @@ static bool unwind(struct thread *t)
         ip = frame->ip;                                                                            \
     } while (0)
 
-#define CASE(name)                                                                                 \
-    L_##name:                                                                                      \
-    (void)0;
+#define CASE(name) L_##name : (void)0;
 #define NEXT                                                                                       \
     do {                                                                                           \
         word = *ip++;                                                                              \
@@ -784,7 +781,7 @@ static inline double modulo(double x, double y)
 static void run(struct thread *t)
 {
     static const void *const labels[] = {
-#define X(name) __extension__ && L_##name,
+#define X(name) __extension__ &&L_##name,
         OPCODES(X)
 #undef X
     };
@@ -880,16 +877,16 @@ static void run(struct thread *t)
     }
     ARITHMETIC(ADD, SYMBOL_ADD, R[C], x + y)
     ARITHMETIC(SUB, SYMBOL_SUB, R[C], x - y)
-    ARITHMETIC(MUL, SYMBOL_MUL, R[C], x *y)
+    ARITHMETIC(MUL, SYMBOL_MUL, R[C], x * y)
     ARITHMETIC(DIV, SYMBOL_DIV, R[C], x / y)
     ARITHMETIC(MOD, SYMBOL_MOD, R[C], modulo(x, y))
     ARITHMETIC(IDIV, SYMBOL_IDIV, R[C], floor(x / y))
     ARITHMETIC(ADDK, SYMBOL_ADD, K[C], x + y)
     ARITHMETIC(SUBK, SYMBOL_SUB, K[C], x - y)
-    ARITHMETIC(MULK, SYMBOL_MUL, K[C], x *y)
+    ARITHMETIC(MULK, SYMBOL_MUL, K[C], x * y)
     ARITHMETIC(DIVK, SYMBOL_DIV, K[C], x / y)
     ARITHMETIC(MODK, SYMBOL_MOD, K[C], modulo(x, y))
-    BITWISE(BAND, SYMBOL_BAND, x &y)
+    BITWISE(BAND, SYMBOL_BAND, x & y)
     BITWISE(BOR, SYMBOL_BOR, x | y)
     BITWISE(BXOR, SYMBOL_BXOR, x ^ y)
     BITWISE(SHL, SYMBOL_SHL, (int64_t)((uint64_t)x << (y & 63)))

@@ -43,9 +43,9 @@ struct context {
     struct frame *frames;
     gc_fiber *fiber; /* NULL: the thread's own root set */
     struct context *resumer;
-    uint32_t state;                /* enum context_state */
-    uint32_t await, await_after;   /* where a value goes that comes when this one goes on */
-    bool wants_done;               /* give `done` to the resumer at the end, not the result */
+    uint32_t state;              /* enum context_state */
+    uint32_t await, await_after; /* where a value goes that comes when this one goes on */
+    bool wants_done;             /* give `done` to the resumer at the end, not the result */
 };
 enum context_state { CONTEXT_NEW, CONTEXT_SUSPENDED, CONTEXT_RUNNING, CONTEXT_FINISHED };
 
@@ -131,8 +131,8 @@ struct vm {
     struct class *errors[ERROR_CLASS_COUNT];
     struct string *symbols[SYMBOL_COUNT];
     struct string *bytes[256];
-    struct module *core;      /* the built-in names */
-    struct map *modules;      /* by path */
+    struct module *core;        /* the built-in names */
+    struct map *modules;        /* by path */
     struct map *failures;       /* threads that ended in an error nobody has heard of */
     struct instance *no_memory; /* an error made beforehand */
 };

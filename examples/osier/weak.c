@@ -133,14 +133,11 @@ void builtin_weak_open(struct thread *t)
 {
     static const struct native_def weaks[] = {{"get", weak_get, 0, 0, false},
                                               {NULL, NULL, 0, 0, false}};
-    static const struct native_def weakmaps[] = {{"set", weakmap_set, 2, 2, false},
-                                                 {"get", weakmap_get, 1, 1, false},
-                                                 {"has", weakmap_has, 1, 1, false},
-                                                 {"delete", weakmap_delete, 1, 1, false},
-                                                 {"len", weakmap_len, 0, 0, false},
-                                                 {"keys", weakmap_keys, 0, 0, false},
-                                                 {"values", weakmap_values, 0, 0, false},
-                                                 {NULL, NULL, 0, 0, false}};
+    static const struct native_def weakmaps[] = {
+        {"set", weakmap_set, 2, 2, false},       {"get", weakmap_get, 1, 1, false},
+        {"has", weakmap_has, 1, 1, false},       {"delete", weakmap_delete, 1, 1, false},
+        {"len", weakmap_len, 0, 0, false},       {"keys", weakmap_keys, 0, 0, false},
+        {"values", weakmap_values, 0, 0, false}, {NULL, NULL, 0, 0, false}};
     define_natives(t, vm.classes[KIND_WEAK], weaks);
     define_constructor(t, KIND_WEAK, weak_new, 1, 1);
     define_natives(t, vm.classes[KIND_WEAKMAP], weakmaps);
