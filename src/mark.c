@@ -186,10 +186,10 @@ INLINE void scan_object(struct marker *m, const struct mark_object *o)
 {
     const struct page_class_info *info = o->info;
     m->scanned_bytes += info->size;
-    if (UNLIKELY(info->words > WORD_BITS || info->traced))
-        scan_big(m, o);
-    else if (UNLIKELY(info->large))
+    if (UNLIKELY(info->large))
         scan_large(m, o->at);
+    else if (UNLIKELY(info->words > WORD_BITS || info->traced))
+        scan_big(m, o);
     else
         scan_bits(m, o->at, heapbits_load(o->arena, o->at, info->words));
 }
