@@ -32,7 +32,7 @@ static void *small_variable(struct mcache *c, unsigned sizeclass, bool traced)
 /* Under 16 bytes: packed into a 16-byte block with others (Go: the tiny allocator). */
 static void *tiny(struct mcache *c, size_t size)
 {
-    size_t align = size % 8 == 0 ? 8 : size % 4 == 0 ? 4 : size % 2 == 0 ? 2 : 1;
+    size_t align = MAX_OF(size & -size, c->heap->tiny_align);
     uintptr_t p = align_up(c->tiny, align);
     if (c->tiny == 0 || p + size > c->tiny_end) {
         p = (uintptr_t)small_noscan(c, sizeclass_of(SIZECLASS_TINY));

@@ -12,6 +12,8 @@ int mheap_init(struct mheap *h, const gc_options *options)
     h->up = no_upcalls;
     h->sweepgen = 2;
     h->hard_limit = options->hard_limit;
+    /* In a value format a word with low bits set is no plain address. */
+    h->tiny_align = options->format.mask ? sizeof(uint64_t) : 1;
     h->huge_pages = options->flags & GC_HUGE_PAGES;
     for (unsigned i = 0; i < SPANCLASS_COUNT; i++)
         mcentral_init(&h->centrals[i], i);
