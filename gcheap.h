@@ -417,7 +417,7 @@ GC_API void *gc_new_flex(gc_type *head, gc_type *element, size_t n);
 
 GC_API void *gc_new_bytes_slow(size_t size);
 /* Pointer-free memory. Under 16 bytes it is aligned by its size: to 8 if that is a multiple of 8,
- * to 4, to 2, or to 1. */
+ * to 4, to 2, or to 1; always to 8 in a heap with a value format. */
 #define GC_INLINE_BYTES_MAX 1024
 extern GC_API const uint8_t gc_bytes_slot[GC_INLINE_BYTES_MAX / 8 + 1];
 static inline void *gc_new_bytes(size_t size)
