@@ -182,6 +182,14 @@ uninstall: ## removes what install put there
 	rm -f $(D)$(INCLUDEDIR)/gcheap.h $(D)$(LIBDIR)/libgcheap.a $(D)$(LIBDIR)/libgcheap.so* \
 	  $(D)$(LIBDIR)/pkgconfig/gcheap.pc $(D)$(MANDIR)/man3/gcheap.3
 
+# ---- Measuring -----------------------------------------------------------------------------
+
+.PHONY: bench bench-quick
+bench: $(LIBRARY) ## gcheap and its peers, less than 15 minutes
+	BUILD=$(B) bench/run
+bench-quick: $(LIBRARY) ## smaller sizes, less than two minutes
+	BUILD=$(B) bench/run --quick
+
 # ---- The rest ------------------------------------------------------------------------------
 
 .PHONY: clean help
