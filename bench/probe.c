@@ -20,7 +20,7 @@ static GC_TYPE(node_type, struct node, left, right);
     } while (0)
 
 #define PROBE_TIMES(function, statement)                                                           \
-    static __attribute__((noinline, noclone)) void function(struct node *n)                        \
+    static __attribute__((noinline)) void function(struct node *n)                                 \
     {                                                                                              \
         KEEP(n);                                                                                   \
         statement;                                                                                 \

@@ -3,7 +3,11 @@
  * What the command prints goes to /dev/null. Exits like the command. */
 #include <fcntl.h>
 #include <stdio.h>
+#include <signal.h>
 #include <stdlib.h>
+#if defined(__linux__)
+#include <sys/prctl.h>
+#endif
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -23,6 +27,9 @@ static double of(struct timeval t)
 
 static void run_command(char **command)
 {
+#if defined(__linux__)
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* dies with this program, if that is ended */
+#endif
     int null = open("/dev/null", O_RDWR);
     dup2(null, STDIN_FILENO);
     dup2(null, STDOUT_FILENO);

@@ -56,7 +56,7 @@ sub full {
         (map { job('tree', "threads=$_ depth=18", \@PEERS, 2) } 4, 16, 64),
         (map { job('growth', "live=$_", $growth, 2, 3000) } '10m', '100m', '1g'),
         job('mark', 'graph=1 nodes=32000000 collections=1', [qw(gcheap go boehm)], 1, 5000, 100),
-        job('growth', 'live=8g', $growth, 1, 19000, 130),
+        job('growth', 'live=8g', $growth, 1, 21000, 130),
     );
 }
 

@@ -138,6 +138,7 @@ sub tables {
                    qw(resident_mean resident_worst resident_released)),
         of_programs($r, 'Peak resident memory, MiB', 'time', 'rss', 'tree', 'mark', 'latency',
                     @PROGRAMS, 'language'),
+        of_metric($r, 'Peak resident memory of allocation, MiB', 'alloc', 'time', 'rss'),
         of_metric($r, 'Peak resident memory of growth, MiB', 'growth', 'build', 'rss'),
         "\n~ marks a number whose samples spread more than $NOISY % to either side.\n";
 }
@@ -157,8 +158,10 @@ sub ratios {
             $t->{relation}, $t->{limit}, verdict($t);
     }
     my $met = grep { $_->{met} } @targets;
-    return $text . sprintf "%d of %d met, %d not measured\n", $met, scalar @targets,
+    $text .= sprintf "%d of %d met, %d not measured\n\nWithout a target\n", $met, scalar @targets,
         scalar grep { !defined $_->{met} } @targets;
+    return join '', $text,
+        map { sprintf "%-${width}s %8s\n", $_->[0], number($_->[1]) } Targets::information($r);
 }
 
 1;

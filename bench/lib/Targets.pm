@@ -114,4 +114,17 @@ sub targets {
     );
 }
 
+# Ratios without a bound: [text, ratio] …
+sub information {
+    my ($r) = @_;
+    my %micro = map { $_ => $r->value('micro', 'gcheap', $_) } qw(store_plain store store_marking);
+    my @all = map { my $threads = $_;
+                    ["tree, $threads threads / GC_STOP_WORLD",
+                     map { $r->value('tree', $_, 'time', threads => $threads) }
+                     qw(gcheap gcheap-stw)] } 1, 2;
+    push @all, ['gc_store / plain store', @micro{qw(store store_plain)}],
+        ['gc_store while marking / plain store', @micro{qw(store_marking store_plain)}];
+    return map { [$_->[0], $_->[1] / $_->[2]] } grep { $_->[1] && $_->[2] } @all;
+}
+
 1;
