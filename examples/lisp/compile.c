@@ -110,6 +110,8 @@ static void gen_variable(struct gen *g, value v, bool raw)
         emit(g, unbox ? OP_LOCAL_BOX : OP_LOCAL, variable->slot, 1);
     else
         emit(g, unbox ? OP_FREE_BOX : OP_FREE, free_index(g, v), 1);
+    if (v->flag & LATE && !is_boxed(v))
+        emit(g, OP_CHECK, 0, 0);
 }
 
 static void gen_set(struct gen *g, value v)
@@ -297,7 +299,7 @@ static void gen_simple(struct gen *g, const struct node *node)
 /* tail: the value is what the procedure returns. */
 static void gen_node(struct gen *g, value v, bool tail)
 {
-    check_stack();
+    check_depth();
     for (; v->flag == N_SEQUENCE; v = ((struct node *)v)->b) {
         gen_node(g, ((struct node *)v)->a, false);
         emit(g, OP_POP, 0, -1);
@@ -335,6 +337,6 @@ value compile_node(value node)
 
 value compile(value form)
 {
-    here = is_pair(form) ? (struct place){form->file, form->line} : (struct place){0, 0};
+    here = is_pair(form) && form->line ? (struct place){form->file, form->line} : read_place;
     return compile_node(expand(form, (struct scope){NIL, 0}));
 }

@@ -11,6 +11,12 @@ _Noreturn void syntax_error(const char *message, value form)
     fail_at(here, form, "%s", message);
 }
 
+void check_depth(void)
+{
+    if (is_stack_low())
+        fail_at(here, NULL, "nested too deeply");
+}
+
 /* ---- Names ---------------------------------------------------------------------------------- */
 
 static bool is_symbol(value v)
@@ -65,7 +71,7 @@ value strip_aliases(value datum)
 {
     if (is_symbol(datum))
         return base_symbol(datum);
-    check_stack();
+    check_depth();
     for (value rest = datum; is_pair(rest); rest = cdr(rest)) {
         struct pair *pair = (struct pair *)rest;
         gc_store(&pair->car, strip_aliases(pair->car));
@@ -149,7 +155,7 @@ static value expand_pair(value form, struct scope scope)
 
 value expand(value form, struct scope scope)
 {
-    check_stack();
+    check_depth();
     if (is_symbol(form))
         return expand_symbol(form, scope);
     if (form == NIL)
@@ -195,7 +201,7 @@ static value collect_body(value forms, struct scope *scope, value items)
 {
     value form = NULL;
     GC_FRAME(forms, items, form);
-    check_stack();
+    check_depth();
     for (; is_pair(forms); forms = cdr(forms)) {
         value syntax;
         form = car(forms);
@@ -222,7 +228,7 @@ static value expand_item(value item, struct scope scope)
     if (variable == FALSE)
         return expand(cdr(item), scope);
     GC_FRAME(item, variable, scope.env);
-    variable->flag |= MUTATED;
+    variable->flag |= MUTATED | LATE;
     value init = expand_definition(cdr(item), scope);
     return make_node(N_SET_LOCAL, variable, init, NULL);
 }
@@ -424,7 +430,7 @@ static value expand_template_pair(value x, int depth, struct scope scope)
 static value expand_template(value x, int depth, struct scope scope)
 {
     GC_FRAME(x, scope.env);
-    check_stack();
+    check_depth();
     if (is(x, T_VECTOR)) {
         value list = NIL;
         GC_FRAME(list);

@@ -112,6 +112,7 @@ enum op {
     OP_SET_GLOBAL,
     OP_DEFINE,
     OP_BOX,
+    OP_CHECK,
     OP_POP,
     OP_SLIDE,
     OP_JUMP,
@@ -188,7 +189,7 @@ struct variable {
     value name;
     uint32_t level, slot; /* depth of the lambda it belongs to; index in its stack frame */
 };
-enum variable_flag { CAPTURED = 1, MUTATED = 2, BOXED = 3 };
+enum variable_flag { CAPTURED = 1, MUTATED = 2, BOXED = 3, LATE = 4 /* an inner definition */ };
 
 /* The source after expansion: what it says in a, b and c depends on the kind. */
 struct node {
@@ -333,6 +334,7 @@ void port_close(struct port *port);
 
 /* read.c, print.c */
 value read_value(struct port *port);
+extern struct place read_place;                 /* where read_value() stopped */
 value parse_number(const char *text, int base); /* NULL: it is none */
 void print(struct port *port, value v, bool quoted);
 void print_condition(struct port *port, value condition);
@@ -346,6 +348,7 @@ value apply_rules(value macro, value form);
 value compile(value form); /* a procedure without parameters */
 value compile_node(value node);
 extern struct place here; /* of the form being expanded */
+void check_depth(void);   /* like check_stack(), for the compiler */
 _Noreturn void syntax_error(const char *message, value form);
 
 /* vm.c */
@@ -377,7 +380,8 @@ void vm_init(void);
 void vm_end(void);
 void vm_reset(void);
 value vm_apply(value procedure, value arguments);
-void check_stack(void);
+bool is_stack_low(void);
+void check_stack(void); /* guards C functions that call themselves */
 void check_interrupt(void);
 struct place where(void);                                    /* in the program that runs */
 _Noreturn void fail(value irritant, const char *format, ...) /* irritant NULL: none */

@@ -3,6 +3,7 @@
  */
 #include "lisp.h"
 
+#include <ctype.h>
 #include <editline/readline.h>
 #include <getopt.h>
 #include <stdlib.h>
@@ -75,12 +76,21 @@ static void load_file(void *name)
     vm_apply(load, cons(make_text(name), NIL));
 }
 
+/* What (read-line) shall not see: the end of the line that the form stands in. */
+static void skip_line_end(struct port *port)
+{
+    const struct string *text = (struct string *)port->text;
+    while (port->next < port->end && isspace((unsigned char)text->bytes[port->next]))
+        port_get(port);
+}
+
 /* Reads a form from the port, evaluates it and prints its value. */
 static bool read_eval_print(struct port *port)
 {
     value form = read_value(port);
     if (form == END_OF_FILE)
         return false;
+    skip_line_end(port);
     value v = vm_apply(compile(form), NIL);
     if (v != VOID) {
         print((struct port *)reg.output, v, true);
@@ -107,13 +117,25 @@ static void interrupt(int signal)
     vm.interrupted = 1;
 }
 
-static bool fill_console(struct port *port)
+/* While the user thinks, other threads may collect. */
+static char *read_line(const char *prompt)
 {
-    const char *prompt = port->nesting ? "  " : "> ";
-    fflush(stdout);
     gc_blocking_begin();
     char *line = readline(prompt);
     gc_blocking_end();
+    return line;
+}
+
+static bool fill_console(struct port *port)
+{
+    char *line;
+    fflush(stdout);
+    while (!(line = read_line(port->nesting ? "  " : "> ")) && vm.interrupted) {
+        putchar('\n');
+        if (port->nesting)
+            check_interrupt(); /* gives the form up */
+        vm.interrupted = 0;
+    }
     if (!line)
         return false;
     if (*line)

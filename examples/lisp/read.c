@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct place read_place;
+
 static struct place place_in(const struct port *port)
 {
     return (struct place){port->head.file, port->head.line};
@@ -167,7 +169,8 @@ static value read_list(struct port *port)
     struct place start = place_in(port);
     value list = NIL, last = NULL, item = NULL;
     GC_FRAME(list, item);
-    check_stack();
+    if (is_stack_low())
+        fail_at(start, NULL, "nested too deeply");
     for (port->nesting++; (item = read_or_close(port)) != &close_mark;) {
         if (item == END_OF_FILE)
             fail_at(start, NULL, "this list does not end");
@@ -291,5 +294,6 @@ value read_value(struct port *port)
     value v = read_or_close(port);
     if (v == &close_mark)
         fail_at(place_in(port), NULL, "unexpected )");
+    read_place = place_in(port);
     return v;
 }

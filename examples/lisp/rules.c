@@ -94,7 +94,7 @@ static bool match_sequence(struct match *match, value pattern, value form, size_
 static bool match_form(struct match *match, value pattern, value form)
 {
     GC_FRAME(pattern, form);
-    check_stack();
+    check_depth();
     while (is_pair(pattern)) {
         if (repeats(match->macro, pattern)) {
             size_t have = pairs(form), rest = pairs(cdr(cdr(pattern)));
@@ -176,7 +176,7 @@ static value fill_sequence(struct match *match, value template, value rest)
 
 static value fill(struct match *match, value template)
 {
-    check_stack();
+    check_depth();
     if (is(template, T_SYMBOL)) {
         value binding = assq(template, match->bindings);
         return binding ? cdr(binding) : rename_symbol(match, template);

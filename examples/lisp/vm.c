@@ -111,10 +111,14 @@ _Noreturn void out_of_memory(void)
     throw_condition(reg.memory_error);
 }
 
-/* Guards the C functions that call themselves. */
+bool is_stack_low(void)
+{
+    return (char *)__builtin_frame_address(0) < c_stack_low;
+}
+
 void check_stack(void)
 {
-    if ((char *)__builtin_frame_address(0) < c_stack_low)
+    if (is_stack_low())
         fail(NULL, "nested too deeply");
 }
 
@@ -313,6 +317,10 @@ static value execute(int argc, value result)
         case OP_BOX:
             SAVE();
             fp[in.arg] = make_box(fp[in.arg]);
+            break;
+        case OP_CHECK:
+            if (sp[-1] == UNDEFINED)
+                goto undefined;
             break;
         case OP_POP:
             sp--;

@@ -1,0 +1,115 @@
+; What call/cc is good for: leaving, coming back, generators, coroutines, choosing.
+
+(define (show . things) (for-each display things) (newline))
+
+; Leaving a loop.
+(define (index-of x l)
+  (call/cc
+   (lambda (return)
+     (let loop ((l l) (i 0))
+       (if (null? l) (return #f))
+       (if (equal? (car l) x) (return i))
+       (loop (cdr l) (+ i 1))))))
+(show (index-of 'c '(a b c d)) " " (index-of 'x '(a b c d)))
+
+; Coming back.
+(define again #f)
+(define visits 0)
+(define (visit)
+  (let ((n (call/cc (lambda (k) (set! again k) 0))))
+    (set! visits (+ visits 1))
+    (if (< n 5) (again (+ n 1)))
+    (list n visits)))
+(show (visit))
+
+; Generators: each keeps its own place in its tree.
+(define (make-generator walk)
+  (define return #f)
+  (define (yield x)
+    (call/cc (lambda (k) (set! resume (lambda () (k #f))) (return x))))
+  (define (resume)
+    (walk yield)
+    (set! resume (lambda () (return 'done)))
+    (return 'done))
+  (lambda ()
+    (call/cc (lambda (k) (set! return k) (resume)))))
+
+(define (leaves tree)
+  (make-generator
+   (lambda (yield)
+     (let walk ((tree tree))
+       (cond ((null? tree) #f)
+             ((pair? tree) (walk (car tree)) (walk (cdr tree)))
+             (else (yield tree)))))))
+
+(define (same-fringe? a b)
+  (let ((next-a (leaves a)) (next-b (leaves b)))
+    (let loop ()
+      (let ((x (next-a)) (y (next-b)))
+        (cond ((not (eqv? x y)) #f)
+              ((eq? x 'done) #t)
+              (else (loop)))))))
+(show (same-fringe? '(1 (2 3) ((4)) 5) '((1 2) (3 (4 5)))))
+(show (same-fringe? '(1 (2 3) ((4)) 5) '((1 2) (4 (3 5)))))
+
+(define numbers (make-generator (lambda (yield) (let loop ((n 0)) (yield n) (loop (+ n 1))))))
+(define (sum-of n) (if (= n 0) 0 (+ (numbers) (sum-of (- n 1)))))
+(show (sum-of 1000))
+
+; Coroutines that take turns.
+(define queue '())
+(define finish #f)
+(define (enqueue! thunk) (set! queue (append queue (list thunk))))
+(define (dispatch)
+  (if (null? queue)
+      (finish 'finished)
+      (let ((next (car queue)))
+        (set! queue (cdr queue))
+        (next))))
+(define (pause)
+  (call/cc (lambda (k) (enqueue! (lambda () (k #f))) (dispatch))))
+(define (worker name n)
+  (lambda ()
+    (do ((i 0 (+ i 1))) ((= i n))
+      (display name) (display i) (display " ")
+      (pause))
+    (dispatch)))
+(enqueue! (worker 'a 4))
+(enqueue! (worker 'b 2))
+(enqueue! (worker 'c 3))
+(show (call/cc (lambda (k) (set! finish k) (dispatch))))
+
+; Choosing, and trying something else when it went wrong.
+(define failures '())
+(define (fail)
+  (if (null? failures)
+      (error "no more choices")
+      (let ((retry (car failures)))
+        (set! failures (cdr failures))
+        (retry))))
+(define (choose choices)
+  (call/cc
+   (lambda (k)
+     (for-each (lambda (choice)
+                 (set! failures (cons (lambda () (k choice)) failures)))
+               (reverse choices))
+     (fail))))
+(define (require ok) (if (not ok) (fail)))
+
+(define (triple n)
+  (let* ((a (choose (iota n 1))) (b (choose (iota n 1))) (c (choose (iota n 1))))
+    (require (< a b))
+    (require (= (+ (* a a) (* b b)) (* c c)))
+    (list a b c)))
+(show (triple 20))
+
+; dynamic-wind sees every way in and out.
+(define trail '())
+(define (note x) (set! trail (cons x trail)))
+(define inside #f)
+(dynamic-wind
+ (lambda () (note 'in))
+ (lambda () (call/cc (lambda (k) (set! inside k))) (note 'body))
+ (lambda () (note 'out)))
+(if (< (length trail) 6) (inside #f))
+(show (reverse trail))
