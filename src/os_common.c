@@ -50,6 +50,7 @@ size_t os_page_size(void)
     word known = word_load_relaxed(&size);
     if (UNLIKELY(known == 0)) {
         known = (word)sysconf(_SC_PAGESIZE);
+        CHECK(is_power_of_two(known));
         word_store_relaxed(&size, known);
     }
     return known;
