@@ -133,6 +133,13 @@ check 'a deeply nested source fails' fails 1 'stdin:1: nested too deeply' bash -
 check 'cyclic lists are no lists' evaluates \
     '(let ((l (list 1 2 3))) (set-cdr! (cddr l) l) (list? l))' '#f'
 
+# The collector's part
+check 'forgotten files are closed' bash -c "ulimit -n 64; [[ \$($LISP -e '(let loop ((n 1000)) (if (> n 0)
+    (begin (open-input-file \"LICENSE\") (loop (- n 1))) (quote good)))') == good ]]"
+check 'symbols that nobody holds go away' evaluates \
+    "(begin (do ((i 0 (+ i 1))) ((= i 300000)) (string->symbol (number->string i 2))) (gc) (gc)
+        (< (cdr (assq 'live (gc-stats))) 4000000))" '#t'
+
 # Errors
 check 'an error names file and line' fails 1 "$scratch/program.scm:3: car: expected a pair, got 5" \
     "$LISP" "$(file_of $'(define (f x)\n  (+ 1\n     (car x)))\n\n(f 5)')"

@@ -117,10 +117,21 @@ static void close_forgotten(void *file)
     fclose(file);
 }
 
-value open_file(const char *name, const char *mode)
+/* Open files that nothing refers to are garbage; the first to feel it is who runs out of them. */
+static FILE *open_or_collect(const char *name, const char *mode)
 {
     gc_finalizers_run(0);
     FILE *file = fopen(name, mode);
+    if (file || errno != EMFILE)
+        return file;
+    gc_collect();
+    gc_finalizers_run(0);
+    return fopen(name, mode);
+}
+
+value open_file(const char *name, const char *mode)
+{
+    FILE *file = open_or_collect(name, mode);
     if (!file)
         fail(NULL, "%s: %s", name, strerror(errno));
     value v = *mode == 'r' ? make_port(PORT_INPUT, file, port_fill_line)
