@@ -42,6 +42,11 @@ void barrier_shade(gc_thread *t, uintptr_t address)
         turn_grey(t, &target);
 }
 
+void barrier_scan(gc_thread *t, uintptr_t object)
+{
+    push_grey(t, object);
+}
+
 static void unmark(const struct target *t)
 {
     size_t bit = arena_bit(t->base);

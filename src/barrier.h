@@ -72,6 +72,8 @@ INLINE bool target_mark(const struct target *t)
 
 /* Shades what an address leads to, on behalf of thread t: its grey buffer gets it. */
 void barrier_shade(gc_thread *t, uintptr_t address);
+/* Queues an object that is not marked to be scanned. */
+void barrier_scan(gc_thread *t, uintptr_t object);
 /* Marks an object that may not exist: found by a stale word. True: it does, and the caller marked
  * it. */
 bool barrier_mark_stale(const struct target *t);

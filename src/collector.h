@@ -5,9 +5,9 @@
 #include "fiber.h"
 #include "mark.h"
 #include "pacer.h"
-#include "special.h"
+#include "ephemeron.h"
+#include "finq.h"
 #include "sweep.h"
-#include "weak.h"
 
 /* The phase of the cycle. cycle.c is its only writer; anyone may read it. */
 enum cycle_phase {
@@ -45,6 +45,11 @@ struct collector {
     struct os_thread thread; /* the background thread */
     struct marking marking;
     struct sweeping sweeping;
+    struct specials specials;
+    struct finq finq;
+    struct weaksets weaksets;
+    struct ephemerons ephemerons;
+    uint32_t weak_state;    /* enum weak_state; atomic */
     struct lock pacer_lock; /* LOCK_STATS: pacer, record */
     struct pacer pacer;
     word goal, trigger, live; /* the pacer's, for mutators; atomic */

@@ -111,6 +111,7 @@ static void phase_mark(gc_heap *heap)
         mark_to_fixpoint(heap, &m);
     } while (!weak_cut(heap, &m));
     set_phase(c, CYCLE_CUT);
+    weak_clear(heap);
     marker_finish(&m);
     marking_end(heap, &c->marking);
     count_shaded(heap);
@@ -475,6 +476,10 @@ int cycle_init(gc_heap *heap)
     publish_pace_locked(c);
     lock_release(&c->pacer_lock);
     heap->collector = c;
+    special_init(heap);
+    finq_init(heap);
+    weak_init(heap);
+    weaksets_init(heap);
     heap->mem.up = (struct mheap_upcalls){heap, sweep_upcall, sweep_reclaim_upcall};
     return 0;
 }
@@ -489,6 +494,8 @@ void cycle_destroy(gc_heap *heap)
         os_thread_join(&c->thread);
     }
     marking_stop_helpers(&c->marking);
+    weaksets_destroy(heap);
+    special_destroy(heap);
     free(c);
     heap->collector = NULL;
 }

@@ -1,22 +1,9 @@
 /* The door: every public call but those of types. Checks arguments, calls one room. */
 #include "cycle.h"
+#include "door.h"
 #include "scavenge.h"
 #include "verify.h"
 #include <errno.h>
-
-/* The calling thread, running in its current heap; notes the call for messages. NULL with EPERM
- * when it is attached to none or blocked. */
-static gc_thread *enter(const char *call)
-{
-    gc_thread *t = thread_self();
-    if (UNLIKELY(!t || t->blocking)) {
-        errno = EPERM;
-        return NULL;
-    }
-    ptr_store_relaxed(&t->last_call, call);
-    return t;
-}
-#define ENTER() enter(__func__)
 
 /* ---- Heaps ---- */
 
@@ -102,9 +89,14 @@ int gc_heap_destroy(gc_heap *heap)
         return -EINVAL;
     gc_heap *before = gc_heap_current();
     bool attached = thread_switch(heap) == 0;
-    if (other_threads(heap, attached ? thread_self() : NULL) > 0) {
+    int error = finq_stop_thread(heap);
+    if (!error && other_threads(heap, attached ? thread_self() : NULL) > 0) {
+        finq_start_thread(heap);
+        error = -EBUSY;
+    }
+    if (error) {
         thread_switch(before);
-        return -EBUSY;
+        return error;
     }
     if (attached)
         thread_detach(thread_self(), true);

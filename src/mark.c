@@ -50,6 +50,8 @@ static NOINLINE void mark_large(struct marker *m, uintptr_t address)
     m->marked_bytes += span_bytes(t.arena->spans[arena_page(t.base)]);
     if (!page_class_info[t.page_class].noscan)
         stack_push(m, t.base);
+    if (UNLIKELY(m->on_mark))
+        m->on_mark(m, t.base);
 }
 
 /* Most edges lead to the start of a marked object: one test of its bit. */
@@ -70,6 +72,8 @@ INLINE void mark_edge(struct marker *m, struct mark_edge e)
     m->marked_bytes += info->size;
     if (!info->noscan)
         push_object(m, t.base, e.arena, info);
+    if (UNLIKELY(m->on_mark))
+        m->on_mark(m, t.base);
 }
 
 /* Takes the place of the oldest edge, whose mark word has had time to arrive. */
@@ -104,6 +108,25 @@ static bool flush_edges(struct marker *m)
 void marker_edge(struct marker *m, uintptr_t address)
 {
     push_edge(m, address);
+}
+
+bool marker_mark(struct marker *m, uintptr_t address, uintptr_t *base)
+{
+    struct target t;
+    if (!target_resolve(&m->heap->mem, address, &t) || !target_mark(&t))
+        return false;
+    const struct page_class_info *info = &page_class_info[t.page_class];
+    m->marked_objects++;
+    m->marked_bytes += info->large ? span_bytes(t.arena->spans[arena_page(t.base)]) : info->size;
+    if (!info->noscan)
+        stack_push(m, t.base);
+    *base = t.base;
+    return true;
+}
+
+void marker_scan(struct marker *m, uintptr_t object)
+{
+    stack_push(m, object);
 }
 
 /* ---- Scanning ---- */
@@ -333,6 +356,7 @@ static bool take_buffer(struct marker *m)
         return false;
     stress(STRESS_QUEUE_POP);
     m->active = true;
+    m->on_mark = ptr_load_acquire(&m->heap->collector->marking.on_mark);
     if (m->stack)
         workbuf_put_empty(&m->heap->work, m->stack);
     m->stack = b;

@@ -36,7 +36,9 @@ struct marker {
     unsigned first_object, nobjects;
     struct workbuf *stack;
     word marked_objects, marked_bytes, scanned_bytes; /* since the last report */
-    struct gc_tracer tracer;                          /* pushes edges */
+    /* Called for each object it marks; NULL: none. Copied from `marking` when it takes work. */
+    void (*on_mark)(struct marker *m, uintptr_t object);
+    struct gc_tracer tracer; /* pushes edges */
     struct mark_edge edges[MARK_EDGES];
     struct mark_object objects[MARK_OBJECTS];
 };
@@ -49,7 +51,8 @@ struct marking {
     uint32_t nhelpers; /* the cycle's driver's */
     uint32_t run;      /* futex: number of the cycle that helpers work for; odd: stop */
     uint32_t stopping;
-    word helper_cpu_ns; /* this cycle; atomic */
+    word helper_cpu_ns;                                  /* this cycle; atomic */
+    void (*on_mark)(struct marker *m, uintptr_t object); /* set while nobody marks; atomic */
 };
 
 void marker_init(struct marker *m, gc_heap *heap);
@@ -58,6 +61,11 @@ void marker_finish(struct marker *m);
 
 /* Marks what an address leads to, and queues it. */
 void marker_edge(struct marker *m, uintptr_t address);
+/* The same at once, and not telling on_mark. Whether it was not marked before; then *base is where
+ * the object begins. */
+bool marker_mark(struct marker *m, uintptr_t address, uintptr_t *base);
+/* Queues an object to be scanned, marked or not. */
+void marker_scan(struct marker *m, uintptr_t object);
 
 /* Works until the shared queue is empty and nobody else is active (true), or until about `budget`
  * bytes have been scanned (false; what is left is queued). */

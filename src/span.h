@@ -16,7 +16,7 @@
 #include "stress.h"
 
 struct gc_type;
-struct special;
+struct special_table;
 
 enum span_state { SPAN_DEAD, SPAN_IN_USE };
 
@@ -39,8 +39,8 @@ struct gc_span {
     size_t large_size;    /* large: bytes asked for */
     const struct gc_type *large_type; /* large: element or object type, if it has one */
     struct lock specials_lock;
-    struct special *specials; /* sorted by address; under specials_lock */
-    struct gc_span *next;     /* owner's lists */
+    struct special_table *specials; /* under specials_lock; see special.h */
+    struct gc_span *next;           /* owner's lists */
 };
 
 INLINE bool span_is_large(const struct gc_span *s)

@@ -1,13 +1,637 @@
-#include "special.h"
+#include "collector.h"
+#include "finq.h"
+#include <errno.h>
 
+static struct specials *specials_of(const gc_heap *heap)
+{
+    return &heap->collector->specials;
+}
+
+/* ---- Records ---- */
+
+void special_init(gc_heap *heap)
+{
+    struct specials *all = specials_of(heap);
+    lock_init(&all->lock, LOCK_FINQ);
+    fixalloc_init(&all->records, sizeof(struct special), &heap->mem.persistent);
+}
+
+/* NULL: no memory. */
+static struct special *make(gc_heap *heap, enum special_kind kind, uintptr_t object)
+{
+    struct specials *all = specials_of(heap);
+    lock_acquire(&all->lock);
+    struct special *r = fixalloc_alloc(&all->records);
+    lock_release(&all->lock);
+    if (!r)
+        return NULL;
+    memset(r, 0, sizeof *r);
+    r->object = object;
+    r->kind = (uint8_t)kind;
+    return r;
+}
+
+void special_free(gc_heap *heap, struct special *r)
+{
+    struct specials *all = specials_of(heap);
+    lock_acquire(&all->lock);
+    fixalloc_free(&all->records, r);
+    lock_release(&all->lock);
+}
+
+/* ---- A span's table ----
+ *
+ * Chains of records by slot. A chain is sorted by slot, then kind; so an object's records lie
+ * together, and another cleanup is added without passing those that are there. */
+
+struct special_table {
+    size_t count;
+    size_t size; /* of chains; a power of two, but no more than the span has slots */
+    struct special *chains[];
+};
+
+static struct special_table *table_make(size_t size)
+{
+    struct special_table *table = calloc(1, sizeof *table + size * sizeof(struct special *));
+    if (table)
+        table->size = size;
+    return table;
+}
+
+/* The link of the first record at or behind (slot, kind). */
+static struct special **table_find(struct special_table *table, uint32_t slot, unsigned kind)
+{
+    struct special **link = &table->chains[slot & (table->size - 1)];
+    while (*link && ((*link)->slot < slot || ((*link)->slot == slot && (*link)->kind < kind)))
+        link = &(*link)->next;
+    return link;
+}
+
+/* Into a table of twice the size: a chain becomes two, each in the order it had. */
+static void table_split(struct special_table *from, struct special_table *to)
+{
+    for (size_t i = 0; i < from->size; i++) {
+        struct special **tails[] = {&to->chains[i], &to->chains[i + from->size]};
+        for (struct special *r = from->chains[i]; r; r = r->next) {
+            struct special ***tail = &tails[(r->slot & from->size) != 0];
+            **tail = r;
+            *tail = &r->next;
+        }
+        *tails[0] = *tails[1] = NULL;
+    }
+    to->count = from->count;
+}
+
+static void note_specials_locked(struct gc_span *s, bool any)
+{
+    LOCK_ASSERT_HELD(&s->specials_lock);
+    size_t page = arena_page(s->base);
+    word *map = &s->arena->page_specials[page / WORD_BITS], bit = (word)1 << page % WORD_BITS;
+    if (any)
+        word_fetch_or_acq_rel(map, bit);
+    else
+        word_fetch_and_relaxed(map, ~bit);
+}
+
+/* A table with room for one record more. false: no memory for a first one. */
+static bool make_room_locked(struct gc_span *s)
+{
+    LOCK_ASSERT_HELD(&s->specials_lock);
+    struct special_table *table = s->specials;
+    if (!table) {
+        s->specials = table_make(1);
+        if (!s->specials)
+            return false;
+        note_specials_locked(s, true);
+        return true;
+    }
+    if (table->count < 2 * table->size || table->size >= s->nslots)
+        return true;
+    struct special_table *larger = table_make(2 * table->size);
+    if (larger) {
+        table_split(table, larger);
+        free(table);
+        s->specials = larger;
+    }
+    return true;
+}
+
+static bool link_locked(struct gc_span *s, struct special *r)
+{
+    LOCK_ASSERT_HELD(&s->specials_lock);
+    if (!make_room_locked(s))
+        return false;
+    struct special **link = table_find(s->specials, r->slot, r->kind);
+    r->next = *link;
+    *link = r;
+    s->specials->count++;
+    return true;
+}
+
+static struct special *unlink_locked(struct gc_span *s, struct special **link)
+{
+    LOCK_ASSERT_HELD(&s->specials_lock);
+    struct special *r = *link;
+    *link = r->next;
+    s->specials->count--;
+    return r;
+}
+
+static void drop_empty_table_locked(struct gc_span *s)
+{
+    LOCK_ASSERT_HELD(&s->specials_lock);
+    if (!s->specials || s->specials->count > 0)
+        return;
+    free(s->specials);
+    s->specials = NULL;
+    note_specials_locked(s, false);
+}
+
+/* ---- Finding ---- */
+
+/* Where an object's records hang. */
+struct place {
+    gc_heap *heap;
+    struct gc_span *s;
+    uintptr_t object; /* as the embedder knows it */
+    uintptr_t base;
+    uint32_t slot;
+};
+
+static bool may_hold_tiny(const struct gc_span *s)
+{
+    return span_noscan(s) && s->size == SIZECLASS_TINY;
+}
+
+/* 0, or -EINVAL: no object. The caller holds the object, if it is one, so its span stays. */
+static int place_find(gc_heap *heap, const void *object, struct place *place)
+{
+    uintptr_t address = (uintptr_t)object;
+    uintptr_t base = mheap_object_base(&heap->mem, address);
+    struct gc_span *s = base ? mheap_span_of(&heap->mem, base) : NULL;
+    if (!s || (base != address && !may_hold_tiny(s)))
+        return -EINVAL;
+    uint32_t slot = span_is_large(s) ? 0 : (uint32_t)(base - s->base) / s->size;
+    *place = (struct place){heap, s, address, base, slot};
+    return 0;
+}
+
+bool special_is_object(gc_heap *heap, const void *object)
+{
+    struct place place;
+    return place_find(heap, object, &place) == 0;
+}
+
+static bool matches(const struct special *r, const struct place *place, enum special_kind kind)
+{
+    return r->slot == place->slot && r->kind == kind;
+}
+
+/* The link of the object's record of that kind, but for queued finalizers; of a cleanup, the one
+ * with that id. NULL: none. */
+static struct special **find_locked(const struct place *place, enum special_kind kind, int64_t id)
+{
+    LOCK_ASSERT_HELD(&place->s->specials_lock);
+    if (!place->s->specials)
+        return NULL;
+    struct special **link = table_find(place->s->specials, place->slot, kind);
+    for (; *link && matches(*link, place, kind); link = &(*link)->next) {
+        const struct special *r = *link;
+        if (r->object == place->object && !r->queued && (!id || r->cleanup.id == id))
+            return link;
+    }
+    return NULL;
+}
+
+static struct special *make_at(const struct place *place, enum special_kind kind)
+{
+    struct special *r = make(place->heap, kind, place->object);
+    if (r)
+        r->slot = place->slot;
+    return r;
+}
+
+/* Takes the object's record of that kind out and frees it. 0, -ENOENT. */
+static int remove_at(const struct place *place, enum special_kind kind, int64_t id)
+{
+    struct gc_span *s = place->s;
+    lock_acquire(&s->specials_lock);
+    struct special **link = find_locked(place, kind, id);
+    struct special *r = link ? unlink_locked(s, link) : NULL;
+    drop_empty_table_locked(s);
+    lock_release(&s->specials_lock);
+    if (!r)
+        return -ENOENT;
+    special_free(place->heap, r);
+    return 0;
+}
+
+/* ---- Weak references ---- */
+
+int special_hold_weak(gc_heap *heap, const void *object, struct special **weak)
+{
+    struct place place;
+    int error = place_find(heap, object, &place);
+    struct special *fresh = error ? NULL : make_at(&place, SPECIAL_WEAK);
+    if (!fresh)
+        return error ? error : -ENOMEM;
+    fresh->weak.heap = heap;
+    fresh->weak.object = place.object;
+    fresh->weak.count = 2;
+    lock_acquire(&place.s->specials_lock);
+    struct special **link = find_locked(&place, SPECIAL_WEAK, 0);
+    *weak = link ? *link : link_locked(place.s, fresh) ? fresh : NULL;
+    if (link)
+        u32_fetch_add_relaxed(&(*link)->weak.count, 1);
+    lock_release(&place.s->specials_lock);
+    if (*weak != fresh)
+        special_free(heap, fresh);
+    return *weak ? 0 : -ENOMEM;
+}
+
+/* ---- Finalizers ---- */
+
+/* Invariant: while a finalizer is set, what its object reaches is marked. The collector sees to it
+ * once, after ROOTS; from then on whoever sets one does, before its next safepoint. The object
+ * itself stays unmarked: it is queued as if it were grey, to be scanned. */
+static void shade_children(gc_thread *t, const struct place *place)
+{
+    struct target target;
+    if (t->fast.barrier && !span_noscan(place->s) &&
+        target_resolve(&t->heap->mem, place->base, &target) && !target_is_marked(&target))
+        barrier_scan(t, place->base);
+}
+
+static int add_finalizer(const struct place *place, gc_finalizer_fn fn, void *arg)
+{
+    struct gc_span *s = place->s;
+    struct special *r = make_at(place, SPECIAL_FINALIZER);
+    int error = 0;
+    if (!r)
+        return -ENOMEM;
+    r->finalizer.fn = fn;
+    r->finalizer.arg = arg;
+    lock_acquire(&s->specials_lock);
+    if (find_locked(place, SPECIAL_FINALIZER, 0))
+        error = -EEXIST;
+    else if (!link_locked(s, r))
+        error = -ENOMEM;
+    lock_release(&s->specials_lock);
+    if (error)
+        special_free(place->heap, r);
+    return error;
+}
+
+int special_set_finalizer(gc_thread *t, void *object, gc_finalizer_fn fn, void *arg)
+{
+    struct place place;
+    struct specials *all = specials_of(t->heap);
+    int error = place_find(t->heap, object, &place);
+    if (error)
+        return error;
+    if (!fn) {
+        error = remove_at(&place, SPECIAL_FINALIZER, 0);
+        if (!error)
+            word_fetch_sub_relaxed(&all->finalizers, 1);
+        return error;
+    }
+    error = add_finalizer(&place, fn, arg);
+    if (error)
+        return error;
+    word_fetch_add_relaxed(&all->finalizers, 1);
+    shade_children(t, &place);
+    return 0;
+}
+
+void special_unqueue(gc_heap *heap, struct special *r)
+{
+    struct gc_span *s = mheap_span_of(&heap->mem, r->object);
+    lock_acquire(&s->specials_lock);
+    struct special **link = table_find(s->specials, r->slot, SPECIAL_FINALIZER);
+    while (*link != r)
+        link = &(*link)->next;
+    unlink_locked(s, link);
+    drop_empty_table_locked(s);
+    lock_release(&s->specials_lock);
+    word_fetch_sub_relaxed(&specials_of(heap)->finalizers, 1);
+}
+
+/* ---- Cleanups ---- */
+
+int64_t special_add_cleanup(gc_heap *heap, void *object, gc_cleanup_fn fn, void *arg)
+{
+    struct place place;
+    int error = place_find(heap, object, &place);
+    struct special *r = error ? NULL : make_at(&place, SPECIAL_CLEANUP);
+    if (!r)
+        return error ? error : -ENOMEM;
+    int64_t id = (int64_t)(word_fetch_add_relaxed(&specials_of(heap)->ids, 1) & INTPTR_MAX) + 1;
+    r->cleanup.fn = fn;
+    r->cleanup.arg = arg;
+    r->cleanup.id = id;
+    lock_acquire(&place.s->specials_lock);
+    bool done = link_locked(place.s, r);
+    lock_release(&place.s->specials_lock);
+    if (done)
+        return id;
+    special_free(heap, r);
+    return -ENOMEM;
+}
+
+int special_cancel_cleanup(gc_heap *heap, void *object, int64_t id)
+{
+    struct place place;
+    int error = place_find(heap, object, &place);
+    if (error)
+        return error;
+    return id > 0 ? remove_at(&place, SPECIAL_CLEANUP, id) : -ENOENT;
+}
+
+/* ---- External bytes ---- */
+
+static int change_external(size_t *sum, ptrdiff_t bytes)
+{
+    size_t amount = bytes < 0 ? (size_t)0 - (size_t)bytes : (size_t)bytes;
+    if (bytes < 0 ? amount > *sum : amount > PTRDIFF_MAX - *sum)
+        return -EINVAL;
+    *sum += (size_t)bytes;
+    return 0;
+}
+
+static void count_external(gc_heap *heap, ptrdiff_t bytes)
+{
+    word_fetch_add_relaxed(&heap->collector->external_bytes, (word)bytes);
+}
+
+int special_add_external(gc_heap *heap, void *object, ptrdiff_t bytes)
+{
+    struct place place;
+    int error = place_find(heap, object, &place);
+    struct special *fresh = !error && bytes > 0 ? make_at(&place, SPECIAL_EXTERNAL) : NULL;
+    if (error || (bytes > 0 && !fresh))
+        return error ? error : -ENOMEM;
+    lock_acquire(&place.s->specials_lock);
+    struct special **link = find_locked(&place, SPECIAL_EXTERNAL, 0);
+    struct special *r = link ? *link : NULL;
+    if (!r && fresh && link_locked(place.s, fresh))
+        r = fresh;
+    if (r)
+        error = change_external(&r->external, bytes);
+    else if (bytes != 0)
+        error = bytes > 0 ? -ENOMEM : -EINVAL;
+    lock_release(&place.s->specials_lock);
+    if (!error)
+        count_external(heap, bytes);
+    if (fresh && r == fresh)
+        word_fetch_add_relaxed(&specials_of(heap)->externals, 1);
+    else if (fresh)
+        special_free(heap, fresh);
+    return error;
+}
+
+/* ---- Sweeping ---- */
+
+/* What the sweep of a span has to do once it has released the span's lock. */
+struct batch {
+    gc_heap *heap;
+    struct gc_span *s;
+    size_t external;       /* bytes that died */
+    struct special *freed; /* by next */
+    struct finq_batch queue;
+};
+
+static bool slot_is_marked(const struct gc_span *s, uint32_t slot)
+{
+    return bits_test(s->arena->mark, arena_bit(span_slot(s, slot)));
+}
+
+/* Acquire-release: a weak_get that sees this mark also sees that the generation has changed, and
+ * starts again. */
+static void mark_slot(struct gc_span *s, uint32_t slot)
+{
+    size_t bit = arena_bit(span_slot(s, slot));
+    word_fetch_or_acq_rel(&s->arena->mark[bit / WORD_BITS], (word)1 << bit % WORD_BITS);
+    span_note_mark(s);
+}
+
+static bool slot_has_finalizer(const struct special *r)
+{
+    uint32_t slot = r->slot;
+    while (r && r->slot == slot && r->kind != SPECIAL_FINALIZER)
+        r = r->next;
+    return r && r->slot == slot && r->kind == SPECIAL_FINALIZER;
+}
+
+static void free_later(struct batch *b, struct special *r)
+{
+    r->next = b->freed;
+    b->freed = r;
+}
+
+/* Gives up the span's hold of a weak record that is off its chain. */
+static void release_weak(struct batch *b, struct special *r)
+{
+    if (u32_fetch_sub_acq_rel(&r->weak.count, 1) == 1)
+        free_later(b, r);
+}
+
+/* A record of a live object. Those that serve no one go: a weak record that only the span holds, no
+ * bytes. New holders come under the lock only. */
+static struct special **sweep_live_locked(struct batch *b, struct special **link)
+{
+    struct special *r = *link;
+    if (r->kind == SPECIAL_WEAK && u32_load_acquire(&r->weak.count) == 1)
+        free_later(b, unlink_locked(b->s, link));
+    else if (r->kind == SPECIAL_EXTERNAL && r->external == 0)
+        free_later(b, unlink_locked(b->s, link));
+    else
+        return &r->next;
+    if (r->kind == SPECIAL_EXTERNAL)
+        word_fetch_sub_relaxed(&specials_of(b->heap)->externals, 1);
+    return link;
+}
+
+/* A record of an object that dies for good. */
+static void bury_locked(struct batch *b, struct special **link)
+{
+    struct special *r = unlink_locked(b->s, link);
+    if (r->kind == SPECIAL_CLEANUP) {
+        finq_batch_add(&b->queue, r);
+        return;
+    }
+    ASSERT(r->kind == SPECIAL_EXTERNAL);
+    b->external += r->external;
+    word_fetch_sub_relaxed(&specials_of(b->heap)->externals, 1);
+    free_later(b, r);
+}
+
+/* The records of one unmarked slot. Invariant: an object's weak references are cleared before its
+ * finalizer is queued. Returns the link of what follows. */
+static struct special **sweep_dead_locked(struct batch *b, struct special **link)
+{
+    uint32_t slot = (*link)->slot;
+    bool lives_on = slot_has_finalizer(*link);
+    while (*link && (*link)->slot == slot) {
+        struct special *r = *link;
+        if (r->kind == SPECIAL_WEAK) {
+            word_store_release(&r->weak.object, 0);
+            release_weak(b, unlink_locked(b->s, link));
+            continue;
+        }
+        if (!lives_on) {
+            bury_locked(b, link);
+            continue;
+        }
+        if (r->kind == SPECIAL_FINALIZER) {
+            ASSERT(!r->queued);
+            r->queued = true;
+            finq_batch_add(&b->queue, r);
+        }
+        link = &r->next;
+    }
+    if (lives_on)
+        mark_slot(b->s, slot);
+    return link;
+}
+
+static void sweep_table_locked(struct batch *b)
+{
+    struct special_table *table = b->s->specials;
+    for (size_t i = 0; table && i < table->size; i++) {
+        struct special **link = &table->chains[i];
+        while (*link)
+            link = slot_is_marked(b->s, (*link)->slot) ? sweep_live_locked(b, link)
+                                                       : sweep_dead_locked(b, link);
+    }
+    drop_empty_table_locked(b->s);
+}
+
+static void finish_batch(struct batch *b)
+{
+    while (b->freed) {
+        struct special *r = b->freed;
+        b->freed = r->next;
+        special_free(b->heap, r);
+    }
+    if (b->external)
+        count_external(b->heap, -(ptrdiff_t)b->external);
+    finq_add(b->heap, &b->queue);
+}
+
+static bool has_specials(const struct gc_span *s)
+{
+    return bits_test(s->arena->page_specials, arena_page(s->base));
+}
+
+/* A mutator may be adding a record meanwhile; it holds the object, which is marked then, so it does
+ * not matter which of the two is first. */
 void special_sweep(gc_heap *heap, struct gc_span *s)
 {
+    if (LIKELY(!has_specials(s)))
+        return;
+    struct batch b = {.heap = heap, .s = s};
+    lock_acquire(&s->specials_lock);
+    sweep_table_locked(&b);
+    lock_release(&s->specials_lock);
+    /* Before the bits are flipped: whoever sees a flipped bit sees also that this span is being
+     * swept, and the references that were cleared. */
+    fence_release();
+    finish_batch(&b);
+}
+
+/* ---- Visits of all spans that have specials ---- */
+
+static void visit_arena(gc_heap *heap, const struct arena *a, void *arg,
+                        void (*visit)(gc_heap *, struct gc_span *, void *))
+{
+    for (size_t i = 0; i < ARENA_PAGE_WORDS; i++) {
+        word pages = word_load_acquire(&a->page_specials[i]);
+        for (; pages; pages &= pages - 1) {
+            size_t page = i * WORD_BITS + bits_trailing_zeros(pages);
+            visit(heap, ptr_load_acquire(&a->spans[page]), arg);
+        }
+    }
+}
+
+/* No span is freed meanwhile: all are swept, or there are no mutators any more. */
+static void visit_spans(gc_heap *heap, void *arg,
+                        void (*visit)(gc_heap *, struct gc_span *, void *))
+{
+    const struct arena_index *index = &heap->mem.arenas;
+    uintptr_t at = word_load_relaxed(&index->low), end = word_load_relaxed(&index->high);
+    for (; at < end; at += ARENA_SIZE) {
+        const struct arena *a = arena_of(index, at);
+        if (a)
+            visit_arena(heap, a, arg, visit);
+    }
+}
+
+/* Calls fn for the span's records, under its lock. */
+static void each_record(struct gc_span *s, void (*fn)(struct gc_span *, struct special *, void *),
+                        void *arg)
+{
+    lock_acquire(&s->specials_lock);
+    const struct special_table *table = s->specials;
+    for (size_t i = 0; table && i < table->size; i++) {
+        for (struct special *r = table->chains[i]; r; r = r->next)
+            fn(s, r, arg);
+    }
+    lock_release(&s->specials_lock);
+}
+
+/* Invariant: an object whose finalizer is queued is a root until that has begun to run. */
+static void mark_record(struct gc_span *s, struct special *r, void *arg)
+{
+    struct marker *m = arg;
+    if (r->kind != SPECIAL_FINALIZER)
+        return;
+    if (r->queued)
+        marker_edge(m, span_slot(s, r->slot));
+    else if (!span_noscan(s) && !slot_is_marked(s, r->slot))
+        marker_scan(m, span_slot(s, r->slot));
+}
+
+static void mark_span(gc_heap *heap, struct gc_span *s, void *marker)
+{
     (void)heap;
-    (void)s;
+    each_record(s, mark_record, marker);
 }
 
 void special_mark_roots(gc_heap *heap, struct gc_tracer *tracer)
 {
+    if (word_load_acquire(&specials_of(heap)->finalizers) > 0)
+        visit_spans(heap, CONTAINER_OF(tracer, struct marker, tracer), mark_span);
+}
+
+static void cut_record(struct gc_span *s, struct special *r, void *heap)
+{
+    if (r->kind != SPECIAL_EXTERNAL || slot_is_marked(s, r->slot) || slot_has_finalizer(r))
+        return;
+    count_external(heap, -(ptrdiff_t)r->external);
+    r->external = 0;
+}
+
+static void cut_span(gc_heap *heap, struct gc_span *s, void *unused)
+{
+    (void)unused;
+    each_record(s, cut_record, heap);
+}
+
+void special_cut(gc_heap *heap)
+{
+    if (word_load_acquire(&specials_of(heap)->externals) > 0)
+        visit_spans(heap, NULL, cut_span);
+}
+
+static void drop_table(gc_heap *heap, struct gc_span *s, void *unused)
+{
     (void)heap;
-    (void)tracer;
+    (void)unused;
+    free(s->specials);
+    s->specials = NULL;
+}
+
+void special_destroy(gc_heap *heap)
+{
+    visit_spans(heap, NULL, drop_table);
 }

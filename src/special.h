@@ -1,14 +1,85 @@
-/* Specials: records that belong to an object, on its span, sorted by address (Go: mspan.specials).
+/* Specials: records that belong to an object, kept off the heap and hung on the object's span (Go:
+ * mspan.specials): weak references, bytes owned outside the heap, finalizers, cleanups.
+ *
+ * What becomes of them when the object is dead is decided when its span is swept, in this order:
+ * weak references are cleared; if there is a finalizer, it is queued and the object lives on, with
+ * its other records; otherwise the external bytes are forgotten and the cleanups queued.
  */
 #ifndef GC_SPECIAL_H
 #define GC_SPECIAL_H
 
-#include "handshake.h"
+#include "mark.h"
+
+/* In the order in which an object's records are kept. */
+enum special_kind { SPECIAL_WEAK, SPECIAL_EXTERNAL, SPECIAL_FINALIZER, SPECIAL_CLEANUP };
+
+struct special {
+    struct special *next;        /* of its chain; under the span's specials_lock */
+    struct special *next_queued; /* finalizers and cleanups; see finq.h */
+    uintptr_t object;            /* as the embedder knows it: a tiny object lies inside its slot */
+    uint32_t slot;               /* of its span */
+    uint8_t kind;                /* enum special_kind */
+    bool queued;                 /* a finalizer that waits to be run; under specials_lock */
+    union {
+        struct {
+            uintptr_t object; /* atomic; 0 once it is dead */
+            gc_heap *heap;
+            uint32_t count; /* holders: the span, and each gc_weak_new; atomic */
+        } weak;
+        size_t external;
+        struct {
+            gc_finalizer_fn fn;
+            void *arg;
+        } finalizer;
+        struct {
+            gc_cleanup_fn fn;
+            void *arg;
+            int64_t id;
+        } cleanup;
+    };
+};
+
+/* The heap's part; the records themselves hang on spans. */
+struct specials {
+    struct lock lock;        /* LOCK_FINQ: records */
+    struct fixalloc records; /* under lock; its memory goes with the heap */
+    word finalizers;         /* set and not yet run; atomic */
+    word externals;          /* records; atomic */
+    word ids;                /* of cleanups, the last one given; atomic */
+};
+
+void special_init(gc_heap *heap);
+/* Nobody uses the heap any more. */
+void special_destroy(gc_heap *heap);
+
+/* Whether `object` is the address of an object of the heap: of a slot in use, or of a tiny object
+ * inside one. */
+bool special_is_object(gc_heap *heap, const void *object);
+
+/* Gives a record back that hangs on no span. Any thread. */
+void special_free(gc_heap *heap, struct special *r);
+
+/* The calls of the public names; the caller holds the object. All: -EINVAL (no object), -ENOMEM. */
+
+/* The object's weak record with one holder more; made if there is none. */
+int special_hold_weak(gc_heap *heap, const void *object, struct special **weak);
+/* -EEXIST; with fn NULL: -ENOENT. */
+int special_set_finalizer(gc_thread *t, void *object, gc_finalizer_fn fn, void *arg);
+/* An id. */
+int64_t special_add_cleanup(gc_heap *heap, void *object, gc_cleanup_fn fn, void *arg);
+/* -ENOENT. */
+int special_cancel_cleanup(gc_heap *heap, void *object, int64_t id);
+int special_add_external(gc_heap *heap, void *object, ptrdiff_t bytes);
+
+/* Takes a queued finalizer's record off its span; the caller holds the object. */
+void special_unqueue(gc_heap *heap, struct special *r);
 
 /* Decides about the specials of a span's dead objects. Its sweeper, before the bits are flipped;
  * may mark objects that must live on. */
 void special_sweep(gc_heap *heap, struct gc_span *s);
 /* Visits what specials keep alive. Collector, after ROOTS. */
 void special_mark_roots(gc_heap *heap, struct gc_tracer *tracer);
+/* Forgets the external bytes of objects found dead. Collector, after the cut. */
+void special_cut(gc_heap *heap);
 
 #endif

@@ -1,13 +1,172 @@
-#include "weak.h"
+#include "collector.h"
+#include "ephemeron.h"
+#include "weakset.h"
+#include <errno.h>
 
+/* enum weak_state */
+static uint32_t *state_of_weak(const gc_heap *heap)
+{
+    return &heap->collector->weak_state;
+}
+
+void weak_init(gc_heap *heap)
+{
+    u32_store_relaxed(state_of_weak(heap), WEAK_TRACING);
+}
+
+/* ---- Reading while marking ---- */
+
+/* The thread is past its ROOTS, and has not done DISARM. Invariant: it has acknowledged the last
+ * FLUSH wave that was clean when it finds CUT here, so the mark that it did not see is not there.
+ */
+static bool hold_marking(gc_thread *t, uintptr_t object, const struct target *target)
+{
+    uint32_t *state = state_of_weak(t->heap);
+    while (!target_is_marked(target)) {
+        uint32_t now = u32_load_acquire(state);
+        if (now == WEAK_CUT)
+            return target_is_marked(target);
+        stress(STRESS_WEAK_GET);
+        if (now == WEAK_TRACING && !u32_cas_seq_cst(state, WEAK_TRACING, WEAK_REPEAT))
+            continue;
+        barrier_shade(t, object);
+        return true;
+    }
+    return true;
+}
+
+/* Invariant: before DISARM begins, weak_clear has taken out all nodes whose keys are dead, and
+ * until ROOTS is complete nothing has died since. So only a thread in between has to look. */
+bool weak_hold(gc_thread *t, uintptr_t object)
+{
+    struct target target;
+    if (t->phase != PHASE_MARK || !target_resolve(&t->heap->mem, object, &target))
+        return true;
+    return hold_marking(t, object, &target);
+}
+
+/* ---- Cells ---- */
+
+/* What a cell says once nobody can change one's mind. */
+enum verdict { ALIVE, DEAD, ASK_AGAIN };
+
+static enum verdict verdict_of(bool alive)
+{
+    return alive ? ALIVE : DEAD;
+}
+
+static bool is_marked(const struct mheap *mem, uintptr_t object)
+{
+    struct target target;
+    return target_resolve(mem, object, &target) && target_is_marked(&target);
+}
+
+/* The thread is past DISARM, and FLIP had not begun when `now` was read. */
+static enum verdict verdict_done(const struct mheap *mem, uintptr_t object, uint32_t now)
+{
+    bool marked = is_marked(mem, object);
+    fence_acquire(); /* pairs with the fence in special_sweep */
+    return u32_load_acquire(&mem->sweepgen) == now ? verdict_of(marked) : ASK_AGAIN;
+}
+
+/* No marking concerns the thread: the marks of the last cycle decide until the object's span is
+ * swept, which clears the cell if it is dead. A span's struct is never unmapped; that it has a new
+ * life, or the object's memory has, the cell tells, which was cleared before. Nobody sweeps here:
+ * the span may be in the hands of a P whose FLIP is still to come. */
+static enum verdict verdict_at_rest(const struct mheap *mem, uintptr_t object, uint32_t now)
+{
+    const struct gc_span *s = mheap_span_of(mem, object);
+    if (!s)
+        return ASK_AGAIN;
+    uint32_t generation = u32_load_acquire(&s->sweepgen);
+    if (generation == now || generation == now + 3)
+        return ALIVE;
+    if (generation != now - 2 && generation != now + 1) {
+        os_yield(); /* it is being swept */
+        return ASK_AGAIN;
+    }
+    bool marked = is_marked(mem, object);
+    fence_acquire(); /* as above */
+    return u32_load_acquire(&s->sweepgen) == generation ? verdict_of(marked) : ASK_AGAIN;
+}
+
+static enum verdict verdict_marking(gc_thread *t, uintptr_t object)
+{
+    struct target target;
+    if (!target_resolve(&t->heap->mem, object, &target))
+        return ASK_AGAIN;
+    return verdict_of(hold_marking(t, object, &target));
+}
+
+static enum verdict judge(gc_thread *t, uintptr_t object)
+{
+    const struct mheap *mem = &t->heap->mem;
+    if (t->phase == PHASE_ARM)
+        return ALIVE; /* all is swept, and this thread's roots are still to be visited */
+    if (t->phase == PHASE_MARK)
+        return verdict_marking(t, object);
+    uint32_t now = u32_load_acquire(&mem->sweepgen);
+    if (t->phase == PHASE_DONE && now == t->proc->cache->sweepgen)
+        return verdict_done(mem, object, now);
+    return verdict_at_rest(mem, object, now);
+}
+
+/* An object found alive is the thread's from now on: it has no safepoint in here. That the cell
+ * still holds it tells that the judgement was of this object and not of one that came after it. */
+void *weak_get(gc_thread *t, struct special *weak)
+{
+    for (;;) {
+        uintptr_t object = word_load_acquire(&weak->weak.object);
+        if (!object)
+            return NULL;
+        enum verdict verdict = judge(t, object);
+        if (verdict == DEAD)
+            return NULL;
+        if (verdict == ALIVE && word_load_acquire(&weak->weak.object) == object)
+            return (void *)object;
+    }
+}
+
+struct special *weak_new(gc_heap *heap, const void *object)
+{
+    struct special *weak;
+    int error = special_hold_weak(heap, object, &weak);
+    if (!error)
+        return weak;
+    errno = -error;
+    return NULL;
+}
+
+void weak_free(struct special *weak)
+{
+    if (u32_fetch_sub_acq_rel(&weak->weak.count, 1) == 1)
+        special_free(weak->weak.heap, weak);
+}
+
+/* ---- The cycle ---- */
+
+/* The compare-and-swap is the moment at which what is unmarked dies, for every reader. Whoever made
+ * it REPEAT shades before its next acknowledgement: the next wave knows of it. */
 bool weak_cut(gc_heap *heap, struct marker *m)
 {
-    (void)heap;
-    (void)m;
-    return true;
+    uint32_t *state = state_of_weak(heap);
+    if (ephemerons_resolve(heap, m))
+        return false;
+    if (u32_cas_seq_cst(state, WEAK_TRACING, WEAK_CUT)) {
+        ephemerons_end(heap);
+        return true;
+    }
+    u32_store_release(state, WEAK_TRACING);
+    return false;
+}
+
+void weak_clear(gc_heap *heap)
+{
+    weaksets_clear(heap);
+    special_cut(heap);
 }
 
 void weak_flipped(gc_heap *heap)
 {
-    (void)heap;
+    u32_store_release(state_of_weak(heap), WEAK_TRACING);
 }

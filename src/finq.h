@@ -1,0 +1,43 @@
+/* What is to be run because objects died: finalizers and cleanups, in the order of their deaths'
+ * discovery; and the thread that runs them, if the heap has one (GC_FINALIZER_THREAD). */
+#ifndef GC_FINQ_H
+#define GC_FINQ_H
+
+#include "special.h"
+
+struct finq {
+    struct lock lock;              /* LOCK_FINQ */
+    struct special *first, **last; /* under lock */
+    size_t pending;                /* length; written under lock, read by anyone */
+    void (*notify)(void *arg);     /* under lock */
+    void *notify_arg;
+    /* The thread. It is attached to the heap only while it has something to run. */
+    struct os_thread thread;
+    uint32_t started, stopping; /* atomic */
+    uint32_t kicks;             /* futex: something to do */
+    word runner;                /* os_thread_id of the thread; atomic */
+};
+
+/* Records linked by next_queued. Zero: empty. */
+struct finq_batch {
+    struct special *first, *last;
+    size_t count;
+};
+
+void finq_init(gc_heap *heap);
+void finq_batch_add(struct finq_batch *batch, struct special *r);
+/* Queues them and tells who wants to know. Any thread, which holds no lock. */
+void finq_add(gc_heap *heap, const struct finq_batch *batch);
+
+/* Runs up to `max` (0: all) on the calling mutator; how many. */
+size_t finq_run(gc_thread *t, size_t max);
+size_t finq_pending(gc_heap *heap);
+void finq_set_notify(gc_heap *heap, void (*fn)(void *arg), void *arg);
+
+/* Starts the thread if the heap shall have one and it does not run. 0, -EAGAIN. */
+int finq_start_thread(gc_heap *heap);
+/* Waits until the thread has ended; what it runs just now, it finishes. What is queued remains. A
+ * mutator that waits is blocked meanwhile. -EBUSY: the caller is that thread. */
+int finq_stop_thread(gc_heap *heap);
+
+#endif
