@@ -231,9 +231,8 @@ static bool wants_cycle(const struct collector *c)
 static void background_sweep(gc_heap *heap)
 {
     struct collector *c = heap->collector;
-    uint32_t sweepgen = u32_load_acquire(&heap->mem.sweepgen);
     uint64_t cpu = os_thread_cpu_ns();
-    while (!wants_cycle(c) && sweep_one(heap, sweepgen) > 0)
+    while (!wants_cycle(c) && sweep_one(heap) > 0)
         ;
     sweep_is_done(heap);
     word_fetch_add_relaxed(&c->sweeping.cpu_ns, os_thread_cpu_ns() - cpu);
@@ -346,7 +345,7 @@ static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
 }
 
 /* Sweeps what these bytes owe. */
-static void sweep_credit(gc_heap *heap, gc_thread *t, uint64_t bytes)
+static void sweep_credit(gc_heap *heap, uint64_t bytes)
 {
     struct collector *c = heap->collector;
     size_t swept = word_load_relaxed(&c->sweeping.swept_pages);
@@ -354,9 +353,8 @@ static void sweep_credit(gc_heap *heap, gc_thread *t, uint64_t bytes)
     size_t left = inuse > swept ? inuse - swept : 0;
     double due =
         (double)bytes * pacer_sweep_ratio(word_load_relaxed(&c->trigger), heap_live(heap), left);
-    uint32_t sweepgen = t->proc->cache->sweepgen;
     while (due >= 1) {
-        size_t pages = sweep_one(heap, sweepgen);
+        size_t pages = sweep_one(heap);
         if (pages == 0)
             break;
         due -= (double)pages;
@@ -375,7 +373,7 @@ void cycle_pace(gc_heap *heap, gc_thread *t, size_t more)
              heap_live(heap) + more >= word_load_relaxed(&c->trigger))
         start_cycle(heap, t);
     else if (cache->sweeping && u32_load_relaxed(&c->sweeping.active))
-        sweep_credit(heap, t, bytes);
+        sweep_credit(heap, bytes);
 }
 
 /* A cycle that starts after now: another one may be under way, which is not ours. With `missed`,
@@ -480,7 +478,7 @@ int cycle_init(gc_heap *heap)
     finq_init(heap);
     weak_init(heap);
     weaksets_init(heap);
-    heap->mem.up = (struct mheap_upcalls){heap, sweep_upcall, sweep_reclaim_upcall};
+    heap->mem.up = (struct mheap_upcalls){heap, sweep_for_slots_upcall, sweep_reclaim_upcall};
     return 0;
 }
 

@@ -1,10 +1,6 @@
 #include "mcentral.h"
 #include "mcache.h"
 
-/* Unswept spans that a refill sweeps without finding a free slot before it takes new pages: at most
- * 1 % of space is wasted for a bounded wait (Go: mcentral.go, spanBudget). */
-#define SWEEP_BUDGET 100
-
 void mcentral_init(struct mcentral *c, unsigned spanclass)
 {
     c->spanclass = spanclass;
@@ -61,22 +57,13 @@ struct gc_span *mcentral_claim_unswept(struct mheap *h, struct mcentral *c, uint
     return s ? s : claim(h, mcentral_unswept(c->full, sweepgen), sweepgen);
 }
 
-/* Sweeps unswept spans of the class until one has a free slot. */
+/* The sweeper leaves the span to us: from sweepgen - 1 straight to cached. */
 static struct gc_span *sweep_for_slots(struct mheap *h, struct mcentral *c, uint32_t sweepgen)
 {
-    for (int budget = SWEEP_BUDGET; budget > 0; budget--) {
-        struct gc_span *s = mcentral_claim_unswept(h, c, sweepgen);
-        if (!s)
-            return NULL;
-        if (!h->up.sweep(h->up.self, s))
-            continue;
-        if (has_free(s)) {
-            u32_store_release(&s->sweepgen, sweepgen + 3);
-            return s;
-        }
-        mcentral_file_swept(h, s, sweepgen);
-    }
-    return NULL;
+    struct gc_span *s = h->up.sweep_for_slots(h->up.self, c->spanclass, sweepgen);
+    if (s)
+        u32_store_release(&s->sweepgen, sweepgen + 3);
+    return s;
 }
 
 static struct gc_span *fresh(struct mheap *h, struct mcentral *c, struct mcache *cache)

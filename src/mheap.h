@@ -14,9 +14,9 @@ struct mcache;
  */
 struct mheap_upcalls {
     void *self;
-    /* Sweeps a span that the caller claimed (sweepgen - 1). false: it was freed whole. True: the
-     * caller still owns it and files it. */
-    bool (*sweep)(void *self, struct gc_span *s);
+    /* Sweeps spans of a class until one has a free slot: that one, which the caller then owns, or
+     * NULL. */
+    struct gc_span *(*sweep_for_slots)(void *self, unsigned spanclass, uint32_t sweepgen);
     /* Sweeps until about npages pages came free, or nothing is left to sweep. */
     void (*reclaim)(void *self, size_t npages);
 };
@@ -32,6 +32,7 @@ struct mheap_counts {
 
 struct mheap {
     struct lock lock; /* LOCK_HEAP: pages, spans, arena growth */
+    struct lock scavenge_lock; /* LOCK_SCAVENGE: held while pages are taken to be released */
     struct arena_index arenas;
     struct pagealloc pages; /* under lock */
     struct fixalloc spans;  /* under lock */
@@ -40,7 +41,7 @@ struct mheap {
     size_t mapped_bytes; /* under lock; address space of arenas */
     size_t hard_limit;   /* 0: none; atomic */
     bool huge_pages;
-    size_t tiny_align;             /* of objects under 16 bytes, at least; see value_address */
+    size_t tiny_align;  /* of objects under 16 bytes, at least; see value_address */
     uint32_t run_limit; /* debug: slots in a run at most; 0: a page of them */
     struct mheap_upcalls up;
     /* The generation in force. Written by the cycle when FLIP starts (release); Ps go by their own

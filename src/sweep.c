@@ -40,11 +40,10 @@ static size_t slot_bytes(const struct gc_span *s)
     return span_is_large(s) ? span_bytes(s) : s->size;
 }
 
-/* The caller owns the span: I11, nobody else reads or writes its alloc and mark bits now but
- * markers of the next cycle, which begins when all is swept. */
-bool sweep_span(gc_heap *heap, struct gc_span *s)
+/* The caller owns the span. I11: nobody else reads or writes its alloc and mark bits now; markers
+ * of the next cycle begin when all is swept. */
+static void sweep_bits(gc_heap *heap, struct gc_span *s)
 {
-    struct sweeping *sw = sweeping_of(heap);
     size_t before = s->live, live = 0;
     stress(STRESS_SWEEP_SPAN);
     special_sweep(heap, s);
@@ -58,26 +57,39 @@ bool sweep_span(gc_heap *heap, struct gc_span *s)
     s->next_slot = 0;
     s->needzero = true;
     count_freed(heap, (before - live) * slot_bytes(s));
-    word_fetch_add_relaxed(&sw->swept_pages, s->npages);
-    if (live > 0) {
-        if (UNLIKELY(heap->debug.poison) && !span_is_large(s))
-            poison(s);
+    word_fetch_add_relaxed(&sweeping_of(heap)->swept_pages, s->npages);
+    if (UNLIKELY(heap->debug.poison) && !span_is_large(s))
+        poison(s);
+}
+
+bool sweep_span(gc_heap *heap, struct gc_span *s)
+{
+    sweep_bits(heap, s);
+    if (s->live > 0)
         return true;
-    }
-    word_fetch_add_relaxed(&sw->freed_pages, s->npages);
+    word_fetch_add_relaxed(&sweeping_of(heap)->freed_pages, s->npages);
     mheap_free_span(&heap->mem, s);
     return false;
 }
 
 /* ---- Who sweeps ---- */
 
-static void enter(struct sweeping *sw)
-{
-    u32_fetch_add_acq_rel(&sw->sweepers, 1);
-}
 static void leave(struct sweeping *sw)
 {
     u32_fetch_sub_acq_rel(&sw->sweepers, 1);
+}
+
+/* Pairs with sweep_prepare: either it sees us, or we see that sweeping is closed. The background
+ * thread needs this most: handshakes do not reach it, so a cycle could run from end to end while it
+ * stands between two lines. */
+static bool enter(struct sweeping *sw)
+{
+    u32_fetch_add_acq_rel(&sw->sweepers, 1);
+    fence_seq_cst();
+    if (u32_load_acquire(&sw->open))
+        return true;
+    leave(sw);
+    return false;
 }
 
 static bool sweep_and_file(gc_heap *heap, struct gc_span *s, uint32_t sweepgen)
@@ -89,13 +101,35 @@ static bool sweep_and_file(gc_heap *heap, struct gc_span *s, uint32_t sweepgen)
     return true;
 }
 
-bool sweep_upcall(void *heap, struct gc_span *s)
-{
-    return sweep_span(heap, s);
-}
 void sweep_reclaim_upcall(void *heap, size_t npages)
 {
     sweep_reclaim(heap, npages);
+}
+
+/* Unswept spans that a refill sweeps without finding a free slot before it takes new pages: at most
+ * 1 % of space is wasted for a bounded wait (Go: mcentral.go, spanBudget). */
+#define SWEEP_BUDGET 100
+
+struct gc_span *sweep_for_slots_upcall(void *self, unsigned spanclass, uint32_t sweepgen)
+{
+    gc_heap *heap = self;
+    struct sweeping *sw = sweeping_of(heap);
+    struct mcentral *c = &heap->mem.centrals[spanclass];
+    struct gc_span *s = NULL;
+    if (!enter(sw))
+        return NULL;
+    for (int budget = SWEEP_BUDGET; budget > 0; budget--) {
+        s = mcentral_claim_unswept(&heap->mem, c, sweepgen);
+        if (!s)
+            break;
+        if (!sweep_span(heap, s))
+            continue;
+        if (s->live < s->nslots)
+            break;
+        mcentral_file_swept(&heap->mem, s, sweepgen);
+    }
+    leave(sw);
+    return s;
 }
 
 /* Large objects first: they give back the most. */
@@ -108,11 +142,13 @@ static unsigned class_at(uint32_t cursor)
     return class < SPANCLASS_TRACED ? class : class + 1;
 }
 
-size_t sweep_one(gc_heap *heap, uint32_t sweepgen)
+size_t sweep_one(gc_heap *heap)
 {
     struct sweeping *sw = sweeping_of(heap);
     size_t pages = 0;
-    enter(sw);
+    if (!enter(sw))
+        return 0;
+    uint32_t sweepgen = u32_load_acquire(&heap->mem.sweepgen);
     for (uint32_t i = u32_load_relaxed(&sw->class_cursor); i < SPANCLASS_COUNT; i++) {
         struct mcentral *c = &heap->mem.centrals[class_at(i)];
         struct gc_span *s = mcentral_claim_unswept(&heap->mem, c, sweepgen);
@@ -121,9 +157,8 @@ size_t sweep_one(gc_heap *heap, uint32_t sweepgen)
             sweep_and_file(heap, s, sweepgen);
             break;
         }
-        /* Once FLIP is complete a class without unswept spans stays so. */
-        if (u32_load_acquire(&sw->flip_complete))
-            u32_cas_relaxed(&sw->class_cursor, i, i + 1);
+        /* FLIP is complete: a class without unswept spans stays so. */
+        u32_cas_relaxed(&sw->class_cursor, i, i + 1);
     }
     leave(sw);
     return pages;
@@ -141,7 +176,7 @@ bool sweep_is_done(const gc_heap *heap)
     struct sweeping *sw = sweeping_of(heap);
     if (!u32_load_acquire(&sw->active))
         return true;
-    if (!u32_load_acquire(&sw->flip_complete) || !nothing_left(sw))
+    if (!u32_load_acquire(&sw->open) || !nothing_left(sw))
         return false;
     u32_store_release(&sw->active, 0);
     return true;
@@ -149,18 +184,20 @@ bool sweep_is_done(const gc_heap *heap)
 
 void sweep_finish(gc_heap *heap)
 {
-    uint32_t sweepgen = u32_load_acquire(&heap->mem.sweepgen);
-    while (sweep_one(heap, sweepgen) > 0)
-        ;
-    while (!sweep_is_done(heap))
-        os_yield();
+    while (!sweep_is_done(heap)) {
+        if (sweep_one(heap) == 0)
+            os_yield();
+    }
 }
 
 void sweep_prepare(gc_heap *heap)
 {
     struct sweeping *sw = sweeping_of(heap);
     ASSERT(sweep_is_done(heap) && "I13");
-    u32_store_relaxed(&sw->flip_complete, 0);
+    u32_store_relaxed(&sw->open, 0);
+    fence_seq_cst();
+    while (u32_load_acquire(&sw->sweepers) > 0)
+        os_yield();
     u32_store_relaxed(&sw->class_cursor, 0);
     word_store_relaxed(&sw->reclaim_cursor, heap->mem.arenas.low);
     word_store_relaxed(&sw->reclaim_credit, 0);
@@ -171,7 +208,7 @@ void sweep_prepare(gc_heap *heap)
 
 void sweep_begin(gc_heap *heap)
 {
-    u32_store_release(&sweeping_of(heap)->flip_complete, 1);
+    u32_store_release(&sweeping_of(heap)->open, 1);
 }
 
 /* ---- Whole spans ---- */
@@ -221,12 +258,10 @@ static bool take_credit(struct sweeping *sw, size_t npages)
 void sweep_reclaim(gc_heap *heap, size_t npages)
 {
     struct sweeping *sw = sweeping_of(heap);
-    if (!u32_load_relaxed(&sw->active) || !u32_load_acquire(&sw->flip_complete) ||
-        take_credit(sw, npages))
+    if (!u32_load_relaxed(&sw->active) || take_credit(sw, npages) || !enter(sw))
         return;
     uint32_t sweepgen = u32_load_acquire(&heap->mem.sweepgen);
     size_t freed = 0;
-    enter(sw);
     while (freed < npages) {
         uintptr_t at = next_chunk(heap, sw);
         struct arena *a = at ? arena_of(&heap->mem.arenas, at) : NULL;
@@ -240,24 +275,28 @@ void sweep_reclaim(gc_heap *heap, size_t npages)
         word_fetch_add_relaxed(&sw->reclaim_credit, freed - npages);
 }
 
-void sweep_ensure(gc_heap *heap, uintptr_t object)
+/* Sweeps the span if it waits for that; true: it does not wait (any more). A mutator may need this
+ * before FLIP is complete. Then the span is kept even if it is empty: a set of the old view may
+ * still list it (I13). */
+static bool ensure_span(gc_heap *heap, struct gc_span *s)
 {
     struct sweeping *sw = sweeping_of(heap);
+    u32_fetch_add_acq_rel(&sw->sweepers, 1);
     uint32_t sweepgen = u32_load_acquire(&heap->mem.sweepgen);
+    uint32_t sg = u32_load_acquire(&s->sweepgen);
+    if (sg == sweepgen - 2 && u32_cas_acq_rel(&s->sweepgen, sg, sweepgen - 1)) {
+        sweep_bits(heap, s);
+        mcentral_file_swept(&heap->mem, s, sweepgen);
+    }
+    leave(sw);
+    return sg != sweepgen - 1;
+}
+
+void sweep_ensure(gc_heap *heap, uintptr_t object)
+{
     struct gc_span *s = mheap_span_of(&heap->mem, object);
-    if (!s)
-        return;
-    for (;;) {
-        uint32_t sg = u32_load_acquire(&s->sweepgen);
-        if (sg == sweepgen || sg == sweepgen + 3)
-            return;
-        enter(sw);
-        bool claimed = sg == sweepgen - 2 && u32_cas_acq_rel(&s->sweepgen, sg, sweepgen - 1);
-        if (claimed)
-            sweep_and_file(heap, s, sweepgen);
-        leave(sw);
-        if (claimed || mheap_span_of(&heap->mem, object) != s)
-            return;
+    while (s && !ensure_span(heap, s)) {
         cpu_relax();
+        s = mheap_span_of(&heap->mem, object);
     }
 }

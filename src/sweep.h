@@ -6,13 +6,13 @@
 
 #include "handshake.h"
 
+/* Nobody sweeps but between sweep_begin() and the next sweep_prepare(): sweep_prepare closes `open`
+ * and then waits until `sweepers` is 0; a sweeper counts itself and then looks at `open` (I13). */
 struct sweeping {
-    /* Whether unswept spans may be left. Set by the cycle before FLIP, cleared by whoever finds
-     * that nothing is left and nobody sweeps; only after FLIP is complete (I13). */
-    uint32_t active;                   /* atomic */
-    uint32_t flip_complete;            /* atomic: every P has given up its spans */
-    uint32_t sweepers;                 /* threads in a sweep; atomic */
-    uint32_t class_cursor;             /* span classes before it have no unswept spans; atomic */
+    uint32_t open;         /* FLIP is complete: every P has given up its spans. Atomic */
+    uint32_t active;       /* unswept spans may be left; cleared by whoever finds none. Atomic */
+    uint32_t sweepers;     /* threads that sweep; atomic */
+    uint32_t class_cursor; /* span classes before it have no unswept spans; atomic */
     word reclaim_cursor CACHE_ALIGNED; /* address up to which page_in_use was looked at; atomic */
     word reclaim_credit;               /* pages freed beyond what was asked for */
     word swept_pages, freed_pages;     /* since FLIP */
@@ -22,7 +22,7 @@ struct sweeping {
 /* Sweeps one claimed span. false: it had no live object and was freed. */
 bool sweep_span(gc_heap *heap, struct gc_span *s);
 /* Claims and sweeps one span of any class; pages it had, 0: nothing left to claim. */
-size_t sweep_one(gc_heap *heap, uint32_t sweepgen);
+size_t sweep_one(gc_heap *heap);
 /* Frees whole spans, found by their page bits, until npages pages came free or all were looked at.
  */
 void sweep_reclaim(gc_heap *heap, size_t npages);
@@ -37,7 +37,7 @@ bool sweep_is_done(const gc_heap *heap);
 void sweep_ensure(gc_heap *heap, uintptr_t object);
 
 /* mheap_upcalls. */
-bool sweep_upcall(void *heap, struct gc_span *s);
+struct gc_span *sweep_for_slots_upcall(void *heap, unsigned spanclass, uint32_t sweepgen);
 void sweep_reclaim_upcall(void *heap, size_t npages);
 
 #endif
