@@ -84,7 +84,7 @@ sub languages {
     my @jobs;
     for my $file (sort glob 'examples/*/programs/*.*') {
         my ($language, $program) = $file =~ m{^examples/([^/]+)/programs/([^/]+)$};
-        next unless -f $file && -x "$build/$language" && $program !~ /\.txt$/;
+        next unless -f $file && -x "$build/$language" && $program !~ /\.(txt|expected|in|out)$/;
         next if $quick && $program =~ /gigabyte/;
         my $job = job('language', "$language/$program", ['gcheap'], $quick ? 1 : 3);
         $job->{command} = ["$build/bench/timed", 'language', 'gcheap', "$language/$program",

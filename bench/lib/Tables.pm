@@ -158,10 +158,11 @@ sub ratios {
             $t->{relation}, $t->{limit}, verdict($t);
     }
     my $met = grep { $_->{met} } @targets;
-    $text .= sprintf "%d of %d met, %d not measured\n\nWithout a target\n", $met, scalar @targets,
+    $text .= sprintf "%d of %d met, %d not measured\n", $met, scalar @targets,
         scalar grep { !defined $_->{met} } @targets;
-    return join '', $text,
-        map { sprintf "%-${width}s %8s\n", $_->[0], number($_->[1]) } Targets::information($r);
+    my @others = map { sprintf "%-${width}s %8s\n", $_->[0], number($_->[1]) }
+        Targets::information($r);
+    return @others ? join '', "$text\nWithout a target\n", @others : $text;
 }
 
 1;
