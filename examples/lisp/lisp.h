@@ -381,9 +381,9 @@ void vm_end(void);
 void vm_reset(void);
 value vm_apply(value procedure, value arguments);
 bool is_stack_low(void);
-void check_stack(void); /* guards C functions that call themselves */
-void check_interrupt(void);
-struct place where(void);                                    /* in the program that runs */
+void check_stack(void);     /* guards C functions that call themselves */
+void check_interrupt(void); /* for loops that may be long; a safepoint */
+struct place where(void);   /* in the program that runs */
 _Noreturn void fail(value irritant, const char *format, ...) /* irritant NULL: none */
     __attribute__((format(printf, 2, 3)));
 _Noreturn void fail_at(struct place place, value irritant, const char *format, ...)

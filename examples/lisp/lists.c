@@ -158,8 +158,10 @@ BUILTIN("vector-set!", vector_set, 3, 3)
 BUILTIN("vector-fill!", vector_fill, 2, 2)
 {
     struct vector *vector = as_vector(argv[0]);
-    for (size_t i = 0; i < vector->length; i++)
+    for (size_t i = 0; i < vector->length; i++) {
         gc_store(&vector->items[i], argv[1]);
+        check_interrupt();
+    }
     return VOID;
 }
 

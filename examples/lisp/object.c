@@ -93,13 +93,28 @@ value make_text(const char *text)
     return make_string(text, strlen(text));
 }
 
+/* A fresh vector is filled plainly; a large one with safepoints on the way, and so by gc_store. */
+static void fill_vector(struct vector *vector, value fill)
+{
+    enum { STRIDE = 1 << 16 };
+    size_t i = 0;
+    GC_FRAME(vector, fill);
+    for (; i < vector->length && i < STRIDE; i++)
+        vector->items[i] = fill;
+    for (; i < vector->length; i++) {
+        if (i % STRIDE == 0)
+            check_interrupt();
+        gc_store(&vector->items[i], fill);
+    }
+}
+
 value make_vector(size_t length, value fill)
 {
     GC_FRAME(fill);
     struct vector *vector = tagged(gc_new_flex(&vector_type, &gc_pointer_type, length), T_VECTOR);
     vector->length = length;
-    for (size_t i = 0; fill && i < length; i++)
-        vector->items[i] = fill;
+    if (fill)
+        fill_vector(vector, fill);
     return &vector->head;
 }
 
@@ -401,7 +416,9 @@ static void rehash(struct table *table, size_t slots)
 {
     struct vector *old = (struct vector *)table->slots;
     struct vector *new = (struct vector *)make_vector(slots, NULL);
+    GC_FRAME(table, new);
     for (size_t i = 0; i < old->length; i += 2) {
+        check_interrupt();
         if (!old->items[i] || old->items[i] == DELETED)
             continue;
         value *slot = probe(new, old->items[i]);

@@ -124,6 +124,7 @@ void check_stack(void)
 
 void check_interrupt(void)
 {
+    gc_safepoint();
     if (vm.interrupted) {
         vm.interrupted = 0;
         fail(NULL, "interrupted");
@@ -459,7 +460,6 @@ static value execute(int argc, value result)
 
     enter: /* sp[-argc - 1] is called; the two words below it say where to return */
         SAVE();
-        gc_safepoint();
         check_interrupt();
         v = sp[-argc - 1];
         if (is(v, T_CLOSURE)) {
