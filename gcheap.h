@@ -339,9 +339,10 @@ typedef struct gc_options {
  * NULL with EINVAL (an option out of range), ENOMEM or EAGAIN (no thread). */
 GC_API gc_heap *gc_heap_create(const gc_options *options);
 
-/* Frees a heap with all its objects; runs no finalizers but queues that gc_finalizers_run() has
- * not drained are dropped. The calling thread may be attached (it is detached then).
- * -EBUSY: another thread is attached; nothing was done. */
+/* Frees a heap with all its objects; runs no finalizers: those of live objects and those queued are
+ * dropped. A finalizer that the library's thread is running is waited for. The calling thread may
+ * be attached (it is detached then). -EBUSY: another thread is attached, or the caller is such a
+ * finalizer; nothing was done. */
 GC_API int gc_heap_destroy(gc_heap *heap);
 
 /* The heap that the calling thread uses now; NULL: none. Never fails. */
@@ -437,7 +438,9 @@ static inline void *gc_new_bytes(size_t size)
 GC_API size_t gc_size_class(size_t size);
 
 /* Tells the pacer that `object` owns this many bytes more (or fewer) outside the heap. They count
- * as live with the object and towards the goal. 0, -EINVAL (no object; a sum below 0), -ENOMEM. */
+ * as live with the object and towards the goal, and are forgotten when it dies. A safepoint if
+ * bytes > 0, in which object itself is kept alive. 0, -EINVAL (no object; a sum below 0 or beyond
+ * PTRDIFF_MAX), -ENOMEM, -EPERM. */
 GC_API int gc_external_add(void *object, ptrdiff_t bytes);
 
 /* ------------------------------------------------------------------------------------------
@@ -640,61 +643,112 @@ GC_API int gc_stats(struct gc_statistics *stats);
  * Weak references, ephemerons, interning
  */
 
-/* A weak reference. NULL with EINVAL if `object` is no object of the heap. Freed by
- * gc_weak_free(); any thread may use it. */
+/* Everywhere below "object" is the address that an allocation returned, and the caller keeps it
+ * alive during the call. Small ones (gc_new_bytes under 16 bytes) share a slot with others and die
+ * with the last of them. The objects of no bytes are no objects: EINVAL.
+ *
+ * An object dies for all of this at one moment of a cycle: weak references to it read NULL, weak
+ * maps and intern tables have it no more. After that its finalizer is queued; if there was none,
+ * its memory is reused and its cleanups are queued.
+ *
+ * What gc_weak_new(), gc_weakmap_new() and gc_intern_new() return goes with the heap, if it has not
+ * been freed before: it must not be used or freed after that. NULL, or one of another heap than the
+ * thread's current one: EINVAL.
+ */
+
+/* A weak reference: all that are made for one object while it lives are the same pointer, to be
+ * freed as often as it was made. NULL: EINVAL (no object), ENOMEM, EPERM. Any thread may use it. */
 GC_API gc_weak *gc_weak_new(void *object);
-/* The object, now strongly held by the caller's registers (root it), or NULL for ever after. */
+/* The object, now strongly held by the caller's registers (root it); or NULL for ever after, errno
+ * unchanged. Takes no lock and waits for no thread, but for one span's sweep. */
 GC_API void *gc_weak_get(gc_weak *weak);
+/* Any thread, attached or not. NULL is ignored. */
 GC_API void gc_weak_free(gc_weak *weak);
 
-/* A map from objects, by identity, to references. An entry lives as long as its key does; its
- * value is kept by the entry only while the key lives (an ephemeron). All calls are atomic and may
- * come from any thread. The map is freed by gc_weakmap_free(). */
+/* A map from objects, by identity, to references (addresses, or words in the heap's value format).
+ * An entry lives as long as its key does; its value is kept by the entry only while the key lives
+ * (an ephemeron), even if the value leads to the key. All calls are atomic and may come from any
+ * thread; no call takes longer because the map is large. NULL: ENOMEM, EPERM. */
 GC_API gc_weakmap *gc_weakmap_new(void);
+/* No thread uses the map any more. Any thread, attached or not. NULL is ignored. */
 GC_API void gc_weakmap_free(gc_weakmap *map);
+/* Adds or replaces. 0; -EINVAL (also: the key is no object), -ENOMEM, -EPERM. */
 GC_API int gc_weakmap_set(gc_weakmap *map, void *key, void *value);
+/* The value, to be rooted; NULL if the key is not there, errno unchanged. */
 GC_API void *gc_weakmap_get(gc_weakmap *map, void *key);
 GC_API bool gc_weakmap_has(gc_weakmap *map, void *key);
+/* Whether the key was there. */
 GC_API bool gc_weakmap_delete(gc_weakmap *map, void *key);
+/* Entries, some of whose keys may have died without anyone's knowing yet. */
 GC_API size_t gc_weakmap_count(gc_weakmap *map);
-/* The next live entry at or after *position; *position starts at 0. Fills root slots of the caller.
- * Entries added meanwhile may be missed; none is given twice unless the map grew. */
+/* The next live entry at or after *position; *position starts at 0 and means something to this map
+ * only. Fills *key and *value, which should be roots of the caller. Entries may be set and deleted
+ * meanwhile, this one too: none is given twice, and only those added meanwhile may be missed. */
 GC_API bool gc_weakmap_next(gc_weakmap *map, size_t *position, void **key, void **value);
 
-/* A table of canonical objects by content; it keeps none of them alive. */
+/* A table of canonical objects by content; it keeps none of them alive. The functions:
+ *   hash, equal  must not use the heap; equal runs under a lock, and may see an object that has
+ * just died and whose references lead nowhere make         allocates and fills the object for a
+ * key; it may collect, intern, and fail (NULL; the errno it leaves is passed on). NULL:
+ * gc_intern_get() only looks up. What it returns may lie outside the heap; it then stays in the
+ * table. */
 struct gc_intern_ops {
     uint64_t (*hash)(const void *key, size_t size); /* of the bytes looked up */
     bool (*equal)(const void *object, const void *key, size_t size);
-    void *(*make)(const void *key, size_t size, void *arg); /* allocates the object; may be NULL */
+    void *(*make)(const void *key, size_t size, void *arg);
 };
+/* Copies *ops. NULL: EINVAL (no hash or equal), ENOMEM, EPERM. */
 GC_API gc_intern *gc_intern_new(const struct gc_intern_ops *ops);
+/* No thread uses the table any more. Any thread, attached or not. NULL is ignored. */
 GC_API void gc_intern_free(gc_intern *table);
-/* The canonical object equal to the key, made if there is none. NULL with ENOMEM, or without
- * `make` when absent (errno 0). */
+/* The canonical object equal to the key, to be rooted; made if there is none (of threads that make
+ * one at once, one wins). `key` is passed to the functions as it is; if it lies in an object, the
+ * caller keeps that alive. A safepoint only if `make` is called. NULL: ENOMEM or what `make` said;
+ * errno 0 if there is none and no `make`. */
 GC_API void *gc_intern_get(gc_intern *table, const void *key, size_t size, void *arg);
+/* Objects, some of which may have died without anyone's knowing yet. */
 GC_API size_t gc_intern_count(gc_intern *table);
 
 /* ------------------------------------------------------------------------------------------
  * Finalizers and cleanups
+ *
+ * Both are queued by whoever finds the object dead, and run when gc_finalizers_run() is called, or
+ * by the library's thread if the heap has GC_FINALIZER_THREAD; never inside another call. The queue
+ * is first in, first out, but which of several dead objects is found first is not defined. They run
+ * without any lock of the library: they may use the whole API, but for gc_heap_destroy(), and block
+ * if they must. Leaving one by longjmp() is allowed (mind gc_frame_reset()): it counts as run;
+ * a C++ exception must not leave it. Those not run when the heap is destroyed are dropped.
  */
 
-/* When `object` is found dead, fn(object, arg) is queued, once, and object lives until it has run.
- * What object reaches lives with it; so a cycle through a finalizable object is never collected.
- * fn NULL removes it. -EINVAL (no object), -EEXIST, -ENOMEM. */
+/* When `object` is found dead, fn(object, arg) is queued, once, and object lives until fn has
+ * returned. fn may store it where it stays alive, and set another finalizer. What object reaches
+ * lives with it, as if it were a root: so finalizers run from the outside to the inside, one cycle
+ * for each, and a cycle of references through a finalizable object is never collected. Weak
+ * references and map entries of what object reaches stay; its own are gone before fn is queued.
+ * `arg` is not a reference. fn NULL removes a finalizer that was not queued yet. 0; -EINVAL (no
+ * object), -EEXIST (it has one), -ENOENT (it has none to remove), -ENOMEM, -EAGAIN (no thread for
+ * GC_FINALIZER_THREAD), -EPERM. */
 typedef void (*gc_finalizer_fn)(void *object, void *arg);
 GC_API int gc_finalizer_set(void *object, gc_finalizer_fn fn, void *arg);
 
-/* After `object` has died fn(arg) is queued; the object cannot come back. Several per object; each
- * runs once, in any order. `arg` is not a reference. Returns an id > 0 or a negative errno. */
+/* After `object` has died for good (after its finalizer, if it has one) fn(arg) is queued. Several
+ * per object; each runs once, in any order, perhaps on several threads at once. `arg` is not a
+ * reference: it must not keep object alive, or be in it. Returns an id > 0, or -EINVAL (no object,
+ * no fn), -ENOMEM, -EAGAIN, -EPERM. */
 typedef void (*gc_cleanup_fn)(void *arg);
 GC_API int64_t gc_cleanup_add(void *object, gc_cleanup_fn fn, void *arg);
+/* 0: it will not run. -ENOENT: object has no such cleanup; -EINVAL (no object), -EPERM. */
 GC_API int gc_cleanup_cancel(void *object, int64_t id);
 
-/* Runs up to `max` queued finalizers and cleanups (0: all there are) on the calling thread.
- * Returns how many. For heaps without GC_FINALIZER_THREAD. */
+/* Runs up to `max` queued finalizers and cleanups (0: until there are none) on the calling thread;
+ * returns how many. Several threads may do so at once, besides the library's. */
 GC_API size_t gc_finalizers_run(size_t max);
+/* How many are queued now. */
 GC_API size_t gc_finalizers_pending(void);
-/* Called, if set, whenever the queue gets work, on a thread of the collector's: wake your own. */
+/* fn(arg) is called, if fn is not NULL, whenever the queue got work: on the thread that found it,
+ * perhaps a mutator in the middle of an allocation. It may wake a thread of yours; it must not use
+ * the heap, or wait. After the call has returned the one set before may still be running. 0 or
+ * -EPERM. */
 GC_API int gc_finalizers_notify(void (*fn)(void *arg), void *arg);
 
 /* ------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 #include "weaktable.h"
+#include "os.h"
 
 #define MIN_BITS 4
 /* Old buckets moved by each insertion and removal: more than enough to be done before the next
@@ -22,27 +23,49 @@ static void free_chain(struct weaknode *node)
     }
 }
 
+/* Arrays from here on come from the OS, zero: malloc might have to clear them under the lock. */
+#define MAPPED_BITS 13
+
+static size_t mapped_size(unsigned bits)
+{
+    return align_up(sizeof(struct weaknode *) << bits, os_page_size());
+}
+
+static struct weaknode **make_array(unsigned bits)
+{
+    return bits < MAPPED_BITS ? calloc((size_t)1 << bits, sizeof(struct weaknode *))
+                              : os_map(mapped_size(bits));
+}
+
 static void free_array(struct weaknode **array, unsigned bits)
+{
+    if (bits < MAPPED_BITS)
+        free(array);
+    else if (array)
+        os_unmap(array, mapped_size(bits));
+}
+
+static void free_all(struct weaknode **array, unsigned bits)
 {
     for (size_t i = 0; array && i < (size_t)1 << bits; i++)
         free_chain(array[i]);
-    free(array);
+    free_array(array, bits);
 }
 
 void weaktable_destroy(struct weaktable *t)
 {
-    free_array(t->buckets, t->bits);
-    free_array(t->old, t->old_bits);
-    free(t->retired);
+    free_all(t->buckets, t->bits);
+    free_all(t->old, t->old_bits);
 }
 
-/* Freeing a large array takes the OS a while: nobody waits for it. */
+/* To free a large array takes the OS a while: nobody waits for it. */
 void weaktable_unlock(struct weaktable *t)
 {
-    void *retired = t->retired;
+    struct weaknode **retired = t->retired;
+    unsigned bits = t->retired_bits;
     t->retired = NULL;
     lock_release(&t->lock);
-    free(retired);
+    free_array(retired, bits);
 }
 
 /* ---- Buckets ---- */
@@ -104,15 +127,16 @@ static void move_some_locked(struct weaktable *t, unsigned n)
         move_bucket_locked(t);
     if (t->moved < end)
         return;
-    free(t->retired);
+    ASSERT(!t->retired);
     t->retired = t->old;
+    t->retired_bits = t->old_bits;
     t->old = NULL;
 }
 
 static bool resize_locked(struct weaktable *t, unsigned bits)
 {
     LOCK_ASSERT_HELD(&t->lock);
-    struct weaknode **array = calloc((size_t)1 << bits, sizeof(struct weaknode *));
+    struct weaknode **array = make_array(bits);
     if (!array)
         return false;
     t->old = t->buckets;

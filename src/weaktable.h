@@ -23,7 +23,8 @@ struct weaktable {
     struct weaknode **buckets;      /* NULL: nothing was ever added */
     struct weaknode **old;          /* being replaced by `buckets`; NULL: none */
     size_t moved;                   /* the old buckets before it are empty */
-    void *retired;                  /* an old array to free when the lock is released */
+    struct weaknode **retired;      /* an old array to free when the lock is released */
+    unsigned retired_bits;
     size_t count;                   /* atomic */
 };
 
