@@ -97,6 +97,15 @@ bool fiber_switch(gc_thread *t, gc_fiber *fiber)
     return true;
 }
 
+void fiber_set_stack(gc_fiber *f, uintptr_t low, uintptr_t high)
+{
+    bool resting = take(f, FIBER_CLAIMED);
+    f->stack_low = low;
+    f->stack_high = high;
+    if (resting)
+        suspend(f);
+}
+
 void fiber_abandon(gc_thread *t)
 {
     leave_fiber(t);
@@ -129,7 +138,7 @@ int fiber_destroy(gc_thread *t, gc_fiber *f)
 static void visit_one_locked(gc_heap *heap, gc_fiber *f, struct gc_tracer *tracer)
 {
     LOCK_ASSERT_HELD(&heap->fibers_lock);
-    if (f->scanned == heap->cycle || !u32_cas_acquire(&f->state, FIBER_SUSPENDED, FIBER_CLAIMED))
+    if (!u32_cas_acquire(&f->state, FIBER_SUSPENDED, FIBER_CLAIMED))
         return;
     if (f->scanned != heap->cycle) {
         visit(f, tracer);

@@ -17,6 +17,8 @@ gc_fiber *fiber_create(gc_heap *heap);
 int fiber_destroy(gc_thread *t, gc_fiber *fiber);
 /* The calling thread goes on in `fiber` (NULL: its own root set). false: another runs it. */
 bool fiber_switch(gc_thread *t, gc_fiber *fiber);
+/* Of a fiber that rests, or that the calling thread runs. */
+void fiber_set_stack(gc_fiber *f, uintptr_t low, uintptr_t high);
 /* Visits every suspended fiber not yet scanned in this cycle. Collector, after ROOTS is complete.
  */
 void fibers_visit(gc_heap *heap, struct gc_tracer *tracer);

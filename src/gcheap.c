@@ -727,8 +727,7 @@ int gc_fiber_stack(gc_fiber *fiber, const void *low, const void *high)
 {
     if (!fiber || (uintptr_t)low > (uintptr_t)high)
         return -EINVAL;
-    fiber->stack_low = (uintptr_t)low;
-    fiber->stack_high = (uintptr_t)high;
+    fiber_set_stack(fiber, (uintptr_t)low, (uintptr_t)high);
     return 0;
 }
 

@@ -174,12 +174,13 @@ static bool nothing_left(struct sweeping *sw)
 bool sweep_is_done(const gc_heap *heap)
 {
     struct sweeping *sw = sweeping_of(heap);
-    if (!u32_load_acquire(&sw->active))
+    uint32_t sweepgen = u32_load_acquire(&sw->active);
+    if (!sweepgen)
         return true;
     if (!u32_load_acquire(&sw->open) || !nothing_left(sw))
         return false;
-    u32_store_release(&sw->active, 0);
-    return true;
+    /* The background thread may say so of a generation that is long over. */
+    return u32_cas_acq_rel(&sw->active, sweepgen, 0);
 }
 
 void sweep_finish(gc_heap *heap)
@@ -203,7 +204,7 @@ void sweep_prepare(gc_heap *heap)
     word_store_relaxed(&sw->reclaim_credit, 0);
     word_store_relaxed(&sw->swept_pages, 0);
     word_store_relaxed(&sw->freed_pages, 0);
-    u32_store_release(&sw->active, 1);
+    u32_store_release(&sw->active, heap->mem.sweepgen + 2);
 }
 
 void sweep_begin(gc_heap *heap)

@@ -10,7 +10,8 @@
  * and then waits until `sweepers` is 0; a sweeper counts itself and then looks at `open` (I13). */
 struct sweeping {
     uint32_t open;         /* FLIP is complete: every P has given up its spans. Atomic */
-    uint32_t active;       /* unswept spans may be left; cleared by whoever finds none. Atomic */
+    uint32_t active;       /* generation of which unswept spans may be left; 0: none. Cleared by
+                              whoever finds none. Atomic */
     uint32_t sweepers;     /* threads that sweep; atomic */
     uint32_t class_cursor; /* span classes before it have no unswept spans; atomic */
     word reclaim_cursor CACHE_ALIGNED; /* address up to which page_in_use was looked at; atomic */
