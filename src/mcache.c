@@ -16,7 +16,7 @@ struct mcache *mcache_create(struct mheap *h)
         return NULL;
     c->heap = h;
     c->runs = (struct gc_run *)(void *)((char *)c + cache_size());
-    c->sweepgen = h->sweepgen;
+    c->sweepgen = u32_load_acquire(&h->sweepgen); /* adopted again with the rest: proc.c */
     return c;
 }
 

@@ -269,6 +269,7 @@ bool roots_remove(struct roots *r, void *base)
         urcu_bp_read_lock();
         cds_lfht_del(r->table, &node->node);
         urcu_bp_read_unlock();
+        node->removed = true;
         node->next_retired = r->retired;
         r->retired = node;
         r->count--;
@@ -293,12 +294,28 @@ int roots_remove_callback(struct roots *r, struct root_callback callback)
     return error;
 }
 
+/* Slots that are visited while gc_unroot() may have to wait. */
+#define VISIT_SLOTS 512
+
+/* The slots are the embedder's, who may free them as soon as they are unrooted: they are visited
+ * under the lock. */
+static void visit_node(struct roots *r, const struct root_node *root, struct gc_tracer *tracer)
+{
+    size_t n = 1;
+    for (size_t done = 0; n > 0; done += n) {
+        lock_acquire(&r->lock);
+        n = root->removed ? 0 : MIN_OF(root->n - done, (size_t)VISIT_SLOTS);
+        visit_slots(&root->base[done], n, tracer);
+        lock_release(&r->lock);
+    }
+}
+
 static void visit_table(struct roots *r, struct gc_tracer *tracer)
 {
     struct cds_lfht_iter iter;
     struct root_node *root;
     urcu_bp_read_lock();
-    cds_lfht_for_each_entry(r->table, &iter, root, node) visit_slots(root->base, root->n, tracer);
+    cds_lfht_for_each_entry(r->table, &iter, root, node) visit_node(r, root, tracer);
     urcu_bp_read_unlock();
 }
 

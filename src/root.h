@@ -83,7 +83,7 @@ struct handles {
 struct roots {
     struct lock lock;                /* LOCK_ROOTS: changes of the table, and all of callbacks */
     struct cds_lfht *table;          /* root_node by address of its first slot; NULL until used */
-    size_t count, buckets;         /* under lock */
+    size_t count, buckets;           /* under lock */
     struct root_node *retired;       /* unrooted, perhaps still being visited; under lock */
     struct root_callbacks callbacks; /* GC_ROOT_HEAP; held while they run */
     struct handles handles;
@@ -93,6 +93,7 @@ struct root_node {
     struct cds_lfht_node node;
     slot_word *base;
     size_t n;
+    bool removed; /* the slots may be gone; under the roots' lock */
     struct root_node *next_retired;
 };
 
@@ -102,8 +103,8 @@ void roots_destroy(struct roots *r);
 int roots_add(struct roots *r, void *base, size_t n);
 /* Whether `base` is rooted, and how many slots. */
 bool roots_find(struct roots *r, void *base, size_t *n);
-/* Takes a node out of the table; it stays readable until roots_free_retired(). false: not rooted.
- */
+/* Takes a node out of the table; it stays readable until roots_free_retired(), but nobody looks at
+ * its slots any more when this returns. false: not rooted. */
 bool roots_remove(struct roots *r, void *base);
 int roots_add_callback(struct roots *r, struct root_callback callback);
 /* Returns when the callback does not run any more. */
