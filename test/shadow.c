@@ -1,0 +1,1624 @@
+/* gcheap-test: alone
+ *
+ * The shadow graph: threads allocate, link, hand over and drop objects at random; every object's
+ * id, shape and references are also known outside the heap. Now and then all threads rest, and then
+ * what is reachable in the shadow must be there, intact, and hold what it should; and what is not
+ * must be gone after one collection.
+ *
+ * A thread writes only the objects it made, so that its shadow of them is exact, and writes and
+ * reads others' through "racy" places: rooted globals, handles, slots visited by a heap callback,
+ * and objects that anyone may write. What a racy place holds is read off the stamp of what it
+ * refers to.
+ *
+ *   shadow                         all modes in turn, as TAP
+ *   shadow NAME=VALUE…             one run
+ *     seed=N threads=N seconds=S mode=concurrent|stop|alone|conservative
+ *     format=plain|tagged|boxed    the default is drawn from the seed
+ * Environment: GCHEAP_STRESS_SECONDS (of each run), GCHEAP_SEED, and the library's GCHEAP_DEBUG.
+ */
+#include "shapes.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <time.h>
+
+#include "tap.h"
+
+#define MUTATORS 32
+#define CHUNK 4096
+#define CHUNKS 16384
+#define USED 48 /* slots of an object that the test uses */
+
+enum mode { CONCURRENT, STOP, ALONE, CONSERVATIVE };
+enum format { PLAIN, TAGGED, BOXED };
+
+struct setup {
+    uint64_t seed;
+    unsigned threads;
+    double seconds;
+    enum mode mode;
+    enum format format;
+};
+
+/* Weak references are tested as far as the library has them. */
+extern __typeof__(gc_weak_new) gc_weak_new __attribute__((weak));
+extern __typeof__(gc_weak_get) gc_weak_get __attribute__((weak));
+extern __typeof__(gc_weak_free) gc_weak_free __attribute__((weak));
+extern __typeof__(gc_heap_verify) gc_heap_verify __attribute__((weak));
+
+/* ---- The shadow ---- */
+
+struct node;
+
+/* What a slot holds, and which object that is. */
+struct shadow {
+    uint64_t word;
+    struct node *to;
+};
+
+struct node {
+    uint64_t id;
+    struct shape shape;
+    char *address;
+    bool racy; /* any thread writes it; its shadows are those of the last rest */
+    bool weak_cleared;
+    unsigned owner, used;
+    uint32_t reached; /* number of the rest at which it was */
+    struct node *via; /* and from where: this object, or a root */
+    const char *via_root;
+    gc_weak *weak;
+    struct shadow slots[];
+};
+
+/* Root slots with their shadows, that one thread writes. */
+enum space_kind { SPACE_PLAIN, SPACE_STORED, SPACE_STACK };
+struct space {
+    enum space_kind kind;
+    bool owned; /* memory and root are a mutator's, till it drops them */
+    shape_word *slots;
+    struct shadow *shadows;
+    size_t n;
+    gc_handle *handle;
+};
+
+#define SPACES 64
+#define STACK 256
+#define LOCALS 24
+
+struct mutator {
+    unsigned index;
+    uint64_t random;
+    pthread_t thread;
+    /* Objects it made. */
+    struct node **nodes;
+    size_t count, capacity;
+    uint64_t made;
+    struct node **chunks[CHUNKS]; /* by number; read by anyone with acquire */
+    /* Roots. */
+    struct space *spaces[SPACES];
+    unsigned nspaces;
+    shape_word *top; /* of the stack */
+    unsigned depth;
+    gc_fiber *fiber;
+    struct space fiber_space;
+    struct gc_frame *base_frame;
+    jmp_buf base;
+    unsigned base_spaces;
+    bool resting;
+    uint64_t operations, refused;
+};
+
+#define SHARED_FIBERS 6
+#define FIBER_SLOTS 16
+struct shared_fiber {
+    gc_fiber *fiber;
+    shape_word slots[FIBER_SLOTS];
+    shape_word *top;
+    struct shadow shadows[FIBER_SLOTS];
+};
+
+#define RACY_GLOBALS 64
+#define RACY_HANDLES 16
+#define RACY_VISITED 16
+
+static struct world {
+    struct setup setup;
+    gc_heap *heap;
+    struct mutator mutators[MUTATORS];
+    shape_word globals[RACY_GLOBALS];
+    gc_handle *handles[RACY_HANDLES];
+    shape_word visited[RACY_VISITED];
+    struct shared_fiber fibers[SHARED_FIBERS];
+    /* The rest. */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    unsigned running; /* threads that do not rest; under lock */
+    uint32_t round;   /* rests ended; under lock, and atomic */
+    uint32_t wanted;  /* atomic: a rest is wanted */
+    uint32_t over;    /* atomic: the end */
+    uint32_t shrink;  /* atomic: let go of much */
+    uint32_t rest;    /* number of the present one */
+    struct node *via; /* what is being looked at */
+    const char *via_root;
+    struct node **work; /* what is reachable */
+    size_t nwork, work_capacity;
+    uintptr_t *bases; /* and where, in order; tiny objects share blocks */
+    size_t nbases;
+    uint64_t checked, freed, kept;
+} w;
+
+#define atomic_get(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define atomic_set(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+
+static const char *const mode_names[] = {"concurrent", "stop", "alone", "conservative"};
+static const char *const format_names[] = {"plain", "tagged", "boxed"};
+
+static char replay[160];
+#define BAD(...)                                                                                   \
+    do {                                                                                           \
+        diag(__VA_ARGS__);                                                                         \
+        FAIL("replay: %s", replay);                                                                \
+    } while (0)
+
+static void *must(void *p)
+{
+    if (!p)
+        BAD("the test itself ran out of memory");
+    return p;
+}
+
+/* ---- Words ---- */
+
+#define BOX_MATCH ((uint64_t)0xfffc << 48)
+#define BOX_PAYLOAD (((uint64_t)1 << 48) - 1)
+
+static const gc_value_format formats[] = {
+    [TAGGED] = {7, 1, ~(uint64_t)7},
+    [BOXED] = {(uint64_t)0xffff << 48, BOX_MATCH, BOX_PAYLOAD},
+};
+
+static uint64_t reference(struct mutator *m, const struct node *to)
+{
+    uint64_t plain = (uint64_t)(uintptr_t)to->address;
+    bool tiny = plain % 8 != 0; /* of tagged and boxed words, only plain ones are aligned */
+    if (w.setup.format == PLAIN && !to->shape.layout->unstamped && random_one_in(&m->random, 8))
+        return plain + random_below(&m->random, to->shape.size);
+    if (w.setup.format == PLAIN || (!tiny && random_one_in(&m->random, 4)))
+        return plain;
+    return w.setup.format == TAGGED ? (plain & ~(uint64_t)7) | 1 : plain | BOX_MATCH;
+}
+
+/* A word that is no reference. */
+static uint64_t immediate(struct mutator *m)
+{
+    double number = (double)(random_next(&m->random) >> 20) / 3.0;
+    uint64_t word;
+    switch (random_below(&m->random, 3)) {
+    case 0:
+        return 0;
+    case 1:
+        if (w.setup.format == TAGGED)
+            return random_next(&m->random) << 3 | 2;
+        if (w.setup.format == PLAIN)
+            return (uint64_t)(uintptr_t)m;
+        memcpy(&word, &number, sizeof word);
+        return word;
+    default:
+        return random_below(&m->random, 1 << 20) << 3 | 5;
+    }
+}
+
+static void *target_of(uint64_t word)
+{
+    uint64_t address = word;
+    if (w.setup.format == TAGGED)
+        address = (word & 7) == 1 ? word & ~(uint64_t)7 : word & 7 ? 0 : word;
+    if (w.setup.format == BOXED)
+        address = word >> 48 == BOX_MATCH >> 48 ? word & BOX_PAYLOAD : word & 7 ? 0 : word;
+    void *p = (void *)(uintptr_t)address;
+    return gc_heap_contains(w.heap, p) ? p : NULL;
+}
+
+static uint64_t load(const shape_word *slot)
+{
+    if (w.setup.format != PLAIN)
+        return gc_load_value((const uint64_t *)slot);
+    return (uint64_t)(uintptr_t)gc_load(slot);
+}
+
+static void store(shape_word *slot, uint64_t word)
+{
+    if (w.setup.format != PLAIN)
+        gc_store_value((uint64_t *)slot, word);
+    else
+        gc_store(slot, (void *)(uintptr_t)word);
+}
+
+/* Without barriers where none are needed. */
+static void store_own(shape_word *slot, uint64_t word)
+{
+    if (w.setup.mode == STOP)
+        __atomic_store_n(slot, word, __ATOMIC_RELEASE);
+    else
+        store(slot, word);
+}
+
+static bool cas(shape_word *slot, uint64_t expected, uint64_t word)
+{
+    if (w.setup.format != PLAIN)
+        return gc_cas_value((uint64_t *)slot, expected, word);
+    return gc_cas(slot, (void *)(uintptr_t)expected, (void *)(uintptr_t)word);
+}
+
+/* ---- Nodes ---- */
+
+#define OWNER_BITS 6
+
+static struct node **entry(struct mutator *m, uint64_t number, bool make)
+{
+    struct node ***chunk = &m->chunks[number / CHUNK];
+    if (!atomic_get(chunk) && make)
+        atomic_set(chunk, must(calloc(CHUNK, sizeof(struct node *))));
+    struct node **entries = atomic_get(chunk);
+    return entries ? &entries[number % CHUNK] : NULL;
+}
+
+static struct node *node_of_id(uint64_t id)
+{
+    uint64_t number = id >> OWNER_BITS;
+    unsigned owner = id & ((1u << OWNER_BITS) - 1);
+    if (owner >= MUTATORS || number >= (uint64_t)CHUNK * CHUNKS)
+        return NULL;
+    struct node **e = entry(&w.mutators[owner], number, false);
+    return e ? atomic_get(e) : NULL;
+}
+
+static void describe(const struct node *n, const char *what)
+{
+    int steps = 0;
+    for (const struct node *at = n; at && n->reached && steps < 12; at = at->via, steps++)
+        diag("%s %llx (%s)%s%s", steps ? "  from" : "reached:", (unsigned long long)at->id,
+             at->shape.layout->name, at->via ? "" : " from ", at->via ? "" : at->via_root);
+    BAD("object %llx (%s, %zu bytes, %zu elements, by thread %u%s) at %p %s",
+        (unsigned long long)n->id, n->shape.layout->name, n->shape.size, n->shape.n, n->owner,
+        n->racy ? ", racy" : "", (void *)n->address, what);
+}
+
+/* The object that a word from a racy place refers to; NULL: none. */
+static struct node *node_of_word(uint64_t word)
+{
+    void *p = target_of(word);
+    if (!p)
+        return NULL;
+    const shape_word *base = gc_object_base(p);
+    if (!base)
+        BAD("%p, read from a live object, is in no object", p);
+    uint64_t id = base[0];
+    struct node *n = node_of_id(id);
+    if (!n || n->address != (const char *)base)
+        BAD("%p, read from a live object, has lost its stamp: %llx %llx", p, (unsigned long long)id,
+            (unsigned long long)base[1]);
+    return n;
+}
+
+static void check_intact(const struct node *n)
+{
+    const char *wrong = shape_check(&n->shape, n->address, n->id);
+    if (wrong)
+        describe(n, wrong);
+}
+
+static size_t used_slots(const struct shape *s)
+{
+    size_t n = shape_slots(s);
+    return n < USED ? n : USED;
+}
+
+/* Used slots are spread over the object: the first and the last are among them. */
+static size_t used_index(const struct node *n, unsigned i)
+{
+    size_t slots = shape_slots(&n->shape);
+    return slots <= USED ? i : i * (slots - 1) / (USED - 1);
+}
+
+static shape_word *used_slot(const struct node *n, unsigned i)
+{
+    return shape_slot(&n->shape, n->address, used_index(n, i));
+}
+
+static bool is_small(const struct node *n)
+{
+    return n->shape.layout->unstamped;
+}
+
+/* ---- Root slots ---- */
+
+struct place {
+    struct space *space;
+    size_t i;
+};
+
+static size_t space_size(const struct mutator *m, const struct space *s)
+{
+    return s->kind == SPACE_STACK ? (size_t)(m->top - s->slots) : s->n;
+}
+
+static struct place any_place(struct mutator *m)
+{
+    for (;;) {
+        struct space *s = m->spaces[random_below(&m->random, m->nspaces)];
+        size_t n = space_size(m, s);
+        if (n)
+            return (struct place){s, random_below(&m->random, n)};
+    }
+}
+
+static struct node *held(struct place p)
+{
+    return p.space->shadows[p.i].to;
+}
+
+static void hold(struct place p, struct node *n, uint64_t word)
+{
+    p.space->shadows[p.i] = (struct shadow){word, n};
+    if (p.space->kind == SPACE_STORED)
+        store(&p.space->slots[p.i], word);
+    else
+        p.space->slots[p.i] = word;
+}
+
+static void space_add(struct mutator *m, struct space *s)
+{
+    if (m->nspaces == SPACES)
+        BAD("too many root spaces");
+    m->spaces[m->nspaces++] = s;
+}
+
+static struct space space_make(enum space_kind kind, void *slots, struct shadow *shadows, size_t n)
+{
+    return (struct space){kind, false, slots, shadows, n, NULL};
+}
+
+static void drop_roots(struct mutator *m, unsigned one_in)
+{
+    for (unsigned i = 0; i < m->nspaces; i++) {
+        for (size_t j = 0; j < space_size(m, m->spaces[i]); j++) {
+            if (random_one_in(&m->random, one_in))
+                hold((struct place){m->spaces[i], j}, NULL, 0);
+        }
+    }
+}
+
+/* A node among the roots that a stamped slot may refer to. */
+static struct node *any_held(struct mutator *m, bool small)
+{
+    for (int tries = 0; tries < 6; tries++) {
+        struct node *n = held(any_place(m));
+        if (n && is_small(n) == small)
+            return n;
+    }
+    return NULL;
+}
+
+/* One this thread may write plainly, by its shadow; with `used` slots. */
+static struct node *any_own(struct mutator *m)
+{
+    for (int tries = 0; tries < 6; tries++) {
+        struct node *n = held(any_place(m));
+        if (n && n->owner == m->index && !n->racy && n->used)
+            return n;
+    }
+    return NULL;
+}
+
+/* ---- Operations ---- */
+
+static const struct layout *any_layout(struct mutator *m)
+{
+    static unsigned total;
+    unsigned sum = atomic_get(&total);
+    if (!sum) {
+        for (int i = 0; i < LAYOUTS; i++)
+            sum += layouts[i].weight;
+        atomic_set(&total, sum);
+    }
+    if (random_one_in(&m->random, 3000)) {
+        static const int rare[] = {LAYOUT_PAGE, LAYOUT_PROGRAM_LARGE, LAYOUT_TRACED_LARGE};
+        return &layouts[rare[random_below(&m->random, 3)]];
+    }
+    size_t at = random_below(&m->random, sum);
+    const struct layout *l = layouts;
+    while (at >= l->weight)
+        at -= l++->weight;
+    return l;
+}
+
+static size_t any_count(struct mutator *m, const struct layout *l)
+{
+    if (l == &layouts[LAYOUT_TINY])
+        return 1 + random_below(&m->random, 15);
+    if (l->external)
+        return random_below(&m->random, 40);
+    if (random_one_in(&m->random, 2000))
+        return random_below(&m->random, 1 << 19);
+    if (random_one_in(&m->random, 100))
+        return random_below(&m->random, 6000);
+    return random_below(&m->random, 40);
+}
+
+/* The thread's references as they are when the object is new: plain stores do. */
+static void fill_fresh(struct mutator *m, struct node *n)
+{
+    for (unsigned i = 0; i < n->used; i++) {
+        if (!random_one_in(&m->random, 3))
+            continue;
+        struct node *to = any_held(m, n->shape.layout->small_slot && i == 0);
+        if (!to || n->racy)
+            continue;
+        uint64_t word = reference(m, to);
+        if (n->shape.layout->external)
+            store(used_slot(n, i), word);
+        else
+            *used_slot(n, i) = word;
+        n->slots[i] = (struct shadow){word, to};
+    }
+}
+
+static struct node *new_node(struct mutator *m)
+{
+    const struct layout *l = any_layout(m);
+    struct shape shape = shape_make(l, any_count(m, l));
+    if (m->made == (uint64_t)CHUNK * CHUNKS)
+        return NULL;
+    size_t used = used_slots(&shape);
+    struct node *n = must(calloc(1, sizeof *n + used * sizeof n->slots[0]));
+    if (l->external)
+        shape.external = must(calloc(shape.n + 1, sizeof *shape.external));
+    errno = 0;
+    n->address = shape_allocate(&shape);
+    if (!n->address) {
+        if (errno != ENOMEM)
+            BAD("allocation of %s fails with errno %d", l->name, errno);
+        m->refused++;
+        free(shape.external);
+        free(n);
+        return NULL;
+    }
+    n->shape = shape;
+    n->owner = m->index;
+    n->used = (unsigned)used;
+    n->racy = !l->unstamped && !l->small_slot && random_one_in(&m->random, 10);
+    n->id = m->made++ << OWNER_BITS | m->index;
+    const char *wrong = shape_check_fresh(&shape, n->address);
+    if (wrong)
+        describe(n, wrong);
+    shape_write(&shape, n->address, n->id);
+    fill_fresh(m, n);
+    atomic_set(entry(m, n->id >> OWNER_BITS, true), n);
+    if (m->count == m->capacity) {
+        m->capacity = m->capacity ? m->capacity * 2 : 1024;
+        m->nodes = must(realloc(m->nodes, m->capacity * sizeof(struct node *)));
+    }
+    m->nodes[m->count++] = n;
+    return n;
+}
+
+static void op_new(struct mutator *m)
+{
+    struct node *n = new_node(m);
+    if (n)
+        hold(any_place(m), n, reference(m, n));
+}
+
+static void op_link(struct mutator *m)
+{
+    struct node *n = any_own(m);
+    if (!n)
+        return;
+    unsigned i = (unsigned)random_below(&m->random, n->used);
+    bool small = n->shape.layout->small_slot && i == 0;
+    struct node *to = random_one_in(&m->random, 3) ? NULL : any_held(m, small);
+    uint64_t word = to ? reference(m, to) : small ? 0 : immediate(m);
+    store_own(used_slot(n, i), word);
+    n->slots[i] = (struct shadow){word, to};
+}
+
+/* Anyone may write these. */
+static void op_link_racy(struct mutator *m)
+{
+    struct node *n = held(any_place(m)), *to = any_held(m, false);
+    if (!n || !n->racy || !n->used)
+        return;
+    shape_word *slot = used_slot(n, (unsigned)random_below(&m->random, n->used));
+    uint64_t word = to ? reference(m, to) : immediate(m);
+    if (random_one_in(&m->random, 3))
+        cas(slot, load(slot), word);
+    else
+        store(slot, word);
+}
+
+static shape_word *any_racy_root(struct mutator *m)
+{
+    size_t i = random_below(&m->random, RACY_GLOBALS + RACY_HANDLES + RACY_VISITED);
+    if (i < RACY_GLOBALS)
+        return &w.globals[i];
+    i -= RACY_GLOBALS;
+    return i < RACY_HANDLES ? (shape_word *)(void *)w.handles[i] : &w.visited[i - RACY_HANDLES];
+}
+
+static void op_publish(struct mutator *m)
+{
+    struct node *n = any_held(m, false);
+    shape_word *slot = any_racy_root(m);
+    uint64_t word = n ? reference(m, n) : 0;
+    if (random_one_in(&m->random, 4))
+        cas(slot, load(slot), word);
+    else
+        store(slot, word);
+}
+
+/* Reads a racy root, or takes what it holds out of it. */
+static void op_take(struct mutator *m)
+{
+    shape_word *slot = any_racy_root(m);
+    uint64_t word = load(slot);
+    struct node *n = node_of_word(word);
+    if (!n)
+        return;
+    check_intact(n);
+    if (random_one_in(&m->random, 3) && !cas(slot, word, 0))
+        return;
+    hold(any_place(m), n, word);
+}
+
+/* Follows references through whatever objects they lead to. */
+static void op_walk(struct mutator *m)
+{
+    struct node *n = held(any_place(m));
+    uint64_t word = 0;
+    for (int steps = 0; n && n->used && steps < 12; steps++) {
+        unsigned i = (unsigned)random_below(&m->random, n->used);
+        if (is_small(n) || (n->shape.layout->small_slot && i == 0))
+            break; /* without stamps there is no telling what it refers to */
+        uint64_t next = load(used_slot(n, i));
+        if (n->owner == m->index && !n->racy && next != n->slots[i].word)
+            describe(n, "does not hold what its only writer wrote");
+        struct node *to = node_of_word(next);
+        if (!to)
+            break;
+        n = to;
+        word = next;
+        if (random_one_in(&m->random, 4))
+            check_intact(n);
+    }
+    if (word)
+        hold(any_place(m), n, word);
+}
+
+/* Slots of the object that lie together, all of them used. */
+static size_t contiguous(const struct node *n)
+{
+    const struct layout *l = n->shape.layout;
+    bool together = l->external || (l->nhead == 0 && l->elem_words == 1);
+    return together && shape_slots(&n->shape) <= USED ? n->used : 0;
+}
+
+static void op_copy(struct mutator *m)
+{
+    struct node *to = any_own(m), *from = random_one_in(&m->random, 3) ? to : any_own(m);
+    size_t n = to ? contiguous(to) : 0, have = from ? contiguous(from) : 0;
+    if (!n || !have)
+        return;
+    size_t count = random_below(&m->random, (n < have ? n : have) + 1);
+    size_t at = random_below(&m->random, n - count + 1);
+    size_t source = random_below(&m->random, have - count + 1);
+    if (random_one_in(&m->random, 4)) {
+        gc_clear(used_slot(to, 0) + at, count * 8);
+        memset(&to->slots[at], 0, count * sizeof to->slots[0]);
+        return;
+    }
+    gc_copy(used_slot(to, 0) + at, used_slot(from, 0) + source, count * 8);
+    memmove(&to->slots[at], &from->slots[source], count * sizeof to->slots[0]);
+}
+
+static void op_stack(struct mutator *m)
+{
+    for (unsigned i = 0; i < m->nspaces; i++) {
+        struct space *s = m->spaces[i];
+        if (s->kind != SPACE_STACK)
+            continue;
+        size_t n = space_size(m, s);
+        if (n > 1 && random_one_in(&m->random, 2)) {
+            m->top -= 1 + random_below(&m->random, n / 4 + 1);
+        } else if (n < s->n) {
+            struct node *to = any_held(m, false);
+            s->slots[n] = to ? reference(m, to) : immediate(m);
+            s->shadows[n] = (struct shadow){s->slots[n], to};
+            m->top++;
+        }
+        return;
+    }
+}
+
+/* Rooted globals and handles come and go. */
+static void op_root(struct mutator *m)
+{
+    if (m->nspaces + 12 > SPACES)
+        return;
+    struct space *s = must(calloc(1, sizeof *s));
+    size_t n = 1 + random_below(&m->random, 4);
+    bool handle = random_one_in(&m->random, 2);
+    *s = (struct space){.kind = SPACE_STORED, .owned = true, .n = handle ? 1 : n};
+    s->shadows = must(calloc(s->n, sizeof *s->shadows));
+    struct node *first = any_held(m, false);
+    uint64_t word = first ? (uint64_t)(uintptr_t)first->address : 0;
+    if (handle) {
+        s->handle = gc_handle_new((void *)(uintptr_t)word);
+        s->slots = (shape_word *)(void *)s->handle;
+    } else {
+        s->slots = must(calloc(n, sizeof *s->slots));
+        s->slots[0] = word;
+        if (n == 1 ? gc_root(s->slots) : gc_root_range(s->slots, n)) {
+            free(s->slots);
+            s->slots = NULL;
+        }
+    }
+    if (!s->slots) {
+        m->refused++;
+        free(s->shadows);
+        free(s);
+        return;
+    }
+    s->shadows[0] = (struct shadow){word, first};
+    space_add(m, s);
+}
+
+static void drop_space(struct mutator *m, unsigned at)
+{
+    struct space *s = m->spaces[at];
+    if (s->handle) {
+        gc_handle_free(s->handle);
+    } else {
+        if (gc_unroot(s->slots) != 0)
+            BAD("gc_unroot does not find a root");
+        free(s->slots);
+    }
+    free(s->shadows);
+    free(s);
+    m->spaces[at] = m->spaces[--m->nspaces];
+}
+
+static void drop_owned(struct mutator *m, unsigned from, unsigned one_in)
+{
+    for (unsigned i = m->nspaces; i-- > from;) {
+        if (m->spaces[i]->owned && random_one_in(&m->random, one_in))
+            drop_space(m, i);
+    }
+}
+
+static void op_unroot(struct mutator *m)
+{
+    unsigned at = (unsigned)random_below(&m->random, m->nspaces);
+    if (m->depth == 0 && !gc_fiber_current() && m->spaces[at]->owned)
+        drop_space(m, at);
+}
+
+/* A weak reference is got, and given to an object that has none. */
+static void op_weak(struct mutator *m)
+{
+    if (!gc_weak_new || !m->count)
+        return;
+    struct node *n = any_own(m);
+    if (n && !n->weak && !is_small(n)) {
+        n->weak = gc_weak_new(n->address);
+        m->refused += !n->weak;
+    }
+    n = m->nodes[random_below(&m->random, m->count)];
+    if (!n->weak)
+        return;
+    void *p = gc_weak_get(n->weak);
+    if (!p) {
+        n->weak_cleared = true;
+    } else if (n->weak_cleared) {
+        describe(n, "came back from a weak reference that was cleared");
+    } else if (p != n->address) {
+        describe(n, "is not what its weak reference says");
+    } else {
+        check_intact(n);
+        hold(any_place(m), n, (uint64_t)(uintptr_t)p);
+    }
+}
+
+static void nap(struct mutator *m)
+{
+    struct timespec t = {0, (long)random_below(&m->random, 200 * 1000)};
+    nanosleep(&t, NULL);
+}
+
+static void op_block(struct mutator *m)
+{
+    gc_blocking_begin();
+    if (random_one_in(&m->random, 2))
+        nap(m);
+    else
+        sched_yield();
+    if (random_one_in(&m->random, 4)) {
+        gc_blocking_begin();
+        gc_blocking_end();
+    }
+    if (gc_blocking_end() != 0)
+        BAD("gc_blocking_end fails");
+}
+
+static void op_collect(struct mutator *m)
+{
+    if (random_one_in(&m->random, 60))
+        gc_collect();
+    else
+        gc_collect_start();
+}
+
+/* Held by nothing but the C stack, or a register, while other things happen. */
+static __attribute__((noinline)) void op_hold_on_stack(struct mutator *m)
+{
+    struct node *n = new_node(m);
+    if (!n || is_small(n))
+        return;
+    char *volatile address = n->address;
+    for (size_t i = random_below(&m->random, 50); i > 0; i--) {
+        if (random_one_in(&m->random, 10))
+            op_block(m);
+        else
+            op_new(m);
+    }
+    if (random_one_in(&m->random, 20))
+        gc_collect();
+    if (!gc_is_object(address))
+        describe(n, "is gone though the C stack holds it");
+    check_intact(n);
+    hold(any_place(m), n, (uint64_t)(uintptr_t)address);
+}
+
+static void step(struct mutator *m);
+
+static void steps(struct mutator *m, size_t n)
+{
+    while (n-- > 0)
+        step(m);
+}
+
+/* Deeper frames, now and then left by longjmp. */
+static void op_deep(struct mutator *m)
+{
+    if (m->depth >= 6 || m->nspaces + 12 > SPACES)
+        return;
+    void *a = NULL, *b = NULL, *more[3] = {NULL, NULL, NULL};
+    struct shadow shadows[5] = {{0, NULL}};
+    struct space sa = space_make(SPACE_PLAIN, &a, &shadows[0], 1);
+    struct space sb = space_make(SPACE_PLAIN, &b, &shadows[1], 1);
+    struct space sm = space_make(SPACE_PLAIN, more, &shadows[2], 3);
+    GC_FRAME(a, b);
+    GC_FRAME_ARRAY(more, 3);
+    space_add(m, &sa);
+    space_add(m, &sb);
+    space_add(m, &sm);
+    m->depth++;
+    unsigned before = m->nspaces;
+    steps(m, random_below(&m->random, 60));
+    if (!gc_fiber_current() && random_one_in(&m->random, 30))
+        longjmp(m->base, 1);
+    /* Roots that came meanwhile stay, below these. */
+    m->depth--;
+    unsigned kept = before - 3;
+    for (unsigned i = before; i < m->nspaces; i++)
+        m->spaces[kept++] = m->spaces[i];
+    m->nspaces = kept;
+}
+
+/* Into a fiber that all threads share, and back. */
+static void op_fiber(struct mutator *m)
+{
+    struct shared_fiber *f = &w.fibers[random_below(&m->random, SHARED_FIBERS)];
+    if (!f->fiber || gc_fiber_current() || m->nspaces + 12 > SPACES)
+        return;
+    errno = 0;
+    gc_fiber *before = gc_fiber_switch(f->fiber);
+    if (errno == EBUSY)
+        return;
+    if (before || gc_fiber_current() != f->fiber)
+        BAD("gc_fiber_switch does not switch");
+    struct space s = space_make(SPACE_PLAIN, f->slots, f->shadows, FIBER_SLOTS);
+    space_add(m, &s);
+    unsigned at = m->nspaces;
+    steps(m, random_below(&m->random, 80));
+    unsigned kept = at - 1;
+    for (unsigned i = at; i < m->nspaces; i++)
+        m->spaces[kept++] = m->spaces[i];
+    m->nspaces = kept;
+    if (gc_fiber_switch(NULL) != f->fiber)
+        BAD("gc_fiber_switch does not come back");
+}
+
+/* The thread's own fiber is left with a frame open, while the thread goes on elsewhere. */
+static void op_fiber_frame(struct mutator *m)
+{
+    if (!m->fiber || gc_fiber_current() || m->depth || m->nspaces + 12 > SPACES)
+        return;
+    void *locals[4] = {NULL, NULL, NULL, NULL};
+    struct shadow shadows[4] = {{0, NULL}};
+    struct space s = space_make(SPACE_PLAIN, locals, shadows, 4);
+    gc_fiber_switch(m->fiber);
+    {
+        GC_FRAME_ARRAY(locals, 4);
+        space_add(m, &s);
+        unsigned at = m->nspaces;
+        m->depth = 6;
+        steps(m, random_below(&m->random, 40));
+        /* The frame is the fiber's: the slots may not be written while that rests. */
+        s.n = 0;
+        gc_fiber_switch(NULL);
+        s.n = 4;
+        s.kind = SPACE_PLAIN;
+        struct space *last = m->spaces[at - 1];
+        memmove(&m->spaces[at - 1], &m->spaces[at], (m->nspaces - at) * sizeof m->spaces[0]);
+        m->nspaces--;
+        m->fiber_space = *last;
+        steps(m, random_below(&m->random, 40));
+        m->fiber_space = (struct space){0};
+        gc_fiber_switch(m->fiber);
+        for (int i = 0; i < 4; i++) {
+            if (shadows[i].to && !is_small(shadows[i].to))
+                check_intact(shadows[i].to);
+        }
+        m->depth = 0;
+    }
+    gc_fiber_switch(NULL);
+}
+
+/* ---- The rest: everybody waits but one, who compares ---- */
+
+static void rest_until(struct mutator *m, uint32_t round)
+{
+    bool attached = gc_heap_current() != NULL;
+    bool polls = attached && m->index <= 2 && round % 2;
+    if (attached && !polls)
+        gc_blocking_begin();
+    pthread_mutex_lock(&w.lock);
+    w.running--;
+    pthread_cond_broadcast(&w.changed);
+    while (!polls && w.round == round)
+        pthread_cond_wait(&w.changed, &w.lock);
+    pthread_mutex_unlock(&w.lock);
+    while (polls && atomic_get(&w.round) == round) {
+        gc_safepoint();
+        nap(m);
+    }
+    if (attached && !polls)
+        gc_blocking_end();
+    if (atomic_get(&w.shrink))
+        drop_roots(m, 2);
+}
+
+static void rest_if_wanted(struct mutator *m)
+{
+    if (m->index == 0 || !atomic_get(&w.wanted))
+        return;
+    uint32_t round = atomic_get(&w.round);
+    if (atomic_get(&w.wanted) == round + 1)
+        rest_until(m, round);
+}
+
+static void reach(struct node *n)
+{
+    if (!n || n->reached == w.rest)
+        return;
+    n->reached = w.rest;
+    n->via = w.via;
+    n->via_root = w.via_root;
+    if (n->weak_cleared)
+        describe(n, "is reachable though its weak reference was cleared");
+    if (w.nwork == w.work_capacity) {
+        w.work_capacity = w.work_capacity ? w.work_capacity * 2 : 4096;
+        w.work = must(realloc(w.work, w.work_capacity * sizeof(struct node *)));
+    }
+    w.work[w.nwork++] = n;
+}
+
+static void reach_slot(const shape_word *slot, const struct shadow *shadow, const struct node *n)
+{
+    uint64_t word = load(slot);
+    if (word != shadow->word) {
+        diag("%llx instead of %llx", (unsigned long long)word, (unsigned long long)shadow->word);
+        if (n)
+            describe(n, "does not hold what its only writer wrote");
+        BAD("a root slot does not hold what was put there");
+    }
+    reach(shadow->to);
+}
+
+static void reach_racy(const shape_word *slot)
+{
+    reach(node_of_word(load(slot)));
+}
+
+static void reach_from(struct node *n)
+{
+    bool tiny = n->shape.layout == &layouts[LAYOUT_TINY];
+    if (tiny ? !gc_object_base(n->address) : !gc_is_object(n->address))
+        describe(n, "is gone though it is reachable");
+    if (gc_object_size(n->address) < n->shape.size)
+        describe(n, "is in a slot too small for it");
+    check_intact(n);
+    for (unsigned i = 0; i < n->used; i++) {
+        if (n->racy)
+            reach_racy(used_slot(n, i));
+        else
+            reach_slot(used_slot(n, i), &n->slots[i], n);
+    }
+}
+
+static void reach_space(const struct mutator *m, const struct space *s)
+{
+    for (size_t i = 0; i < space_size(m, s); i++)
+        reach_slot(&s->slots[i], &s->shadows[i], NULL);
+}
+
+static void reach_roots(void)
+{
+    static const char *const kinds[] = {"a frame or range", "a global or handle", "a stack"};
+    w.via = NULL;
+    for (unsigned t = 0; t < w.setup.threads; t++) {
+        struct mutator *m = &w.mutators[t];
+        for (unsigned i = 0; i < m->nspaces; i++) {
+            w.via_root = kinds[m->spaces[i]->kind];
+            reach_space(m, m->spaces[i]);
+        }
+        w.via_root = "a frame of a suspended fiber";
+        reach_space(m, &m->fiber_space);
+    }
+    w.via_root = "a shared fiber";
+    for (int i = 0; i < SHARED_FIBERS; i++) {
+        for (int j = 0; j < FIBER_SLOTS; j++)
+            reach_slot(&w.fibers[i].slots[j], &w.fibers[i].shadows[j], NULL);
+    }
+    w.via_root = "a racy root";
+    for (int i = 0; i < RACY_GLOBALS; i++)
+        reach_racy(&w.globals[i]);
+    for (int i = 0; i < RACY_HANDLES; i++)
+        reach_racy((shape_word *)(void *)w.handles[i]);
+    for (int i = 0; i < RACY_VISITED; i++)
+        reach_racy(&w.visited[i]);
+}
+
+static void reach_all(void)
+{
+    w.rest++;
+    w.nwork = 0;
+    reach_roots();
+    for (size_t i = 0; i < w.nwork; i++) {
+        w.via = w.work[i];
+        reach_from(w.work[i]);
+    }
+    w.checked += w.nwork;
+}
+
+static void free_node(struct node *n)
+{
+    if (n->weak)
+        gc_weak_free(n->weak);
+    *entry(&w.mutators[n->owner], n->id >> OWNER_BITS, false) = NULL;
+    free(n->shape.external);
+    free(n);
+}
+
+static int compare_addresses(const void *a, const void *b)
+{
+    uintptr_t x = *(const uintptr_t *)a, y = *(const uintptr_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void sort_bases(void)
+{
+    size_t n = 0;
+    free(w.bases);
+    w.bases = must(malloc((w.nwork + 1) * sizeof *w.bases));
+    for (size_t i = 0; i < w.nwork; i++)
+        w.bases[i] = (uintptr_t)gc_object_base(w.work[i]->address);
+    qsort(w.bases, w.nwork, sizeof *w.bases, compare_addresses);
+    for (size_t i = 0; i < w.nwork; i++) {
+        if (n == 0 || w.bases[i] != w.bases[n - 1])
+            w.bases[n++] = w.bases[i];
+    }
+    w.nbases = n;
+}
+
+/* An unreachable object is still where it was; its slot may have a new tenant. */
+static bool is_there(const struct node *n)
+{
+    uintptr_t base = (uintptr_t)gc_object_base(n->address);
+    return base && !bsearch(&base, w.bases, w.nbases, sizeof base, compare_addresses);
+}
+
+/* A node that the shadow does not reach. True: it is gone, as it should be. */
+static bool check_dead(const struct node *n)
+{
+    bool there = is_there(n);
+    if (n->weak && !there && gc_weak_get(n->weak))
+        describe(n, "is dead but its weak reference is not");
+    if (w.setup.mode == CONSERVATIVE) {
+        /* A stale word may keep it, and all it refers to; or a younger one in its slot. */
+        const shape_word *words = (const shape_word *)(void *)n->address;
+        there = there && (is_small(n) || words[0] == n->id);
+        if (there && !is_small(n))
+            check_intact(n);
+        w.kept += there;
+        return !there;
+    }
+    if (there)
+        describe(n, "is unreachable but still there after a collection");
+    return true;
+}
+
+static void compare_stats(void)
+{
+    struct gc_statistics stats;
+    uint64_t objects = w.nbases, bytes = 0;
+    CHECK(gc_stats(&stats) == 0);
+    for (size_t i = 0; i < w.nbases; i++)
+        bytes += gc_object_size((void *)w.bases[i]);
+    if (stats.heap_live != stats.allocated_bytes - stats.freed_bytes)
+        BAD("heap_live %llu is not what was allocated and not freed: %llu",
+            (unsigned long long)stats.heap_live,
+            (unsigned long long)(stats.allocated_bytes - stats.freed_bytes));
+    if (w.setup.mode == CONSERVATIVE) {
+        if (stats.heap_live < bytes)
+            BAD("heap_live is less than what is reachable");
+        return;
+    }
+    if (stats.objects_marked != objects)
+        BAD("%llu objects were marked, %llu are reachable",
+            (unsigned long long)stats.objects_marked, (unsigned long long)objects);
+    if (stats.heap_live != bytes)
+        BAD("heap_live is %llu, what is reachable has %llu bytes",
+            (unsigned long long)stats.heap_live, (unsigned long long)bytes);
+}
+
+static void sort_out_dead(void)
+{
+    for (unsigned t = 0; t < w.setup.threads; t++) {
+        struct mutator *m = &w.mutators[t];
+        size_t kept = 0;
+        for (size_t i = 0; i < m->count; i++) {
+            struct node *n = m->nodes[i];
+            if (n->reached == w.rest || !check_dead(n))
+                m->nodes[kept++] = n;
+            else
+                free_node(n);
+        }
+        w.freed += m->count - kept;
+        m->count = kept;
+    }
+}
+
+static void heap_callback(void *arg, gc_tracer *tracer)
+{
+    gc_trace_slots(tracer, arg, RACY_VISITED);
+}
+
+/* All other threads rest. */
+static void compare(void)
+{
+    reach_all();
+    CHECK(gc_collect() == 0);
+    reach_all();
+    sort_bases();
+    compare_stats();
+    sort_out_dead();
+    if (gc_heap_verify && w.rest % 8 == 0 && gc_heap_verify() != 0)
+        BAD("gc_heap_verify finds fault");
+    struct gc_statistics stats;
+    gc_stats(&stats);
+    atomic_set(&w.shrink, stats.heap_live > (uint64_t)24 << 20 || w.nwork > 100 * 1000);
+}
+
+static void rest_of_all(struct mutator *m)
+{
+    atomic_set(&w.wanted, w.round + 1);
+    gc_blocking_begin();
+    pthread_mutex_lock(&w.lock);
+    while (w.running > 0)
+        pthread_cond_wait(&w.changed, &w.lock);
+    pthread_mutex_unlock(&w.lock);
+    gc_blocking_end();
+    compare();
+    pthread_mutex_lock(&w.lock);
+    w.running = w.setup.threads - 1;
+    atomic_set(&w.round, w.round + 1);
+    pthread_cond_broadcast(&w.changed);
+    pthread_mutex_unlock(&w.lock);
+    if (atomic_get(&w.shrink))
+        drop_roots(m, 2);
+}
+
+/* ---- A thread ---- */
+
+static void step(struct mutator *m)
+{
+    rest_if_wanted(m);
+    m->operations++;
+    size_t what = random_below(&m->random, 1000);
+    if (what < 400)
+        op_new(m);
+    else if (what < 560)
+        op_link(m);
+    else if (what < 640)
+        op_link_racy(m);
+    else if (what < 690)
+        op_publish(m);
+    else if (what < 750)
+        op_take(m);
+    else if (what < 830)
+        op_walk(m);
+    else if (what < 870)
+        op_copy(m);
+    else if (what < 900)
+        op_stack(m);
+    else if (what < 905)
+        op_root(m);
+    else if (what < 912)
+        op_unroot(m);
+    else if (what < 935)
+        op_weak(m);
+    else if (what < 940)
+        op_block(m);
+    else if (what < 942)
+        op_collect(m);
+    else if (what < 950)
+        op_deep(m);
+    else if (what < 956)
+        op_fiber(m);
+    else if (what < 958)
+        op_fiber_frame(m);
+    else if (what < 959 && w.setup.mode == CONSERVATIVE)
+        op_hold_on_stack(m);
+    else if (what < 962)
+        drop_roots(m, 3);
+    else
+        gc_safepoint();
+}
+
+static void thread_callback(void *arg, gc_tracer *tracer)
+{
+    const shape_word *slots = arg;
+    gc_trace_slot(tracer, &slots[0]);
+    gc_trace_slots(tracer, &slots[1], 6);
+    if (w.setup.format == PLAIN)
+        gc_trace_ref(tracer, (void *)(uintptr_t)slots[7]);
+    else
+        gc_trace_slot(tracer, &slots[7]);
+}
+
+/* Roots that a thread has while it is attached. */
+static struct session {
+    shape_word locals[LOCALS], stack[STACK], visited[8], local[8];
+    struct shadow shadows[LOCALS], stack_shadows[STACK], visited_shadows[8], local_shadows[8];
+    struct space space, stack_space, visited_space, local_space;
+} sessions[MUTATORS];
+
+/* Thread 0 may have kept the root since its last session. */
+static void add_rooted(struct mutator *m, struct space *s, int error)
+{
+    if (error == 0 || error == -EEXIST)
+        space_add(m, s);
+    else if (error == -ENOMEM)
+        m->refused++;
+    else
+        BAD("a root is refused with %d", error);
+}
+
+static void session_begin(struct mutator *m, struct session *s)
+{
+    memset(s->shadows, 0, sizeof s->shadows);
+    memset(s->stack_shadows, 0, sizeof s->stack_shadows);
+    memset(s->visited_shadows, 0, sizeof s->visited_shadows);
+    memset(s->local_shadows, 0, sizeof s->local_shadows);
+    m->top = s->stack;
+    s->space = space_make(SPACE_PLAIN, s->locals, s->shadows, LOCALS);
+    s->stack_space = space_make(SPACE_STACK, s->stack, s->stack_shadows, STACK);
+    s->visited_space = space_make(SPACE_PLAIN, s->visited, s->visited_shadows, 8);
+    s->local_space = space_make(SPACE_PLAIN, s->local, s->local_shadows, 8);
+    space_add(m, &s->space);
+    add_rooted(m, &s->stack_space, gc_thread_range(s->stack, &m->top));
+    add_rooted(m, &s->visited_space, gc_root_callback(GC_ROOT_THREAD, thread_callback, s->visited));
+    add_rooted(m, &s->local_space, gc_thread_local_range(s->local, sizeof s->local));
+    m->fiber = gc_fiber_create();
+}
+
+/* Owned spaces survive the session; what remains rooted of the others is empty. */
+static void session_end(struct mutator *m, struct session *s)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < m->nspaces; i++) {
+        struct space *one = m->spaces[i];
+        if (one == &s->stack_space && random_one_in(&m->random, 2))
+            CHECK(gc_thread_range_remove(s->stack) == 0);
+        if (one == &s->visited_space && random_one_in(&m->random, 2))
+            CHECK(gc_root_callback_remove(thread_callback, s->visited) == 0);
+        if (one->owned)
+            m->spaces[kept++] = one;
+    }
+    m->nspaces = kept;
+    memset(s->locals, 0, sizeof s->locals);
+    memset(s->stack, 0, sizeof s->stack);
+    memset(s->visited, 0, sizeof s->visited);
+    memset(s->local, 0, sizeof s->local);
+    if (m->fiber)
+        CHECK(gc_fiber_destroy(m->fiber) == 0);
+    m->fiber = NULL;
+}
+
+static bool is_over(const struct mutator *m)
+{
+    return atomic_get(&w.over) || m->made == (uint64_t)CHUNK * CHUNKS;
+}
+
+/* Steps of a session; longjmp lands here. */
+static void session_steps(struct mutator *m, struct session *s, size_t n)
+{
+    struct gc_frame *mark = gc_frame_mark();
+    m->base_spaces = m->nspaces;
+    if (setjmp(m->base)) {
+        gc_frame_reset(mark);
+        /* The spaces of the frames that were left are no roots any more. */
+        unsigned kept = 0;
+        for (unsigned i = 0; i < m->nspaces; i++) {
+            struct space *one = m->spaces[i];
+            if (one->owned || one == &s->space || one == &s->stack_space ||
+                one == &s->visited_space || one == &s->local_space)
+                m->spaces[kept++] = one;
+        }
+        m->nspaces = kept;
+        m->depth = 0;
+    }
+    for (uint64_t end = m->operations + n; m->operations < end && !is_over(m);)
+        step(m);
+}
+
+static bool attach(struct mutator *m)
+{
+    while (gc_thread_attach(w.heap) != 0) {
+        m->refused++;
+        rest_if_wanted(m);
+        if (is_over(m))
+            return false;
+    }
+    return true;
+}
+
+static void *run_thread(void *arg)
+{
+    struct mutator *m = arg;
+    struct session *s = &sessions[m->index];
+    while (!is_over(m)) {
+        rest_if_wanted(m);
+        if (!attach(m))
+            break;
+        session_begin(m, s);
+        {
+            GC_FRAME_ARRAY(s->locals, LOCALS);
+            session_steps(m, s, 200 + random_below(&m->random, 20000));
+        }
+        if (is_over(m))
+            drop_owned(m, 0, 1);
+        session_end(m, s);
+        if (is_over(m) && random_one_in(&m->random, 2))
+            break; /* a thread may end attached */
+        CHECK(gc_thread_detach() == 0);
+    }
+    pthread_mutex_lock(&w.lock);
+    w.running--;
+    pthread_cond_broadcast(&w.changed);
+    pthread_mutex_unlock(&w.lock);
+    return NULL;
+}
+
+/* ---- A run ---- */
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void make_heap(uint64_t *random)
+{
+    static const unsigned flags[] = {0, GC_STOP_WORLD, GC_NO_BACKGROUND, GC_STACK_CONSERVATIVE};
+    gc_options o = {.flags = flags[w.setup.mode]};
+    o.percent = 20 + (int)random_below(random, 200);
+    o.min_heap = (size_t)1 << (16 + random_below(random, 7));
+    o.max_procs = (unsigned)random_below(random, 5);
+    o.mark_workers = (unsigned)random_below(random, 4);
+    if (random_one_in(random, 4))
+        o.reserve = (size_t)1 << 31;
+    if (w.setup.format != PLAIN)
+        o.format = formats[w.setup.format];
+    o.watchdog_ms = 20000;
+    w.heap = gc_heap_create(&o);
+    if (!w.heap)
+        BAD("gc_heap_create fails with errno %d", errno);
+}
+
+static void make_shared(void)
+{
+    CHECK(gc_root_range(w.globals, RACY_GLOBALS) == 0);
+    CHECK(gc_root_callback(GC_ROOT_HEAP, heap_callback, w.visited) == 0);
+    for (int i = 0; i < RACY_HANDLES; i++)
+        w.handles[i] = must(gc_handle_new(NULL));
+    for (int i = 0; i < SHARED_FIBERS; i++) {
+        struct shared_fiber *f = &w.fibers[i];
+        f->fiber = must(gc_fiber_create());
+        f->top = f->slots + FIBER_SLOTS;
+        gc_fiber_switch(f->fiber);
+        CHECK(gc_thread_range(f->slots, &f->top) == 0);
+        gc_fiber_switch(NULL);
+    }
+}
+
+static void drop_shared(void)
+{
+    for (int i = 0; i < SHARED_FIBERS; i++) {
+        CHECK(gc_fiber_destroy(w.fibers[i].fiber) == 0);
+        memset(&w.fibers[i], 0, sizeof w.fibers[i]);
+    }
+    for (int i = 0; i < RACY_HANDLES; i++)
+        store((shape_word *)(void *)w.handles[i], 0);
+    gc_clear(w.globals, sizeof w.globals);
+    gc_clear(w.visited, sizeof w.visited);
+}
+
+/* Thread 0 takes part, and ends rounds. */
+static void lead(struct mutator *m)
+{
+    double end = now() + w.setup.seconds;
+    struct session *s = &sessions[0];
+    while (now() < end && !is_over(m)) {
+        session_begin(m, s);
+        {
+            GC_FRAME_ARRAY(s->locals, LOCALS);
+            session_steps(m, s, 200 + random_below(&m->random, 3000));
+            rest_of_all(m);
+        }
+        session_end(m, s);
+    }
+    drop_owned(m, 0, 1);
+}
+
+/* Nothing is reachable at the end. */
+static void check_empty(void)
+{
+    struct gc_statistics stats;
+    compare();
+    CHECK(gc_stats(&stats) == 0);
+    if (w.setup.mode == CONSERVATIVE)
+        return;
+    CHECK_EQ(stats.heap_live, 0);
+    CHECK_EQ(stats.objects_marked, 0);
+    CHECK_EQ(stats.threads, 1);
+}
+
+static void on_alarm(int sig)
+{
+    (void)sig;
+    static const char text[] = "# the run hangs; replay: ";
+    ssize_t n = write(STDOUT_FILENO, text, sizeof text - 1);
+    n += write(STDOUT_FILENO, replay, strlen(replay));
+    n += write(STDOUT_FILENO, "\n", 1);
+    _exit(n > 0 ? TAP_FAILED : 1);
+}
+
+static void say_results(void)
+{
+    struct gc_statistics stats;
+    uint64_t operations = 0, refused = 0, made = 0;
+    CHECK(gc_stats(&stats) == 0);
+    for (unsigned i = 0; i < w.setup.threads; i++) {
+        operations += w.mutators[i].operations;
+        refused += w.mutators[i].refused;
+        made += w.mutators[i].made;
+    }
+    diag("%llu operations, %llu objects, %u rests, %llu checked, %llu freed, %llu kept, %llu "
+         "refused, %llu cycles, %llu Ps",
+         (unsigned long long)operations, (unsigned long long)made, w.rest,
+         (unsigned long long)w.checked, (unsigned long long)w.freed, (unsigned long long)w.kept,
+         (unsigned long long)refused, (unsigned long long)stats.cycles,
+         (unsigned long long)stats.procs);
+}
+
+static void run(struct setup setup)
+{
+    uint64_t random = setup.seed;
+    w.setup = setup;
+    snprintf(replay, sizeof replay, "shadow seed=%llu threads=%u seconds=%g mode=%s format=%s%s%s",
+             (unsigned long long)setup.seed, setup.threads, setup.seconds, mode_names[setup.mode],
+             format_names[setup.format], getenv("GCHEAP_DEBUG") ? " GCHEAP_DEBUG=" : "",
+             getenv("GCHEAP_DEBUG") ? getenv("GCHEAP_DEBUG") : "");
+    diag("%s", replay);
+    signal(SIGALRM, on_alarm);
+    alarm((unsigned)setup.seconds + 120);
+    pthread_mutex_init(&w.lock, NULL);
+    pthread_cond_init(&w.changed, NULL);
+    layouts_init(random_next(&random));
+    make_heap(&random);
+    make_shared();
+    w.running = setup.threads - 1;
+    for (unsigned i = 0; i < setup.threads; i++) {
+        struct mutator *m = &w.mutators[i];
+        m->index = i;
+        m->random = random_next(&random);
+        if (i > 0)
+            CHECK(pthread_create(&m->thread, NULL, run_thread, m) == 0);
+    }
+    lead(&w.mutators[0]);
+    atomic_set(&w.over, 1);
+    gc_blocking_begin();
+    for (unsigned i = 1; i < setup.threads; i++)
+        CHECK(pthread_join(w.mutators[i].thread, NULL) == 0);
+    gc_blocking_end();
+    drop_shared();
+    check_empty();
+    say_results();
+    CHECK_EQ(gc_heap_destroy(w.heap), 0);
+    alarm(0);
+}
+
+/* ---- Which runs there are ---- */
+
+static uint64_t default_seed(void)
+{
+    struct timespec t;
+    const char *given = getenv("GCHEAP_SEED");
+    clock_gettime(CLOCK_REALTIME, &t);
+    return given ? strtoull(given, NULL, 0)
+                 : (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static struct setup default_setup(void)
+{
+    const char *seconds = getenv("GCHEAP_STRESS_SECONDS");
+    uint64_t seed = default_seed();
+    return (struct setup){seed, 4, seconds ? atof(seconds) : 0.7, CONCURRENT, seed % 3};
+}
+
+static void run_as(unsigned threads, enum mode mode, enum format format)
+{
+    struct setup setup = default_setup();
+    setup.threads = threads;
+    setup.mode = mode;
+    setup.format = format;
+    run(setup);
+}
+
+TEST(one_thread)
+{
+    run_as(1, CONCURRENT, PLAIN);
+}
+TEST(two_threads)
+{
+    run_as(2, CONCURRENT, PLAIN);
+}
+TEST(four_threads)
+{
+    run_as(4, CONCURRENT, PLAIN);
+}
+TEST(eight_threads)
+{
+    run_as(8, CONCURRENT, PLAIN);
+}
+TEST(many_threads)
+{
+    run_as(32, CONCURRENT, PLAIN);
+}
+TEST(tagged_one)
+{
+    run_as(1, CONCURRENT, TAGGED);
+}
+TEST(tagged_four)
+{
+    run_as(4, CONCURRENT, TAGGED);
+}
+TEST(boxed_two)
+{
+    run_as(2, CONCURRENT, BOXED);
+}
+TEST(boxed_eight)
+{
+    run_as(8, CONCURRENT, BOXED);
+}
+TEST(stop_one)
+{
+    run_as(1, STOP, PLAIN);
+}
+TEST(stop_two)
+{
+    run_as(2, STOP, TAGGED);
+}
+TEST(stop_eight)
+{
+    run_as(8, STOP, BOXED);
+}
+TEST(stop_many)
+{
+    run_as(32, STOP, PLAIN);
+}
+TEST(alone_one)
+{
+    run_as(1, ALONE, PLAIN);
+}
+TEST(alone_four)
+{
+    run_as(4, ALONE, BOXED);
+}
+TEST(conservative_one)
+{
+    run_as(1, CONSERVATIVE, PLAIN);
+}
+TEST(conservative_four)
+{
+    run_as(4, CONSERVATIVE, PLAIN);
+}
+TEST(conservative_many)
+{
+    run_as(32, CONSERVATIVE, TAGGED);
+}
+
+static int lookup(const char *value, const char *const *names, int n)
+{
+    for (int i = 0; i < n; i++) {
+        if (strcmp(value, names[i]) == 0)
+            return i;
+    }
+    fprintf(stderr, "shadow: %s?\n", value);
+    exit(2);
+}
+
+static void set_option(struct setup *s, const char *name, const char *value)
+{
+    if (strcmp(name, "seed") == 0) {
+        s->seed = strtoull(value, NULL, 0);
+        s->format = s->seed % 3;
+    } else if (strcmp(name, "threads") == 0) {
+        s->threads = (unsigned)atoi(value);
+    } else if (strcmp(name, "seconds") == 0) {
+        s->seconds = atof(value);
+    } else if (strcmp(name, "mode") == 0) {
+        s->mode = (enum mode)lookup(value, mode_names, 4);
+    } else if (strcmp(name, "format") == 0) {
+        s->format = (enum format)lookup(value, format_names, 3);
+    } else {
+        fprintf(stderr, "shadow: %s?\n", name);
+        exit(2);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2 || !strchr(argv[1], '='))
+        return tap_main(argc > 1 ? argv[1] : "");
+    struct setup setup = default_setup();
+    for (int i = 1; i < argc; i++) {
+        char *value = strchr(argv[i], '=');
+        if (!value)
+            lookup(argv[i], NULL, 0);
+        *value = 0;
+        set_option(&setup, argv[i], value + 1);
+    }
+    if (setup.threads < 1 || setup.threads > MUTATORS) {
+        fprintf(stderr, "shadow: 1 to %d threads\n", MUTATORS);
+        return 2;
+    }
+    run(setup);
+    printf("ok 1 - %s\n1..1\n", replay);
+    return 0;
+}
