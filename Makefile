@@ -150,7 +150,7 @@ test: test-programs ## every test; SAN=…, DEBUG=1, T=pattern
 	@BUILD=$(B) CC='$(CC)' CXX='$(CXX)' SAN='$(SAN)' SANFLAGS='$(SANFLAGS)' test/run $(TESTS)
 
 check: $(GENERATED) $(B)/gcheap.3 ## storeys, format, warnings, C++, lint, manual page
-	@BUILD=$(B) WARNINGS='$(WARNINGS)' test/run test/check
+	@BUILD=$(B) WARNINGS='$(WARNINGS)' TEST_TIMEOUT=1200 test/run test/check
 
 # ---- Installing ----------------------------------------------------------------------------
 
