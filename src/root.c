@@ -188,6 +188,11 @@ static unsigned long hash_address(const void *p)
     return (unsigned long)((uint64_t)(uintptr_t)p * 0x9e3779b97f4a7c15u >> 20);
 }
 
+static struct root_node *node_of(struct cds_lfht_node *node)
+{
+    return CONTAINER_OF(node, struct root_node, node);
+}
+
 static int match_node(struct cds_lfht_node *node, const void *base)
 {
     return CONTAINER_OF(node, struct root_node, node)->base == base;
@@ -248,7 +253,7 @@ static struct root_node *lookup_locked(struct roots *r, void *base)
     cds_lfht_lookup(r->table, hash_address(base), match_node, base, &iter);
     struct cds_lfht_node *node = cds_lfht_iter_get_node(&iter);
     urcu_bp_read_unlock();
-    return node ? CONTAINER_OF(node, struct root_node, node) : NULL;
+    return node ? node_of(node) : NULL;
 }
 
 bool roots_find(struct roots *r, void *base, size_t *n)
@@ -313,9 +318,9 @@ static void visit_node(struct roots *r, const struct root_node *root, struct gc_
 static void visit_table(struct roots *r, struct gc_tracer *tracer)
 {
     struct cds_lfht_iter iter;
-    struct root_node *root;
+    struct cds_lfht_node *at;
     urcu_bp_read_lock();
-    cds_lfht_for_each_entry(r->table, &iter, root, node) visit_node(r, root, tracer);
+    cds_lfht_for_each(r->table, &iter, at) visit_node(r, node_of(at), tracer);
     urcu_bp_read_unlock();
 }
 
@@ -354,11 +359,13 @@ void roots_free_retired(struct roots *r)
 static void destroy_table(struct cds_lfht *table)
 {
     struct cds_lfht_iter iter;
-    struct root_node *root, *all = NULL;
+    struct cds_lfht_node *at;
+    struct root_node *all = NULL;
     urcu_bp_read_lock();
-    cds_lfht_for_each_entry(table, &iter, root, node)
+    cds_lfht_for_each(table, &iter, at)
     {
-        cds_lfht_del(table, &root->node);
+        struct root_node *root = node_of(at);
+        cds_lfht_del(table, at);
         root->next_retired = all;
         all = root;
     }
