@@ -432,6 +432,135 @@ TEST(longjmp_with_reset)
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
+static uint64_t hash_nothing(const void *key, size_t size)
+{
+    (void)key;
+    return size;
+}
+static bool equal_never(const void *object, const void *key, size_t size)
+{
+    (void)object, (void)key, (void)size;
+    return false;
+}
+static void ignore_one(void *arg)
+{
+    (void)arg;
+}
+static void ignore_two(void *object, void *arg)
+{
+    (void)object, (void)arg;
+}
+
+TEST(weak)
+{
+    static int no_object;
+    struct gc_intern_ops ops = {hash_nothing, equal_never, NULL};
+    gc_heap *first = new_heap();
+    gc_weak *weak = gc_weak_new(gc_new(&cell_type));
+    gc_weakmap *map = gc_weakmap_new();
+    gc_intern *table = gc_intern_new(&ops);
+    CHECK(weak && map && table);
+    CHECK_REFUSED(gc_weak_new(NULL), EINVAL);
+    CHECK_REFUSED(gc_weak_new(&no_object), EINVAL);
+    CHECK_REFUSED(gc_weak_new(gc_new_bytes(0)), EINVAL);
+    CHECK_REFUSED(gc_weak_get(NULL), EINVAL);
+    CHECK_EQ(gc_weakmap_set(map, &no_object, NULL), -EINVAL);
+    CHECK_EQ(gc_weakmap_set(map, NULL, NULL), -EINVAL);
+    CHECK_EQ(gc_weakmap_set(NULL, gc_new(&cell_type), NULL), -EINVAL);
+    CHECK_REFUSED(gc_weakmap_get(NULL, &no_object), EINVAL);
+    CHECK(!gc_weakmap_get(map, &no_object) && !gc_weakmap_has(map, &no_object));
+    CHECK(!gc_weakmap_delete(map, &no_object));
+    CHECK_REFUSED(gc_intern_new(NULL), EINVAL);
+    CHECK_REFUSED(gc_intern_new(&(struct gc_intern_ops){hash_nothing, NULL, NULL}), EINVAL);
+    CHECK_REFUSED(gc_intern_new(&(struct gc_intern_ops){NULL, equal_never, NULL}), EINVAL);
+    CHECK_REFUSED(gc_intern_get(NULL, "x", 1, NULL), EINVAL);
+    CHECK_REFUSED(gc_intern_get(table, "x", 1, NULL), 0);
+    gc_weak_free(NULL);
+    gc_weakmap_free(NULL);
+    gc_intern_free(NULL);
+
+    gc_heap *second = new_heap();
+    CHECK_REFUSED(gc_weak_get(weak), EINVAL);
+    CHECK_EQ(gc_weakmap_set(map, gc_new(&cell_type), NULL), -EINVAL);
+    CHECK_REFUSED(gc_intern_get(table, "x", 1, NULL), EINVAL);
+    CHECK_EQ(gc_thread_switch(NULL), 0);
+    CHECK_REFUSED(gc_weak_new(&no_object), EPERM);
+    CHECK_REFUSED(gc_weak_get(weak), EPERM);
+    CHECK_REFUSED(gc_weakmap_new(), EPERM);
+    CHECK_EQ(gc_weakmap_set(map, &no_object, NULL), -EPERM);
+    CHECK_REFUSED(gc_intern_new(&ops), EPERM);
+    CHECK_REFUSED(gc_intern_get(table, "x", 1, NULL), EPERM);
+    gc_weak_free(weak);
+    gc_weakmap_free(map);
+    gc_intern_free(table);
+    CHECK_EQ(gc_heap_destroy(first), 0);
+    CHECK_EQ(gc_heap_destroy(second), 0);
+}
+
+TEST(finalizers)
+{
+    static int no_object;
+    CHECK_EQ(gc_finalizer_set(&no_object, ignore_two, NULL), -EPERM);
+    CHECK_EQ(gc_cleanup_add(&no_object, ignore_one, NULL), -EPERM);
+    CHECK_EQ(gc_cleanup_cancel(&no_object, 1), -EPERM);
+    CHECK_EQ(gc_external_add(&no_object, 1), -EPERM);
+    CHECK_EQ(gc_finalizers_notify(NULL, NULL), -EPERM);
+    CHECK_EQ(gc_finalizers_run(0), 0);
+    CHECK_EQ(gc_finalizers_pending(), 0);
+
+    gc_heap *heap = new_heap();
+    {
+        struct cell *cell = gc_new(&cell_type);
+        GC_FRAME(cell);
+        CHECK_EQ(gc_finalizer_set(&no_object, ignore_two, NULL), -EINVAL);
+        CHECK_EQ(gc_finalizer_set(NULL, ignore_two, NULL), -EINVAL);
+        CHECK_EQ(gc_finalizer_set((char *)cell + 1, ignore_two, NULL), -EINVAL);
+        CHECK_EQ(gc_finalizer_set(cell, NULL, NULL), -ENOENT);
+        CHECK_EQ(gc_finalizer_set(cell, ignore_two, NULL), 0);
+        CHECK_EQ(gc_finalizer_set(cell, ignore_two, NULL), -EEXIST);
+        CHECK_EQ(gc_finalizer_set(cell, NULL, NULL), 0);
+
+        CHECK_EQ(gc_cleanup_add(&no_object, ignore_one, NULL), -EINVAL);
+        CHECK_EQ(gc_cleanup_add(cell, NULL, NULL), -EINVAL);
+        int64_t id = gc_cleanup_add(cell, ignore_one, NULL);
+        CHECK(id > 0);
+        CHECK_EQ(gc_cleanup_cancel(cell, id + 1), -ENOENT);
+        CHECK_EQ(gc_cleanup_cancel(&no_object, id), -EINVAL);
+        CHECK_EQ(gc_cleanup_cancel(cell, id), 0);
+        CHECK_EQ(gc_cleanup_cancel(cell, id), -ENOENT);
+
+        CHECK_EQ(gc_external_add(&no_object, 1), -EINVAL);
+        CHECK_EQ(gc_external_add(cell, -1), -EINVAL);
+        CHECK_EQ(gc_external_add(cell, 10), 0);
+        CHECK_EQ(gc_external_add(cell, -11), -EINVAL);
+        CHECK_EQ(gc_external_add(cell, PTRDIFF_MAX), -EINVAL);
+        CHECK_EQ(gc_external_add(cell, -10), 0);
+    }
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+static void destroy_heap(void *arg)
+{
+    int *result = arg;
+    __atomic_store_n(result, gc_heap_destroy(gc_heap_current()), __ATOMIC_RELEASE);
+}
+
+TEST(destroy_in_a_finalizer)
+{
+    int result = 1;
+    gc_heap *heap = gc_heap_create(&(gc_options){.flags = GC_FINALIZER_THREAD});
+    CHECK(heap);
+    CHECK(gc_cleanup_add(gc_new(&cell_type), destroy_heap, &result) > 0);
+    for (int i = 0; i < 1000 && __atomic_load_n(&result, __ATOMIC_ACQUIRE) == 1; i++) {
+        gc_collect();
+        gc_blocking_begin();
+        usleep(10 * 1000);
+        gc_blocking_end();
+    }
+    CHECK_EQ(result, -EBUSY);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
 TEST(looking_in)
 {
     gc_heap *heap = new_heap();
