@@ -115,21 +115,21 @@ struct gc_span *sweep_for_slots_upcall(void *self, unsigned spanclass, uint32_t 
     gc_heap *heap = self;
     struct sweeping *sw = sweeping_of(heap);
     struct mcentral *c = &heap->mem.centrals[spanclass];
-    struct gc_span *s = NULL;
+    struct gc_span *found = NULL, *s;
     if (!enter(sw))
         return NULL;
-    for (int budget = SWEEP_BUDGET; budget > 0; budget--) {
-        s = mcentral_claim_unswept(&heap->mem, c, sweepgen);
-        if (!s)
+    for (int budget = SWEEP_BUDGET; budget > 0 && !found; budget--) {
+        if (!(s = mcentral_claim_unswept(&heap->mem, c, sweepgen)))
             break;
         if (!sweep_span(heap, s))
             continue;
         if (s->live < s->nslots)
-            break;
-        mcentral_file_swept(&heap->mem, s, sweepgen);
+            found = s;
+        else
+            mcentral_file_swept(&heap->mem, s, sweepgen);
     }
     leave(sw);
-    return s;
+    return found;
 }
 
 /* Large objects first: they give back the most. */
