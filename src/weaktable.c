@@ -164,6 +164,8 @@ bool weaktable_settle(struct weaktable *t)
     weaktable_lock(t);
     if (t->buckets)
         maintain_locked(t, BUCKETS_PER_STEP);
+    if (t->buckets && !t->old)
+        maintain_locked(t, 0); /* the next one, if it is due */
     bool more = t->old != NULL;
     weaktable_unlock(t);
     return more;

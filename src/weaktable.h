@@ -25,7 +25,7 @@ struct weaktable {
     size_t moved;                   /* the old buckets before it are empty */
     struct weaknode **retired;      /* an old array to free when the lock is released */
     unsigned retired_bits;
-    size_t count;                   /* atomic */
+    size_t count; /* atomic */
 };
 
 void weaktable_init(struct weaktable *t);
@@ -56,7 +56,7 @@ bool weaktable_walk(struct weaktable *t, uintptr_t *at,
  * *at moved behind them if there are more, else *at is UINTPTR_MAX. */
 struct weaknode *weaktable_next_locked(const struct weaktable *t, uintptr_t *at);
 
-/* A step of a resizing under way. false: there is none. Takes the lock. */
+/* A step of a resizing that is under way or due. false: there is none. Takes the lock. */
 bool weaktable_settle(struct weaktable *t);
 
 #endif
