@@ -375,11 +375,17 @@ GC_API int gc_thread_name(const char *name);
  * stack in use per cycle. -ENOTSUP if the stack's bounds cannot be found. */
 GC_API int gc_thread_scan_stack(bool on);
 
+/* Tells the compiler that another thread may have set the flag: a plain load follows, which it can
+ * test in memory. ThreadSanitizer is told that this is meant. */
+#define GC_POLL_CHANGES(self) __asm__ volatile("" : "+m"((self)->poll))
+
 GC_API void gc_safepoint_slow(void);
 /* A safepoint: call it in loops that do not allocate. Three instructions when idle. */
 static inline void gc_safepoint(void)
 {
-    if (GC_UNLIKELY(__atomic_load_n(&gc_self->poll, __ATOMIC_RELAXED)))
+    struct gc_fast *self = gc_self;
+    GC_POLL_CHANGES(self);
+    if (GC_UNLIKELY(self->poll))
         gc_safepoint_slow();
 }
 
