@@ -81,6 +81,7 @@ static void thread_op(gc_thread *t, enum handshake_op op)
         t->phase = PHASE_IDLE;
         break;
     case OP_NONE:
+    case OP_SETTLE:
         break;
     }
 }
@@ -267,10 +268,14 @@ static void handshake_proc(gc_heap *heap, struct proc *p, uint32_t epoch)
 /* What threads that attach from now on begin with. */
 static void publish_locked(struct mutators *m, enum handshake_op op)
 {
-    static const uint8_t phases[] = {PHASE_IDLE, PHASE_ARM,  PHASE_MARK,
-                                     PHASE_MARK, PHASE_DONE, PHASE_IDLE};
-    static const uint8_t barriers[] = {BARRIER_OFF, BARRIER_BOTH, BARRIER_OLD,
-                                       BARRIER_OLD, BARRIER_OFF,  BARRIER_OFF};
+    static const uint8_t phases[] = {
+        [OP_NONE] = PHASE_IDLE,  [OP_ARM] = PHASE_ARM,    [OP_SETTLE] = PHASE_ARM,
+        [OP_ROOTS] = PHASE_MARK, [OP_FLUSH] = PHASE_MARK, [OP_DISARM] = PHASE_DONE,
+        [OP_FLIP] = PHASE_IDLE};
+    static const uint8_t barriers[] = {
+        [OP_NONE] = BARRIER_OFF,  [OP_ARM] = BARRIER_BOTH,  [OP_SETTLE] = BARRIER_BOTH,
+        [OP_ROOTS] = BARRIER_OLD, [OP_FLUSH] = BARRIER_OLD, [OP_DISARM] = BARRIER_OFF,
+        [OP_FLIP] = BARRIER_OFF};
     LOCK_ASSERT_HELD(&m->lock);
     u32_store_relaxed(&m->op, op);
     m->phase = phases[op];

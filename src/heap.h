@@ -10,7 +10,7 @@ struct collector;
 struct windows;
 
 /* What a handshake asks of every mutator and P; see handshake.h. */
-enum handshake_op { OP_NONE, OP_ARM, OP_ROOTS, OP_FLUSH, OP_DISARM, OP_FLIP };
+enum handshake_op { OP_NONE, OP_ARM, OP_SETTLE, OP_ROOTS, OP_FLUSH, OP_DISARM, OP_FLIP };
 
 struct mutators {
     struct lock lock;         /* LOCK_REGISTRY: list, epoch and phase publication, hold */
@@ -50,7 +50,8 @@ struct gc_heap {
     uint32_t cycle;         /* number of the present or last cycle; written by the collector */
     struct collector *collector;
     struct windows *windows;
-    struct gc_heap *next_heap; /* all heaps of the process; under LOCK_HEAPS */
+    struct gc_heap *next_heap; /* all heaps of the process; see fork.h */
+    bool orphan;               /* of a fork: nothing in it can be relied on */
 };
 
 /* Says one line to the embedder's log function, or to standard error. */
