@@ -45,6 +45,8 @@ void finq_add(gc_heap *heap, const struct finq_batch *batch)
     void (*notify)(void *) = q->notify;
     void *arg = q->notify_arg;
     lock_release(&q->lock);
+    if (ptr_load_relaxed(&q->lost))
+        finq_start_thread(heap);
     if (heap->options.flags & GC_FINALIZER_THREAD)
         kick_thread(q);
     if (notify)
@@ -169,6 +171,7 @@ int finq_stop_thread(gc_heap *heap)
 {
     struct finq *q = finq_of(heap);
     gc_thread *t = thread_self();
+    ptr_store_relaxed(&q->lost, false);
     if (!u32_load_acquire(&q->started))
         return 0;
     if (word_load_relaxed(&q->runner) == (word)os_thread_id())
@@ -184,4 +187,11 @@ int finq_stop_thread(gc_heap *heap)
     u32_store_release(&q->stopping, 0);
     u32_store_release(&q->started, 0);
     return 0;
+}
+
+void finq_after_fork_in_child(struct finq *q)
+{
+    q->lost |= q->started;
+    q->started = q->stopping = 0;
+    q->runner = 0;
 }

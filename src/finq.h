@@ -16,6 +16,7 @@ struct finq {
     uint32_t started, stopping; /* atomic */
     uint32_t kicks;             /* futex: something to do */
     word runner;                /* os_thread_id of the thread; atomic */
+    bool lost;                  /* a fork left it behind: start it when there is work; atomic */
 };
 
 /* Records linked by next_queued. Zero: empty. */
@@ -39,5 +40,7 @@ int finq_start_thread(gc_heap *heap);
 /* Waits until the thread has ended; what it runs just now, it finishes. What is queued remains. A
  * mutator that waits is blocked meanwhile. -EBUSY: the caller is that thread. */
 int finq_stop_thread(gc_heap *heap);
+/* There is no thread here; it starts again when it has something to do. */
+void finq_after_fork_in_child(struct finq *q);
 
 #endif

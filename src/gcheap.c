@@ -1,6 +1,7 @@
 /* The door: every public call but those of types. Checks arguments, calls one room. */
 #include "cycle.h"
 #include "door.h"
+#include "fork.h"
 #include "scavenge.h"
 #include "verify.h"
 #include <errno.h>
@@ -65,7 +66,9 @@ gc_heap *gc_heap_create(const gc_options *options)
     }
     read_environment(heap);
     type_heap_created();
-    error = thread_attach(heap);
+    error = fork_heap_created(heap);
+    if (!error)
+        error = thread_attach(heap);
     if (error) {
         gc_heap_destroy(heap);
         errno = -error;
@@ -87,6 +90,8 @@ int gc_heap_destroy(gc_heap *heap)
 {
     if (!heap)
         return -EINVAL;
+    if (heap->orphan)
+        return -EPERM;
     gc_heap *before = gc_heap_current();
     bool attached = thread_switch(heap) == 0;
     int error = finq_stop_thread(heap);
@@ -98,6 +103,7 @@ int gc_heap_destroy(gc_heap *heap)
         thread_switch(before);
         return error;
     }
+    fork_heap_destroyed(heap);
     if (attached)
         thread_detach(thread_self(), true);
     destroy_rooms(heap);
@@ -672,6 +678,8 @@ int gc_heap_stats(gc_heap *heap, struct gc_statistics *stats)
 {
     if (!heap || !stats)
         return -EINVAL;
+    if (heap->orphan)
+        return -EPERM;
     struct collector *c = heap->collector;
     memset(stats, 0, sizeof *stats);
     add_memory(heap, stats);

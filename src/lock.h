@@ -23,6 +23,7 @@ enum lock_rank {
     LOCK_WORKBUF,      /* grey work, shared buffers */
     LOCK_SPANSET,      /* one span set */
     LOCK_SPANSET_POOL, /* blocks for all span sets of a heap */
+    LOCK_SCAVENGE,     /* free pages on their way to the OS */
     LOCK_HEAP,         /* pages, spans, arenas */
     LOCK_PERSISTENT,   /* linear off-heap memory */
     LOCK_STATS,
@@ -71,6 +72,18 @@ INLINE void lock_release(struct lock *lock)
 {
     if (GC_DEBUG)
         lock_rank_pop(lock->rank);
+    if (UNLIKELY(!u32_cas_release(&lock->state, 1, 0)))
+        lock_release_slow(lock);
+}
+
+/* Without ranks: for a fork, which takes all locks of all heaps. */
+INLINE void lock_seize(struct lock *lock)
+{
+    if (UNLIKELY(!u32_cas_acquire(&lock->state, 0, 1)))
+        lock_acquire_slow(lock);
+}
+INLINE void lock_free(struct lock *lock)
+{
     if (UNLIKELY(!u32_cas_release(&lock->state, 1, 0)))
         lock_release_slow(lock);
 }

@@ -6,6 +6,7 @@ static const struct mheap_upcalls no_upcalls;
 int mheap_init(struct mheap *h, const gc_options *options)
 {
     lock_init(&h->lock, LOCK_HEAP);
+    lock_init(&h->scavenge_lock, LOCK_SCAVENGE);
     persistent_init(&h->persistent);
     spanset_pool_init(&h->pool, &h->persistent);
     fixalloc_init(&h->spans, sizeof(struct gc_span), &h->persistent);
@@ -167,7 +168,8 @@ struct gc_span *mheap_alloc_span(struct mheap *h, struct mcache *cache, size_t n
     *zeroed = pages_are_zero(h, base, npages, scavenged);
     span_init(s, arena_of(&h->arenas, base), base, npages, spanclass);
     s->needzero = !*zeroed;
-    u32_store_relaxed(&s->sweepgen, sweepgen);
+    /* Release: a late weak_get that sees this generation sees what the span's last life cleared. */
+    u32_store_release(&s->sweepgen, sweepgen);
     stress(STRESS_SPAN_FRESH);
     span_publish(s, &h->arenas);
     word_fetch_add_relaxed(&h->counts.pages_inuse, npages);
@@ -203,23 +205,30 @@ void mheap_flush_cache(struct mheap *h, struct mcache *cache)
 /* One step of at most this many pages, so that nobody waits long for the lock's owner. */
 #define SCAVENGE_STEP 64
 
-size_t mheap_scavenge(struct mheap *h, size_t max_pages)
+/* Pages released; 0: there are none, or the OS refused. */
+static size_t scavenge_some(struct mheap *h, size_t max_pages)
 {
-    size_t done = 0;
-    while (done < max_pages) {
-        size_t n = 0;
-        lock_acquire(&h->lock);
-        uintptr_t base =
-            pagealloc_scavenge_take(&h->pages, MIN_OF(max_pages - done, (size_t)SCAVENGE_STEP), &n);
-        lock_release(&h->lock);
-        if (!base)
-            break;
-        bool released = os_release((void *)base, n << PAGE_SHIFT);
+    size_t n = 0;
+    bool released = false;
+    lock_acquire(&h->scavenge_lock);
+    lock_acquire(&h->lock);
+    uintptr_t base = pagealloc_scavenge_take(&h->pages, max_pages, &n);
+    lock_release(&h->lock);
+    if (base) {
+        released = os_release((void *)base, n << PAGE_SHIFT);
         lock_acquire(&h->lock);
         pagealloc_scavenge_give(&h->pages, base, n, released);
         lock_release(&h->lock);
-        if (!released)
-            break;
+    }
+    lock_release(&h->scavenge_lock);
+    return released ? n : 0;
+}
+
+size_t mheap_scavenge(struct mheap *h, size_t max_pages)
+{
+    size_t done = 0, n = 1;
+    while (n > 0 && done < max_pages) {
+        n = scavenge_some(h, MIN_OF(max_pages - done, (size_t)SCAVENGE_STEP));
         done += n;
     }
     return done;

@@ -56,6 +56,9 @@ struct os_thread {
 int os_thread_start(struct os_thread *thread, void (*run)(void *), void *arg);
 void os_thread_join(struct os_thread *thread);
 
+/* The child of a fork, before anything else in this file is used there. */
+void os_after_fork_in_child(void);
+
 /* The calling thread's stack, [*low, *high); false if it cannot be found. */
 bool os_stack_bounds(uintptr_t *low, uintptr_t *high);
 

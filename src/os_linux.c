@@ -79,6 +79,8 @@ void os_thread_title(const char *title)
     prctl(PR_SET_NAME, title, 0, 0, 0);
 }
 
+void os_after_fork_in_child(void) {}
+
 bool os_stack_bounds(uintptr_t *low, uintptr_t *high)
 {
     pthread_attr_t attr;

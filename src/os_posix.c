@@ -109,6 +109,12 @@ void os_wait(const uint32_t *address, uint32_t expected, int64_t timeout_ns)
     pthread_mutex_unlock(&b->mutex);
 }
 
+/* A thread that is gone may have held a bucket. */
+void os_after_fork_in_child(void)
+{
+    buckets_init();
+}
+
 /* n is an upper bound that a shared bucket cannot keep. */
 void os_wake(const uint32_t *address, int n)
 {

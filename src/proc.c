@@ -215,3 +215,14 @@ bool proc_should_yield(const struct procs *procs, gc_thread *t)
         t->slice_start = now;
     return now - t->slice_start >= SLICE_NS;
 }
+
+void proc_after_fork_in_child(struct procs *procs)
+{
+    for (uint32_t i = 0; i < procs->count; i++) {
+        procs->all[i]->state = PROC_IDLE;
+        procs->all[i]->owner = NULL;
+    }
+    procs->queue = NULL;
+    procs->queue_tail = &procs->queue;
+    procs->waiting = 0;
+}

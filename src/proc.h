@@ -48,6 +48,9 @@ bool proc_should_yield(const struct procs *procs, gc_thread *t);
 /* Ps that no thread holds. A hint. */
 unsigned procs_idle(const struct procs *procs);
 
+/* In the child of a fork: nobody holds a P or waits for one. */
+void proc_after_fork_in_child(struct procs *procs);
+
 INLINE bool proc_try(struct proc *p, enum proc_state to)
 {
     return u32_load_relaxed(&p->state) == PROC_IDLE && u32_cas_acquire(&p->state, PROC_IDLE, to);

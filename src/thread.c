@@ -280,6 +280,8 @@ static void resume(gc_thread *t)
 int thread_attach(gc_heap *heap)
 {
     struct mutators *m = &heap->mutators;
+    if (heap->orphan)
+        return -EPERM;
     if (find_attachment(heap))
         return -EEXIST;
     gc_thread *t = new_thread(heap);
@@ -392,6 +394,58 @@ static void thread_exits(void *first)
         }
         thread_detach(t, true);
         t = next;
+    }
+}
+
+/* ---- After a fork ---- */
+
+bool thread_has_others(const gc_heap *heap)
+{
+    return heap->mutators.count > (find_attachment(heap) != NULL);
+}
+
+/* Its stack is gone, and with it the frames of the fiber that it ran. */
+static void forget_thread(gc_heap *heap, gc_thread *t)
+{
+    struct mutators *m = &heap->mutators;
+    t->fast.frames = NULL;
+    if (t->fiber)
+        fiber_abandon(t);
+    if (t->grey)
+        workbuf_put_empty(&heap->work, t->grey);
+    t->grey = NULL;
+    lock_acquire(&m->lock);
+    unlink_locked(m, t);
+    times_fold(&m->kept, &t->times);
+    lock_release(&m->lock);
+    memset(&t->times, 0, sizeof t->times);
+    rootset_free(&t->roots);
+    t->proc = t->last_proc = NULL;
+    t->st = state_word(t->epoch, THREAD_GONE);
+    recycle(heap, t);
+}
+
+void thread_after_fork_in_child(gc_heap *heap)
+{
+    gc_thread *self = find_attachment(heap), *next;
+    for (gc_thread *t = heap->mutators.list; t; t = next) {
+        next = t->next;
+        if (t != self)
+            forget_thread(heap, t);
+    }
+    if (self)
+        self->os_id = os_thread_id();
+}
+
+void thread_leave_orphans(void)
+{
+    gc_thread *t = thread_self(), *next;
+    if (t && t->heap->orphan)
+        set_current(NULL);
+    for (t = attachments(); t; t = next) {
+        next = t->next_attached;
+        if (t->heap->orphan)
+            forget_attachment(t);
     }
 }
 

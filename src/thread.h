@@ -131,8 +131,12 @@ void fiber_abandon(gc_thread *t);
 /* Visits the thread's roots: its own set, its fiber's, its C stack. Owner or claimant. */
 void thread_visit_roots(gc_thread *t, struct gc_tracer *tracer);
 
-/* In the child of a fork: the other threads are gone. */
+/* Whether threads other than the calling one are attached. For the child of a fork: no lock. */
+bool thread_has_others(const gc_heap *heap);
+/* In the child of a fork: the other threads are gone. World held, by a thread since gone. */
 void thread_after_fork_in_child(gc_heap *heap);
+/* The calling thread's attachments to orphans end. */
+void thread_leave_orphans(void);
 /* Frees the structs of threads that left. */
 void thread_free_spares(gc_heap *heap);
 

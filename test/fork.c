@@ -1,0 +1,428 @@
+/* fork(): the child of a heap made with GC_FORK_SAFE has a working heap, whatever the other threads
+ * were about; the parent goes on. */
+#include "gcheap.h"
+#include "tap.h"
+#include <errno.h>
+#include <pthread.h>
+#include <time.h>
+
+#ifndef __SANITIZE_THREAD__
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define __SANITIZE_THREAD__ 1
+#endif
+#endif
+#endif
+/* The child of a program with threads starts threads of its own. */
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+    return "die_after_fork=0";
+}
+#ifdef __SANITIZE_THREAD__
+enum { FORKS = 4 };
+#else
+enum { FORKS = 20 };
+#endif
+
+struct node {
+    struct node *left, *right;
+    long value;
+};
+static GC_TYPE(node_type, struct node, left, right);
+
+static struct node *tree(int depth)
+{
+    struct node *node = NULL, *left = NULL, *right = NULL;
+    GC_FRAME(node, left, right);
+    if (depth > 0) {
+        left = tree(depth - 1);
+        right = tree(depth - 1);
+    }
+    node = gc_new(&node_type);
+    CHECK(node);
+    node->value = depth;
+    gc_store(&node->left, left);
+    gc_store(&node->right, right);
+    return node;
+}
+
+static long sum(const struct node *node)
+{
+    return node ? 1 + sum(gc_load(&node->left)) + sum(gc_load(&node->right)) : 0;
+}
+
+/* ---- Threads that allocate, collect, block, come and go ---- */
+
+static gc_heap *heap;
+static atomic_bool stop;
+
+static void churn(void)
+{
+    struct node *kept = NULL;
+    GC_FRAME(kept);
+    for (int i = 0; i < 20 && !atomic_load(&stop); i++) {
+        kept = tree(9);
+        CHECK_EQ(sum(kept), 1023);
+        CHECK(gc_new_bytes((size_t)i * 997));
+    }
+}
+
+static void *allocates(void *unused)
+{
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    while (!atomic_load(&stop))
+        churn();
+    CHECK_EQ(gc_thread_detach(), 0);
+    return unused;
+}
+
+static void *collects(void *unused)
+{
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    while (!atomic_load(&stop))
+        gc_collect();
+    CHECK_EQ(gc_thread_detach(), 0);
+    return unused;
+}
+
+static void *blocks(void *unused)
+{
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    struct node *kept = NULL;
+    GC_FRAME(kept);
+    while (!atomic_load(&stop)) {
+        kept = tree(3);
+        gc_blocking_begin();
+        nanosleep(&(struct timespec){0, 100000}, NULL);
+        gc_blocking_end();
+        CHECK_EQ(sum(kept), 15);
+    }
+    gc_frame_reset(NULL);
+    CHECK_EQ(gc_thread_detach(), 0);
+    return unused;
+}
+
+static void *comes_and_goes(void *unused)
+{
+    while (!atomic_load(&stop)) {
+        struct gc_statistics stats;
+        CHECK_EQ(gc_thread_attach(heap), 0);
+        tree(4);
+        CHECK_EQ(gc_thread_detach(), 0);
+        CHECK_EQ(gc_heap_stats(heap, &stats), 0);
+    }
+    return unused;
+}
+
+static void start(pthread_t threads[], void *(*const mains[])(void *), size_t n)
+{
+    atomic_store(&stop, false);
+    for (size_t i = 0; i < n; i++)
+        CHECK_EQ(pthread_create(&threads[i], NULL, mains[i], NULL), 0);
+}
+
+static void finish(const pthread_t threads[], size_t n)
+{
+    atomic_store(&stop, true);
+    gc_blocking_begin(); /* if it is attached */
+    for (size_t i = 0; i < n; i++)
+        pthread_join(threads[i], NULL);
+    gc_blocking_end();
+}
+
+/* ---- What a child does ---- */
+
+static void *child_thread(void *unused)
+{
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    CHECK_EQ(sum(tree(10)), 2047);
+    CHECK_EQ(gc_thread_detach(), 0);
+    return unused;
+}
+
+static int wait_for(pid_t child)
+{
+    int status;
+    while (waitpid(child, &status, 0) < 0)
+        CHECK(errno == EINTR);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void use_heap(struct node *kept, long nodes)
+{
+    struct gc_statistics stats;
+    struct node *mine = NULL;
+    GC_FRAME(kept, mine);
+    alarm(60);
+    CHECK_EQ(gc_stats(&stats), 0);
+    CHECK_EQ(stats.threads, 1);
+    CHECK_EQ(sum(kept), nodes);
+    for (int i = 0; i < 10; i++) {
+        mine = tree(11);
+        CHECK_EQ(sum(mine), 4095);
+        CHECK_EQ(sum(kept), nodes);
+    }
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(gc_heap_verify(), 0);
+    pthread_t thread;
+    CHECK_EQ(pthread_create(&thread, NULL, child_thread, NULL), 0);
+    gc_blocking_begin();
+    pthread_join(thread, NULL);
+    gc_blocking_end();
+    CHECK_EQ(sum(kept), nodes);
+}
+
+/* The child, and a child of it. */
+static _Noreturn void be_child(struct node *kept, long nodes)
+{
+    use_heap(kept, nodes);
+    pid_t grandchild = fork();
+    if (grandchild == 0) {
+        use_heap(kept, nodes);
+        _exit(7);
+    }
+    _exit(grandchild > 0 && wait_for(grandchild) == 7 ? 5 : 1);
+}
+
+static void fork_attached(int times)
+{
+    struct node *kept = NULL;
+    GC_FRAME(kept);
+    for (int i = 0; i < times; i++) {
+        kept = tree(7);
+        pid_t child = fork();
+        CHECK(child >= 0);
+        if (child == 0)
+            be_child(kept, 255);
+        CHECK_EQ(sum(kept), 255);
+        tree(8);
+        gc_blocking_begin();
+        CHECK_EQ(wait_for(child), 5);
+        gc_blocking_end();
+    }
+    CHECK_EQ(gc_heap_verify(), 0);
+}
+
+static void storm(unsigned flags, unsigned procs)
+{
+    static void *(*const mains[])(void *) = {allocates, collects, blocks, comes_and_goes,
+                                             allocates};
+    pthread_t threads[5];
+    heap = gc_heap_create(
+        &(gc_options){.flags = GC_FORK_SAFE | flags, .max_procs = procs, .min_heap = 1 << 20});
+    CHECK(heap);
+    start(threads, mains, 5);
+    fork_attached(FORKS);
+    finish(threads, 5);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(alone)
+{
+    heap = gc_heap_create(&(gc_options){.flags = GC_FORK_SAFE});
+    fork_attached(3);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(concurrent)
+{
+    storm(0, 0);
+}
+
+TEST(few_processors)
+{
+    storm(0, 2);
+}
+
+TEST(stop_world)
+{
+    storm(GC_STOP_WORLD, 0);
+}
+
+TEST(no_background)
+{
+    storm(GC_NO_BACKGROUND, 0);
+}
+
+TEST(conservative)
+{
+    storm(GC_STACK_CONSERVATIVE, 0);
+}
+
+TEST(inside_a_blocking_region)
+{
+    static void *(*const mains[])(void *) = {allocates, collects};
+    pthread_t threads[2];
+    heap = gc_heap_create(&(gc_options){.flags = GC_FORK_SAFE, .min_heap = 1 << 20});
+    struct node *kept = NULL;
+    GC_FRAME(kept);
+    start(threads, mains, 2);
+    for (int i = 0; i < FORKS; i++) {
+        kept = tree(7);
+        gc_blocking_begin();
+        pid_t child = fork();
+        if (child == 0) {
+            gc_blocking_end();
+            be_child(kept, 255);
+        }
+        CHECK_EQ(wait_for(child), 5);
+        gc_blocking_end();
+    }
+    finish(threads, 2);
+    gc_frame_reset(NULL);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(unattached)
+{
+    static void *(*const mains[])(void *) = {allocates, collects, comes_and_goes};
+    pthread_t threads[3];
+    heap = gc_heap_create(&(gc_options){.flags = GC_FORK_SAFE, .min_heap = 1 << 20});
+    gc_handle *handle = gc_handle_new(tree(7));
+    CHECK_EQ(gc_thread_detach(), 0);
+    start(threads, mains, 3);
+    for (int i = 0; i < FORKS; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            CHECK_EQ(gc_thread_attach(heap), 0);
+            be_child(gc_handle_get(handle), 255);
+        }
+        CHECK_EQ(wait_for(child), 5);
+    }
+    finish(threads, 3);
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    CHECK_EQ(sum(gc_handle_get(handle)), 255);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* ---- Library threads in the child ---- */
+
+static atomic_int finalized;
+static void finalize(void *object, void *unused)
+{
+    (void)object, (void)unused;
+    atomic_fetch_add(&finalized, 1);
+}
+
+static bool reaches(const atomic_int *n, int wanted)
+{
+    for (int i = 0; i < 5000 && atomic_load(n) < wanted; i++)
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    return atomic_load(n) >= wanted;
+}
+
+static void make_finalizable(void)
+{
+    for (int i = 0; i < 100; i++)
+        CHECK_EQ(gc_finalizer_set(gc_new(&node_type), finalize, NULL), 0);
+}
+
+TEST(finalizer_thread)
+{
+    heap = gc_heap_create(&(gc_options){.flags = GC_FORK_SAFE | GC_FINALIZER_THREAD});
+    make_finalizable();
+    gc_collect();
+    CHECK(reaches(&finalized, 100));
+    make_finalizable();
+    pid_t child = fork();
+    if (child == 0) {
+        CHECK_EQ(atomic_load(&finalized), 100);
+        gc_collect();
+        CHECK(reaches(&finalized, 200));
+        CHECK_EQ(gc_heap_verify(), 0);
+        CHECK_EQ(gc_heap_destroy(heap), 0);
+        _exit(3);
+    }
+    CHECK_EQ(wait_for(child), 3);
+    gc_collect();
+    CHECK(reaches(&finalized, 200));
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(background_thread)
+{
+    heap = gc_heap_create(&(gc_options){.flags = GC_FORK_SAFE, .min_heap = 1 << 20});
+    for (int i = 0; i < 30; i++)
+        tree(10);
+    pid_t child = fork();
+    if (child == 0) {
+        struct gc_statistics before, after;
+        gc_stats(&before);
+        for (int i = 0; i < 200; i++)
+            tree(10);
+        gc_collect_start();
+        nanosleep(&(struct timespec){0, 50000000}, NULL);
+        gc_stats(&after);
+        CHECK(after.cycles > before.cycles);
+        CHECK_EQ(gc_heap_verify(), 0);
+        CHECK_EQ(gc_heap_destroy(heap), 0);
+        _exit(3);
+    }
+    CHECK_EQ(wait_for(child), 3);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* ---- Several heaps ---- */
+
+TEST(two_heaps)
+{
+    static void *(*const mains[])(void *) = {allocates, collects};
+    pthread_t threads[2];
+    gc_heap *first = gc_heap_create(&(gc_options){.flags = GC_FORK_SAFE});
+    struct node *in_first = tree(5);
+    gc_handle *handle = gc_handle_new(in_first);
+    heap = gc_heap_create(&(gc_options){.flags = GC_FORK_SAFE, .min_heap = 1 << 20});
+    start(threads, mains, 2);
+    for (int i = 0; i < FORKS; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            use_heap(tree(4), 31);
+            CHECK_EQ(gc_thread_switch(first), 0);
+            CHECK_EQ(gc_collect(), 0);
+            CHECK_EQ(sum(gc_handle_get(handle)), 63);
+            CHECK_EQ(gc_heap_verify(), 0);
+            _exit(4);
+        }
+        gc_blocking_begin();
+        CHECK_EQ(wait_for(child), 4);
+        gc_blocking_end();
+    }
+    finish(threads, 2);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+    CHECK_EQ(gc_thread_switch(first), 0);
+    CHECK_EQ(gc_heap_destroy(first), 0);
+}
+
+/* A heap without the flag that other threads use is nobody's in the child. */
+TEST(not_fork_safe)
+{
+    static void *(*const mains[])(void *) = {allocates, collects};
+    pthread_t threads[2];
+    heap = gc_heap_create(&(gc_options){.min_heap = 1 << 20});
+    start(threads, mains, 2);
+    nanosleep(&(struct timespec){0, 10000000}, NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        struct gc_statistics stats;
+        alarm(20);
+        errno = 0;
+        CHECK(gc_heap_current() == NULL);
+        CHECK(gc_new(&node_type) == NULL && errno == EPERM);
+        CHECK_EQ(gc_collect(), -EPERM);
+        CHECK_EQ(gc_thread_attach(heap), -EPERM);
+        CHECK_EQ(gc_heap_stats(heap, &stats), -EPERM);
+        CHECK_EQ(gc_heap_destroy(heap), -EPERM);
+        heap = gc_heap_create(NULL);
+        CHECK(heap);
+        use_heap(tree(4), 31);
+        _exit(6);
+    }
+    gc_blocking_begin();
+    CHECK_EQ(wait_for(child), 6);
+    gc_blocking_end();
+    finish(threads, 2);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TAP_MAIN
