@@ -1,0 +1,2 @@
+/* Model P: how a request reaches a thread: poll flag, epoch, blocking and the claim. */
+#include "properties.pml"
