@@ -127,6 +127,7 @@ static void open_classes(struct thread *t)
                                                   {NULL, NULL, 0, 0, false}};
     open_class(t, KIND_CLASS);
     define_natives(t, vm.classes[KIND_CLASS], methods);
+    define_natives(t, vm.classes[KIND_CLASS]->meta, methods);
     for (int kind = 1; kind < KIND_COUNT; kind++)
         if (class_names[kind] && kind != KIND_CLASS)
             open_class(t, (enum kind)kind);

@@ -23,9 +23,19 @@ static value string_byte_at(struct thread *t, value *args, int n)
     return from_int((unsigned char)SELF->bytes[i]);
 }
 
+/* What takes long is done while this thread is blocked: strings do not change or move, and this one
+ * is rooted. */
+#define LONG (1 << 16)
+
 static const char *find(const struct string *s, const struct string *part, size_t from)
 {
-    return memmem(s->bytes + from, s->length - from, part->bytes, part->length);
+    bool is_long = s->length - from > LONG;
+    if (is_long)
+        gc_blocking_begin();
+    const char *at = memmem(s->bytes + from, s->length - from, part->bytes, part->length);
+    if (is_long)
+        gc_blocking_end();
+    return at;
 }
 
 static value string_find(struct thread *t, value *args, int n)

@@ -23,9 +23,10 @@ bool value_equal(value a, value b)
     return is_string(a) && is_string(b) && string_equal(as_object(a), as_object(b));
 }
 
+/* The lower bits of small integers, as doubles, are all zero. */
 static uint32_t hash_word(uint64_t word)
 {
-    word *= 0x9E3779B97F4A7C15u;
+    word = (word ^ word >> 32) * 0x9E3779B97F4A7C15u;
     return (uint32_t)(word >> 32);
 }
 

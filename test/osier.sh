@@ -1,0 +1,222 @@
+#!/usr/bin/env bash
+# gcheap-test: alone
+# The language of examples/osier: its programs print what they should, and so do its command line,
+# its prompt and its errors. OSIER names another binary. See osier-conformance.sh for the language.
+cd "$(dirname "$0")/.." || exit 1
+. test/tap.bash
+OSIER=$(realpath "${OSIER:-$BUILD/osier}")
+programs=examples/osier/programs
+export TMPDIR=$scratch
+
+# prints EXPECTED COMMAND…: the command succeeds and writes that, and nothing on standard error.
+prints() {
+    local expected=$1
+    shift
+    "$@" >"$scratch/out" 2>"$scratch/err" || { echo "status $?"; cat "$scratch/err"; return 1; }
+    diff <(printf '%s' "$expected") "$scratch/out" && diff /dev/null "$scratch/err"
+}
+
+# fails STATUS ERROR COMMAND…: the command ends with that status and says that error.
+fails() {
+    local status=$1 error=$2 got
+    shift 2
+    "$@" >"$scratch/out" 2>"$scratch/err"
+    got=$?
+    [[ $got == "$status" ]] || { echo "status $got, expected $status"; cat "$scratch/err"; return 1; }
+    diff <(printf '%s\n' "$error") "$scratch/err"
+}
+
+fails_quietly() { # STATUS COMMAND…
+    local status=$1
+    shift
+    "$@" >"$scratch/out" 2>&1
+    [[ $? == "$status" ]] && diff /dev/null "$scratch/out"
+}
+
+# converses INPUT OUTPUT ERRORS: what is said to a prompt that is no terminal.
+converses() {
+    "$OSIER" <<<"$1" >"$scratch/out" 2>"$scratch/err" || return 1
+    diff <(printf '%s' "$2") "$scratch/out" && diff <(printf '%s' "$3") "$scratch/err"
+}
+
+in_scratch() { # COMMAND…
+    (cd "$scratch" && "$@")
+}
+
+file() { # NAME TEXT: writes it to a file in the scratch directory
+    printf '%s\n' "$2" >"$scratch/$1"
+}
+
+runs_program() {
+    "$OSIER" "$programs/$1.osr" >"$scratch/out" && diff "$programs/$1.expected" "$scratch/out"
+}
+
+runs_under_stress() { # PROGRAM SWITCHES: with the heap's own checks on
+    GCHEAP_DEBUG=$2 runs_program "$1"
+}
+
+traces() { # a line of the collector's for each collection
+    "$OSIER" --gc-trace -e 'Gc.collect(); Gc.collect()' 2>"$scratch/err" >/dev/null &&
+        [[ $(grep -c '^gcheap: gc ' "$scratch/err") -ge 2 ]]
+}
+
+tells_statistics() {
+    "$OSIER" --gc-stats -e 'Gc.collect(); exit(3)' 2>"$scratch/err"
+    [[ $? == 3 ]] && grep -Eq '^gc: [1-9][0-9]* cycles, .* ms CPU \(.* %\), longest stall' "$scratch/err"
+}
+
+shows_help() {
+    "$OSIER" --help | grep -q '^Usage: osier'
+}
+
+shows_version() {
+    "$OSIER" --version | grep -Eq '^osier, on gcheap [0-9]+\.[0-9]+\.[0-9]+$'
+}
+
+converses_at_a_terminal() { # Ctrl-D leaves
+    { printf 'let x = 40\nx +\n2\nnil.y\n6 * 7\n'; sleep 1; printf '\004'; sleep 1; } |
+        TERM=dumb timeout 20 script -qec "$OSIER" /dev/null >"$scratch/out" 2>&1 || return 1
+    tr -d '\r' <"$scratch/out" >"$scratch/plain"
+    grep -q '^42$' "$scratch/plain" && grep -q "Nil has no member 'y'" "$scratch/plain"
+}
+
+refuses_options() {
+    "$OSIER" --procs=0 -e 1 2>"$scratch/err"
+    [[ $? == 2 ]] && grep -q "'0' is no number from 1 to 256" "$scratch/err" &&
+        ! "$OSIER" --nonsense 2>"$scratch/err" && grep -q "osier --help" "$scratch/err"
+}
+
+limits_memory() { # a script that takes all memory gets an error, and can go on after it
+    (ulimit -v 4000000
+     "$OSIER" -e 'let l = []
+        try { while true { l.push("x".repeat(1 << 27)) } } catch e { l = nil; print(e is MemoryError) }')
+}
+
+for program in "$programs"/*.osr; do
+    name=$(basename "$program" .osr)
+    check "program: $name" runs_program "$name"
+done
+for program in cache pipeline bank generators; do
+    check "program: $program, heap verified" runs_under_stress "$program" nth=50,poison,verify
+    check "program: $program, with delays" runs_under_stress "$program" nth=50,delay=7
+    check "program: $program, marked twice" runs_under_stress "$program" nth=50,checkmark
+done
+
+check "-e" prints "3"$'\n' "$OSIER" -e 'print(1 + 2)'
+check "arguments" prints '["a", "--b"]'$'\n' "$OSIER" -e 'print(arguments)' a --b
+file args.osr 'print(arguments, arguments.len())'
+check "arguments of a file" prints '["x", "-y"] 2'$'\n' "$OSIER" "$scratch/args.osr" x -y
+file shebang.osr '#!/usr/bin/env osier
+print("first line is a comment")'
+check "#!" prints "first line is a comment"$'\n' "$OSIER" "$scratch/shebang.osr"
+check "standard input" prints "3 lines"$'\n' \
+    "$OSIER" -e 'let n = 0
+while read_line() != done { n += 1 }
+print("${n} lines")' <<<$'a\nb\nc'
+check "exit status" fails_quietly 7 "$OSIER" -e "exit(7)"
+check "--help" shows_help
+check "--version" shows_version
+check "--gc-trace" traces
+check "--gc-stats" tells_statistics
+check "--percent and --procs" prints "ok"$'\n' "$OSIER" --percent=50 --procs=1 -e 'print("ok")'
+check "wrong options" refuses_options
+
+check "an uncaught error" fails 1 "-e:2: TypeError: '+' does not go with Number and Nil
+  in f (-e:2)
+  in main (-e:4)" "$OSIER" -e 'fn f(x) {
+    return 1 + x
+}
+f(nil)'
+check "an error in a method and a closure" fails 1 "-e:3: NameError: Nil has no member 'len'
+  in inner (-e:3)
+  in run (-e:6)
+  in main (-e:8)" "$OSIER" -e 'class A {
+    run(x) {
+        fn inner() { return x.len() }
+
+        let y = 1
+        return inner() + y
+    }
+}; A().run(nil)'
+check "a syntax error" fails 1 "-e:2: SyntaxError: expected an expression, not ')'" \
+    "$OSIER" -e 'let a = 1
+print(a + )'
+file thrown.osr 'throw "from a file"'
+check "an error in a file" in_scratch fails 1 "thrown.osr:1: Error: from a file
+  in main (thrown.osr:1)" "$OSIER" thrown.osr
+file importer.osr '
+import "thrown" as t'
+check "an error in a module" in_scratch fails 1 "thrown.osr:1: Error: from a file
+  in main (thrown.osr:1)
+  in main (importer.osr:2)" "$OSIER" importer.osr
+file wrong.osr 'let = 1'
+file wrong_importer.osr 'import "wrong"'
+check "a syntax error in a module" in_scratch fails 1 \
+    "wrong.osr:1: SyntaxError: expected a variable's name, not '='
+  in main (wrong_importer.osr:1)" "$OSIER" wrong_importer.osr
+check "an error in a coroutine" fails 1 "-e:1: Error: x
+  in fn (-e:1)
+  in main (-e:2)" "$OSIER" -e 'let c = Coroutine(fn() { throw "x" })
+c.resume()'
+check "an error in a thread that is joined" fails 1 "-e:1: Error: x
+  in fn (-e:1)" "$OSIER" -e 'spawn(fn() { throw "x" }).join()'
+check "an error in a thread that is not joined" fails 1 \
+    "osier: a thread that nobody joined ended in an error
+-e:1: ValueError: x
+  in fn (-e:1)" "$OSIER" -e 'let t = spawn(fn() { throw ValueError("x") })
+while not t.is_finished() { sleep(0.001) }'
+check "a missing file" fails 1 "IOError: /nonexistent.osr: No such file or directory" \
+    "$OSIER" /nonexistent.osr
+check "a stack overflow" fails 1 "$(printf -- '-e:1: StackError: calls are nested too deeply\n'
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do echo '  in f (-e:1)'; done
+    printf '  … 19984 more\n'
+    for _ in 1 2 3; do echo '  in f (-e:1)'; done
+    printf '  in main (-e:2)')" "$OSIER" -e 'fn f(n) => 1 + f(n)
+f(0)'
+[[ $SAN ]] || check "memory that is exhausted" prints "true"$'\n' limits_memory
+
+check "the prompt shows values" converses 'let x = 3
+x * 2
+"text"
+nil
+[x, "s"]
+fn double(n) => n * 2
+double(x)' '6
+"text"
+[3, "s"]
+6
+' ''
+check "input over several lines" converses 'class A {
+    f() => 5
+}
+if true {
+    print(A().f())
+}
+print(
+    1 +
+    2
+)' '5
+3
+' ''
+check "the prompt goes on after errors" converses 'nil.foo
+let y = 1
+throw "x"
+y +* 2
+y' '1
+' "repl:1: NameError: Nil has no member 'foo'
+  in main (repl:1)
+repl:1: Error: x
+  in main (repl:1)
+repl:1: SyntaxError: expected an expression, not '*'
+"
+check "definitions can be changed" converses 'let x = 1
+fn f() => x
+let x = 2
+f()
+fn f() => x * 10
+f()' '2
+20
+' ''
+check "an input that stays incomplete" converses 'print(1' '' ''
+check "a terminal" converses_at_a_terminal
+done_testing
