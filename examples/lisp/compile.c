@@ -12,7 +12,6 @@
 
 /* One lambda in the making. */
 struct gen {
-    struct gen *outer;
     unsigned level;
     uint32_t depth, room;     /* words in the frame now, and at most */
     struct insn *insns;       /* pointer-free memory of the heap */
@@ -157,7 +156,7 @@ static value finish_code(struct gen *g, value name, uint32_t params, bool rest)
 static value gen_code(struct gen *outer, value lambda, value *free)
 {
     const struct node *node = (struct node *)lambda;
-    struct gen g = {.outer = outer, .level = outer ? outer->level + 1 : 0};
+    struct gen g = {.level = outer ? outer->level + 1 : 0};
     g.constants = g.free = NIL;
     g.source = &node->head;
     GC_FRAME(lambda, g.insns, g.constants, g.free);

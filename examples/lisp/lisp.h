@@ -179,10 +179,10 @@ struct box {
     value content;
 };
 struct macro {
-    struct object head;              /* flag: defined at top level */
-    value name;                      /* like that of struct variable */
-    value literals, rules, ellipsis; /* of syntax-rules */
-    value procedure;                 /* of define-macro, or NULL */
+    struct object head;    /* flag: defined at top level */
+    value name;            /* like that of struct variable */
+    value literals, rules; /* of syntax-rules */
+    value procedure;       /* of define-macro, or NULL */
 };
 struct variable {
     struct object head; /* flag: enum variable_flag */

@@ -162,6 +162,11 @@ static const char *history_file(void)
     return path;
 }
 
+static void save_history(void)
+{
+    write_history(history_file());
+}
+
 static void open_console(struct port *input)
 {
     struct sigaction action = {.sa_handler = interrupt};
@@ -170,6 +175,7 @@ static void open_console(struct port *input)
     using_history();
     stifle_history(HISTORY_LINES);
     read_history(history_file());
+    atexit(save_history);
 }
 
 /* Reads standard input; with line editing if that is a terminal. */
@@ -186,10 +192,8 @@ static void run_prompt(void)
         input->nesting = 0;
         input->next = input->end; /* the rest of the line */
     }
-    if (console) {
+    if (console)
         putchar('\n');
-        write_history(history_file());
-    }
 }
 
 /* ---- The command line ----------------------------------------------------------------------- */

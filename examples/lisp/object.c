@@ -17,7 +17,7 @@ static GC_TYPE(condition_type, struct condition, message, irritants);
 static GC_TYPE(code_type, struct code, name, constants, insns);
 static GC_TYPE(closure_type, struct closure, code);
 static GC_TYPE(box_type, struct box, content);
-static GC_TYPE(macro_type, struct macro, name, literals, rules, procedure, ellipsis);
+static GC_TYPE(macro_type, struct macro, name, literals, rules, procedure);
 static GC_TYPE(variable_type, struct variable, name);
 static GC_TYPE(node_type, struct node, a, b, c);
 

@@ -27,10 +27,10 @@ static bool is_literal(const struct macro *macro, value symbol)
 }
 
 /* Is what follows the head of this pattern or template an ellipsis? */
-static bool repeats(const struct macro *macro, value pair)
+static bool repeats(value pair)
 {
     value next = cdr(pair);
-    return is_pair(next) && is(car(next), T_SYMBOL) && base_symbol(car(next)) == macro->ellipsis;
+    return is_pair(next) && is(car(next), T_SYMBOL) && base_symbol(car(next)) == reg.ellipsis;
 }
 
 static size_t pairs(value list)
@@ -66,7 +66,7 @@ static void bind_sequences(struct match *match, value pattern, value matches)
     for (; is_pair(pattern); pattern = cdr(pattern))
         bind_sequences(match, car(pattern), matches);
     if (!is(pattern, T_SYMBOL) || is_literal(match->macro, pattern) ||
-        base_symbol(pattern) == match->macro->ellipsis || base_symbol(pattern) == reg.underscore)
+        base_symbol(pattern) == reg.ellipsis || base_symbol(pattern) == reg.underscore)
         return;
     value forms = NIL; /* `matches` has the last one first */
     GC_FRAME(forms);
@@ -96,7 +96,7 @@ static bool match_form(struct match *match, value pattern, value form)
     GC_FRAME(pattern, form);
     check_depth();
     while (is_pair(pattern)) {
-        if (repeats(match->macro, pattern)) {
+        if (repeats(pattern)) {
             size_t have = pairs(form), rest = pairs(cdr(cdr(pattern)));
             if (have < rest || !match_sequence(match, car(pattern), form, have - rest))
                 return false;
@@ -183,7 +183,7 @@ static value fill(struct match *match, value template)
     }
     if (!is_pair(template))
         return template;
-    if (repeats(match->macro, template))
+    if (repeats(template))
         return fill_sequence(match, car(template), cdr(cdr(template)));
     GC_FRAME(template);
     value head = fill(match, car(template));
@@ -204,7 +204,6 @@ value parse_rules(value name, value spec, bool global)
     macro->head.flag = global;
     macro->literals = car(cdr(spec));
     macro->rules = cdr(cdr(spec));
-    macro->ellipsis = reg.ellipsis;
     for (value rules = macro->rules; is_pair(rules); rules = cdr(rules))
         if (list_length(car(rules)) != 2 || !is_pair(car(car(rules))))
             syntax_error("not (pattern template):", car(rules));
