@@ -83,9 +83,9 @@
 
 (heading "Fibonacci by the Y combinator, in a Lisp in the Lisp")
 (define fibonacci
-  '((lambda (f) (f f 25))
+  '((lambda (f) (f f 26))
     (lambda (f n) (if (< n 2) n (+ (f f (- n 1)) (f f (- n 2)))))))
-(show "  fib 25 = "
+(show "  fib 26 = "
       (timed (lambda () (ev fibonacci (list (cons '< <) (cons '+ +) (cons '- -))))))
 
 ; ---- A cache with a life of its own ----
@@ -99,7 +99,7 @@
 (define (fill-cache rounds)
   (do ((i 0 (+ i 1))) ((= i (* rounds 200000)))
     (hash-table-set! cache (modulo (* i 7919) 200000) (tree 3 i))))
-(timed (lambda () (fill-cache 6)))
+(timed (lambda () (fill-cache 16)))
 (show "  " (hash-table-count cache) " entries, sum "
       (fold-left (lambda (total t) (+ total (sum t))) 0 (hash-table-values cache)))
 
