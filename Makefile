@@ -166,7 +166,7 @@ docs: $(B)/gcheap.3 ## the manual page
 
 install: $(LIBRARY) $(B)/gcheap.3 ## PREFIX=/usr/local DESTDIR=
 	install -d $(D)$(LIBDIR)/pkgconfig $(D)$(INCLUDEDIR) $(D)$(MANDIR)/man3
-	install -m 644 gcheap.h $(D)$(INCLUDEDIR)/gcheap.h
+	install -m 644 gcheap.h gcheap.hpp $(D)$(INCLUDEDIR)
 	install -m 644 $(B)/libgcheap.a $(D)$(LIBDIR)/libgcheap.a
 	install -m 755 $(B)/libgcheap.so $(D)$(LIBDIR)/libgcheap.so.$(VERSION)
 	ln -sf libgcheap.so.$(VERSION) $(D)$(LIBDIR)/$(SONAME)
@@ -179,7 +179,7 @@ install: $(LIBRARY) $(B)/gcheap.3 ## PREFIX=/usr/local DESTDIR=
 	install -m 644 $(B)/gcheap.3 $(D)$(MANDIR)/man3/gcheap.3
 
 uninstall: ## removes what install put there
-	rm -f $(D)$(INCLUDEDIR)/gcheap.h $(D)$(LIBDIR)/libgcheap.a $(D)$(LIBDIR)/libgcheap.so* \
+	rm -f $(D)$(INCLUDEDIR)/gcheap.h $(D)$(INCLUDEDIR)/gcheap.hpp $(D)$(LIBDIR)/libgcheap.a $(D)$(LIBDIR)/libgcheap.so* \
 	  $(D)$(LIBDIR)/pkgconfig/gcheap.pc $(D)$(MANDIR)/man3/gcheap.3
 
 # ---- Measuring -----------------------------------------------------------------------------

@@ -1,0 +1,284 @@
+/* gcheap for C++17: over gcheap.h, with types in which a forgotten barrier does not compile.
+ * SPDX-License-Identifier: MIT
+ *
+ *   struct node {
+ *       gc::ref<node> next;
+ *       long value = 0;
+ *       static constexpr auto gc_fields = gc::fields(&node::next);
+ *   };
+ *
+ *   gc::heap heap;                                  // creates it, attaches this thread
+ *   gc::root<node> list;                            // a local root, until the block ends
+ *   gc::root<node> cell(gc::make<node>());
+ *   cell->next = list;                              // runs the barrier
+ *
+ * A bare T* is fine between two safepoints; across one, which every allocation is, it must be held
+ * by a root. Failures throw, or without exceptions abort.
+ */
+#ifndef GCHEAP_HPP
+#define GCHEAP_HPP
+
+#include <cerrno>
+#include <cstdlib>
+#include <new>
+#include <system_error>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "gcheap.h"
+
+namespace gc
+{
+
+template <class T> class ref;
+template <class T> class root;
+
+namespace detail
+{
+template <class M> struct is_ref_member : std::false_type {
+};
+template <class T, class V> struct is_ref_member<ref<T> V::*> : std::true_type {
+};
+template <class T, class = void> struct has_fields : std::false_type {
+};
+template <class T> struct has_fields<T, std::void_t<decltype(T::gc_fields)>> : std::true_type {
+};
+template <class T, class = void> struct has_cleanup : std::false_type {
+};
+template <class T> struct has_cleanup<T, std::void_t<decltype(T::gc_cleanup)>> : std::true_type {
+};
+
+/* An argument of make() that nothing keeps alive while it allocates. */
+template <class A> constexpr bool is_bare()
+{
+    using P = std::remove_cv_t<std::remove_reference_t<A>>;
+    return std::is_pointer_v<P> && has_fields<std::remove_cv_t<std::remove_pointer_t<P>>>::value;
+}
+
+[[noreturn]] inline void fail(int error)
+{
+#if defined(__cpp_exceptions)
+    if (error == ENOMEM)
+        throw std::bad_alloc();
+    throw std::system_error(error, std::generic_category(), "gcheap");
+#else
+    (void)error;
+    std::abort();
+#endif
+}
+inline void check(int result)
+{
+    if (result < 0)
+        fail(-result);
+}
+template <class P> P *check_pointer(P *p)
+{
+    if (!p)
+        fail(errno);
+    return p;
+}
+} // namespace detail
+
+/* The references of a type: pointers to its members of type gc::ref; all of them, those of its
+ * bases too. None: a type without references. */
+template <class... M> constexpr std::tuple<M...> fields(M... members)
+{
+    static_assert((detail::is_ref_member<M>::value && ...),
+                  "gc::fields names members of type gc::ref");
+    return std::tuple<M...>(members...);
+}
+
+/* A reference in a managed object. Assignment runs the barrier; nothing else writes it. */
+template <class T> class ref
+{
+  public:
+    ref() = default;
+    ref(std::nullptr_t) {}
+    ref(T *value) { gc_store(&value_, value); }
+    ref(const ref &) = delete;
+    ref &operator=(const ref &other) { return *this = other.get(); }
+    ref &operator=(T *value)
+    {
+        gc_store(&value_, const_cast<std::remove_const_t<T> *>(value));
+        return *this;
+    }
+    ref &operator=(const root<T> &value) { return *this = value.get(); }
+
+    T *get() const { return static_cast<T *>(gc_load(&value_)); }
+    operator T *() const { return get(); }
+    T *operator->() const { return get(); }
+    /* If it is `expected`, makes it `desired`; whether it did. */
+    bool compare_exchange(T *expected, T *desired) { return gc_cas(&value_, expected, desired); }
+
+  private:
+    T *value_ = nullptr;
+};
+
+/* A local variable that keeps its object alive until the block ends. Automatic variables only. */
+template <class T> class root
+{
+  public:
+    root() : root(nullptr) {}
+    root(T *value) : value_(value), frame_{gc_self->frames, 1, nullptr, &value_}
+    {
+        gc_self->frames = &frame_;
+    }
+    root(const ref<T> &value) : root(value.get()) {}
+    ~root() { gc_frame_pop(&frame_); }
+    root(const root &) = delete;
+    root &operator=(const root &other) { return *this = other.value_; }
+    root &operator=(T *value)
+    {
+        value_ = value;
+        return *this;
+    }
+    static void *operator new(std::size_t) = delete;
+    static void *operator new[](std::size_t) = delete;
+
+    T *get() const { return value_; }
+    operator T *() const { return value_; }
+    T *operator->() const { return value_; }
+
+  private:
+    T *value_;
+    struct gc_frame frame_;
+};
+
+namespace detail
+{
+template <class T, class U, class V> void describe_field(gc_type &type, U V::*member)
+{
+    alignas(T) static char place[sizeof(T)];
+    const V *object = reinterpret_cast<T *>(place);
+    const char *field = reinterpret_cast<const char *>(&(object->*member));
+    const std::size_t index = static_cast<std::size_t>(field - place) / sizeof(void *);
+    if (index >= GC_MASK_WORDS * 64)
+        fail(EINVAL);
+    type.inline_mask[index / 64] |= std::uint64_t(1) << (index % 64);
+}
+
+template <class T> gc_type describe()
+{
+    gc_type type = {};
+    type.size = sizeof(T);
+    type.kind = GC_KIND_STRUCT;
+    type.align = alignof(T) > alignof(void *) ? alignof(T) : alignof(void *);
+    type.field_align = type.align;
+    type.name = __PRETTY_FUNCTION__;
+    std::apply([&type](auto... members) { (describe_field<T>(type, members), ...); }, T::gc_fields);
+    return type;
+}
+} // namespace detail
+
+/* The descriptor of a type, from its gc_fields. */
+template <class T> gc_type *type_of()
+{
+    static_assert(detail::has_fields<T>::value,
+                  "a managed type says which of its members are references: "
+                  "static constexpr auto gc_fields = gc::fields(&T::member, ...);");
+    static gc_type type = detail::describe<T>();
+    return &type;
+}
+
+/* A new object, constructed in place, and to be put into a root or a ref at once. */
+template <class T, class... A> [[nodiscard]] T *make(A &&...args)
+{
+    static_assert(std::is_trivially_destructible_v<T> || detail::has_cleanup<T>::value,
+                  "no destructor runs for a managed object: let its constructor call "
+                  "gc_cleanup_add() and say so by static constexpr bool gc_cleanup = true;");
+    static_assert(!(detail::is_bare<A>() || ...),
+                  "a bare pointer may die while gc::make allocates: pass a gc::root");
+    root<T> object(static_cast<T *>(detail::check_pointer(gc_new(type_of<T>()))));
+    ::new (static_cast<void *>(object.get())) T(std::forward<A>(args)...);
+    return object.get();
+}
+
+/* A root that lives as long as this variable, which any thread of the heap may use. Made, and
+ * destroyed, by an attached thread. */
+template <class T> class global_root
+{
+  public:
+    global_root() { detail::check(gc_root(&value_)); }
+    ~global_root() { gc_unroot(&value_); }
+    global_root(const global_root &) = delete;
+    global_root &operator=(const global_root &other) { return *this = other.get(); }
+    global_root &operator=(T *value)
+    {
+        gc_store(&value_, value);
+        return *this;
+    }
+    T *get() const { return static_cast<T *>(gc_load(&value_)); }
+    operator T *() const { return get(); }
+    T *operator->() const { return get(); }
+
+  private:
+    T *value_ = nullptr;
+};
+
+/* A root to be kept in C++ containers and passed between threads. */
+template <class T> class handle
+{
+  public:
+    explicit handle(T *value = nullptr) : handle_(detail::check_pointer(gc_handle_new(value))) {}
+    ~handle() { gc_handle_free(handle_); }
+    handle(handle &&other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+    handle &operator=(handle &&other) noexcept
+    {
+        std::swap(handle_, other.handle_);
+        return *this;
+    }
+    handle &operator=(T *value)
+    {
+        gc_handle_set(handle_, value);
+        return *this;
+    }
+    T *get() const { return static_cast<T *>(gc_handle_get(handle_)); }
+    operator T *() const { return get(); }
+    T *operator->() const { return get(); }
+
+  private:
+    gc_handle *handle_;
+};
+
+/* A heap; the thread that makes it is attached, and destroys it. */
+class heap
+{
+  public:
+    heap() : heap_(detail::check_pointer(gc_heap_create(nullptr))) {}
+    explicit heap(const gc_options &options)
+        : heap_(detail::check_pointer(gc_heap_create(&options)))
+    {
+    }
+    ~heap() { gc_heap_destroy(heap_); }
+    heap(const heap &) = delete;
+    heap &operator=(const heap &) = delete;
+    operator gc_heap *() const { return heap_; }
+
+  private:
+    gc_heap *heap_;
+};
+
+/* The calling thread is attached while this lives. */
+class thread
+{
+  public:
+    explicit thread(gc_heap *heap) { detail::check(gc_thread_attach(heap)); }
+    ~thread() { gc_thread_detach(); }
+    thread(const thread &) = delete;
+    thread &operator=(const thread &) = delete;
+};
+
+/* The calling thread may block while this lives, and does not touch the heap. */
+class blocking
+{
+  public:
+    blocking() { detail::check(gc_blocking_begin()); }
+    ~blocking() { gc_blocking_end(); }
+    blocking(const blocking &) = delete;
+    blocking &operator=(const blocking &) = delete;
+};
+
+} // namespace gc
+
+#endif

@@ -1,0 +1,142 @@
+#!/usr/bin/env bash
+# gcheap.hpp: what must work does, and what must not compile does not, for the reason expected.
+. test/tap.bash
+
+cat >"$scratch/node.hpp" <<'CPP'
+#include "gcheap.hpp"
+#include <cstdio>
+#include <thread>
+#include <vector>
+struct node {
+    gc::ref<node> left, right;
+    long value = 0;
+    node() = default;
+    node(long v, gc::root<node> &l, gc::root<node> &r) : left(l), right(r), value(v) {}
+    static constexpr auto gc_fields = gc::fields(&node::left, &node::right);
+};
+inline long sum(const node *n) { return n ? n->value + sum(n->left) + sum(n->right) : 0; }
+CPP
+echo '#include "node.hpp"' >"$scratch/node.cpp"
+cat >"$scratch/works.cpp" <<'CPP'
+#include "node.hpp"
+struct leaf {
+    double x = 1.5;
+    static constexpr auto gc_fields = gc::fields();
+};
+struct child : node {
+    gc::ref<leaf> extra;
+    static constexpr auto gc_fields = gc::fields(&child::left, &child::right, &child::extra);
+};
+static int closed;
+struct file {
+    long fd[4] = {3}; // a smaller one would live as long as its tiny neighbours
+    file() { gc_cleanup_add(this, [](void *) { closed++; }, nullptr); }
+    ~file() { closed += 1000; }
+    static constexpr auto gc_fields = gc::fields();
+    static constexpr bool gc_cleanup = true;
+};
+static node *tree(int depth)
+{
+    gc::root<node> l, r;
+    if (depth > 0) {
+        l = tree(depth - 1);
+        r = tree(depth - 1);
+    }
+    return gc::make<node>(1, l, r);
+}
+#define EXPECT(x) ((x) ? (void)0 : (std::printf("%d: %s\n", __LINE__, #x), std::exit(1)))
+int main()
+{
+    gc_options options = {};
+    options.debug = "nth=7,poison";
+    gc::heap heap(options);
+    gc::root<node> top(tree(8));
+    EXPECT(sum(top) == 511);
+    gc::global_root<node> global;
+    global = tree(3);
+    gc::handle<node> handle(tree(4));
+    std::vector<gc::handle<node>> many;
+    for (int i = 0; i < 10; i++)
+        many.emplace_back(tree(2));
+    gc::root<child> c(gc::make<child>());
+    c->extra = gc::make<leaf>();
+    c->left = top;
+    top->right = nullptr;
+    top->right = top->left;
+    EXPECT(top->left.compare_exchange(top->left, nullptr) && !top->left);
+    (void)gc::make<file>();
+    gc_collect();
+    gc_collect();
+    gc_finalizers_run(0);
+    EXPECT(closed == 1);
+    EXPECT(sum(top) == 256 && sum(global) == 15 && sum(handle) == 31 && c->extra->x == 1.5);
+    for (auto &h : many)
+        EXPECT(sum(h) == 7);
+    std::thread other([&] {
+        gc::thread attached(heap);
+        gc::root<node> mine(tree(6));
+        EXPECT(sum(mine) == 127 && sum(global) == 15);
+    });
+    {
+        gc::blocking region;
+        other.join();
+    }
+    try {
+        gc::root<node> kept(tree(2));
+        throw 1;
+    } catch (int) {
+    }
+    EXPECT(gc_frame_mark() != nullptr && gc_heap_verify() == 0);
+}
+CPP
+
+cxx() { $CXX -std=c++17 -Wall -Wextra -Wconversion -Wshadow -Wundef -pedantic -Werror -I. "$@"; }
+works() { # FLAG…
+    cxx "$@" -O1 -g $SANFLAGS -pthread -o "$scratch/works" "$scratch/works.cpp" "$BUILD/libgcheap.a" \
+        $(pkg-config --libs liburcu-bp liburcu-cds) && timeout 120 "$scratch/works"
+}
+# refused TEXT CODE: the code does not compile in a function, and the compiler says TEXT.
+refused() {
+    local said
+    printf '#include "node.hpp"\n%s\n' "$3" >"$scratch/no.cpp"
+    printf 'void f(gc::root<node> &a, node *b);\nvoid f(gc::root<node> &a, node *b) { (void)a, (void)b; %s }\n' \
+        "$2" >>"$scratch/no.cpp"
+    if said=$(cxx -fsyntax-only "$scratch/no.cpp" 2>&1); then
+        echo "it compiles" && return 1
+    fi
+    grep -qE -- "$1" <<<"$said" || { echo "$said" && return 1; }
+}
+accepted() { printf '#include "node.hpp"\nvoid f(gc::root<node> &a, node *b);\nvoid f(gc::root<node> &a, node *b) { %s }\n' "$1" >"$scratch/yes.cpp" &&
+    cxx -fsyntax-only "$scratch/yes.cpp"; }
+c_ref() { # EXPECTED STORE
+    printf '%s\n' '#include "gcheap.h"' 'struct s { GC_REF(int) p; };' 'void f(struct s *s, int *v);' \
+        "void f(struct s *s, int *v) { $2; }" >"$scratch/ref.c"
+    if said=$($CC -std=c11 -I. -fsyntax-only "$scratch/ref.c" 2>&1); then
+        [[ $1 == yes ]]
+    else
+        [[ $1 != yes ]] && grep -qE -- "$1" <<<"$said" || { echo "$said" && return 1; }
+    fi
+}
+
+check 'a program works' works
+check 'and without exceptions compiles' cxx -fno-exceptions -fsyntax-only "$scratch/node.cpp"
+check 'an assignment to a ref compiles' accepted 'a->left = b; a->right = a; a->left = a->right; b = a->left;'
+check 'a raw store to a ref does not' refused 'private' 'a->left.value_ = b;' ''
+check 'nor one through a pointer to it' refused 'cannot convert|incompatible|cannot initialize|no known conversion|not allowed' 'node **p = &a->left; *p = b;' ''
+check 'nor a swap of refs' refused 'deleted|no matching function' 'std::swap(a->left, a->right);' ''
+check 'nor a copy of an object' refused 'deleted' 'node copy(*a); (void)copy;' ''
+[[ $(basename "${CXX%% *}") == clang* ]] || check 'nor a memcpy over one, with warnings' refused 'memcpy|nontrivially|non-trivial' 'std::memcpy(b, a.get(), sizeof *b);' '#include <cstring>'
+check 'a root is no heap object' refused 'deleted' 'auto *r = new gc::root<node>; (void)r;' ''
+check 'nor is it copied' refused 'deleted' 'gc::root<node> c(a); gc::root<node> d = c; (void)d;' ''
+check 'a bare pointer is no argument of make' refused 'pass a gc::root' 'auto *x = gc::make<holder>(b); (void)x;' \
+    'struct holder { gc::ref<node> n; holder(node *p) : n(p) {} static constexpr auto gc_fields = gc::fields(&holder::n); };'
+check 'a type without gc_fields is refused' refused 'says which of its members are references' 'auto *x = gc::make<bare>(); (void)x;' 'struct bare { int i; };'
+check 'a raw pointer is no field' refused 'members of type gc::ref' '' \
+    'struct raw { node *n; static constexpr auto gc_fields = gc::fields(&raw::n); };'
+check 'a destructor needs a cleanup' refused 'gc_cleanup_add' 'auto *x = gc::make<d>(); (void)x;' \
+    'struct d { ~d() {} static constexpr auto gc_fields = gc::fields(); };'
+check 'C: GC_SET compiles' c_ref yes 'GC_SET(&s->p, v)'
+check 'C: a raw store to a GC_REF does not' c_ref 'incompatible|assign to|read-only' 's->p = v'
+check 'C: nor one to what is in it' c_ref 'read-only|const' 's->p.gc_ref_value = v'
+check 'C: nor a value of another type' c_ref 'distinct pointer types|incompatible' 'GC_SET(&s->p, (long *)v); char array[sizeof(GC_GET(s->p) == v) == 4 ? 1 : 1]; (void)array; s->p = 1'
+done_testing
