@@ -375,17 +375,31 @@ GC_API int gc_thread_name(const char *name);
  * stack in use per cycle. -ENOTSUP if the stack's bounds cannot be found. */
 GC_API int gc_thread_scan_stack(bool on);
 
-/* Tells the compiler that another thread may have set the flag: a plain load follows, which it can
- * test in memory. ThreadSanitizer is told that this is meant. */
-#define GC_POLL_CHANGES(self) __asm__ volatile("" : "+m"((self)->poll))
+/* The flag, which another thread may set at any time. Told that it changes, the compiler tests it
+ * in memory, for which it would not fold an atomic load; ThreadSanitizer wants to see the atomic
+ * one. */
+#if defined(__SANITIZE_THREAD__)
+#define GC_SANITIZE_THREAD 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define GC_SANITIZE_THREAD 1
+#endif
+#endif
+#ifdef GC_SANITIZE_THREAD
+#define GC_POLL(self) __atomic_load_n(&(self)->poll, __ATOMIC_RELAXED)
+#else
+#define GC_POLL(self)                                                                              \
+    (__extension__({                                                                               \
+        __asm__ volatile("" : "+m"((self)->poll));                                                 \
+        (self)->poll;                                                                              \
+    }))
+#endif
 
-GC_API void gc_safepoint_slow(void);
 /* A safepoint: call it in loops that do not allocate. Three instructions when idle. */
 static inline void gc_safepoint(void)
 {
     struct gc_fast *self = gc_self;
-    GC_POLL_CHANGES(self);
-    if (GC_UNLIKELY(self->poll))
+    if (GC_UNLIKELY(GC_POLL(self)))
         gc_safepoint_slow();
 }
 
