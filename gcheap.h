@@ -375,6 +375,8 @@ GC_API int gc_thread_name(const char *name);
  * stack in use per cycle. -ENOTSUP if the stack's bounds cannot be found. */
 GC_API int gc_thread_scan_stack(bool on);
 
+GC_API void gc_safepoint_slow(void);
+
 /* The flag, which another thread may set at any time. Told that it changes, the compiler tests it
  * in memory, for which it would not fold an atomic load; ThreadSanitizer wants to see the atomic
  * one. */
