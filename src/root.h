@@ -9,8 +9,7 @@
 
 #include "../gcheap.h"
 #include "fixalloc.h"
-#include <urcu/urcu-bp.h>
-#include <urcu/rculfhash.h>
+#include "rcu.h"
 
 /* Receives what a visit finds. Public as gc_tracer. */
 struct gc_tracer {

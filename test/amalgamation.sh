@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# The library as one C file builds by itself, and programs work with it.
+. test/tap.bash
+dir=$scratch/one
+mkdir "$dir"
+
+cat >"$scratch/threads.c" <<'CODE'
+#include "gcheap.h"
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+struct node {
+    struct node *next;
+    long value;
+};
+static GC_TYPE(node_type, struct node, next);
+static gc_heap *heap;
+static struct node *globals[500];
+#define EXPECT(x) ((x) ? (void)0 : (printf("%d: %s\n", __LINE__, #x), exit(1)))
+static void lists(void)
+{
+    struct node *list = NULL, *node = NULL;
+    GC_FRAME(list, node);
+    for (int round = 0; round < 30; round++) {
+        long sum = 0;
+        list = NULL;
+        for (long i = 0; i < 5000; i++) {
+            node = gc_new(&node_type);
+            node->value = i;
+            gc_store(&node->next, list);
+            list = node;
+        }
+        for (node = list; node; node = gc_load(&node->next))
+            sum += node->value;
+        EXPECT(sum == 5000 * 4999 / 2);
+    }
+}
+static void *run(void *arg)
+{
+    struct node **mine = arg;
+    EXPECT(gc_thread_attach(heap) == 0);
+    for (int i = 0; i < 100; i++) {
+        EXPECT(gc_root(&mine[i]) == 0);
+        gc_store(&mine[i], gc_new(&node_type));
+        mine[i]->value = i;
+    }
+    lists();
+    for (int i = 0; i < 100; i++) {
+        EXPECT(mine[i]->value == i);
+        if (i % 2)
+            EXPECT(gc_unroot(&mine[i]) == 0);
+    }
+    EXPECT(gc_thread_detach() == 0);
+    return NULL;
+}
+int main(void)
+{
+    pthread_t threads[5];
+    heap = gc_heap_create(NULL);
+    EXPECT(heap && gc_thread_detach() == 0);
+    for (int i = 0; i < 5; i++)
+        EXPECT(pthread_create(&threads[i], NULL, run, &globals[i * 100]) == 0);
+    for (int i = 0; i < 5; i++)
+        pthread_join(threads[i], NULL);
+    EXPECT(gc_thread_attach(heap) == 0 && gc_heap_verify() == 0);
+    gc_weak *weak = gc_weak_new(gc_new(&node_type));
+    gc_collect();
+    EXPECT(gc_weak_get(weak) == NULL && globals[0]->value == 0 && globals[98]->value == 98);
+    gc_weak_free(weak);
+    EXPECT(gc_heap_destroy(heap) == 0);
+    puts("done");
+    return 0;
+}
+CODE
+
+made() { test/amalgamate "$BUILD/gen" >"$dir/gcheap_all.c" && cp gcheap.h "$dir"; }
+alone() { (cd "$dir" && "$1" -std=c11 -c gcheap_all.c -o "$1.o"); }
+clean() {
+    "$1" -std=c11 -Wall -Wextra -Wconversion -pedantic -Werror -O2 -fsyntax-only "$dir/gcheap_all.c"
+}
+works() { # COMPILER PROGRAM TEXT
+    local program=$dir/$1.program
+    "$1" -std=c11 -D_GNU_SOURCE -O2 -g -I"$dir" -o "$program" "$2" "$dir/gcheap_all.c" -pthread &&
+        timeout 120 "$program" | tee "$dir/said" && grep -q "$3" "$dir/said"
+}
+hidden() { ! nm -g --defined-only "$dir/gcc.so" | grep -v ' gc_'; }
+shared() { gcc -std=c11 -O2 -fPIC -shared -o "$dir/gcc.so" "$dir/gcheap_all.c" -pthread && hidden; }
+
+check 'it is made' made
+for compiler in gcc clang; do
+    command -v "$compiler" >/dev/null || continue
+    check "$compiler compiles it without flags" alone "$compiler"
+    check "$compiler has nothing to say" clean "$compiler"
+    check "$compiler: a first program works" works "$compiler" examples/hello.c 'bytes live'
+    check "$compiler: threads, roots and weak references work" works "$compiler" "$scratch/threads.c" done
+done
+check 'only public names leave it' shared
+done_testing
