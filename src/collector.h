@@ -49,7 +49,7 @@ struct collector {
     struct finq finq;
     struct weaksets weaksets;
     struct ephemerons ephemerons;
-    uint32_t weak_state;    /* enum weak_state; atomic */
+    struct weaks weaks;
     struct lock pacer_lock; /* LOCK_STATS: pacer, record */
     struct pacer pacer;
     word goal, trigger, live; /* the pacer's, for mutators; atomic */

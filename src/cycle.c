@@ -87,6 +87,8 @@ static void mark_to_fixpoint(gc_heap *heap, struct marker *m)
         handshake(heap, OP_FLUSH);
         c->flush_waves++;
         stress(STRESS_FLUSHED);
+        if (UNLIKELY(c->flush_waves == WEAK_PATIENCE))
+            weak_give_up(heap, m);
     } while (u8_load_relaxed(&heap->mutators.handed) || !workqueue_is_idle(&heap->work));
 }
 
@@ -110,6 +112,10 @@ static void phase_mark(gc_heap *heap)
     m.active = true;
     workqueue_activate(&heap->work);
     mark_roots(heap, &m);
+    /* Values of weak maps before any wave: fewer of them are found unmarked by those who read. */
+    do {
+        drain(heap, &m);
+    } while (ephemerons_resolve(heap, &m));
     do {
         mark_to_fixpoint(heap, &m);
     } while (!weak_cut(heap, &m));

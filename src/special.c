@@ -603,6 +603,23 @@ void special_mark_roots(gc_heap *heap, struct gc_tracer *tracer)
         visit_spans(heap, CONTAINER_OF(tracer, struct marker, tracer), mark_span);
 }
 
+static void mark_weak(struct gc_span *s, struct special *r, void *marker)
+{
+    if (r->kind == SPECIAL_WEAK && u32_load_relaxed(&r->weak.count) > 1)
+        marker_edge(marker, span_slot(s, r->slot));
+}
+
+static void mark_weak_span(gc_heap *heap, struct gc_span *s, void *marker)
+{
+    (void)heap;
+    each_record(s, mark_weak, marker);
+}
+
+void special_mark_weak(gc_heap *heap, struct marker *m)
+{
+    visit_spans(heap, m, mark_weak_span);
+}
+
 static void cut_record(struct gc_span *s, struct special *r, void *heap)
 {
     if (r->kind != SPECIAL_EXTERNAL || slot_is_marked(s, r->slot) || slot_has_finalizer(r))

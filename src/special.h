@@ -79,6 +79,8 @@ void special_unqueue(gc_heap *heap, struct special *r);
 void special_sweep(gc_heap *heap, struct gc_span *s);
 /* Visits what specials keep alive. Collector, after ROOTS. */
 void special_mark_roots(gc_heap *heap, struct gc_tracer *tracer);
+/* Marks the objects of all weak references that somebody holds. Collector, while it marks. */
+void special_mark_weak(gc_heap *heap, struct marker *m);
 /* Forgets the external bytes of objects found dead. Collector, after the cut. */
 void special_cut(gc_heap *heap);
 

@@ -3,15 +3,14 @@
 #include "weakset.h"
 #include <errno.h>
 
-/* enum weak_state */
-static uint32_t *state_of_weak(const gc_heap *heap)
+static struct weaks *weaks_of(const gc_heap *heap)
 {
-    return &heap->collector->weak_state;
+    return &heap->collector->weaks;
 }
 
 void weak_init(gc_heap *heap)
 {
-    u32_store_relaxed(state_of_weak(heap), WEAK_TRACING);
+    u32_store_relaxed(&weaks_of(heap)->state, WEAK_TRACING);
 }
 
 /* ---- Reading while marking ---- */
@@ -21,7 +20,7 @@ void weak_init(gc_heap *heap)
  */
 static bool hold_marking(gc_thread *t, uintptr_t object, const struct target *target)
 {
-    uint32_t *state = state_of_weak(t->heap);
+    uint32_t *state = &weaks_of(t->heap)->state;
     while (!target_is_marked(target)) {
         uint32_t now = u32_load_acquire(state);
         if (now == WEAK_CUT)
@@ -149,15 +148,24 @@ void weak_free(struct special *weak)
  * it REPEAT shades before its next acknowledgement: the next wave knows of it. */
 bool weak_cut(gc_heap *heap, struct marker *m)
 {
-    uint32_t *state = state_of_weak(heap);
+    struct weaks *w = weaks_of(heap);
     if (ephemerons_resolve(heap, m))
         return false;
-    if (u32_cas_seq_cst(state, WEAK_TRACING, WEAK_CUT)) {
+    if (u32_cas_seq_cst(&w->state, WEAK_TRACING, WEAK_CUT)) {
         ephemerons_end(heap);
         return true;
     }
-    u32_store_release(state, WEAK_TRACING);
+    u32_store_release(&w->state, WEAK_TRACING);
     return false;
+}
+
+void weak_give_up(gc_heap *heap, struct marker *m)
+{
+    if (!m->active)
+        workqueue_activate(&heap->work);
+    m->active = true;
+    weaksets_mark(heap, m);
+    special_mark_weak(heap, m);
 }
 
 void weak_clear(gc_heap *heap)
@@ -168,5 +176,5 @@ void weak_clear(gc_heap *heap)
 
 void weak_flipped(gc_heap *heap)
 {
-    u32_store_release(state_of_weak(heap), WEAK_TRACING);
+    u32_store_release(&weaks_of(heap)->state, WEAK_TRACING);
 }

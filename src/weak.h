@@ -14,6 +14,10 @@
 
 enum weak_state { WEAK_TRACING, WEAK_REPEAT, WEAK_CUT };
 
+struct weaks {
+    uint32_t state; /* enum weak_state; atomic */
+};
+
 void weak_init(gc_heap *heap);
 
 /* ---- Cells: gc_weak ---- */
@@ -34,6 +38,12 @@ bool weak_hold(gc_thread *t, uintptr_t object);
 
 /* Nothing grey is left: decides the deaths of this cycle (true), or finds more to mark (false). */
 bool weak_cut(gc_heap *heap, struct marker *m);
+/* FLUSH waves in one cycle after which it gives up. A cycle that is left in peace has a few. */
+#define WEAK_PATIENCE 16
+/* Marks all that weak references, maps and intern tables hold, as if they were strong: there is
+ * nothing left then that a weak read could find unmarked, so the cycle ends, however many threads
+ * go on reading. */
+void weak_give_up(gc_heap *heap, struct marker *m);
 /* After the cut, before DISARM: forgets what died where the sweep does not. */
 void weak_clear(gc_heap *heap);
 /* FLIP is complete. */

@@ -119,6 +119,37 @@ void weaksets_walk(gc_heap *heap, void (*fn)(struct weakset *set, void *arg), vo
     end_walk(all);
 }
 
+static bool mark_key(void *m, const struct weaknode *node)
+{
+    marker_edge(m, node->key);
+    return true;
+}
+
+static bool mark_entry(void *arg, const struct weaknode *node)
+{
+    struct marker *m = arg;
+    uintptr_t value = value_address(&m->heap->options.format, weakentry_of(node)->value);
+    marker_edge(m, node->key);
+    if (value)
+        marker_edge(m, value);
+    return true;
+}
+
+static void mark_set(struct weakset *set, void *marker)
+{
+    for (unsigned i = 0; i < set->ntables; i++) {
+        uintptr_t at = 0;
+        while (
+            weaktable_walk(&set->tables[i], &at, set->ephemerons ? mark_entry : mark_key, marker))
+            ;
+    }
+}
+
+void weaksets_mark(gc_heap *heap, struct marker *m)
+{
+    weaksets_walk(heap, mark_set, m);
+}
+
 /* What lies outside the heap lives for ever. */
 static bool key_lives(void *heap, const struct weaknode *node)
 {

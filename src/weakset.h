@@ -46,6 +46,8 @@ void weakset_free(struct weakset *set);
 
 /* Calls fn for each set there is when the walk begins. Collector; no lock is held. */
 void weaksets_walk(gc_heap *heap, void (*fn)(struct weakset *set, void *arg), void *arg);
+/* Marks all keys and values. */
+void weaksets_mark(gc_heap *heap, struct marker *m);
 /* Takes out all nodes whose keys are dead. After the cut, before DISARM. */
 void weaksets_clear(gc_heap *heap);
 

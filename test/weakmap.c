@@ -1,0 +1,657 @@
+/* Weak maps and ephemerons.
+ * gcheap-test: alone */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <time.h>
+#include "collector.h"
+#include "tap.h"
+
+struct cell {
+    struct cell *next;
+    uint64_t magic;
+    uint64_t id;
+};
+static GC_TYPE(cell_type, struct cell, next);
+#define MAGIC UINT64_C(0x6d61676963)
+
+static uint64_t seed = 1;
+static uint64_t random_u64(void)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return seed;
+}
+
+static struct cell *new_cell(uint64_t id)
+{
+    struct cell *c = gc_new(&cell_type);
+    CHECK(c);
+    c->magic = MAGIC;
+    c->id = id;
+    return c;
+}
+
+static gc_heap *new_heap(unsigned flags)
+{
+    gc_options o = {.flags = flags, .debug = "poison"};
+    gc_heap *heap = gc_heap_create(&o);
+    CHECK(heap);
+    return heap;
+}
+
+static bool is_cell(const struct cell *c, uint64_t id)
+{
+    return c && c->magic == MAGIC && c->id == id;
+}
+
+/* ---- One thread ---- */
+
+TEST(set_get_delete)
+{
+    gc_heap *heap = new_heap(0);
+    gc_weakmap *map = gc_weakmap_new();
+    struct cell *k = new_cell(1), *k2 = new_cell(2);
+    GC_FRAME(k, k2);
+    CHECK(!gc_weakmap_has(map, k) && !gc_weakmap_get(map, k) && !gc_weakmap_delete(map, k));
+    CHECK(gc_weakmap_set(map, k, new_cell(10)) == 0);
+    CHECK(gc_weakmap_set(map, k2, NULL) == 0);
+    CHECK_EQ(gc_weakmap_count(map), 2);
+    CHECK(gc_weakmap_has(map, k2) && !gc_weakmap_get(map, k2));
+    gc_collect();
+    CHECK(is_cell(gc_weakmap_get(map, k), 10));
+    CHECK(gc_weakmap_has(map, k2) && !gc_weakmap_get(map, k2));
+    CHECK(gc_weakmap_set(map, k, new_cell(11)) == 0);
+    CHECK_EQ(gc_weakmap_count(map), 2);
+    gc_collect();
+    CHECK(is_cell(gc_weakmap_get(map, k), 11));
+    CHECK(gc_weakmap_delete(map, k) && !gc_weakmap_delete(map, k));
+    CHECK(!gc_weakmap_has(map, k));
+    CHECK_EQ(gc_weakmap_count(map), 1);
+    k2 = NULL;
+    gc_collect();
+    CHECK_EQ(gc_weakmap_count(map), 0);
+    gc_weakmap_free(map);
+    gc_heap_destroy(heap);
+}
+
+/* An entry's value leads to its key, and still both die. */
+static void value_leads_to_key(unsigned flags)
+{
+    gc_heap *heap = new_heap(flags);
+    gc_weakmap *map = gc_weakmap_new();
+    struct cell *k = new_cell(1), *v = new_cell(2);
+    GC_FRAME(k, v);
+    gc_store(&v->next, k);
+    gc_weak *wk = gc_weak_new(k), *wv = gc_weak_new(v);
+    gc_weakmap_set(map, k, v);
+    v = NULL;
+    gc_collect();
+    CHECK(is_cell(gc_weak_get(wv), 2) && gc_weakmap_get(map, k) == gc_weak_get(wv));
+    k = NULL;
+    gc_collect();
+    CHECK(!gc_weak_get(wk) && !gc_weak_get(wv));
+    CHECK_EQ(gc_weakmap_count(map), 0);
+    gc_heap_destroy(heap);
+}
+
+TEST(ephemeron)
+{
+    value_leads_to_key(0);
+}
+TEST(ephemeron_stop_world)
+{
+    value_leads_to_key(GC_STOP_WORLD);
+}
+TEST(ephemeron_without_background)
+{
+    value_leads_to_key(GC_NO_BACKGROUND);
+}
+
+TEST(large_and_tiny_keys)
+{
+    gc_heap *heap = new_heap(0);
+    gc_weakmap *map = gc_weakmap_new();
+    char *large = gc_new_bytes(1 << 20), *tiny = gc_new_bytes(5), *neighbour = gc_new_bytes(5);
+    GC_FRAME(large, tiny, neighbour);
+    gc_weakmap_set(map, large, new_cell(1));
+    gc_weakmap_set(map, tiny, new_cell(2));
+    gc_weakmap_set(map, neighbour, new_cell(3));
+    gc_collect();
+    CHECK(is_cell(gc_weakmap_get(map, large), 1) && is_cell(gc_weakmap_get(map, tiny), 2) &&
+          is_cell(gc_weakmap_get(map, neighbour), 3));
+    large = tiny = neighbour = NULL;
+    gc_collect();
+    CHECK_EQ(gc_weakmap_count(map), 0);
+    gc_heap_destroy(heap);
+}
+
+TEST(values_in_a_value_format)
+{
+    gc_options o = {.format = {0xffff000000000000u, 0xfffc000000000000u, 0xffffffffffffu}};
+    gc_heap *heap = gc_heap_create(&o);
+    gc_weakmap *map = gc_weakmap_new();
+    struct cell *k = new_cell(1), *n = new_cell(2);
+    GC_FRAME(k, n);
+    uint64_t boxed = (uint64_t)(uintptr_t)new_cell(3) | 0xfffc000000000000u;
+    uint64_t number = 0x400921fb54442d18u;
+    gc_weakmap_set(map, k, (void *)(uintptr_t)boxed);
+    gc_weakmap_set(map, n, (void *)(uintptr_t)number);
+    gc_collect();
+    CHECK((uint64_t)(uintptr_t)gc_weakmap_get(map, k) == boxed);
+    CHECK(is_cell((void *)(uintptr_t)(boxed & 0xffffffffffffu), 3));
+    CHECK((uint64_t)(uintptr_t)gc_weakmap_get(map, n) == number);
+    gc_heap_destroy(heap);
+}
+
+TEST(argument_errors)
+{
+    gc_heap *heap = new_heap(0);
+    gc_weakmap *map = gc_weakmap_new();
+    struct cell *k = new_cell(1);
+    void *out = k;
+    size_t at = 0;
+    GC_FRAME(k);
+    CHECK_EQ(gc_weakmap_set(NULL, k, k), -EINVAL);
+    CHECK_EQ(gc_weakmap_set(map, NULL, k), -EINVAL);
+    CHECK_EQ(gc_weakmap_set(map, &out, k), -EINVAL);
+    CHECK_EQ(gc_weakmap_set(map, &k->magic, k), -EINVAL);
+    CHECK_EQ(gc_weakmap_set(map, gc_new_bytes(0), k), -EINVAL);
+    CHECK(!gc_weakmap_has(map, NULL) && !gc_weakmap_get(map, &out) && !gc_weakmap_delete(map, &at));
+#define REFUSED(call, error) (errno = 0, !(call) && errno == (error))
+    CHECK(REFUSED(gc_weakmap_get(NULL, k), EINVAL));
+    CHECK(REFUSED(gc_weakmap_has(NULL, k), EINVAL));
+    CHECK(REFUSED(gc_weakmap_delete(NULL, k), EINVAL));
+    CHECK(REFUSED(gc_weakmap_count(NULL), EINVAL));
+    CHECK(REFUSED(gc_weakmap_next(NULL, &at, &out, &out), EINVAL));
+    CHECK(REFUSED(gc_weakmap_next(map, NULL, &out, &out), EINVAL));
+    CHECK(REFUSED(gc_weakmap_next(map, &at, NULL, &out), EINVAL));
+    CHECK(REFUSED(gc_weakmap_next(map, &at, &out, NULL), EINVAL));
+    gc_heap *other = new_heap(0);
+    CHECK(REFUSED(gc_weakmap_get(map, k), EINVAL));
+    CHECK_EQ(gc_weakmap_set(map, k, k), -EINVAL);
+    gc_heap_destroy(other);
+    gc_thread_switch(NULL);
+    CHECK(REFUSED(gc_weakmap_new(), EPERM));
+    CHECK(REFUSED(gc_weakmap_get(map, k), EPERM));
+    CHECK_EQ(gc_weakmap_set(map, k, k), -EPERM);
+    gc_weakmap_free(map);
+    gc_weakmap_free(NULL);
+    gc_thread_switch(heap);
+    gc_heap_destroy(heap);
+}
+
+/* ---- Iterating ---- */
+
+/* Each key once, although three of four go while it walks and a thousand come. */
+TEST(iterates_while_changing)
+{
+    enum { N = 4000 };
+    gc_heap *heap = new_heap(0);
+    gc_weakmap *map = gc_weakmap_new();
+    struct cell *k = NULL, *v = NULL, **keys = gc_new_array(&gc_pointer_type, N);
+    static unsigned char seen[N], gone[N];
+    GC_FRAME(keys, k, v);
+    for (uint64_t i = 0; i < N; i++) {
+        gc_store(&keys[i], new_cell(i));
+        gc_weakmap_set(map, keys[i], keys[i]);
+    }
+    size_t at = 0;
+    uint64_t given = 0;
+    while (gc_weakmap_next(map, &at, (void **)&k, (void **)&v)) {
+        if (k->id == N)
+            continue;
+        CHECK(k == v && !gone[k->id] && !seen[k->id]++);
+        given++;
+        for (int i = 0; i < 3; i++) {
+            uint64_t victim = random_u64() % N;
+            if (gc_weakmap_delete(map, keys[victim]))
+                gone[victim] = 1;
+        }
+        if (given % 4 == 0)
+            gc_weakmap_set(map, new_cell(N), v);
+        if (given % 100 == 0)
+            gc_collect();
+    }
+    for (size_t i = 0; i < N; i++)
+        CHECK(seen[i] || gone[i]);
+    CHECK(!gc_weakmap_next(map, &at, (void **)&k, (void **)&v));
+    ok(given > N / 10, "%" PRIu64 " of %d were given before they went", given, N);
+    gc_heap_destroy(heap);
+}
+
+/* ---- Chains ---- */
+
+static void shuffle(struct cell **keys, size_t n)
+{
+    for (size_t i = n; i > 1; i--) {
+        size_t j = random_u64() % i;
+        struct cell *k = keys[i - 1];
+        gc_store(&keys[i - 1], keys[j]);
+        gc_store(&keys[j], k);
+    }
+}
+
+/* The value of each key is the next one, in random order over `nmaps` maps; only the first is held.
+ * Returns the CPU time of a collection in which all must be found. */
+static double chain(size_t n, size_t nmaps, unsigned flags)
+{
+    gc_heap *heap = new_heap(flags);
+    gc_weakmap *maps[16];
+    struct cell **keys = gc_new_array(&gc_pointer_type, n), *first = NULL;
+    GC_FRAME(keys, first);
+    for (size_t i = 0; i < nmaps; i++)
+        maps[i] = gc_weakmap_new();
+    for (size_t i = 0; i < n; i++)
+        gc_store(&keys[i], new_cell(i));
+    shuffle(keys, n);
+    for (size_t i = 0; i + 1 < n; i++)
+        CHECK(gc_weakmap_set(maps[i % nmaps], keys[i], keys[i + 1]) == 0);
+    first = keys[0];
+    keys = NULL;
+    clock_t start = clock();
+    gc_collect();
+    double took = (double)(clock() - start) / CLOCKS_PER_SEC;
+    size_t count = 0, length = 1;
+    for (size_t i = 0; i < nmaps; i++)
+        count += gc_weakmap_count(maps[i]);
+    CHECK_EQ(count, n - 1);
+    for (struct cell *c = first; (c = gc_weakmap_get(maps[(length - 1) % nmaps], c)); length++)
+        CHECK(c->magic == MAGIC);
+    CHECK_EQ(length, n);
+    first = NULL;
+    gc_collect();
+    for (size_t i = 0; i < nmaps; i++)
+        CHECK_EQ(gc_weakmap_count(maps[i]), 0);
+    CHECK(gc_heap_destroy(heap) == 0);
+    return took;
+}
+
+TEST(chains)
+{
+    chain(10000, 1, 0);
+}
+TEST(chains_over_maps)
+{
+    chain(10000, 16, 0);
+}
+TEST(chains_stop_world)
+{
+    chain(10000, 3, GC_STOP_WORLD);
+}
+TEST(chains_without_background)
+{
+    chain(10000, 3, GC_NO_BACKGROUND);
+}
+
+TEST(a_chain_of_a_million)
+{
+    double small = chain(100000, 1, 0), large = chain(1000000, 1, 0);
+    ok(large < 50 * small, "time for 100,000: %.3f s; for 1,000,000: %.3f s", small, large);
+}
+
+/* Value objects between the keys: markers have to come by them. */
+TEST(a_chain_with_links)
+{
+    enum { N = 100000 };
+    gc_heap *heap = new_heap(0);
+    gc_weakmap *map = gc_weakmap_new();
+    struct cell **keys = gc_new_array(&gc_pointer_type, N), *k = NULL, *link = NULL;
+    GC_FRAME(keys, k, link);
+    for (uint64_t i = 0; i < N; i++)
+        gc_store(&keys[i], new_cell(i));
+    shuffle(keys, N);
+    for (size_t i = 0; i + 1 < N; i++) {
+        link = new_cell(0);
+        gc_store(&link->next, keys[i + 1]);
+        gc_weakmap_set(map, keys[i], link);
+    }
+    k = keys[0];
+    keys = NULL;
+    link = NULL;
+    for (int i = 0; i < 3; i++) {
+        gc_collect();
+        CHECK_EQ(gc_weakmap_count(map), N - 1);
+    }
+    k = NULL;
+    gc_collect();
+    CHECK_EQ(gc_weakmap_count(map), 0);
+    gc_heap_destroy(heap);
+}
+
+/* ---- Sizes ---- */
+
+TEST(keys_by_the_million)
+{
+    enum { N = 1000000 };
+    gc_heap *heap = new_heap(0);
+    gc_weakmap *map = gc_weakmap_new();
+    struct cell **keys = gc_new_array(&gc_pointer_type, N);
+    GC_FRAME(keys);
+    for (uint64_t i = 0; i < N; i++) {
+        gc_store(&keys[i], new_cell(i));
+        CHECK(gc_weakmap_set(map, keys[i], keys[i]) == 0);
+    }
+    for (size_t i = 0; i < N; i++)
+        CHECK(gc_weakmap_get(map, keys[i]) == keys[i]);
+    for (size_t i = 0; i < N; i += 2)
+        gc_store(&keys[i], NULL);
+    gc_collect();
+    CHECK_EQ(gc_weakmap_count(map), N / 2);
+    for (size_t i = 1; i < N; i += 2)
+        CHECK(gc_weakmap_get(map, keys[i]) == keys[i]);
+    gc_heap_destroy(heap);
+}
+
+TEST(maps_by_the_thousand)
+{
+    gc_heap *heap = new_heap(0);
+    struct cell *k = new_cell(1);
+    GC_FRAME(k);
+    for (unsigned i = 0; i < 200000; i++) {
+        gc_weakmap *map = gc_weakmap_new();
+        CHECK(map);
+        gc_weakmap_set(map, k, k);
+        if (i % 8)
+            gc_weakmap_free(map);
+        if (i % 20000 == 0)
+            gc_collect();
+    }
+    gc_heap_destroy(heap);
+}
+
+/* ---- Threads ---- */
+
+enum { THREADS = 3, KEYS = 3000 };
+
+static struct {
+    gc_heap *heap;
+    gc_weakmap *map;             /* all threads' keys */
+    atomic_int started, allowed; /* changes, so many in a cycle */
+    atomic_bool stop;
+    atomic_uint_fast64_t changes, iterated;
+} shared;
+
+static void change(struct cell **keys, uint64_t *value_of, uint64_t r, uint64_t tag)
+{
+    size_t i = (size_t)(r >> 20) % KEYS;
+    struct cell *k = keys[i];
+    switch (k ? r % 8 : 0) {
+    case 0: /* a new key; if there was one it dies */
+        gc_store(&keys[i], new_cell(tag));
+        value_of[i] = 0;
+        return;
+    case 1:
+    case 2:
+    case 3:
+        value_of[i] = r | 1;
+        CHECK(gc_weakmap_set(shared.map, k, new_cell(r | 1)) == 0);
+        return;
+    case 4:
+        CHECK(gc_weakmap_delete(shared.map, k) == (value_of[i] != 0));
+        value_of[i] = 0;
+        return;
+    default: {
+        const struct cell *v = gc_weakmap_get(shared.map, k);
+        CHECK(value_of[i] ? is_cell(v, value_of[i]) : !v);
+    }
+    }
+}
+
+static void iterate(size_t *at)
+{
+    struct cell *k = NULL, *v = NULL;
+    GC_FRAME(k, v);
+    for (int i = 0; i < 50; i++) {
+        if (!gc_weakmap_next(shared.map, at, (void **)&k, (void **)&v)) {
+            *at = 0;
+            return;
+        }
+        CHECK(k->magic == MAGIC && v->magic == MAGIC);
+        gc_safepoint();
+        CHECK(k->magic == MAGIC && v->magic == MAGIC);
+        shared.iterated++;
+    }
+}
+
+static void *changer(void *tag_)
+{
+    uint64_t tag = (uintptr_t)tag_, r = tag, *value_of = calloc(KEYS, sizeof *value_of);
+    CHECK(gc_thread_attach(shared.heap) == 0);
+    {
+        struct cell **keys = gc_new_array(&gc_pointer_type, KEYS);
+        size_t at = 0;
+        GC_FRAME(keys);
+        shared.started++;
+        for (unsigned i = 0; !shared.stop; i++) {
+            gc_safepoint();
+            if (atomic_fetch_sub(&shared.allowed, 1) <= 0) {
+                shared.allowed++;
+                sched_yield();
+                continue;
+            }
+            r = r * 6364136223846793005u + 1442695040888963407u;
+            change(keys, value_of, r >> 8, tag);
+            if (i % 1000 == 0)
+                iterate(&at);
+            /* Now and then nearly all keys die: the table shrinks. */
+            if (i % 40000 == 0) {
+                gc_clear(keys, (KEYS - 50) * sizeof *keys);
+                memset(value_of, 0, KEYS * sizeof *value_of);
+                for (size_t j = KEYS - 50; j < KEYS; j++)
+                    gc_store(&keys[j], NULL);
+            }
+            shared.changes++;
+        }
+    }
+    free(value_of);
+    CHECK(gc_thread_detach() == 0);
+    return NULL;
+}
+
+static void stress_changers(const char *debug, unsigned flags)
+{
+    gc_options o = {.flags = flags, .debug = debug, .max_procs = THREADS};
+    pthread_t threads[THREADS];
+    shared.heap = gc_heap_create(&o);
+    shared.map = gc_weakmap_new();
+    for (uintptr_t i = 0; i < THREADS; i++)
+        pthread_create(&threads[i], NULL, changer, (void *)(i + 1));
+    while (shared.started < THREADS) {
+        gc_safepoint();
+        sched_yield();
+    }
+    unsigned cycles = 0;
+    for (uint64_t start = os_now_ns(); cycles < 5 || os_now_ns() - start < UINT64_C(3000000000);
+         cycles++) {
+        shared.allowed = 50000;
+        gc_collect();
+    }
+    shared.stop = true;
+    gc_blocking_begin();
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    gc_blocking_end();
+    ok(shared.changes > 0 && shared.iterated > 0, "%u cycles, %" PRIu64 " operations", cycles,
+       (uint64_t)shared.changes);
+    gc_collect();
+    gc_collect();
+    CHECK_EQ(gc_weakmap_count(shared.map), 0);
+    CHECK(gc_heap_destroy(shared.heap) == 0);
+}
+
+TEST(changes_during_cycles)
+{
+    stress_changers("poison", 0);
+}
+TEST(changes_during_delayed_cycles)
+{
+    stress_changers("poison,delay=3", 0);
+}
+TEST(changes_and_stopped_cycles)
+{
+    stress_changers("poison", GC_STOP_WORLD);
+}
+
+/* Threads that do nothing but read all there is: the cycle must end all the same. */
+static void *restless(void *unused)
+{
+    CHECK(gc_thread_attach(shared.heap) == 0);
+    struct cell *k = NULL, *v = NULL;
+    {
+        GC_FRAME(k, v);
+        size_t at = 0;
+        shared.started++;
+        while (!shared.stop) {
+            if (!gc_weakmap_next(shared.map, &at, (void **)&k, (void **)&v))
+                at = 0;
+            k = v = NULL;
+            if (shared.iterated++ % 16 == 0)
+                gc_safepoint();
+        }
+    }
+    CHECK(gc_thread_detach() == 0);
+    return unused;
+}
+
+TEST(cycles_end_under_restless_reading)
+{
+    gc_options o = {.debug = "poison", .max_procs = THREADS};
+    pthread_t threads[THREADS];
+    shared.heap = gc_heap_create(&o);
+    shared.map = gc_weakmap_new();
+    for (uint64_t i = 0; i < 300000; i++)
+        gc_weakmap_set(shared.map, new_cell(i), new_cell(i));
+    for (int i = 0; i < THREADS; i++)
+        pthread_create(&threads[i], NULL, restless, NULL);
+    while (shared.started < THREADS) {
+        gc_safepoint();
+        sched_yield();
+    }
+    struct gc_statistics s;
+    for (int i = 0; i < 3; i++) {
+        gc_collect();
+        gc_stats(&s);
+        CHECK(s.flush_waves < 40);
+    }
+    diag("%" PRIu64 " waves, %zu entries left", s.flush_waves, gc_weakmap_count(shared.map));
+    shared.stop = true;
+    gc_blocking_begin();
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    gc_blocking_end();
+    gc_collect();
+    CHECK_EQ(gc_weakmap_count(shared.map), 0);
+    CHECK(gc_heap_destroy(shared.heap) == 0);
+}
+
+/* Threads follow chains of ephemerons by gc_weakmap_get alone, cut and extend them. A link that was
+ * found is alive. */
+static void *walker(void *tag_)
+{
+    uint64_t r = (uintptr_t)tag_;
+    CHECK(gc_thread_attach(shared.heap) == 0);
+    {
+        struct cell *head = NULL, *at = NULL, *fresh = NULL;
+        GC_FRAME(head, at, fresh);
+        head = new_cell(0);
+        shared.started++;
+        while (!shared.stop) {
+            uint64_t length = 0;
+            at = head;
+            for (struct cell *next; (next = gc_weakmap_get(shared.map, at)); length++) {
+                CHECK(is_cell(next, at->id + 1));
+                at = next;
+                gc_safepoint();
+            }
+            for (int i = 0; i < 20; i++) {
+                fresh = new_cell(at->id + 1);
+                CHECK(gc_weakmap_set(shared.map, at, fresh) == 0);
+                at = fresh;
+            }
+            r = r * 6364136223846793005u + 1442695040888963407u;
+            if (length > 300 || (r >> 60) == 0) {
+                /* The head goes on: what was before it dies. */
+                at = head;
+                for (uint64_t skip = (r >> 40) % (length + 1); skip > 0; skip--)
+                    at = gc_weakmap_get(shared.map, at);
+                head = at;
+            }
+            shared.changes++;
+        }
+    }
+    CHECK(gc_thread_detach() == 0);
+    return NULL;
+}
+
+TEST(chains_that_change)
+{
+    gc_options o = {.debug = "poison,delay=5", .max_procs = THREADS};
+    pthread_t threads[THREADS];
+    shared.heap = gc_heap_create(&o);
+    shared.map = gc_weakmap_new();
+    for (uintptr_t i = 0; i < THREADS; i++)
+        pthread_create(&threads[i], NULL, walker, (void *)(i + 1));
+    while (shared.started < THREADS) {
+        gc_safepoint();
+        sched_yield();
+    }
+    for (uint64_t start = os_now_ns(); os_now_ns() - start < UINT64_C(4000000000);)
+        gc_collect();
+    shared.stop = true;
+    gc_blocking_begin();
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    gc_blocking_end();
+    ok(shared.changes > 0, "%" PRIu64 " walks", (uint64_t)shared.changes);
+    gc_collect();
+    CHECK_EQ(gc_weakmap_count(shared.map), 0);
+    CHECK(gc_heap_destroy(shared.heap) == 0);
+}
+
+/* Maps made and freed while the collector goes through all of them. */
+static void *map_maker(void *unused)
+{
+    CHECK(gc_thread_attach(shared.heap) == 0);
+    struct cell *k = NULL;
+    {
+        GC_FRAME(k);
+        k = new_cell(1);
+        shared.started++;
+        gc_weakmap *maps[8] = {NULL};
+        for (unsigned i = 0; !shared.stop; i++) {
+            gc_weakmap_free(maps[i % 8]);
+            maps[i % 8] = gc_weakmap_new();
+            for (uint64_t j = 0; j < i % 100; j++)
+                CHECK(gc_weakmap_set(maps[i % 8], j == 0 ? k : new_cell(j), new_cell(j)) == 0);
+            if (i % 100)
+                CHECK(is_cell(gc_weakmap_get(maps[i % 8], k), 0));
+        }
+    }
+    CHECK(gc_thread_detach() == 0);
+    return unused;
+}
+
+TEST(makers_and_cycles)
+{
+    gc_options o = {.debug = "poison,delay=9"};
+    pthread_t threads[THREADS];
+    shared.heap = gc_heap_create(&o);
+    for (int i = 0; i < THREADS; i++)
+        pthread_create(&threads[i], NULL, map_maker, NULL);
+    while (shared.started < THREADS) {
+        gc_safepoint();
+        sched_yield();
+    }
+    for (uint64_t start = os_now_ns(); os_now_ns() - start < UINT64_C(2000000000);)
+        gc_collect();
+    shared.stop = true;
+    gc_blocking_begin();
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    gc_blocking_end();
+    CHECK(gc_heap_destroy(shared.heap) == 0);
+}
+
+TAP_MAIN
