@@ -150,7 +150,9 @@ int gc_thread_name(const char *name)
         return -EPERM;
     if (!name)
         return -EINVAL;
+    lock_acquire(&t->heap->mutators.lock);
     snprintf(t->name, sizeof t->name, "%s", name);
+    lock_release(&t->heap->mutators.lock);
     return 0;
 }
 

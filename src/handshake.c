@@ -161,10 +161,15 @@ static void watchdog(struct wait *w, const gc_thread *t, const struct proc *p)
     if (!t)
         return;
     const char *call = ptr_load_relaxed(&t->last_call);
+    char name[sizeof t->name];
+    lock_acquire(&w->heap->mutators.lock);
+    unsigned long long id = t->os_id;
+    memcpy(name, t->name, sizeof name);
+    lock_release(&w->heap->mutators.lock);
     heap_log(w->heap, GC_LOG_WARNING,
-             "thread %llu%s%s has not reached a safepoint for %llu ms; its last call was %s",
-             (unsigned long long)t->os_id, t->name[0] ? " " : "", t->name,
-             (unsigned long long)(late / 1000000), call ? call : "gc_thread_attach");
+             "thread %llu%s%s has not reached a safepoint for %llu ms; its last call was %s", id,
+             name[0] ? " " : "", name, (unsigned long long)(late / 1000000),
+             call ? call : "gc_thread_attach");
 }
 
 /* Waits a little for `done` to become true: spins, then sleeps until somebody acks. */

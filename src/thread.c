@@ -231,23 +231,33 @@ static void lock_while_not_held(struct mutators *m)
     }
 }
 
+/* The collector may still ask the thread that had the struct to poll, and the watchdog tell of it.
+ */
+static void renew_locked(gc_heap *heap, gc_thread *t)
+{
+    LOCK_ASSERT_HELD(&heap->mutators.lock);
+    t->heap = heap;
+    t->fast.runs = no_runs;
+    t->fast.barrier = BARRIER_OFF;
+    u8_store_relaxed(&t->fast.poll, 0);
+    t->fast.frames = NULL;
+    t->os_id = os_thread_id();
+    ptr_store_relaxed(&t->last_call, NULL);
+    t->name[0] = 0;
+    t->conservative = false;
+    t->blocking = 0;
+}
+
 static gc_thread *new_thread(gc_heap *heap)
 {
     struct mutators *m = &heap->mutators;
     lock_while_not_held(m);
     gc_thread *t = take_struct_locked(m);
-    lock_release(&m->lock);
     if (!t)
         t = calloc(1, sizeof *t);
-    if (!t)
-        return NULL;
-    t->heap = heap;
-    t->fast = (struct gc_fast){no_runs, 0, 0, NULL};
-    t->os_id = os_thread_id();
-    t->last_call = NULL;
-    t->name[0] = 0;
-    t->conservative = false;
-    t->blocking = 0;
+    if (t)
+        renew_locked(heap, t);
+    lock_release(&m->lock);
     return t;
 }
 
@@ -336,6 +346,8 @@ static void leave_registry(gc_heap *heap, gc_thread *t)
     if (t->grey)
         workbuf_put_empty(&heap->work, t->grey);
     t->grey = NULL;
+    /* Before the thread is gone for a held world, in which the collector works on all Ps. */
+    proc_release(heap, t);
     unlink_locked(m, t);
     times_fold(&m->kept, &t->times);
     u32_store_release(&t->st, state_word(t->epoch, THREAD_GONE));
@@ -356,7 +368,6 @@ int thread_detach(gc_thread *t, bool force)
         fiber_abandon(t);
     t->fast.frames = NULL;
     leave_registry(heap, t);
-    proc_release(heap, t);
     forget_attachment(t);
     rootset_free(&t->roots);
     set_current(NULL);
