@@ -20,8 +20,8 @@ static void phase_arm(gc_heap *heap)
     struct collector *c = heap->collector;
     set_phase(c, CYCLE_ARM);
     handshake(heap, OP_ARM);
-    /* A store that began before ARM was complete may overwrite what a thread without a barrier wrote
-     * after the store's own barrier had looked; after this no such store is in flight. */
+    /* A store that began before ARM was complete may overwrite what a thread without a barrier
+     * wrote after the store's own barrier had looked; after this no such store is in flight. */
     handshake(heap, OP_SETTLE);
     c->times.armed = os_now_ns();
 }

@@ -43,7 +43,7 @@ void heapbits_emit(struct heapbits_sink *sink, word bits, size_t n)
     sink_next_word(sink);
     if (n == room)
         return;
-    sink->pending = bits >> room;
+    sink->pending = bits >> room % WORD_BITS; /* room < n <= WORD_BITS */
     sink->at += (n - room) << WORD_SHIFT;
 }
 

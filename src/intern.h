@@ -13,7 +13,7 @@ struct gc_intern {
 /* NULL: no memory. */
 gc_intern *intern_new(gc_heap *heap, const struct gc_intern_ops *ops);
 /* The canonical object; NULL with errno. */
-void *intern_get(gc_thread *t, gc_intern *table, const void *key, size_t size, void *arg);
-size_t intern_count(const gc_intern *table);
+void *intern_get(gc_thread *t, gc_intern *in, const void *key, size_t size, void *arg);
+size_t intern_count(const gc_intern *in);
 
 #endif

@@ -31,7 +31,7 @@ struct mheap_counts {
 };
 
 struct mheap {
-    struct lock lock; /* LOCK_HEAP: pages, spans, arena growth */
+    struct lock lock;          /* LOCK_HEAP: pages, spans, arena growth */
     struct lock scavenge_lock; /* LOCK_SCAVENGE: held while pages are taken to be released */
     struct arena_index arenas;
     struct pagealloc pages; /* under lock */

@@ -38,7 +38,7 @@ bool sweep_is_done(const gc_heap *heap);
 void sweep_ensure(gc_heap *heap, uintptr_t object);
 
 /* mheap_upcalls. */
-struct gc_span *sweep_for_slots_upcall(void *heap, unsigned spanclass, uint32_t sweepgen);
+struct gc_span *sweep_for_slots_upcall(void *self, unsigned spanclass, uint32_t sweepgen);
 void sweep_reclaim_upcall(void *heap, size_t npages);
 
 #endif
