@@ -1,6 +1,7 @@
 /* The beginning and the end: the heap, the built-in classes, the prelude. */
 #include "compiler.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -187,6 +188,7 @@ int vm_open(struct thread *t, const gc_options *options)
     vm.heap = gc_heap_create(options);
     if (!vm.heap)
         return -1;
+    vm.first = t;
     vm.threads = 1;
     vm.next_class = 64;
     size_t roots = (size_t)((value *)(void *)(&vm + 1) - (value *)(void *)vm.classes);
@@ -221,13 +223,25 @@ bool vm_report_failures(struct thread *t)
     return well;
 }
 
-/* Other threads may still run, then the heap is left to them and to the system. */
+/* Threads that have come to their end are about to detach. */
+static void wait_for_threads(void)
+{
+    gc_blocking_begin();
+    while (vm_is_threaded())
+        sched_yield();
+    gc_blocking_end();
+}
+
+/* If other threads still run, the heap is left to them and to the system. */
 void vm_close(struct thread *t)
 {
-    if (vm_is_threaded())
+    if (__atomic_load_n(&vm.busy, __ATOMIC_ACQUIRE))
         return;
+    wait_for_threads();
+    cleanups_close();
     thread_close(t);
     string_table_close();
     gc_unroot(vm.classes);
     gc_heap_destroy(vm.heap);
+    cleanups_free();
 }

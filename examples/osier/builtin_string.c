@@ -137,9 +137,13 @@ static value string_repeat(struct thread *t, value *args, int n)
 {
     (void)n;
     int64_t times = arg_int_in(t, args, 1, 0, 1 << 30);
-    struct string *s = string_begin(t, SELF->length * (size_t)times);
-    for (int64_t i = 0; i < times; i++)
-        memcpy(s->bytes + (size_t)i * SELF->length, SELF->bytes, SELF->length);
+    size_t length = SELF->length * (size_t)times, filled = times ? SELF->length : 0;
+    struct string *s = string_begin(t, length);
+    memcpy(s->bytes, SELF->bytes, filled);
+    for (size_t step; filled < length; filled += step) { /* twice as much each time */
+        step = filled < length - filled ? filled : length - filled;
+        memcpy(s->bytes + filled, s->bytes, step);
+    }
     return from_object(string_finish(t, s));
 }
 

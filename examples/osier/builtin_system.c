@@ -79,6 +79,8 @@ static value system_sleep(struct thread *t, value *args, int n)
 static value system_exit(struct thread *t, value *args, int n)
 {
     int status = n ? (int)arg_int_in(t, args, 1, 0, 255) : 0;
+    if (t == vm.first)
+        throw_exit(t, status);
     exit(status);
 }
 

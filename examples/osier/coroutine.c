@@ -51,15 +51,23 @@ static void move_stack(struct context *c, value *stack)
     }
 }
 
+static void reserve_frame(struct thread *t, struct context *c)
+{
+    if (c->nframes < c->frames_capacity)
+        return;
+    if (c->nframes == FRAMES_MAX)
+        throw_error(t, ERROR_StackError, "calls are nested too deeply");
+    uint32_t capacity = 2 * c->frames_capacity;
+    if (capacity > FRAMES_MAX)
+        capacity = FRAMES_MAX;
+    c->frames = allocate(t, c->frames, capacity, sizeof(struct frame));
+    c->frames_capacity = capacity;
+}
+
 /* Makes room for values up to stack[top - 1], and for a frame. */
 void context_reserve(struct thread *t, struct context *c, uint32_t top)
 {
-    if (c->nframes == c->frames_capacity) {
-        if (c->nframes >= FRAMES_MAX)
-            throw_error(t, ERROR_StackError, "calls are nested too deeply");
-        c->frames = allocate(t, c->frames, 2 * (size_t)c->frames_capacity, sizeof(struct frame));
-        c->frames_capacity *= 2;
-    }
+    reserve_frame(t, c);
     if (top <= c->capacity)
         return;
     if (top > STACK_MAX)

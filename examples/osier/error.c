@@ -113,6 +113,13 @@ static void fill_in(struct thread *t, struct instance *error)
         gc_store_value(&error->fields[ERROR_TRACE], from_object(trace_text(t)));
 }
 
+_Noreturn void throw_exit(struct thread *t, int status)
+{
+    t->exit_status = status;
+    thread_root_set(t, ROOT_ERROR, TRUE);
+    throw_again(t);
+}
+
 _Noreturn static void throw_instance(struct thread *t, struct instance *error)
 {
     thread_root_set(t, ROOT_ERROR, from_object(error));

@@ -93,6 +93,8 @@ static int run_program(struct thread *t, const struct settings *settings, char *
         well = settings->code ? run_source(t, "-e", settings->code) : run_file(t, *arguments);
     }
     trap_clear(t, &trap);
+    if (t->exit_status >= 0)
+        return t->exit_status;
     if (!well)
         report_error(t, gc_load_value(&t->roots[ROOT_ERROR]));
     return well && vm_report_failures(t) ? 0 : 1;
@@ -131,6 +133,7 @@ static bool take_option(struct settings *settings, int option, int *status)
         return true;
     case OPTION_TRACE:
         setenv("GCHEAP_TRACE", "1", 1);
+        setvbuf(stdout, NULL, _IOLBF, 0); /* in step with the trace */
         return true;
     case OPTION_STATS:
         settings->stats = true;

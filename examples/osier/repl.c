@@ -56,7 +56,7 @@ static void evaluate(struct thread *t, struct module *module, const char *text, 
         well = vm_run(t, from_object(body), NULL, 0);
     }
     trap_clear(t, &trap);
-    if (!well && !*incomplete)
+    if (!well && !*incomplete && t->exit_status < 0)
         report_error(t, gc_load_value(&t->roots[ROOT_ERROR]));
     thread_root_set(t, ROOT_ERROR, NIL);
 }
@@ -73,6 +73,8 @@ static void converse(struct thread *t, struct module *module, bool edit)
         if (!text)
             return;
         evaluate(t, module, text, &incomplete);
+        if (t->exit_status >= 0)
+            break;
         if (incomplete && !forced)
             continue;
         if (incomplete)
@@ -94,6 +96,8 @@ int repl(struct thread *t)
         converse(t, new_module(t, "repl", "repl"), edit);
     }
     trap_clear(t, &trap);
+    if (t->exit_status >= 0)
+        return t->exit_status;
     if (edit)
         puts("");
     return vm_report_failures(t) ? 0 : 1;

@@ -89,6 +89,7 @@ struct start {
 static void thread_open(struct thread *t)
 {
     memset(t, 0, sizeof *t);
+    t->exit_status = -1;
     t->context = &t->main;
     t->main.state = CONTEXT_RUNNING;
 }
@@ -121,6 +122,7 @@ value thread_error(value thread)
 /* Tells those who wait that the thread has come to its end. */
 static void thread_ended(struct thread_object *self, value result, value error)
 {
+    __atomic_fetch_sub(&vm.busy, 1, __ATOMIC_RELEASE);
     monitor_lock(self->monitor);
     gc_store_value(&self->result, result);
     gc_store_value(&self->error, error);
@@ -172,10 +174,12 @@ static void start_thread(struct thread *t, struct thread_object *self)
     start->thread = new_thread(t);
     start->self = check_memory(t, gc_handle_new(self));
     __atomic_fetch_add(&vm.threads, 1, __ATOMIC_ACQ_REL);
+    __atomic_fetch_add(&vm.busy, 1, __ATOMIC_ACQ_REL);
     if (pthread_create(&id, NULL, thread_main, start) == 0) {
         pthread_detach(id);
         return;
     }
+    __atomic_fetch_sub(&vm.busy, 1, __ATOMIC_RELEASE);
     __atomic_fetch_sub(&vm.threads, 1, __ATOMIC_RELEASE);
     gc_handle_free(start->self);
     gc_unroot(start->thread->roots);

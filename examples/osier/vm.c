@@ -659,7 +659,7 @@ static bool unwind(struct thread *t)
         struct context *c = t->context;
         while (c->nframes) {
             struct frame *frame = innermost(c);
-            const struct handler *handler = find_handler(frame);
+            const struct handler *handler = t->exit_status < 0 ? find_handler(frame) : NULL;
             if (handler) {
                 frame->ip = frame->closure->fn->code + handler->target;
                 c->top = c->stack + frame->top;

@@ -66,6 +66,7 @@ enum thread_root { ROOT_ERROR, ROOT_TRANSFER, ROOT_OUTPUT, ROOT_SELF, ROOT_COUNT
 struct thread {
     struct context *context; /* the one that runs */
     struct trap *trap;
+    int exit_status; /* what exit() was called with on the first thread, or -1 */
     struct context main;
     value roots[ROOT_COUNT]; /* written with thread_root_set() */
 };
@@ -124,7 +125,9 @@ enum { ERROR_MESSAGE, ERROR_WHERE, ERROR_TRACE, ERROR_FIELDS };
 /* All but the counters is written while there is one thread, or with gc_store. */
 struct vm {
     gc_heap *heap;
-    uint32_t threads;    /* that run script code */
+    const struct thread *first;
+    uint32_t threads;    /* attached */
+    uint32_t busy;       /* those besides the first that have not come to their end */
     uint32_t next_class; /* id */
     /* Roots from here on. */
     struct class *classes[KIND_COUNT];
@@ -198,6 +201,8 @@ _Noreturn void throw_value(struct thread *t, value v);
 _Noreturn void throw_at(struct thread *t, enum error_class class, const char *file, int line,
                         const char *message);
 _Noreturn void throw_memory(struct thread *t);
+/* Leaves all script code of the first thread, which must be the calling one. */
+_Noreturn void throw_exit(struct thread *t, int status);
 /* Throws again what is in ROOT_ERROR. */
 _Noreturn void throw_again(struct thread *t);
 /* "where: Class: message" and the trace, as for uncaught errors, on standard error. */
@@ -258,7 +263,10 @@ void monitor_unlock(struct monitor *m);
 void monitor_wait(struct monitor *m, int condition); /* 0 or 1 */
 void monitor_signal(struct monitor *m, int condition);
 void monitor_broadcast(struct monitor *m, int condition);
+/* Has fn(arg) run after the object, or at once if that cannot be arranged: then it throws. */
 void add_cleanup(struct thread *t, void *object, gc_cleanup_fn fn, void *arg);
+void cleanups_close(void);
+void cleanups_free(void);
 
 /* ---- Numbers ------------------------------------------------------------------------------- */
 

@@ -1,13 +1,89 @@
 /* Weak references and weak maps, and the cleanups that free what objects own off the heap. */
 #include "vm.h"
 
-/* `arg` is freed by fn after the object, or at once if that cannot be arranged. */
+#include <pthread.h>
+#include <stdlib.h>
+
+/* ---- Cleanups ------------------------------------------------------------------------------ */
+
+/* What is to be done after an object, or at the end of the program if the object lives so long. */
+struct cleanup {
+    struct cleanup *next, *previous;
+    gc_cleanup_fn fn;
+    void *arg;
+    bool done;
+};
+
+/* All of them, under the lock. Those of dead objects are run by a thread of the heap's. */
+static struct cleanup cleanups = {&cleanups, &cleanups, NULL, NULL, true};
+static pthread_mutex_t cleanups_lock = PTHREAD_MUTEX_INITIALIZER;
+static bool cleanups_closed;
+
+static void lock_cleanups(void)
+{
+    if (pthread_mutex_trylock(&cleanups_lock) == 0)
+        return;
+    gc_blocking_begin();
+    pthread_mutex_lock(&cleanups_lock);
+    gc_blocking_end();
+}
+
+static void cleanup_unlink(struct cleanup *cleanup)
+{
+    cleanup->next->previous = cleanup->previous;
+    cleanup->previous->next = cleanup->next;
+    free(cleanup);
+}
+
+static void cleanup_run(void *arg)
+{
+    struct cleanup *cleanup = arg;
+    lock_cleanups();
+    bool mine = !cleanup->done;
+    cleanup->done = true;
+    pthread_mutex_unlock(&cleanups_lock);
+    if (!mine)
+        return;
+    cleanup->fn(cleanup->arg);
+    lock_cleanups();
+    if (!cleanups_closed)
+        cleanup_unlink(cleanup);
+    pthread_mutex_unlock(&cleanups_lock);
+}
+
 void add_cleanup(struct thread *t, void *object, gc_cleanup_fn fn, void *arg)
 {
-    if (gc_cleanup_add(object, fn, arg) > 0)
-        return;
-    fn(arg);
-    throw_memory(t);
+    struct cleanup *cleanup = malloc(sizeof *cleanup);
+    if (!cleanup || gc_cleanup_add(object, cleanup_run, cleanup) < 0) {
+        free(cleanup);
+        fn(arg);
+        throw_memory(t);
+    }
+    lock_cleanups();
+    *cleanup = (struct cleanup){cleanups.next, &cleanups, fn, arg, false};
+    cleanups.next->previous = cleanup;
+    cleanups.next = cleanup;
+    pthread_mutex_unlock(&cleanups_lock);
+}
+
+/* Runs what is left, while the heap still exists. */
+void cleanups_close(void)
+{
+    lock_cleanups();
+    cleanups_closed = true;
+    for (struct cleanup *c = cleanups.next; c != &cleanups; c = c->next) {
+        if (!c->done)
+            c->fn(c->arg);
+        c->done = true;
+    }
+    pthread_mutex_unlock(&cleanups_lock);
+}
+
+/* Gives their memory back, when the heap is gone. */
+void cleanups_free(void)
+{
+    while (cleanups.next != &cleanups)
+        cleanup_unlink(cleanups.next);
 }
 
 static void *weak_target(struct thread *t, value v)
