@@ -431,7 +431,8 @@ static inline void *gc_new(gc_type *type)
 }
 
 /* An array of n elements of `type`, adjacent. n = 0 gives the address of every zero-size object.
- * ENOMEM also for sizes that overflow. */
+ * ENOMEM also for sizes that overflow. EINVAL also for a traced type, and for one with references
+ * whose size is no multiple of the word. */
 GC_API void *gc_new_array(gc_type *type, size_t n);
 
 /* An object of type `head` that ends in n elements of type `element`: the elements begin at

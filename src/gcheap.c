@@ -295,10 +295,13 @@ void *gc_new_bytes_slow(size_t size)
     return allocate(t, &r);
 }
 
-static void *refuse_traced(void)
+/* Traced objects have a header each; and the references of all elements must lie on words. */
+static bool fits_arrays(const struct type_info *info)
 {
+    if (!info->type->trace && (info->noscan || info->type->size % WORD_SIZE == 0))
+        return true;
     errno = EINVAL;
-    return NULL;
+    return false;
 }
 
 void *gc_new_array(gc_type *type, size_t n)
@@ -308,8 +311,8 @@ void *gc_new_array(gc_type *type, size_t n)
     size_t size;
     if (!info)
         return NULL;
-    if (type->trace)
-        return refuse_traced();
+    if (!fits_arrays(info))
+        return NULL;
     if (__builtin_mul_overflow(type->size, n, &size) || absurd(size))
         return refuse_memory();
     if (size == 0)
@@ -325,8 +328,8 @@ void *gc_new_flex(gc_type *head, gc_type *element, size_t n)
     size_t size;
     if (!e)
         return NULL;
-    if (element->trace)
-        return refuse_traced();
+    if (!fits_arrays(e))
+        return NULL;
     if (__builtin_mul_overflow(element->size, n, &size) || absurd(size) ||
         absurd(size + malloc_flex_offset(h, e)))
         return refuse_memory();

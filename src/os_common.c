@@ -8,10 +8,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifndef MAP_NORESERVE
-#define MAP_NORESERVE 0
-#endif
-
 /* ---- Fault injection ---- */
 
 static word calls;                 /* fallible calls so far */
@@ -62,9 +58,11 @@ static char *map(void *hint, size_t size, int protection, int flags)
     return p == MAP_FAILED ? NULL : p;
 }
 
+/* Inaccessible memory counts for nothing. When it is committed the system may refuse: so, unlike
+ * with MAP_NORESERVE, no more is promised than there could ever be. */
 static char *reserve(void *hint, size_t size)
 {
-    return map(hint, size, PROT_NONE, MAP_NORESERVE);
+    return map(hint, size, PROT_NONE, 0);
 }
 
 static bool is_aligned(const void *p, size_t align)

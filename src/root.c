@@ -315,13 +315,22 @@ static void visit_node(struct roots *r, const struct root_node *root, struct gc_
     }
 }
 
+/* The nodes are gathered first: no lock is waited for in a read section. Only the collector frees
+ * nodes, and not now. */
 static void visit_table(struct roots *r, struct gc_tracer *tracer)
 {
     struct cds_lfht_iter iter;
     struct cds_lfht_node *at;
+    struct root_node *all = NULL;
     urcu_bp_read_lock();
-    cds_lfht_for_each(r->table, &iter, at) visit_node(r, node_of(at), tracer);
+    cds_lfht_for_each(r->table, &iter, at)
+    {
+        node_of(at)->next_visited = all;
+        all = node_of(at);
+    }
     urcu_bp_read_unlock();
+    for (; all; all = all->next_visited)
+        visit_node(r, all, tracer);
 }
 
 void roots_visit(struct roots *r, struct gc_tracer *tracer)

@@ -94,6 +94,7 @@ struct root_node {
     size_t n;
     bool removed; /* the slots may be gone; under the roots' lock */
     struct root_node *next_retired;
+    struct root_node *next_visited; /* collector */
 };
 
 void roots_init(struct roots *r);
