@@ -1,0 +1,822 @@
+/* Finalizers, cleanups, and the bytes that objects own outside the heap. */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include "collector.h"
+#include "tap.h"
+
+struct cell {
+    struct cell *next;
+    uint64_t magic;
+    uint64_t id;
+};
+static GC_TYPE(cell_type, struct cell, next);
+#define MAGIC UINT64_C(0x6d61676963)
+
+static struct cell *new_cell(uint64_t id)
+{
+    struct cell *c = gc_new(&cell_type);
+    CHECK(c);
+    c->magic = MAGIC;
+    c->id = id;
+    return c;
+}
+
+static gc_heap *new_heap(unsigned flags)
+{
+    gc_options o = {.flags = flags, .debug = "poison"};
+    gc_heap *heap = gc_heap_create(&o);
+    CHECK(heap);
+    return heap;
+}
+
+static size_t records(const gc_heap *heap)
+{
+    return heap->collector->specials.records.inuse;
+}
+
+/* What ran, in order: a finalizer's object's id, or 1000 + the argument of a cleanup. */
+static uint64_t ran[100];
+static atomic_uint nran;
+
+static void note(uint64_t what)
+{
+    unsigned i = nran++;
+    if (i < 100)
+        ran[i] = what;
+}
+
+static void finalize(void *object, void *arg)
+{
+    const struct cell *c = object;
+    CHECK(c->magic == MAGIC);
+    note(c->id);
+    if (arg)
+        ++*(int *)arg;
+}
+
+static void clean(void *arg)
+{
+    note(1000 + (uintptr_t)arg);
+}
+
+/* ---- Finalizers ---- */
+
+static void runs_once(unsigned flags)
+{
+    gc_heap *heap = new_heap(flags);
+    struct cell *c = new_cell(1);
+    int count = 0;
+    GC_FRAME(c);
+    CHECK(gc_finalizer_set(c, finalize, &count) == 0);
+    gc_store(&c->next, new_cell(2));
+    for (int i = 0; i < 3; i++) {
+        gc_collect();
+        CHECK_EQ(gc_finalizers_pending(), 0);
+    }
+    CHECK(c->next->magic == MAGIC);
+    c = NULL;
+    gc_collect();
+    CHECK_EQ(gc_finalizers_pending(), 1);
+    /* Queued, it lives, with what it reaches. */
+    gc_collect();
+    gc_collect();
+    CHECK_EQ(gc_finalizers_pending(), 1);
+    CHECK_EQ(gc_finalizers_run(0), 1);
+    CHECK(count == 1 && ran[0] == 1);
+    gc_collect();
+    CHECK_EQ(gc_finalizers_run(0), 0);
+    CHECK_EQ(records(heap), 0);
+    struct gc_statistics s;
+    gc_stats(&s);
+    CHECK_EQ(s.heap_live, 0);
+    CHECK(gc_heap_destroy(heap) == 0);
+}
+
+TEST(concurrent_heap)
+{
+    runs_once(0);
+}
+TEST(stop_world_heap)
+{
+    runs_once(GC_STOP_WORLD);
+}
+TEST(heap_without_background)
+{
+    runs_once(GC_NO_BACKGROUND);
+}
+
+static struct cell *risen;
+static void rise(void *object, void *arg)
+{
+    (void)arg;
+    gc_store(&risen, object);
+    note(((struct cell *)object)->id);
+}
+
+TEST(resurrection)
+{
+    gc_heap *heap = new_heap(0);
+    struct cell *c = new_cell(1);
+    GC_FRAME(c);
+    gc_root(&risen);
+    gc_store(&c->next, new_cell(2));
+    gc_finalizer_set(c, rise, NULL);
+    gc_weak *w = gc_weak_new(c);
+    for (unsigned round = 1; round <= 3; round++) {
+        c = NULL;
+        gc_collect();
+        CHECK(!gc_weak_get(w));
+        CHECK_EQ(gc_finalizers_run(0), 1);
+        gc_collect();
+        gc_collect();
+        CHECK(risen && risen->magic == MAGIC && risen->next->id == 2);
+        /* The old weak reference stays dead, a new one works. */
+        CHECK(!gc_weak_get(w));
+        gc_weak_free(w);
+        w = gc_weak_new(risen);
+        CHECK(gc_weak_get(w) == risen);
+        CHECK_EQ(nran, round);
+        CHECK_EQ(gc_finalizer_set(risen, NULL, NULL), -ENOENT);
+        CHECK(gc_finalizer_set(risen, rise, NULL) == 0);
+        gc_store(&risen, NULL);
+    }
+    gc_heap_destroy(heap);
+}
+
+/* From the outside to the inside, one cycle for each. */
+TEST(order_along_references)
+{
+    gc_heap *heap = new_heap(0);
+    struct cell *a = new_cell(1), *b = new_cell(2), *c = new_cell(3);
+    GC_FRAME(a, b, c);
+    gc_store(&a->next, b);
+    gc_store(&b->next, c);
+    gc_finalizer_set(c, finalize, NULL);
+    gc_finalizer_set(a, finalize, NULL);
+    gc_finalizer_set(b, finalize, NULL);
+    a = b = c = NULL;
+    for (unsigned i = 0; i < 3; i++) {
+        gc_collect();
+        CHECK_EQ(gc_finalizers_run(0), 1);
+        CHECK_EQ(ran[i], i + 1);
+    }
+    gc_heap_destroy(heap);
+}
+
+TEST(cycles_are_kept)
+{
+    gc_heap *heap = new_heap(0);
+    struct cell *a = new_cell(1), *b = new_cell(2);
+    GC_FRAME(a, b);
+    gc_store(&a->next, b);
+    gc_store(&b->next, a);
+    gc_finalizer_set(a, finalize, NULL);
+    a = NULL;
+    gc_weak *w = gc_weak_new(b);
+    b = NULL;
+    gc_collect();
+    gc_collect();
+    CHECK_EQ(gc_finalizers_pending(), 0);
+    b = gc_weak_get(w);
+    CHECK(b && gc_finalizer_set(b->next, NULL, NULL) == 0);
+    b = NULL;
+    gc_collect();
+    CHECK(!gc_weak_get(w));
+    gc_heap_destroy(heap);
+}
+
+static gc_weak *weak_of_dead;
+static gc_weakmap *map_of_dead;
+static void look_at_weak(void *object, void *arg)
+{
+    const struct cell *c = object;
+    CHECK(!gc_weak_get(weak_of_dead));
+    CHECK_EQ(gc_weakmap_count(map_of_dead), 1);
+    CHECK(!gc_weakmap_has(map_of_dead, object));
+    /* What the object reaches is as it was. */
+    CHECK(gc_weak_get(arg) == c->next && gc_weakmap_get(map_of_dead, c->next) == c->next);
+    note(c->id);
+}
+
+TEST(weak_references_are_cleared_first)
+{
+    gc_heap *heap = new_heap(0);
+    struct cell *c = new_cell(1);
+    GC_FRAME(c);
+    gc_store(&c->next, new_cell(2));
+    weak_of_dead = gc_weak_new(c);
+    gc_weak *inner = gc_weak_new(c->next);
+    map_of_dead = gc_weakmap_new();
+    gc_weakmap_set(map_of_dead, c, c);
+    gc_weakmap_set(map_of_dead, c->next, c->next);
+    gc_finalizer_set(c, look_at_weak, inner);
+    c = NULL;
+    gc_collect();
+    CHECK(!gc_weak_get(weak_of_dead));
+    CHECK_EQ(gc_finalizers_run(0), 1);
+    gc_collect();
+    CHECK(!gc_weak_get(inner));
+    CHECK_EQ(gc_weakmap_count(map_of_dead), 0);
+    gc_heap_destroy(heap);
+}
+
+TEST(set_and_removed)
+{
+    gc_heap *heap = new_heap(0);
+    struct cell *c = new_cell(1);
+    GC_FRAME(c);
+    CHECK_EQ(gc_finalizer_set(c, NULL, NULL), -ENOENT);
+    CHECK(gc_finalizer_set(c, finalize, NULL) == 0);
+    CHECK_EQ(gc_finalizer_set(c, finalize, NULL), -EEXIST);
+    CHECK(gc_finalizer_set(c, NULL, NULL) == 0);
+    CHECK_EQ(gc_finalizer_set(c, NULL, NULL), -ENOENT);
+    c = NULL;
+    gc_collect();
+    CHECK_EQ(gc_finalizers_pending(), 0);
+    CHECK_EQ(records(heap), 0);
+    gc_heap_destroy(heap);
+}
+
+TEST(large_and_tiny)
+{
+    gc_heap *heap = new_heap(0);
+    char *tiny = gc_new_bytes(5), *neighbour = gc_new_bytes(5);
+    struct cell **large = gc_new_array(&cell_type, 100000);
+    GC_FRAME(tiny, neighbour, large);
+    int count = 0;
+    ((struct cell *)large)->magic = MAGIC;
+    gc_store(large, new_cell(2));
+    gc_store(&((struct cell *)large)[99999].next, new_cell(3));
+    gc_weak *first = gc_weak_new(((struct cell *)large)[0].next),
+            *last = gc_weak_new(((struct cell *)large)[99999].next);
+    CHECK(gc_finalizer_set(large, finalize, &count) == 0);
+    CHECK(gc_cleanup_add(tiny, clean, (void *)1) > 0 && gc_cleanup_add(neighbour, clean, NULL) > 0);
+    gc_collect();
+    CHECK_EQ(gc_finalizers_pending(), 0);
+    large = NULL;
+    gc_collect();
+    gc_collect();
+    CHECK(gc_weak_get(first) && gc_weak_get(last));
+    CHECK(gc_finalizers_run(0) == 1 && count == 1);
+    gc_collect();
+    CHECK(!gc_weak_get(first) && !gc_weak_get(last));
+    CHECK_EQ(gc_finalizers_pending(), 0);
+    tiny = neighbour = NULL;
+    gc_collect();
+    CHECK_EQ(gc_finalizers_run(0), 2);
+    gc_heap_destroy(heap);
+}
+
+/* The frames between are left behind; the finalizer counts as run. */
+static jmp_buf landing;
+static void jump(void *object, void *arg)
+{
+    GC_FRAME(object);
+    finalize(object, arg);
+    longjmp(landing, 1);
+}
+
+TEST(left_by_longjmp)
+{
+    gc_heap *heap = new_heap(0);
+    struct cell *c = new_cell(1);
+    GC_FRAME(c);
+    static int count;
+    gc_finalizer_set(c, jump, &count);
+    c = new_cell(2);
+    gc_finalizer_set(c, jump, &count);
+    c = NULL;
+    gc_collect();
+    struct gc_frame *mark = gc_frame_mark();
+    for (int i = 0; i < 2; i++) {
+        if (setjmp(landing) == 0)
+            gc_finalizers_run(0);
+        gc_frame_reset(mark);
+        gc_collect();
+    }
+    CHECK_EQ(count, 2);
+    CHECK_EQ(gc_finalizers_run(0), 0);
+    CHECK_EQ(records(heap), 0);
+    gc_heap_destroy(heap);
+}
+
+/* A finalizer that allocates, collects, sets others and runs the queue. */
+static void busy(void *object, void *depth)
+{
+    struct cell *c = object, *fresh = NULL;
+    GC_FRAME(fresh);
+    note(c->id);
+    if (depth) {
+        fresh = new_cell(c->id + 1);
+        CHECK(gc_finalizer_set(fresh, busy, (char *)depth - 1) == 0);
+        fresh = NULL;
+        gc_collect();
+        CHECK(c->magic == MAGIC);
+        CHECK(gc_finalizers_run(1) == 1);
+    }
+}
+
+TEST(finalizers_within_finalizers)
+{
+    gc_heap *heap = new_heap(0);
+    gc_finalizer_set(new_cell(1), busy, (void *)10);
+    gc_collect();
+    CHECK_EQ(gc_finalizers_run(0), 1);
+    CHECK_EQ(nran, 11);
+    CHECK_EQ(ran[10], 11);
+    gc_heap_destroy(heap);
+}
+
+/* A finalizer is set while the collector marks: what the object reaches is marked all the same. */
+TEST(set_while_marking)
+{
+    gc_options o = {.debug = "poison,delay=21"};
+    gc_heap *heap = gc_heap_create(&o);
+    struct cell *c = NULL;
+    int count = 0, made = 0;
+    GC_FRAME(c);
+    for (uint64_t start = os_now_ns(); os_now_ns() - start < UINT64_C(2000000000); made++) {
+        gc_collect_start();
+        c = new_cell(1);
+        gc_store(&c->next, new_cell(2));
+        gc_store(&c->next->next, new_cell(3));
+        for (int i = made % 50; i > 0; i--)
+            gc_safepoint();
+        CHECK(gc_finalizer_set(c, finalize, &count) == 0);
+        c = NULL;
+        gc_safepoint();
+        gc_finalizers_run(0);
+    }
+    gc_collect();
+    gc_finalizers_run(0);
+    CHECK_EQ(count, made);
+    gc_heap_destroy(heap);
+}
+
+/* ---- Cleanups ---- */
+
+TEST(cleanups)
+{
+    gc_heap *heap = new_heap(0);
+    struct cell *c = new_cell(1);
+    GC_FRAME(c);
+    int64_t ids[5];
+    for (uintptr_t i = 0; i < 5; i++) {
+        ids[i] = gc_cleanup_add(c, clean, (void *)i);
+        CHECK(ids[i] > 0 && (i == 0 || ids[i] != ids[i - 1]));
+    }
+    CHECK(gc_cleanup_cancel(c, ids[2]) == 0);
+    CHECK_EQ(gc_cleanup_cancel(c, ids[2]), -ENOENT);
+    gc_collect();
+    CHECK_EQ(gc_finalizers_pending(), 0);
+    c = NULL;
+    gc_collect();
+    CHECK_EQ(gc_finalizers_pending(), 4);
+    CHECK_EQ(gc_finalizers_run(3), 3);
+    CHECK_EQ(gc_finalizers_run(3), 1);
+    unsigned seen = 0;
+    for (unsigned i = 0; i < nran; i++)
+        seen |= 1u << (ran[i] - 1000);
+    CHECK_EQ(seen, 0x1b);
+    gc_collect();
+    CHECK_EQ(gc_finalizers_run(0), 0);
+    CHECK_EQ(records(heap), 0);
+    gc_heap_destroy(heap);
+}
+
+/* The object is dead for good only after its finalizer. */
+TEST(cleanups_after_finalizer)
+{
+    gc_heap *heap = new_heap(0);
+    struct cell *c = new_cell(1);
+    GC_FRAME(c);
+    gc_root(&risen);
+    gc_cleanup_add(c, clean, NULL);
+    gc_finalizer_set(c, rise, NULL);
+    c = NULL;
+    gc_collect();
+    CHECK(gc_finalizers_run(0) == 1 && ran[0] == 1);
+    gc_collect();
+    CHECK_EQ(gc_finalizers_run(0), 0);
+    gc_store(&risen, NULL);
+    gc_collect();
+    CHECK(gc_finalizers_run(0) == 1 && ran[1] == 1000);
+    gc_heap_destroy(heap);
+}
+
+static void count_up(void *arg)
+{
+    ++*(atomic_uint *)arg;
+}
+
+TEST(a_hundred_thousand)
+{
+    enum { N = 100000 };
+    gc_heap *heap = new_heap(0);
+    struct cell *c = new_cell(1);
+    GC_FRAME(c);
+    atomic_uint many = 0, each = 0;
+    for (int i = 0; i < N; i++) {
+        CHECK(gc_cleanup_add(c, count_up, &many) > 0);
+        CHECK(gc_cleanup_add(new_cell(2), count_up, &each) > 0);
+    }
+    gc_collect();
+    gc_finalizers_run(0);
+    CHECK_EQ(each, N);
+    CHECK_EQ(many, 0);
+    c = NULL;
+    gc_collect();
+    CHECK_EQ(gc_finalizers_run(0), N);
+    CHECK_EQ(many, N);
+    CHECK_EQ(records(heap), 0);
+    gc_heap_destroy(heap);
+}
+
+TEST(argument_errors)
+{
+    gc_heap *heap = new_heap(0);
+    struct cell *c = new_cell(1);
+    GC_FRAME(c);
+    int on_stack;
+    void *bad[] = {NULL, &on_stack, &c->magic, gc_new_bytes(0), (void *)(uintptr_t)-8};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        CHECK_EQ(gc_finalizer_set(bad[i], finalize, NULL), -EINVAL);
+        CHECK_EQ(gc_finalizer_set(bad[i], NULL, NULL), -EINVAL);
+        CHECK_EQ(gc_cleanup_add(bad[i], clean, NULL), -EINVAL);
+        CHECK_EQ(gc_cleanup_cancel(bad[i], 1), -EINVAL);
+        CHECK_EQ(gc_external_add(bad[i], 1), -EINVAL);
+    }
+    CHECK_EQ(gc_cleanup_add(c, NULL, NULL), -EINVAL);
+    int64_t nobody[] = {0, -1, 1, INT64_MAX, INT64_MIN};
+    for (size_t i = 0; i < sizeof nobody / sizeof nobody[0]; i++)
+        CHECK_EQ(gc_cleanup_cancel(c, nobody[i]), -ENOENT);
+    gc_thread_switch(NULL);
+    CHECK_EQ(gc_finalizer_set(c, finalize, NULL), -EPERM);
+    CHECK_EQ(gc_cleanup_add(c, clean, NULL), -EPERM);
+    CHECK_EQ(gc_cleanup_cancel(c, 1), -EPERM);
+    CHECK_EQ(gc_external_add(c, 1), -EPERM);
+    CHECK_EQ(gc_finalizers_notify(NULL, NULL), -EPERM);
+    CHECK_EQ(gc_finalizers_run(0), 0);
+    CHECK_EQ(gc_finalizers_pending(), 0);
+    gc_thread_switch(heap);
+    gc_heap_destroy(heap);
+}
+
+TEST(without_memory)
+{
+    gc_heap *heap = new_heap(GC_NO_BACKGROUND);
+    struct cell *c = new_cell(1);
+    GC_FRAME(c);
+    size_t n = 0;
+    atomic_uint count = 0;
+    os_fail_nth(1, UINT64_MAX);
+    int64_t id = gc_cleanup_add(c, count_up, &count);
+    for (; id > 0; n++)
+        id = gc_cleanup_add(c, count_up, &count);
+    CHECK_EQ(id, -ENOMEM);
+    CHECK_EQ(gc_finalizer_set(c, finalize, NULL), -ENOMEM);
+    CHECK_EQ(gc_external_add(c, 1), -ENOMEM);
+    CHECK_EQ(gc_external_add(c, -1), -EINVAL);
+    os_fail_nth(0, 0);
+    c = NULL;
+    gc_collect();
+    gc_finalizers_run(0);
+    CHECK_EQ(count, n);
+    gc_heap_destroy(heap);
+}
+
+/* ---- The queue's ends ---- */
+
+static void notified(void *arg)
+{
+    ++*(atomic_uint *)arg;
+}
+
+TEST(notify)
+{
+    gc_heap *heap = new_heap(0);
+    atomic_uint calls = 0;
+    CHECK(gc_finalizers_notify(notified, &calls) == 0);
+    gc_collect();
+    CHECK_EQ(calls, 0);
+    gc_cleanup_add(new_cell(1), clean, NULL);
+    gc_finalizer_set(new_cell(2), finalize, NULL);
+    gc_collect();
+    CHECK(calls >= 1 && calls <= 2);
+    CHECK(gc_finalizers_notify(NULL, NULL) == 0);
+    unsigned before = calls;
+    gc_cleanup_add(new_cell(1), clean, NULL);
+    gc_collect();
+    CHECK_EQ(calls, before);
+    CHECK_EQ(gc_finalizers_run(0), 3);
+    gc_heap_destroy(heap);
+}
+
+TEST(destroyed_with_pending_queue)
+{
+    for (unsigned flags = 0; flags <= GC_FINALIZER_THREAD; flags += GC_FINALIZER_THREAD) {
+        gc_heap *heap = new_heap(flags);
+        struct cell *kept = new_cell(0);
+        GC_FRAME(kept);
+        for (uint64_t i = 0; i < 1000; i++) {
+            gc_finalizer_set(new_cell(i), finalize, NULL);
+            gc_cleanup_add(new_cell(i), clean, NULL);
+        }
+        gc_finalizer_set(kept, finalize, NULL);
+        gc_cleanup_add(kept, clean, NULL);
+        gc_weak_new(kept);
+        gc_external_add(kept, 1000);
+        gc_collect();
+        CHECK(flags || gc_finalizers_pending() == 2000);
+        gc_frame_reset(NULL);
+        CHECK(gc_heap_destroy(heap) == 0);
+    }
+    CHECK(nran <= 2000);
+}
+
+static void wait_for(atomic_uint *count, unsigned wanted)
+{
+    gc_blocking_begin();
+    for (int i = 0; i < 30000 && *count < wanted; i++)
+        usleep(1000);
+    gc_blocking_end();
+    CHECK_EQ(*count, wanted);
+}
+
+TEST(finalizer_thread)
+{
+    gc_heap *heap = new_heap(GC_FINALIZER_THREAD);
+    for (unsigned round = 1; round <= 20; round++) {
+        gc_finalizer_set(new_cell(1), finalize, NULL);
+        gc_cleanup_add(new_cell(2), clean, NULL);
+        gc_collect();
+        wait_for(&nran, 2 * round);
+    }
+    CHECK_EQ(gc_finalizers_run(0), 0);
+    struct gc_statistics s;
+    gc_blocking_begin();
+    do {
+        usleep(1000);
+        gc_heap_stats(heap, &s);
+    } while (s.threads > 1);
+    gc_blocking_end();
+    CHECK(gc_heap_destroy(heap) == 0);
+}
+
+static atomic_uint entered, let_out;
+static int destroy_said;
+static void block(void *object, void *heap)
+{
+    (void)object;
+    destroy_said = gc_heap_destroy(heap);
+    entered++;
+    gc_blocking_begin();
+    while (!let_out)
+        usleep(1000);
+    gc_blocking_end();
+    note(1);
+}
+
+static void *other_thread(void *heap)
+{
+    CHECK(gc_thread_attach(heap) == 0);
+    gc_blocking_begin();
+    while (!let_out)
+        usleep(1000);
+    usleep(20000);
+    gc_blocking_end();
+    CHECK(gc_thread_detach() == 0);
+    return NULL;
+}
+
+/* The running finalizer is waited for; with another thread attached the queue goes on. */
+TEST(destroy_waits_for_the_finalizer_thread)
+{
+    gc_heap *heap = new_heap(GC_FINALIZER_THREAD);
+    pthread_t other;
+    gc_finalizer_set(new_cell(1), block, heap);
+    gc_collect();
+    wait_for(&entered, 1);
+    CHECK_EQ(destroy_said, -EBUSY);
+    pthread_create(&other, NULL, other_thread, heap);
+    struct gc_statistics s = {.threads = 0};
+    while (s.threads < 3) {
+        gc_stats(&s);
+        sched_yield();
+    }
+    let_out = 1;
+    CHECK_EQ(gc_heap_destroy(heap), -EBUSY);
+    CHECK_EQ(nran, 1);
+    gc_cleanup_add(new_cell(1), clean, NULL);
+    gc_collect();
+    wait_for(&nran, 2);
+    gc_blocking_begin();
+    pthread_join(other, NULL);
+    gc_blocking_end();
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* ---- External bytes ---- */
+
+static uint64_t external(void)
+{
+    struct gc_statistics s;
+    gc_stats(&s);
+    return s.external;
+}
+
+TEST(external_bytes)
+{
+    gc_heap *heap = new_heap(0);
+    struct cell *a = new_cell(1), *b = new_cell(2);
+    GC_FRAME(a, b);
+    CHECK(gc_external_add(a, 0) == 0 && external() == 0);
+    CHECK_EQ(gc_external_add(a, -1), -EINVAL);
+    CHECK(gc_external_add(a, 1000) == 0 && gc_external_add(b, 500) == 0 && external() == 1500);
+    CHECK(gc_external_add(a, -300) == 0 && external() == 1200);
+    CHECK_EQ(gc_external_add(a, -701), -EINVAL);
+    CHECK_EQ(gc_external_add(a, PTRDIFF_MAX - 699), -EINVAL);
+    CHECK_EQ(gc_external_add(a, PTRDIFF_MIN), -EINVAL);
+    CHECK_EQ(external(), 1200);
+    gc_collect();
+    CHECK_EQ(external(), 1200);
+    a = NULL;
+    gc_collect();
+    CHECK_EQ(external(), 500);
+    CHECK(gc_external_add(b, -500) == 0 && external() == 0);
+    gc_collect();
+    CHECK_EQ(records(heap), 0);
+    /* With a finalizer they stay as long as the object. */
+    gc_external_add(b, 700);
+    gc_finalizer_set(b, finalize, NULL);
+    b = NULL;
+    gc_collect();
+    CHECK_EQ(external(), 700);
+    gc_finalizers_run(0);
+    gc_collect();
+    CHECK_EQ(external(), 0);
+    gc_heap_destroy(heap);
+}
+
+/* Small objects with much behind them: cycles come, and the sum stays near the goal. */
+static void external_garbage(unsigned flags)
+{
+    gc_heap *heap = new_heap(flags);
+    struct gc_statistics s;
+    atomic_uint freed = 0;
+    uint64_t most = 0;
+    for (unsigned i = 0; i < 20000; i++) {
+        struct cell *c = new_cell(i);
+        CHECK(gc_cleanup_add(c, count_up, &freed) > 0);
+        CHECK(gc_external_add(c, 100000) == 0);
+        gc_finalizers_run(0);
+        gc_stats(&s);
+        most = s.external > most ? s.external : most;
+        if (i % 64 == 0 && !(flags & GC_NO_BACKGROUND)) {
+            gc_blocking_begin();
+            usleep(200); /* the machine may be busy: the collector's turn */
+            gc_blocking_end();
+        }
+    }
+    diag("%" PRIu64 " cycles, at most %" PRIu64 " MB", s.cycles, most >> 20);
+    ok(s.cycles >= 10 && freed > 10000, "cycles came");
+    ok(most < UINT64_C(1000) << 20, "and in time");
+    gc_heap_destroy(heap);
+}
+
+TEST(external_bytes_start_cycles)
+{
+    external_garbage(0);
+}
+TEST(external_bytes_stop_world)
+{
+    external_garbage(GC_STOP_WORLD);
+}
+TEST(external_bytes_without_background)
+{
+    external_garbage(GC_NO_BACKGROUND);
+}
+
+/* ---- Threads ---- */
+
+enum { THREADS = 3 };
+
+static struct {
+    gc_heap *heap;
+    atomic_int started, allowed; /* new objects, so many in a cycle */
+    atomic_bool stop;
+    atomic_uint finalized, cleaned, cancelled, set, added;
+} shared;
+
+static void count_finalized(void *object, void *arg)
+{
+    struct cell *c = object;
+    (void)arg;
+    CHECK(c->magic == MAGIC && c->next->magic == MAGIC && c->next->id == c->id + 1);
+    CHECK(c->id % 2 == 0);
+    c->id = 1; /* a second run would see it */
+    shared.finalized++;
+}
+static void count_cleaned(void *arg)
+{
+    CHECK(++*(atomic_int *)arg == 1);
+    shared.cleaned++;
+}
+
+static void *owner(void *tag)
+{
+    uint64_t r = (uintptr_t)tag;
+    enum { HELD = 200, MOST = 200000 };
+    atomic_int *runs = calloc(MOST, sizeof *runs);
+    unsigned next_run = 0;
+    CHECK(gc_thread_attach(shared.heap) == 0);
+    {
+        struct cell *held[HELD] = {NULL};
+        int64_t ids[HELD] = {0};
+        GC_FRAME_ARRAY(held, HELD);
+        shared.started++;
+        while (!shared.stop) {
+            gc_safepoint();
+            r = r * 6364136223846793005u + 1442695040888963407u;
+            unsigned i = (unsigned)(r >> 40) % HELD;
+            if (held[i] && r >> 62 == 0 && ids[i]) {
+                shared.cancelled += gc_cleanup_cancel(held[i], ids[i]) == 0;
+                ids[i] = 0;
+            }
+            if (next_run == MOST || atomic_fetch_sub(&shared.allowed, 1) <= 0) {
+                shared.allowed++;
+                gc_finalizers_run(10);
+                sched_yield();
+                continue;
+            }
+            held[i] = new_cell((r >> 30) * 2);
+            gc_store(&held[i]->next, new_cell((r >> 30) * 2 + 1));
+            CHECK(gc_finalizer_set(held[i], count_finalized, NULL) == 0);
+            shared.set++;
+            ids[i] = gc_cleanup_add(held[i], count_cleaned, &runs[next_run++]);
+            CHECK(ids[i] > 0);
+            shared.added++;
+            if (r >> 61 == 1)
+                gc_finalizers_run(10);
+        }
+    }
+    CHECK(gc_thread_detach() == 0);
+    return NULL; /* runs: cleanups may still come */
+}
+
+static void stress_owners(const char *debug, unsigned flags)
+{
+    gc_options o = {.flags = flags, .debug = debug, .max_procs = THREADS};
+    pthread_t threads[THREADS];
+    unsigned cycles = 0;
+    shared.heap = gc_heap_create(&o);
+    for (uintptr_t i = 0; i < THREADS; i++)
+        pthread_create(&threads[i], NULL, owner, (void *)(i + 1));
+    while (shared.started < THREADS) {
+        gc_safepoint();
+        sched_yield();
+    }
+    for (uint64_t start = os_now_ns(); os_now_ns() - start < UINT64_C(3000000000); cycles++) {
+        shared.allowed = 3000;
+        gc_collect();
+    }
+    shared.stop = true;
+    gc_blocking_begin();
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    gc_blocking_end();
+    for (int i = 0; i < 2; i++) {
+        gc_collect();
+        while (gc_finalizers_run(0) > 0 || gc_finalizers_pending() > 0)
+            sched_yield();
+        gc_blocking_begin();
+        usleep(flags & GC_FINALIZER_THREAD ? 100000 : 0);
+        gc_blocking_end();
+    }
+    ok(shared.finalized == shared.set && shared.cleaned + shared.cancelled == shared.added,
+       "%u cycles; %u of %u finalized; %u + %u of %u cleaned or cancelled", cycles,
+       shared.finalized, shared.set, shared.cleaned, shared.cancelled, shared.added);
+    CHECK_EQ(records(shared.heap), 0);
+    CHECK(gc_heap_destroy(shared.heap) == 0);
+}
+
+TEST(owners_and_cycles)
+{
+    stress_owners("poison", 0);
+}
+TEST(owners_and_delayed_cycles)
+{
+    stress_owners("poison,delay=13", 0);
+}
+TEST(owners_and_finalizer_thread)
+{
+    stress_owners("poison,delay=14", GC_FINALIZER_THREAD);
+}
+TEST(owners_and_stopped_cycles)
+{
+    stress_owners("poison", GC_STOP_WORLD);
+}
+
+TAP_MAIN
