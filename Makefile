@@ -131,7 +131,7 @@ $(foreach e,$(notdir $(EXAMPLES)),$(eval $(call example,$e)))
 run: $(EXAMPLES) ## build, and run the examples
 	$(B)/hello
 	$(B)/lisp --gc-trace examples/lisp/demo.scm
-	$(B)/osier --gc-trace examples/osier/programs/binary_trees.osr
+	$(B)/osier --gc-trace examples/osier/demo.osr
 
 # ---- Tests ---------------------------------------------------------------------------------
 
