@@ -510,8 +510,8 @@ static inline uint64_t gc_load_value(const uint64_t *slot)
 GC_API bool gc_cas(void *slot, void *expected, void *desired);
 GC_API bool gc_cas_value(uint64_t *slot, uint64_t expected, uint64_t desired);
 
-/* memmove of `bytes` (a multiple of the word) between pointer slots, word by word, each a relaxed
- * store, with the barriers that gc_store would run; ends with a release fence. `target` lies in
+/* memmove of `bytes` (a multiple of the word) between pointer slots, word by word: each is loaded
+ * with acquire and stored with release, with the barriers that gc_store would run. `target` lies in
  * one object, or in no object (a rooted range): then every word is taken for a reference. */
 GC_API void gc_copy(void *target, const void *source, size_t bytes);
 /* memset 0, likewise. */

@@ -62,7 +62,7 @@ ATOMICS_UPDATES(u8, uint8_t)
 /* Slots belong to the embedder's structs: read and written through the aliasing word. */
 INLINE word slot_load_acquire(const void *p) { return __atomic_load_n((const slot_word *)p, __ATOMIC_ACQUIRE); }
 INLINE word slot_load_relaxed(const void *p) { return __atomic_load_n((const slot_word *)p, __ATOMIC_RELAXED); }
-INLINE void slot_store_relaxed(void *p, word v) { __atomic_store_n((slot_word *)p, v, __ATOMIC_RELAXED); }
+INLINE void slot_store_release(void *p, word v) { __atomic_store_n((slot_word *)p, v, __ATOMIC_RELEASE); }
 /* clang-format on */
 
 #define ptr_load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)

@@ -379,10 +379,10 @@ bool gc_cas_value(uint64_t *slot, uint64_t expected, uint64_t desired)
 
 static void copy_word(slot_word *to, const slot_word *from)
 {
-    word value = slot_load_relaxed(from);
+    word value = slot_load_acquire(from);
     if (UNLIKELY(gc_self->barrier))
         barrier_write(thread_self(), slot_load_acquire(to), value);
-    slot_store_relaxed(to, value);
+    slot_store_release(to, value);
 }
 
 void gc_copy(void *target, const void *source, size_t bytes)
@@ -390,7 +390,6 @@ void gc_copy(void *target, const void *source, size_t bytes)
     slot_word *to = target;
     const slot_word *from = source;
     size_t n = bytes / WORD_SIZE;
-    fence_release();
     if ((uintptr_t)to <= (uintptr_t)from) {
         for (size_t i = 0; i < n; i++)
             copy_word(&to[i], &from[i]);
