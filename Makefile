@@ -186,7 +186,8 @@ install: $(LIBRARY) $(B)/gcheap.3 ## PREFIX=/usr/local DESTDIR=
 	install -m 644 $(B)/gcheap.3 $(D)$(MANDIR)/man3/gcheap.3
 
 uninstall: ## removes what install put there
-	rm -f $(D)$(INCLUDEDIR)/gcheap.h $(D)$(INCLUDEDIR)/gcheap.hpp $(D)$(LIBDIR)/libgcheap.a $(D)$(LIBDIR)/libgcheap.so* \
+	rm -f $(D)$(INCLUDEDIR)/gcheap.h $(D)$(INCLUDEDIR)/gcheap.hpp \
+	  $(D)$(LIBDIR)/libgcheap.a $(D)$(LIBDIR)/libgcheap.so* \
 	  $(D)$(LIBDIR)/pkgconfig/gcheap.pc $(D)$(MANDIR)/man3/gcheap.3
 
 # ---- Measuring -----------------------------------------------------------------------------
