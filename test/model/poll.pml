@@ -9,6 +9,9 @@
  *            may stay there for ever.
  * State word Epoch and state are one word: a step that tests and changes both is one CAS.
  *
+ * With -DNO_REPOLL a thread that leaves a region does not look at the epoch. No request is lost even
+ * so, as the flag stays up; that look is for the P, which span.pml is about.
+ *
  * Checked with weak fairness: the progress label stands where a handshake is complete.
  */
 #include "properties.pml"
@@ -60,15 +63,14 @@ inline leave() {
 #else
     atomic { T[self].st == BLK -> T[self].st = RUN };
 #endif
-#ifndef MUT_NO_REPOLL
+#if defined(MUT_LEAVE_CLEARS) /* clears the flag and does not look at the epoch */
+    T[self].poll = 0
+#elif !defined(NO_REPOLL)
     safepoint()
+#else
+    skip
 #endif
 }
-#ifdef MUT_NO_REPOLL /* … and goes on with the flag as cleared by entering */
-#define ENTER_CLEARS T[self].poll = 0
-#else
-#define ENTER_CLEARS skip
-#endif
 
 active [2] proctype thread() {
     bit n;
@@ -80,7 +82,7 @@ active [2] proctype thread() {
         T[self].st = BLK;
         if
         :: self == 1 -> end_blocked_for_ever: false
-        :: true -> ENTER_CLEARS; leave()
+        :: true -> leave()
         fi
     od
 }
