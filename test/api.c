@@ -516,7 +516,8 @@ TEST(alignment)
     gc_heap *heap = new_heap(0);
     for (size_t align = 1; align <= 8192; align *= 2) {
         for (size_t i = 0; i < LEN(sizes) * 2; i++) {
-            size_t size = sizes[i / 2], bits = i % 2 && align >= 8; /* references are aligned */
+            size_t bits = i % 2 && align >= 8; /* references are aligned, so in arrays too */
+            size_t size = bits ? (sizes[i / 2] + 7) / 8 * 8 : sizes[i / 2];
             gc_type *type = gc_type_create(&(struct gc_type_spec){
                 .size = size, .align = align, .mask = bits ? &first : NULL, .mask_bits = bits});
             if (!type)
