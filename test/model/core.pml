@@ -1,0 +1,612 @@
+/* The marking protocol: the part that mark.pml, fiber.pml and weak.pml have in common.
+ *
+ * The heap      Slot 0 is the global root; slot o is the one field of object o (1..N). A slot holds
+ *               an object, or 0 for NULL. Sets of objects are bit masks, `BIT(o)`; bit 0 stands for
+ *               the global root, which takes part in marking like an object that is always there.
+ * Mutators      Two. A mutator's roots are a set of objects: it holds any of them in any number of
+ *               locals. Its operations are load, drop, allocate (with a plain first assignment to the
+ *               field) and gc_store; between any two of them it may reach a safepoint, or not.
+ * Names         An object that no root, no grey set and no register reaches can influence nothing,
+ *               so its name is at once free for the next allocation (`forget`). An allocation thus
+ *               always finds memory if the threads hold little, and "is freed while reachable" is
+ *               checked where the collector decides: everything white at the cut will be freed.
+ * Collector     Publishes operations one after the other; a worker marks meanwhile.
+ * Epochs        A mutator is at most one epoch behind, so one bit tells: `due`. The poll that finds
+ *               it out is the subject of poll.pml.
+ *
+ * One step of a process is one access to shared memory, together with what is private to it.
+ * With -DTSO slots and state words go through a store buffer of two entries per mutator.
+ * With -DSYM states that differ by the names of objects or mutators are one state: for exhaustive
+ * runs. Counterexamples read better without.
+ */
+#include "properties.pml"
+
+#ifndef N
+#define N 2 /* objects */
+#endif
+#if N == 3
+#define WIDTH 4 /* of a set: N + 1 */
+#else
+#define WIDTH 3
+#endif
+
+#define BIT(o) (1 << (o))
+#define EVERY ((1 << (N + 1)) - 1)
+#define HAS(set, o) (((set) >> (o)) & 1)
+
+/* What the collector asks for in a handshake; it also tells the phase of who attaches. */
+#define FLIP 0   /* the cycle is over: phase IDLE */
+#define ARM 1    /* barriers on */
+#define SETTLE 2 /* nothing: who answers has no store in flight from before ARM completed */
+#define ROOTS 3  /* shade own roots, allocate black */
+#define FLUSH 4  /* hand over grey, report whether there was any */
+#define DISARM 5 /* barriers off */
+
+/* Phases of a mutator. They determine barrier and colour. */
+#define IDLE 0
+#define ARMED 1  /* shade old and new; allocate white */
+#define MARK 2   /* shade old; allocate black */
+#define DONE 3   /* no barrier; allocate black */
+#define PHASE_AFTER(op) \
+    ((op) == FLIP -> IDLE : ((op) == ARM || (op) == SETTLE -> ARMED : ((op) == DISARM -> DONE : MARK)))
+
+/* State word of a mutator, without the epoch. */
+#define RUN 0   /* runs managed code */
+#define BLK 1   /* in a blocking region */
+#define CLAIM 2 /* the same, and the collector works on its behalf */
+#define OFF 3   /* not attached */
+
+typedef Mutator {
+    unsigned st : 2;
+    bit due;                /* its epoch is one behind */
+    unsigned phase : 2;
+    bit handed;             /* gave grey away since its last answer */
+    unsigned grey : WIDTH;  /* its grey buffer */
+    unsigned roots : WIDTH;
+    bit storing;            /* inside gc_store: old value shaded, store to come */
+    unsigned dst : 2;       /* … of val into slot dst */
+    unsigned val : 2;
+#ifdef MUT_RAW_AFTER_PUBLISH
+    unsigned fresh : 2;     /* allocated since the last safepoint */
+#endif
+#ifdef TSO
+    unsigned n : 2;         /* stores in the buffer: (at0, val0) is the oldest */
+    unsigned at0 : 3;
+    unsigned val0 : 2;
+    unsigned at1 : 3;
+    unsigned val1 : 2;
+#endif
+};
+
+Mutator M[2];
+byte slot[N + 1];
+unsigned mark : WIDTH;   /* mark bits */
+unsigned queue : WIDTH;  /* grey objects that wait for a worker */
+unsigned child : 2;      /* the worker is active: it has loaded this and not yet shaded it */
+bit scanning;            /* workers may look into objects */
+bit dirty;               /* somebody reported grey in this FLUSH wave */
+bit cut;                 /* marking is over: what is white is dead */
+bit half;                /* the collector has scanned one half of the claimed mutator's roots */
+unsigned op : 3 = FLIP;
+byte r, t;               /* scratch, 0 between steps */
+
+/* ---- Reachability ------------------------------------------------------------------------- */
+
+#ifdef TSO /* a store in the buffer will happen: what it names is needed */
+#define IN_FLIGHT(m) ((M[m].n > 0 -> (BIT(M[m].at0) & EVERY) | BIT(M[m].val0) : 0) | \
+                      (M[m].n > 1 -> (BIT(M[m].at1) & EVERY) | BIT(M[m].val1) : 0))
+#else
+#define IN_FLIGHT(m) 0
+#endif
+#ifndef MORE_ROOTS
+#define MORE_ROOTS 0 /* of the model that includes this file */
+#endif
+#ifndef MORE_HELD
+#define MORE_HELD 0 /* neither roots nor garbage yet */
+#endif
+#define ROOTED (1 | M[0].roots | M[1].roots | IN_FLIGHT(0) | IN_FLIGHT(1) | (MORE_ROOTS))
+#define HELD (ROOTED | M[0].grey | M[1].grey | queue | BIT(child) | (MORE_HELD))
+
+#define TARGET(o) (HAS(r, o) << slot[o])
+#if N == 3
+#define FOLLOW r = r | TARGET(0) | TARGET(1) | TARGET(2) | TARGET(3)
+#define CLOSE FOLLOW; FOLLOW; FOLLOW
+#else
+#define FOLLOW r = r | TARGET(0) | TARGET(1) | TARGET(2)
+#define CLOSE FOLLOW; FOLLOW
+#endif
+
+/* Names that nothing holds any more become free: unmarked, field NULL. */
+inline forget() {
+    r = HELD;
+    CLOSE;
+    mark = mark & r;
+    slot[1] = HAS(r, 1) * slot[1];
+    slot[2] = HAS(r, 2) * slot[2];
+#if N == 3
+    slot[3] = HAS(r, 3) * slot[3];
+#endif
+    r = 0
+}
+
+inline nothing_white_is_reachable() {
+    r = ROOTED;
+    CLOSE;
+    REQUIRE(P1_freed_was_unreachable, (r & ~mark & ~1) == 0);
+    r = 0
+}
+
+/* ---- Symmetry ----------------------------------------------------------------------------- */
+
+#ifdef SYM
+#ifndef RENAME_MORE
+#define RENAME_MORE(a, b) skip
+#endif
+#define SWAP_BITS(set, a, b) set = (HAS(set, a) ^ HAS(set, b) -> set ^ (BIT(a) | BIT(b)) : set)
+#define SWAP_REF(ref, a, b) ref = (ref == a -> b : (ref == b -> a : ref))
+#ifdef TSO
+#define RENAME_BUFFER(m, a, b) SWAP_REF(M[m].at0, a, b); SWAP_REF(M[m].val0, a, b); \
+                               SWAP_REF(M[m].at1, a, b); SWAP_REF(M[m].val1, a, b)
+#define SWAP_BUFFERS SWAP(n); SWAP(at0); SWAP(val0); SWAP(at1); SWAP(val1)
+#define BUFFER_KEY(m) M[m].n
+#else
+#define RENAME_BUFFER(m, a, b) skip
+#define SWAP_BUFFERS skip
+#define BUFFER_KEY(m) 0
+#endif
+
+inline rename(a, b) {
+    printf("(%d and %d change names)\n", a, b);
+    t = slot[a]; slot[a] = slot[b]; slot[b] = t; t = 0;
+    SWAP_REF(slot[0], a, b); SWAP_REF(slot[1], a, b); SWAP_REF(slot[2], a, b);
+#if N == 3
+    SWAP_REF(slot[3], a, b);
+#endif
+    SWAP_BITS(mark, a, b); SWAP_BITS(queue, a, b); SWAP_REF(child, a, b);
+    SWAP_BITS(M[0].grey, a, b); SWAP_BITS(M[0].roots, a, b);
+    SWAP_BITS(M[1].grey, a, b); SWAP_BITS(M[1].roots, a, b);
+    SWAP_REF(M[0].dst, a, b); SWAP_REF(M[0].val, a, b);
+    SWAP_REF(M[1].dst, a, b); SWAP_REF(M[1].val, a, b);
+    RENAME_BUFFER(0, a, b); RENAME_BUFFER(1, a, b);
+    RENAME_MORE(a, b)
+}
+#define WEIGHT(o) \
+    ((slot[0] == o) * 64 + HAS(mark, o) * 32 + HAS(M[0].roots, o) * 16 + HAS(M[1].roots, o) * 8 + \
+     HAS(queue, o) * 4 + HAS(M[0].grey, o) * 2 + HAS(M[1].grey, o))
+#define ORDER(a, b) if :: WEIGHT(a) < WEIGHT(b) -> rename(a, b) :: else fi
+
+#define SWAP(f) t = M[0].f; M[0].f = M[1].f; M[1].f = t
+#define KEY(m) \
+    (((((((M[m].st * 2 + M[m].due) * 4 + M[m].phase) * 2 + M[m].handed) * 2 + M[m].storing) * 4 + \
+       BUFFER_KEY(m)) * 16 + M[m].roots) * 16 + M[m].grey)
+
+inline canonical() {
+    if
+    :: KEY(0) < KEY(1) ->
+        printf("(M0 and M1 change names)\n");
+        SWAP(st); SWAP(due); SWAP(phase); SWAP(handed); SWAP(grey); SWAP(roots);
+        SWAP(storing); SWAP(dst); SWAP(val); SWAP_BUFFERS; t = 0
+    :: else
+    fi;
+    ORDER(1, 2);
+#if N == 3
+    ORDER(2, 3);
+    ORDER(1, 2);
+#endif
+    skip
+}
+#else
+inline canonical() { skip }
+#endif
+
+/* The last part of every step. */
+inline tidy() {
+    d_step { forget(); canonical() }
+}
+
+/* ---- Memory ------------------------------------------------------------------------------- */
+
+#ifdef TSO
+#define ANSWER (N + 1)       /* the mutator answered: state word with the new epoch */
+#define ANSWER_DIRTY (N + 2) /* the same, beside a report of grey */
+#define BLOCK (N + 3)        /* state word BLK */
+#define LOAD(m, s) (M[m].n > 1 && M[m].at1 == s -> M[m].val1 : \
+                    (M[m].n > 0 && M[m].at0 == s -> M[m].val0 : slot[s]))
+#define ROOM(m) (M[m].n < 2)
+#define FENCED(m) (M[m].n == 0) /* an atomic read-modify-write waits for it */
+#define IN_BUFFER(m, what) ((M[m].n > 0 && M[m].at0 == what) || (M[m].n > 1 && M[m].at1 == what))
+#define ANSWERED(m) (IN_BUFFER(m, ANSWER) || IN_BUFFER(m, ANSWER_DIRTY))
+#define LEFT(m) IN_BUFFER(m, BLOCK)
+inline write(m, where, what) {
+    if
+    :: M[m].n == 0 -> M[m].at0 = where; M[m].val0 = what
+    :: else -> M[m].at1 = where; M[m].val1 = what
+    fi;
+    M[m].n = M[m].n + 1
+}
+inline write_word(m, what) { /* a state word */
+#ifdef MUT_ANSWER_OVERTAKES
+    reach_memory(m, what, 0)
+#else
+    write(m, what, 0)
+#endif
+}
+inline reach_memory(m, where, what) {
+    if
+    :: where <= N -> slot[where] = what
+    :: where == ANSWER -> M[m].due = false
+    :: where == ANSWER_DIRTY -> dirty = true; M[m].due = false
+    :: where == BLOCK -> M[m].st = BLK
+    fi
+}
+inline drain(m) {
+    reach_memory(m, M[m].at0, M[m].val0);
+    M[m].at0 = M[m].at1; M[m].val0 = M[m].val1;
+    M[m].at1 = 0; M[m].val1 = 0;
+    M[m].n = M[m].n - 1
+}
+#else
+#define LOAD(m, s) slot[s]
+#define ROOM(m) true
+#define FENCED(m) true
+#define ANSWERED(m) false
+#define LEFT(m) false
+inline write(m, where, what) { slot[where] = what }
+#endif
+
+/* ---- Shading ------------------------------------------------------------------------------ */
+
+#define WHITE(o) (!HAS(mark | 1, o))
+
+/* Eager: whoever sets the mark bit queues the object. */
+inline shade(o, set) {
+    if
+    :: WHITE(o) ->
+        REQUIRE(P3_no_grey_after_cut, !cut);
+        mark = mark | BIT(o);
+        set = set | BIT(o)
+    :: else
+    fi
+}
+inline shade_for(m, o) {
+#ifdef MUT_LAZY_SHADE /* marked only when the buffer is given away */
+    if :: WHITE(o) -> M[m].grey = M[m].grey | BIT(o) :: else fi
+#else
+    shade(o, M[m].grey)
+#endif
+}
+/* The private buffer becomes public. Returns in M[m].handed whether there was work in it. */
+inline hand_over(m) {
+#ifdef MUT_LAZY_SHADE
+    M[m].grey = M[m].grey & ~mark;
+    mark = mark | M[m].grey;
+#endif
+    if :: M[m].grey != 0 -> M[m].handed = true :: else fi;
+    queue = queue | M[m].grey;
+    M[m].grey = 0
+}
+
+/* ---- What a handshake asks ---------------------------------------------------------------- */
+
+#ifdef MUT_RAW_AFTER_PUBLISH
+#define FRESH(o) M[self].fresh = o
+#define AGED(m) M[m].fresh = 0
+#else
+#define FRESH(o) skip
+#define AGED(m) skip
+#endif
+
+#ifndef FLIP_MORE
+#define FLIP_MORE(m) skip
+#endif
+
+inline scan_roots(m) {
+    queue = queue | (M[m].roots & ~mark);
+    mark = mark | M[m].roots
+}
+
+/* The operation itself: by the mutator at a safepoint, or by the collector that claimed it.
+ * The answer to FLUSH stays in M[m].handed for the caller to report. */
+inline perform(m) {
+    if
+    :: op == FLIP -> M[m].phase = IDLE; FLIP_MORE(m)
+#ifdef MUT_ARM_ROOTS_MERGED
+    :: op == ARM -> scan_roots(m); M[m].phase = MARK
+#else
+    :: op == ARM -> M[m].phase = ARMED
+#endif
+    :: op == SETTLE
+    :: op == ROOTS -> scan_roots(m); hand_over(m); M[m].handed = false; M[m].phase = MARK
+    :: op == FLUSH -> hand_over(m)
+    :: op == DISARM -> REQUIRE(P3_no_grey_after_cut, M[m].grey == 0); M[m].phase = DONE
+    fi
+}
+inline answer(m) {
+    perform(m);
+#ifdef TSO
+    write_word(m, (op == FLUSH && M[m].handed -> ANSWER_DIRTY : ANSWER));
+#else
+    dirty = dirty || (op == FLUSH && M[m].handed);
+    M[m].due = false;
+#endif
+    M[m].handed = M[m].handed && op != FLUSH;
+    AGED(m)
+}
+inline answer_for(m) { /* by the collector */
+    perform(m);
+    dirty = dirty || (op == FLUSH && M[m].handed);
+    M[m].handed = M[m].handed && op != FLUSH;
+    M[m].due = false
+}
+
+/* ---- What a mutator does ------------------------------------------------------------------ */
+
+#define self _pid /* the mutators are processes 0 and 1 */
+
+#ifdef POLITE /* answers as soon as it is asked: for the liveness check */
+#define RUNS (M[self].st == RUN && !M[self].storing && !LEFT(self) && !M[self].due)
+#else
+#define RUNS (M[self].st == RUN && !M[self].storing && !LEFT(self))
+#endif
+#define REACHES(o) HAS(M[self].roots | 1, o) /* o is a root, or NULL, or the global */
+
+#ifdef MUT_WHITE_AFTER_ROOTS
+#define BLACK false
+#elif defined(MUT_BLACK_IN_ARM)
+#define BLACK (M[self].phase >= ARMED)
+#else
+#define BLACK (M[self].phase >= MARK)
+#endif
+#define BARRIER (M[self].phase == ARMED || M[self].phase == MARK)
+#ifdef MUT_NO_OLD_SHADE
+#define OLD(s) 0
+#else
+#define OLD(s) LOAD(self, s)
+#endif
+#ifdef MUT_NO_NEW_SHADE
+#define NEW(v) 0
+#else
+#define NEW(v) (M[self].phase == ARMED -> v : 0)
+#endif
+
+/* Room for another root: of three objects a mutator holds two at most. */
+#define ROOM_FOR_ROOT ((M[self].roots & (M[self].roots - 1)) == 0)
+
+/* Loads slot s into a root. */
+#define LOAD_FROM(s) \
+    d_step { RUNS && REACHES(s) && !REACHES(LOAD(self, s)) && ROOM_FOR_ROOT -> \
+        printf("M%d loads %d from slot %d\n", self, LOAD(self, s), s); \
+        M[self].roots = M[self].roots | BIT(LOAD(self, s)) }
+
+#define DROP(o) \
+    d_step { RUNS && HAS(M[self].roots, o) -> \
+        printf("M%d drops root %d\n", self, o); \
+        M[self].roots = M[self].roots & ~BIT(o) }
+
+/* Allocates under a free name, with f in the new object's field: plainly, for nobody else can see
+ * it. (Its place: between the safepoint of this allocation and the next. Nothing of what happens
+ * meanwhile can tell when in it the assignment was.) */
+#define ALLOCATE(f) \
+    d_step { RUNS && REACHES(f) && ROOM_FOR_ROOT && ROOM(self) -> \
+        r = HELD; CLOSE; \
+        if \
+        :: r != EVERY -> \
+            t = (!HAS(r, 1) -> 1 : (!HAS(r, 2) -> 2 : 3)); \
+            printf("M%d allocates %d with field %d, black: %d\n", self, t, f, BLACK); \
+            M[self].roots = M[self].roots | BIT(t); \
+            mark = (BLACK -> mark | BIT(t) : mark); \
+            if :: f != 0 -> write(self, t, f) :: else fi; \
+            FRESH(t) \
+        :: else \
+        fi; \
+        r = 0; t = 0 }
+
+/* With ATOMIC_STORE nothing happens between a store's shading and the store. */
+#ifdef ATOMIC_STORE
+#define STORE_BEGUN(s, v) write(self, s, v)
+#else
+#define STORE_BEGUN(s, v) M[self].storing = true; M[self].dst = s; M[self].val = v
+#endif
+
+/* gc_store: loads and shades the old value, shades the new; then stores. */
+#define STORE(s, v) \
+    d_step { RUNS && REACHES(s) && REACHES(v) && BARRIER && \
+             (FENCED(self) || !(WHITE(OLD(s)) || WHITE(NEW(v)))) -> \
+        printf("M%d in slot %d := %d: sees %d\n", self, s, v, LOAD(self, s)); \
+        shade_for(self, OLD(s)); \
+        shade_for(self, NEW(v)); \
+        STORE_BEGUN(s, v) } \
+ :: d_step { RUNS && REACHES(s) && REACHES(v) && !BARRIER && ROOM(self) && LOAD(self, s) != v -> \
+        printf("M%d stores slot %d := %d without barrier\n", self, s, v); \
+        write(self, s, v) }
+#define STORE_ENDS \
+    d_step { M[self].storing && ROOM(self) -> \
+        printf("M%d stores slot %d := %d\n", self, M[self].dst, M[self].val); \
+        write(self, M[self].dst, M[self].val); \
+        M[self].storing = false; M[self].dst = 0; M[self].val = 0 }
+
+#define EACH(action) :: action(0) :: action(1) :: action(2) MAYBE3(action)
+#define EACH_OBJECT(action) :: action(1) :: action(2) MAYBE3(action)
+#define EACH_VALUE(action, s) :: action(s, 0) :: action(s, 1) :: action(s, 2) MAYBE3_VALUE(action, s)
+#if N == 3
+#define MAYBE3(action) :: action(3)
+#define MAYBE3_VALUE(action, s) :: action(s, 3)
+#define STORES EACH_VALUE(STORE, 0) EACH_VALUE(STORE, 1) EACH_VALUE(STORE, 2) EACH_VALUE(STORE, 3)
+#else
+#define MAYBE3(action)
+#define MAYBE3_VALUE(action, s)
+#define STORES EACH_VALUE(STORE, 0) EACH_VALUE(STORE, 1) EACH_VALUE(STORE, 2)
+#endif
+
+/* A safepoint where the mutator finds out that it is due. */
+#define SAFEPOINT \
+    d_step { M[self].st == RUN && !M[self].storing && !LEFT(self) && M[self].due && !ANSWERED(self) && \
+             ROOM(self) && (FENCED(self) || !RMW_TO_ANSWER) -> \
+        printf("M%d answers\n", self); \
+        answer(self) }
+#define RMW_TO_ANSWER (M[self].grey != 0 || (op == ROOTS && (M[self].roots & ~mark) != 0))
+
+/* The grey buffer is full. */
+#define OVERFLOW \
+    d_step { RUNS && M[self].grey != 0 && FENCED(self) -> \
+        printf("M%d's grey buffer overflows\n", self); \
+        hand_over(self); \
+        SILENT_OVERFLOW }
+#ifdef NO_OVERFLOW
+#define MAYBE_OVERFLOW
+#else
+#define MAYBE_OVERFLOW :: OVERFLOW
+#endif
+#ifdef MUT_SILENT_OVERFLOW
+#define SILENT_OVERFLOW M[self].handed = false
+#else
+#define SILENT_OVERFLOW skip
+#endif
+
+/* enter_blocking, leave_blocking: leaving must win the state word from a claim. */
+#define ENTER_BLOCKING \
+    d_step { RUNS && ROOM(self) -> \
+        printf("M%d blocks\n", self); \
+        ENTER_WORD; \
+        AGED(self) }
+#ifdef TSO
+#define ENTER_WORD write_word(self, BLOCK)
+#define DRAIN :: d_step { M[self].n > 0 -> drain(self) }
+#else
+#define ENTER_WORD M[self].st = BLK
+#define DRAIN
+#endif
+#ifdef MUT_LEAVE_IGNORES_CLAIM
+#define MAY_LEAVE (M[self].st == BLK || M[self].st == CLAIM)
+#else
+#define MAY_LEAVE (M[self].st == BLK)
+#endif
+#define LEAVE_BLOCKING \
+    d_step { MAY_LEAVE && FENCED(self) -> \
+        printf("M%d goes on\n", self); \
+        M[self].st = RUN }
+
+#define HEAP_OPERATIONS \
+    EACH(LOAD_FROM) \
+    EACH_OBJECT(DROP) \
+    EACH(ALLOCATE) \
+    STORES \
+    :: STORE_ENDS \
+    MAYBE_OVERFLOW \
+    :: SAFEPOINT \
+    DRAIN
+
+/* ---- The worker --------------------------------------------------------------------------- */
+
+/* Takes a grey object and loads its field: black as soon as the child is shaded. The packed word
+ * of queued and active work is 0 when `queue` is empty and no child is in hand. */
+#define SCAN(o) \
+    d_step { scanning && child == 0 && HAS(queue, o) -> \
+        printf("worker scans %d: %d\n", o, slot[o]); \
+        queue = queue & ~BIT(o); \
+        child = (WHITE(slot[o]) -> slot[o] : 0) }
+#define SHADE_CHILD \
+    d_step { child != 0 -> \
+        printf("worker shades %d\n", child); \
+        shade(child, queue); \
+        child = 0 }
+#define NO_WORK (queue == 0 && child == 0)
+
+/* ---- The collector ------------------------------------------------------------------------ */
+
+/* For a mutator that blocks: claim its state word, act on its behalf, give it back. Roots are
+ * scanned in two steps. */
+#define CLAIM_BLOCKED(i) \
+    :: d_step { M[i].due && M[i].st == BLK && MAY_CLAIM(i) -> \
+        printf("collector claims M%d\n", i); \
+        M[i].st = CLAIM; \
+        NOTE_CLAIM(i) } \
+    :: d_step { CLAIMED(i) && op == ROOTS && !half -> \
+        printf("collector scans half the roots of M%d\n", i); \
+        if :: HAS(M[i].roots, 1) -> shade(1, queue) :: else fi; \
+        half = true } \
+    :: d_step { CLAIMED(i) && (op != ROOTS || half) -> \
+        printf("collector answers for M%d\n", i); \
+        half = false; \
+        answer_for(i); \
+        END_CLAIM(i) }
+#ifdef MUT_LEAVE_IGNORES_CLAIM /* the word no longer tells: the collector goes on, not knowing */
+#define MAY_CLAIM(i) (claimed == 0)
+#define NOTE_CLAIM(i) claimed = i + 1
+#define CLAIMED(i) (claimed == i + 1)
+#define END_CLAIM(i) claimed = 0; M[i].st = (M[i].st == CLAIM -> BLK : M[i].st)
+unsigned claimed : 2;
+#elif defined(MUT_NO_CLAIM)
+#define MAY_CLAIM(i) false
+#define NOTE_CLAIM(i) skip
+#define CLAIMED(i) false
+#define END_CLAIM(i) skip
+#else
+#define MAY_CLAIM(i) (M[1 - i].st != CLAIM)
+#define NOTE_CLAIM(i) skip
+#define CLAIMED(i) (M[i].st == CLAIM)
+#define END_CLAIM(i) M[i].st = BLK
+#endif
+
+#ifdef MUT_LATE_CLEAR
+#define WAVE_BEGINS dirty = false
+#else
+#define WAVE_BEGINS skip
+#endif
+inline handshake(what) {
+    atomic {
+        printf("handshake %d\n", what);
+        op = what;
+        WAVE_BEGINS;
+        M[0].due = (M[0].st != OFF);
+        M[1].due = (M[1].st != OFF)
+    };
+    do
+    :: !M[0].due && !M[1].due -> break
+    :: atomic { if CLAIM_BLOCKED(0) CLAIM_BLOCKED(1) fi; tidy() }
+    od
+}
+/* Workers may look into objects; the globals are the first grey thing. */
+inline start_scanning() {
+    atomic { scanning = true; queue = queue | BIT(0) }
+}
+inline begin_cycle() {
+#ifdef MUT_SCAN_UNARMED
+    start_scanning();
+    handshake(ARM);
+    handshake(SETTLE);
+    handshake(ROOTS)
+#elif defined(MUT_ARM_ROOTS_MERGED)
+    handshake(ARM);
+    start_scanning()
+#elif defined(MUT_NO_SETTLE)
+    handshake(ARM);
+    start_scanning();
+    handshake(ROOTS)
+#else
+    handshake(ARM);
+    start_scanning();
+    handshake(SETTLE);
+    handshake(ROOTS)
+#endif
+}
+
+#ifndef MORE_WORK
+#define MORE_WORK false
+#endif
+#ifdef MUT_NO_T0
+#define T0 true
+#else
+#define T0 (NO_WORK && !(MORE_WORK))
+#endif
+/* Ends after a clean wave: there was nothing grey at the moment of T0, so nothing reachable is white.
+ * The report is cleared before that moment, not with the wave: who detaches in between counts. */
+inline mark_until_clean() {
+    do
+    :: true ->
+        dirty = false;
+        T0;
+        handshake(FLUSH);
+        if :: !dirty -> break :: else fi
+    od
+}
