@@ -106,13 +106,8 @@ void fiber_set_stack(gc_fiber *f, uintptr_t low, uintptr_t high)
         suspend(f);
 }
 
-/* Frames on the stack of the thread that ends go with it; those on a stack of the fiber's stay. */
 void fiber_abandon(gc_thread *t)
 {
-    uintptr_t low = 0, high = 0;
-    os_stack_bounds(&low, &high);
-    while ((uintptr_t)t->fast.frames - low < high - low)
-        t->fast.frames = t->fast.frames->prev;
     leave_fiber(t);
 }
 

@@ -389,23 +389,48 @@ int thread_switch(gc_heap *heap)
     return 0;
 }
 
-/* Runs when an OS thread ends that is still attached somewhere. */
+/* ---- Threads that end attached ---- */
+
+static bool on_own_stack(const void *p)
+{
+    uintptr_t low = 0, high = 0;
+    return os_stack_bounds(&low, &high) && (uintptr_t)p - low < high - low;
+}
+
+/* What was on the thread's stack is overwritten by now: neither frames nor ranges are looked at any
+ * more. The frames of a fiber that has a stack of its own stay. */
+static void forget_stack(gc_thread *t)
+{
+    if (!t->fiber || on_own_stack(t->fast.frames))
+        t->fast.frames = NULL;
+    t->conservative = false;
+    rootset_free(&t->roots);
+}
+
+static void end_attachment(gc_thread *t)
+{
+    if (GC_DEBUG)
+        heap_log(t->heap, GC_LOG_WARNING, "thread %llu %s ended without gc_thread_detach()",
+                 (unsigned long long)t->os_id, t->name);
+    if (state_of(u32_load_relaxed(&t->st)) != THREAD_RUN) {
+        CHECK(proc_acquire(t->heap, t));
+        become_running(t);
+    }
+    t->blocking = 0;
+    forget_stack(t);
+    set_current(t);
+    thread_detach(t, true);
+}
+
+/* Runs when an OS thread ends that is still attached somewhere. The current heap comes first: in
+ * all others the thread is blocked. */
 static void thread_exits(void *first)
 {
-    gc_thread *t = first;
-    pthread_setspecific(attachments_key, t);
-    while (t) {
-        gc_thread *next = t->next_attached;
-        if (GC_DEBUG)
-            heap_log(t->heap, GC_LOG_WARNING, "thread %llu %s ended without gc_thread_detach()",
-                     (unsigned long long)t->os_id, t->name);
-        if (thread_self() != t) {
-            leave_current();
-            resume(t);
-        }
-        thread_detach(t, true);
-        t = next;
-    }
+    pthread_setspecific(attachments_key, first);
+    if (thread_self())
+        end_attachment(thread_self());
+    while (attachments())
+        end_attachment(attachments());
 }
 
 /* ---- After a fork ---- */
