@@ -1,0 +1,849 @@
+/* What fails, and how: memory that the OS, malloc or a limit refuses at every place in turn,
+ * threads that end as they should not, descriptors made of random bytes. Misuse that the reference
+ * calls caught is tested by misuse.c. */
+#include "gcheap.h"
+#include "heap.h"
+#include "os.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <time.h>
+
+#include "shapes.h"
+#include "tap.h"
+
+/* ---- Refusals ---- */
+
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define MALLOC_CAN_FAIL 1
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#undef MALLOC_CAN_FAIL
+#endif
+#endif
+#endif
+
+/* Of the calls of malloc that this thread makes from now on the nth fails; 0: none. */
+static _Thread_local uint64_t malloc_fails, malloc_calls;
+static void fail_malloc(uint64_t n)
+{
+    malloc_calls = 0;
+    malloc_fails = n;
+}
+
+#ifdef MALLOC_CAN_FAIL
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *p, size_t size);
+void *__libc_memalign(size_t align, size_t size);
+
+static bool malloc_refuses(void)
+{
+    if (++malloc_calls != malloc_fails)
+        return false;
+    errno = ENOMEM;
+    return true;
+}
+void *malloc(size_t size)
+{
+    return malloc_refuses() ? NULL : __libc_malloc(size);
+}
+void *calloc(size_t n, size_t size)
+{
+    return malloc_refuses() ? NULL : __libc_calloc(n, size);
+}
+void *realloc(void *p, size_t size)
+{
+    return malloc_refuses() ? NULL : __libc_realloc(p, size);
+}
+void *aligned_alloc(size_t align, size_t size)
+{
+    return malloc_refuses() ? NULL : __libc_memalign(align, size);
+}
+#endif
+
+static bool malloc_is_ours(void)
+{
+#ifdef MALLOC_CAN_FAIL
+    return true;
+#else
+    return false;
+#endif
+}
+
+/* An allocation: an object, or NULL with ENOMEM. */
+static void *allowed(void *p)
+{
+    if (!p && errno != ENOMEM)
+        FAIL("refused with errno %d", errno);
+    return p;
+}
+static bool allowed_error(int error)
+{
+    if (error && error != -ENOMEM)
+        FAIL("refused with %d", error);
+    return error == 0;
+}
+
+static size_t count_maps(void)
+{
+    size_t lines = 0;
+    FILE *in = fopen("/proc/self/maps", "r");
+    for (int c; in && (c = getc(in)) != EOF;)
+        lines += c == '\n';
+    if (in)
+        fclose(in);
+    return lines;
+}
+
+/* Mappings that malloc and the C library may add; a sanitizer's are many. */
+static size_t slack_of_maps(void)
+{
+    return malloc_is_ours() ? 4 : 40;
+}
+
+/* ---- Creation ---- */
+
+static void check_heap_works(void)
+{
+    struct shape_pair *last = NULL, *pair = NULL;
+    GC_FRAME(last, pair);
+    for (int i = 0; i < 1000; i++) {
+        pair = gc_new(&shape_pair_type);
+        CHECK(pair);
+        pair->id = (uint64_t)i;
+        gc_store(&pair->a, last);
+        last = pair;
+    }
+    CHECK(gc_new_bytes(1 << 20));
+    CHECK_EQ(gc_collect(), 0);
+    for (int i = 1000; i-- > 0; last = gc_load(&last->a))
+        CHECK_EQ(last->id, i);
+    CHECK(!last);
+}
+
+/* Fails the nth call of the OS (or of malloc), until the heap is made without meeting it. */
+static void create_with_failures(const gc_options *options, void (*fail)(uint64_t))
+{
+    unsigned refused = 0;
+    size_t maps = 0;
+    gc_heap *first = gc_heap_create(options);
+    CHECK(first);
+    CHECK_EQ(gc_heap_destroy(first), 0);
+    for (uint64_t n = 1;; n++) {
+        errno = 0;
+        fail(n);
+        gc_heap *heap = gc_heap_create(options);
+        fail(0);
+        if (!heap) {
+            CHECK(errno == ENOMEM || errno == EAGAIN);
+            CHECK(!gc_heap_current());
+            refused++;
+        } else {
+            check_heap_works();
+            CHECK_EQ(gc_heap_destroy(heap), 0);
+        }
+        if (n == 2)
+            maps = count_maps();
+        if (n > refused + 2)
+            break; /* the last ones were not met */
+    }
+    diag("%u calls can fail", refused);
+    CHECK(refused > 0);
+    diag("%zu mappings before, %zu behind", maps, count_maps());
+    CHECK(count_maps() <= maps + slack_of_maps());
+}
+
+static void fail_os_once(uint64_t n)
+{
+    os_fail_nth(n, 1);
+}
+static void fail_os_from(uint64_t n)
+{
+    os_fail_nth(n, UINT64_MAX);
+}
+/* A collection that cannot get memory for its own work waits for it, so it must come back. */
+static void fail_os_for_a_while(uint64_t n)
+{
+    os_fail_nth(n, 40);
+}
+
+static const gc_options creations[] = {
+    {0},
+    {.reserve = (size_t)1 << 28},
+    {.flags = GC_STOP_WORLD},
+    {.flags = GC_FINALIZER_THREAD | GC_HUGE_PAGES, .max_procs = 1},
+};
+
+TEST(create_when_the_os_refuses)
+{
+    for (size_t i = 0; i < sizeof creations / sizeof creations[0]; i++) {
+        create_with_failures(&creations[i], fail_os_once);
+        create_with_failures(&creations[i], fail_os_from);
+    }
+}
+
+TEST(create_when_malloc_refuses)
+{
+    if (!malloc_is_ours())
+        SKIP("malloc is the sanitizer's");
+    for (size_t i = 0; i < sizeof creations / sizeof creations[0]; i++)
+        create_with_failures(&creations[i], fail_malloc);
+}
+
+/* ---- Every call in turn ---- */
+
+/* Objects that all live, in a list; ids from n down. */
+struct chain {
+    void *head;
+    uint64_t n;
+};
+
+static void chain_add(struct chain *c)
+{
+    static const size_t tails[] = {0, 1, 5, 100, 5000, 20000};
+    size_t tail = tails[c->n % 6];
+    struct shape_head *o = allowed(tail ? gc_new_flex(&shape_head_type, &shape_triple_type, tail)
+                                        : gc_new(&shape_head_type));
+    if (!o)
+        return;
+    o->id = c->n;
+    o->check = shape_check_of(c->n++);
+    gc_store(&o->a, c->head);
+    c->head = o;
+}
+
+static void chain_check(const struct chain *c)
+{
+    struct shape_head *o = c->head;
+    for (uint64_t i = c->n; i-- > 0; o = gc_load(&o->a)) {
+        CHECK(gc_is_object(o));
+        CHECK_EQ(o->id, i);
+        CHECK_EQ(o->check, shape_check_of(i));
+    }
+    CHECK(!o);
+}
+
+static void *attached_thread(void *heap)
+{
+    if (allowed_error(gc_thread_attach(heap))) {
+        struct chain c = {NULL, 0};
+        GC_FRAME(c.head);
+        for (int i = 0; i < 10; i++)
+            chain_add(&c);
+        chain_check(&c);
+    }
+    return NULL;
+}
+
+static void run_attached(gc_heap *heap)
+{
+    pthread_t thread;
+    gc_blocking_begin();
+    if (pthread_create(&thread, NULL, attached_thread, heap) == 0)
+        pthread_join(thread, NULL);
+    CHECK_EQ(gc_blocking_end(), 0);
+}
+
+static void visit_nothing(void *arg, gc_tracer *tracer)
+{
+    (void)arg, (void)tracer;
+}
+
+/* Some of everything that wants memory. */
+static void exercise(gc_heap *heap, struct chain *c)
+{
+    static void *slots[40], **top = slots;
+    gc_handle *handles[3];
+    for (int i = 0; i < 40; i++)
+        chain_add(c);
+    for (int i = 0; i < 40; i++) {
+        if (allowed_error(gc_root(&slots[i])))
+            gc_store(&slots[i], c->head);
+    }
+    for (int i = 0; i < 3; i++)
+        handles[i] = allowed(gc_handle_new(c->head));
+    gc_weak *weak = c->head ? allowed(gc_weak_new(c->head)) : NULL;
+    gc_weakmap *map = allowed(gc_weakmap_new());
+    if (map && c->head)
+        allowed_error(gc_weakmap_set(map, c->head, c->head));
+    gc_fiber *fiber = allowed(gc_fiber_create());
+    bool range = allowed_error(gc_thread_range(slots, &top));
+    bool callback = allowed_error(gc_root_callback(GC_ROOT_HEAP, visit_nothing, NULL));
+    allowed(gc_new_bytes((size_t)3 << 20));
+    CHECK_EQ(gc_collect(), 0);
+    run_attached(heap);
+    chain_add(c);
+    chain_check(c);
+    CHECK_EQ(gc_release_memory(), 0);
+    if (weak && gc_weak_get(weak) == NULL)
+        FAIL("a weak reference to a live object was cleared");
+    for (int i = 0; i < 3; i++) {
+        void *held = handles[i] ? gc_handle_get(handles[i]) : NULL;
+        if (held && !gc_is_object(held))
+            FAIL("a handle holds no object");
+        gc_handle_free(handles[i]);
+    }
+    for (int i = 0; i < 40; i++) {
+        int error = gc_unroot(&slots[i]);
+        CHECK(error == 0 || error == -ENOENT);
+        slots[i] = NULL;
+    }
+    if (fiber)
+        CHECK_EQ(gc_fiber_destroy(fiber), 0);
+    if (range)
+        CHECK_EQ(gc_thread_range_remove(slots), 0);
+    if (callback)
+        CHECK_EQ(gc_root_callback_remove(visit_nothing, NULL), 0);
+    gc_weak_free(weak);
+    if (map)
+        gc_weakmap_free(map);
+}
+
+static void no_words(void *user, enum gc_log_level level, const char *line)
+{
+    (void)user, (void)level, (void)line;
+}
+
+/* Runs `exercise` with the nth call failing. Returns whether it met the failure. */
+static bool exercise_with_failure(uint64_t n, void (*fail)(uint64_t), unsigned flags)
+{
+    gc_options o = {.flags = flags, .min_heap = 1 << 20, .log = no_words};
+    gc_heap *heap = gc_heap_create(&o);
+    CHECK(heap);
+    struct chain c = {NULL, 0};
+    bool met;
+    {
+        GC_FRAME(c.head);
+        static void *first;
+        CHECK_EQ(gc_root(&first), 0); /* liburcu's table aborts when malloc refuses to make it */
+        uint64_t calls = os_fallible_calls();
+        fail(n);
+        exercise(heap, &c);
+        met = os_fallible_calls() - calls >= n || (malloc_fails && malloc_calls >= n);
+        fail(0);
+        /* Memory is back: all goes well. */
+        uint64_t before = c.n;
+        for (int i = 0; i < 20; i++)
+            chain_add(&c);
+        CHECK_EQ(c.n, before + 20);
+        CHECK_EQ(gc_collect(), 0);
+        chain_check(&c);
+        CHECK_EQ(gc_heap_verify(), 0);
+    }
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+    return met;
+}
+
+static void fail_each_in_turn(void (*fail)(uint64_t), unsigned flags)
+{
+    uint64_t n = 1;
+    while (exercise_with_failure(n, fail, flags) && n < 3000)
+        n++;
+    diag("%llu calls failed in turn", (unsigned long long)n - 1);
+    CHECK(n > 3);
+}
+
+TEST(each_os_call_fails_once)
+{
+    fail_each_in_turn(fail_os_once, 0);
+}
+TEST(each_os_call_fails_for_a_while)
+{
+    fail_each_in_turn(fail_os_for_a_while, 0);
+}
+TEST(each_os_call_fails_stopped)
+{
+    fail_each_in_turn(fail_os_once, GC_STOP_WORLD);
+}
+TEST(each_os_call_fails_alone)
+{
+    fail_each_in_turn(fail_os_for_a_while, GC_NO_BACKGROUND);
+}
+TEST(each_malloc_fails_once)
+{
+    if (!malloc_is_ours())
+        SKIP("malloc is the sanitizer's");
+    fail_each_in_turn(fail_malloc, 0);
+}
+
+/* The library's own threads and several mutators go on while every third call fails. */
+static atomic_bool stop_churning;
+static void *churn(void *arg)
+{
+    gc_heap *heap = arg;
+    while (!atomic_load(&stop_churning)) {
+        if (!allowed_error(gc_thread_attach(heap)))
+            continue;
+        {
+            struct chain c = {NULL, 0};
+            GC_FRAME(c.head);
+            for (int i = 0; i < 200; i++)
+                chain_add(&c);
+            chain_check(&c);
+        }
+        CHECK_EQ(gc_thread_detach(), 0);
+    }
+    return NULL;
+}
+
+TEST(failures_among_threads)
+{
+    gc_options o = {.min_heap = 1 << 20, .log = no_words};
+    gc_heap *heap = gc_heap_create(&o);
+    pthread_t threads[4];
+    struct chain c = {NULL, 0};
+    struct timespec nap = {0, 1000 * 1000};
+    CHECK(heap);
+    {
+        GC_FRAME(c.head);
+        for (int i = 0; i < 4; i++)
+            CHECK_EQ(pthread_create(&threads[i], NULL, churn, heap), 0);
+        for (int i = 0; i < 400; i++) {
+            os_fail_nth(3, i % 7 ? 1 : 20);
+            chain_add(&c);
+            if (i % 50 == 0)
+                CHECK_EQ(gc_collect(), 0);
+            gc_blocking_begin();
+            nanosleep(&nap, NULL);
+            gc_blocking_end();
+        }
+        os_fail_nth(0, 0);
+        atomic_store(&stop_churning, true);
+        gc_blocking_begin();
+        for (int i = 0; i < 4; i++)
+            CHECK_EQ(pthread_join(threads[i], NULL), 0);
+        gc_blocking_end();
+        uint64_t before = c.n;
+        chain_add(&c);
+        CHECK_EQ(c.n, before + 1);
+        chain_check(&c);
+        CHECK_EQ(gc_heap_verify(), 0);
+    }
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* ---- Limits ---- */
+
+#define LIMIT ((size_t)32 << 20)
+
+struct asked {
+    unsigned times, more;
+    size_t size;
+};
+
+static bool out_of_memory(void *user, size_t size)
+{
+    struct asked *asked = user;
+    asked->times++;
+    asked->size = size;
+    return asked->times <= asked->more;
+}
+
+static struct gc_statistics stats_now(void)
+{
+    struct gc_statistics s;
+    CHECK_EQ(gc_stats(&s), 0);
+    return s;
+}
+
+/* Allocates until refused; the newest object. */
+static void fill(struct chain *c)
+{
+    uint64_t before;
+    do {
+        before = c->n;
+        errno = 0;
+        chain_add(c);
+    } while (c->n != before && c->n < 10 * 1000 * 1000);
+    CHECK_EQ(errno, ENOMEM);
+}
+
+static void hit_the_limit(unsigned flags, size_t reserve)
+{
+    struct asked asked = {0, 3, 0};
+    gc_options o = {.flags = flags,
+                    .hard_limit = reserve ? 0 : LIMIT,
+                    .reserve = reserve,
+                    .user = &asked,
+                    .out_of_memory = out_of_memory,
+                    .log = no_words};
+    gc_heap *heap = gc_heap_create(&o);
+    size_t limit = reserve ? reserve : LIMIT;
+    CHECK(heap);
+    struct chain c = {NULL, 0};
+    {
+        GC_FRAME(c.head);
+        CHECK(!allowed(gc_new_bytes(limit + 1)));
+        CHECK_EQ(asked.times, 4);
+        CHECK_EQ(asked.size, limit + 1);
+        asked.times = 0;
+        fill(&c);
+        CHECK(asked.times > 3);
+        struct gc_statistics s = stats_now();
+        diag("refused at %llu of %zu bytes in use, %llu live", (unsigned long long)s.heap_inuse,
+             limit, (unsigned long long)s.heap_live);
+        CHECK(s.heap_inuse <= limit);
+        CHECK(s.heap_inuse > limit / 4 * 3);
+        chain_check(&c);
+        /* Half of it gone, there is room again. */
+        struct shape_head *middle = c.head;
+        for (uint64_t i = 0; i < c.n / 2; i++)
+            middle = gc_load(&middle->a);
+        c.n -= c.n / 2;
+        c.head = middle;
+        uint64_t before = c.n;
+        for (int i = 0; i < 100; i++)
+            chain_add(&c);
+        CHECK_EQ(c.n, before + 100);
+        chain_check(&c);
+        if (!reserve) {
+            fill(&c);
+            CHECK_EQ(gc_set_hard_limit(2 * LIMIT), LIMIT);
+            before = c.n;
+            for (int i = 0; i < 100; i++)
+                chain_add(&c);
+            CHECK_EQ(c.n, before + 100);
+            CHECK_EQ(gc_set_hard_limit(0), 2 * LIMIT);
+        }
+        chain_check(&c);
+        CHECK_EQ(gc_heap_verify(), 0);
+    }
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(hard_limit)
+{
+    hit_the_limit(0, 0);
+}
+TEST(hard_limit_stopped)
+{
+    hit_the_limit(GC_STOP_WORLD, 0);
+}
+TEST(hard_limit_alone)
+{
+    hit_the_limit(GC_NO_BACKGROUND, 0);
+}
+TEST(end_of_the_reserve)
+{
+    hit_the_limit(0, (size_t)64 << 20);
+}
+
+/* Garbage under a limit is never refused. */
+TEST(garbage_under_a_limit)
+{
+    gc_options o = {.hard_limit = LIMIT, .log = no_words};
+    gc_heap *heap = gc_heap_create(&o);
+    uint64_t random = 7;
+    CHECK(heap);
+    for (int i = 0; i < 3000; i++)
+        CHECK(gc_new_bytes(random_below(&random, 400 * 1000)));
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(more_than_there_is)
+{
+    gc_heap *heap = gc_heap_create(NULL);
+    CHECK(heap);
+    for (unsigned bit = 44; bit < 64; bit++) {
+        errno = 0;
+        CHECK(!gc_new_bytes((size_t)1 << bit));
+        CHECK_EQ(errno, ENOMEM);
+        errno = 0;
+        CHECK(!gc_new_array(&gc_pointer_type, ((size_t)1 << bit) - 1));
+        CHECK_EQ(errno, ENOMEM);
+        errno = 0;
+        CHECK(!gc_new_flex(&shape_head_type, &shape_byte_type, SIZE_MAX - ((size_t)1 << bit)));
+        CHECK_EQ(errno, ENOMEM);
+    }
+    check_heap_works();
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+    gc_options o = {.reserve = (size_t)1 << 52};
+    errno = 0;
+    CHECK(!gc_heap_create(&o));
+    CHECK_EQ(errno, ENOMEM);
+}
+
+/* Elements with references that would not lie on words. */
+TEST(arrays_of_odd_sizes)
+{
+    uint64_t mask = 1;
+    struct gc_type_spec spec = {.name = "odd", .size = 12, .mask = &mask, .mask_bits = 1};
+    gc_type *odd = gc_type_create(&spec);
+    gc_heap *heap = gc_heap_create(NULL);
+    CHECK(odd && heap);
+    CHECK(gc_new(odd));
+    errno = 0;
+    CHECK(!gc_new_array(odd, 2));
+    CHECK_EQ(errno, EINVAL);
+    errno = 0;
+    CHECK(!gc_new_flex(&shape_head_type, odd, 2));
+    CHECK_EQ(errno, EINVAL);
+    CHECK_EQ(gc_type_release(odd), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* ---- Threads that end attached ---- */
+
+struct ending {
+    gc_heap *first, *second;
+    enum ending_how {
+        RUNNING,
+        BLOCKED,
+        IN_SECOND,
+        IN_FIRST_AGAIN,
+        IN_NONE,
+        WITH_FRAMES,
+        IN_FIBER,
+        ENDINGS
+    } how;
+    gc_fiber *fiber;
+};
+
+static void end_in_second(struct ending *e)
+{
+    CHECK_EQ(gc_thread_attach(e->second), 0);
+    void *other = gc_new(&shape_pair_type);
+    GC_FRAME(other);
+    if (e->how == IN_FIRST_AGAIN)
+        CHECK_EQ(gc_thread_switch(e->first), 0);
+    if (e->how == IN_NONE)
+        CHECK_EQ(gc_thread_switch(NULL), 0);
+    pthread_exit(NULL);
+}
+
+static void end_in_fiber(struct ending *e)
+{
+    e->fiber = gc_fiber_create();
+    gc_fiber_switch(e->fiber);
+    void *more[100] = {gc_new(&shape_pair_type)};
+    GC_FRAME_ARRAY(more, 100);
+    gc_keep_alive(more);
+    pthread_exit(NULL);
+}
+
+static void *end_attached(void *arg)
+{
+    struct ending *e = arg;
+    void *range[50] = {NULL}, **top = range + 50;
+    CHECK_EQ(gc_thread_attach(e->first), 0);
+    CHECK_EQ(gc_thread_range(range, &top), 0);
+    range[49] = gc_new(&shape_pair_type);
+    if (e->how == RUNNING)
+        return NULL;
+    void *local = gc_new(&shape_pair_type);
+    GC_FRAME(local);
+    if (e->how == BLOCKED)
+        CHECK_EQ(gc_blocking_begin(), 0);
+    if (e->how == IN_FIBER)
+        end_in_fiber(e);
+    if (e->how == IN_SECOND || e->how == IN_FIRST_AGAIN || e->how == IN_NONE)
+        end_in_second(e);
+    pthread_exit(NULL);
+}
+
+/* Overwrites where an ended thread's stack was. */
+static void *scribble(void *arg)
+{
+    volatile char bytes[64 * 1024];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (char)(i * 13 + 1);
+    return arg;
+}
+
+static void join_new(void *(*run)(void *), void *arg)
+{
+    pthread_t thread;
+    gc_blocking_begin();
+    CHECK_EQ(pthread_create(&thread, NULL, run, arg), 0);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    CHECK_EQ(gc_blocking_end(), 0);
+}
+
+TEST(threads_that_end_attached)
+{
+    gc_options o = {.log = no_words};
+    struct ending e = {.second = gc_heap_create(&o)};
+    e.first = gc_heap_create(&o);
+    CHECK(e.first && e.second);
+    for (int how = 0; how < ENDINGS; how++) {
+        diag("ending %d", how);
+        e.how = (enum ending_how)how;
+        for (int i = 0; i < 20; i++) {
+            join_new(end_attached, &e);
+            join_new(scribble, NULL);
+            CHECK_EQ(stats_now().threads, 1);
+            if (i % 5 == 0)
+                CHECK_EQ(gc_collect(), 0);
+            if (e.fiber)
+                CHECK_EQ(gc_fiber_destroy(e.fiber), 0);
+            e.fiber = NULL;
+        }
+    }
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(stats_now().heap_live, 0);
+    CHECK_EQ(gc_heap_verify(), 0);
+    CHECK_EQ(gc_heap_destroy(e.first), 0);
+    CHECK_EQ(gc_heap_destroy(e.second), 0);
+    CHECK(!gc_heap_current());
+}
+
+/* ---- Random descriptors ---- */
+
+#define BITS 512
+
+/* What a GC program means, read one bit at a time. -1: it is malformed or writes past `limit`. */
+static int expand(const uint8_t *p, size_t size, bool *bits, size_t limit)
+{
+    size_t n = 0, at = 0;
+    for (;;) {
+        if (at == size)
+            return -1;
+        unsigned op = p[at++];
+        size_t count = op & 0x7f, repeats = 0;
+        if (op == 0)
+            return (int)n;
+        if (op < 0x80) {
+            if (count > limit - n || (count + 7) / 8 > size - at)
+                return -1;
+            for (size_t i = 0; i < count; i++)
+                bits[n++] = p[at + i / 8] >> i % 8 & 1;
+            at += (count + 7) / 8;
+            continue;
+        }
+        for (int which = count ? 1 : 0; which < 2; which++) {
+            size_t value = 0;
+            for (unsigned shift = 0;; shift += 7) {
+                if (at == size || shift > 28) /* the test makes no longer ones */
+                    return -1;
+                value |= (size_t)(p[at] & 0x7f) << shift;
+                if (!(p[at++] & 0x80))
+                    break;
+            }
+            *(which ? &repeats : &count) = value;
+        }
+        if (count == 0 || count > n || count * repeats > limit - n)
+            return -1;
+        for (size_t i = 0; i < count * repeats; i++, n++)
+            bits[n] = bits[n - count];
+    }
+}
+
+static size_t random_program(uint8_t *p, size_t most, uint64_t *random)
+{
+    size_t n = 0;
+    while (n + 8 < most && !random_one_in(random, 5)) {
+        if (random_one_in(random, 2)) {
+            size_t count = 1 + random_below(random, 20);
+            p[n++] = (uint8_t)count;
+            for (size_t i = 0; i < (count + 7) / 8; i++)
+                p[n++] = (uint8_t)random_next(random);
+        } else {
+            bool longer = random_one_in(random, 3);
+            p[n++] = (uint8_t)(0x80 | (longer ? 0 : 1 + random_below(random, 20)));
+            if (longer)
+                p[n++] = (uint8_t)random_below(random, 90);
+            p[n++] = (uint8_t)random_below(random, 8);
+        }
+    }
+    if (!random_one_in(random, 10))
+        p[n++] = 0;
+    if (n && random_one_in(random, 8))
+        p[random_below(random, n)] = (uint8_t)random_next(random);
+    return n;
+}
+
+/* The heap bitmap of a fresh object says what the program means. */
+static void compare_bits(gc_heap *heap, gc_type *type, const bool *bits, size_t n, const void *p,
+                         size_t elements)
+{
+    const struct arena *a = arena_of(&heap->mem.arenas, (uintptr_t)p);
+    size_t words = type->size / 8;
+    for (size_t i = 0; i < words * elements; i++) {
+        bool expected = i % words < n && bits[i % words];
+        bool is = heapbits_load(a, (uintptr_t)p + i * 8, 1);
+        if (is != expected)
+            FAIL("word %zu of %zu is %s slot", i, words * elements, is ? "a" : "no");
+    }
+}
+
+TEST(random_programs)
+{
+    uint64_t seed =
+        getenv("GCHEAP_SEED") ? strtoull(getenv("GCHEAP_SEED"), NULL, 0) : (uint64_t)time(NULL);
+    diag("GCHEAP_SEED=%llu", (unsigned long long)seed);
+    uint64_t random = seed;
+    gc_heap *heap = gc_heap_create(NULL);
+    unsigned good = 0, bad = 0;
+    CHECK(heap);
+    for (int i = 0; i < 20000; i++) {
+        uint8_t program[64];
+        bool bits[BITS] = {false};
+        size_t size = random_program(program, sizeof program, &random);
+        size_t words = 1 + random_below(&random, BITS);
+        int n = expand(program, size, bits, words);
+        size_t last = 0;
+        for (int j = 0; j < n; j++)
+            last = bits[j] ? (size_t)j + 1 : last;
+        struct gc_type_spec spec = {.name = "random",
+                                    .size = words * 8,
+                                    .ptrdata = last * 8,
+                                    .program = program,
+                                    .program_size = size};
+        if (last && random_one_in(&random, 20))
+            spec.ptrdata += random_one_in(&random, 2) ? 8 : (size_t)-8;
+        gc_type *type = gc_type_create(&spec);
+        bool valid = n >= 0 && last && spec.ptrdata == last * 8;
+        if (!!type != valid)
+            FAIL("program %d is %s: %s", i, type ? "accepted" : "refused", gc_type_error());
+        good += valid;
+        bad += !valid;
+        if (!type)
+            continue;
+        size_t elements = random_below(&random, 20) + 1;
+        void *p = gc_new(type);
+        CHECK(p);
+        compare_bits(heap, type, bits, (size_t)n, p, 1);
+        p = gc_new_array(type, elements);
+        CHECK(p);
+        compare_bits(heap, type, bits, (size_t)n, p, elements);
+        CHECK_EQ(gc_type_release(type), 0);
+    }
+    diag("%u good, %u bad", good, bad);
+    CHECK(good > 1000 && bad > 1000);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(random_masks)
+{
+    uint64_t random = 11;
+    gc_heap *heap = gc_heap_create(NULL);
+    CHECK(heap);
+    for (int i = 0; i < 5000; i++) {
+        uint64_t mask[BITS / 64];
+        bool bits[BITS];
+        size_t size = random_below(&random, BITS * 8), n = random_below(&random, BITS), last = 0;
+        for (size_t j = 0; j < BITS / 64; j++)
+            mask[j] = random_next(&random) & random_next(&random);
+        for (size_t j = 0; j < n; j++) {
+            bits[j] = shape_bit(mask, j);
+            last = bits[j] ? j + 1 : last;
+        }
+        struct gc_type_spec spec = {.size = size, .mask = mask, .mask_bits = n};
+        if (random_one_in(&random, 2))
+            spec.ptrdata = last * 8;
+        gc_type *type = gc_type_create(&spec);
+        CHECK_EQ(!!type, n <= size / 8);
+        if (!type)
+            continue;
+        CHECK_EQ(type->ptrdata, last * 8);
+        void *p = gc_new(type);
+        CHECK(p);
+        if (last)
+            compare_bits(heap, type, bits, n, p, 1);
+        CHECK_EQ(gc_type_release(type), 0);
+    }
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TAP_MAIN
