@@ -73,7 +73,7 @@ static value list_insert(struct thread *t, value *args, int n)
     if (count <= i)
         return args[0]; /* lost in a race */
     moved = count - 1 - i;
-    gc_copy(&items->v[i + 1], &items->v[i], moved * sizeof(value));
+    move_values(&items->v[i + 1], &items->v[i], moved);
     gc_store_value(&items->v[i], args[2]);
     return args[0];
 }
@@ -85,7 +85,7 @@ static value list_remove(struct thread *t, value *args, int n)
     struct block *items = list_items(SELF, &count);
     uint32_t i = (uint32_t)arg_int_in(t, args, 1, 0, (int64_t)count - 1);
     value v = gc_load_value(&items->v[i]);
-    gc_copy(&items->v[i], &items->v[i + 1], (count - 1 - i) * sizeof(value));
+    move_values(&items->v[i], &items->v[i + 1], count - 1 - i);
     gc_store_value(&items->v[count - 1], NIL);
     set_count(items, count - 1);
     return v;
@@ -123,9 +123,9 @@ static value list_concat(struct thread *t, value *args, int n)
     GC_FRAME(first, second);
     struct list *list = new_list(t, a + b);
     if (a)
-        gc_copy(list->items->v, first->v, a * sizeof(value));
+        move_values(list->items->v, first->v, a);
     if (b)
-        gc_copy(list->items->v + a, second->v, b * sizeof(value));
+        move_values(list->items->v + a, second->v, b);
     if (a + b)
         list->items->count = a + b;
     return from_object(list);

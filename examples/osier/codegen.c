@@ -256,52 +256,22 @@ static int small_constant(struct gen *g, const struct node *node)
     return number < SMALL_CONSTANTS ? (int)number : -1;
 }
 
-static enum opcode arithmetic_op(enum token_kind token)
-{
-    switch (token) {
-    case TOKEN_PLUS:
-    case TOKEN_PLUS_EQ:
-        return OP_ADD;
-    case TOKEN_MINUS:
-    case TOKEN_MINUS_EQ:
-        return OP_SUB;
-    case TOKEN_STAR:
-    case TOKEN_STAR_EQ:
-        return OP_MUL;
-    case TOKEN_SLASH:
-    case TOKEN_SLASH_EQ:
-        return OP_DIV;
-    case TOKEN_PERCENT:
-    case TOKEN_PERCENT_EQ:
-        return OP_MOD;
-    case TOKEN_IDIV:
-    case TOKEN_IDIV_EQ:
-        return OP_IDIV;
-    case TOKEN_BAND:
-    case TOKEN_BAND_EQ:
-        return OP_BAND;
-    case TOKEN_BOR:
-    case TOKEN_BOR_EQ:
-        return OP_BOR;
-    case TOKEN_BXOR:
-    case TOKEN_BXOR_EQ:
-        return OP_BXOR;
-    case TOKEN_SHL:
-    case TOKEN_SHL_EQ:
-        return OP_SHL;
-    case TOKEN_SHR:
-    case TOKEN_SHR_EQ:
-        return OP_SHR;
-    default:
-        return OP_IS;
-    }
-}
+/* The instructions of operators, and of the assignments that are made with them. */
+static const uint8_t arithmetic_ops[TOKEN_COUNT] = {
+    [TOKEN_PLUS] = OP_ADD,       [TOKEN_PLUS_EQ] = OP_ADD,  [TOKEN_MINUS] = OP_SUB,
+    [TOKEN_MINUS_EQ] = OP_SUB,   [TOKEN_STAR] = OP_MUL,     [TOKEN_STAR_EQ] = OP_MUL,
+    [TOKEN_SLASH] = OP_DIV,      [TOKEN_SLASH_EQ] = OP_DIV, [TOKEN_PERCENT] = OP_MOD,
+    [TOKEN_PERCENT_EQ] = OP_MOD, [TOKEN_IDIV] = OP_IDIV,    [TOKEN_IDIV_EQ] = OP_IDIV,
+    [TOKEN_BAND] = OP_BAND,      [TOKEN_BAND_EQ] = OP_BAND, [TOKEN_BOR] = OP_BOR,
+    [TOKEN_BOR_EQ] = OP_BOR,     [TOKEN_BXOR] = OP_BXOR,    [TOKEN_BXOR_EQ] = OP_BXOR,
+    [TOKEN_SHL] = OP_SHL,        [TOKEN_SHL_EQ] = OP_SHL,   [TOKEN_SHR] = OP_SHR,
+    [TOKEN_SHR_EQ] = OP_SHR,     [TOKEN_IS] = OP_IS};
 
 /* to = left (a register) token right */
 static void binary_with(struct gen *g, enum token_kind token, int to, int left, struct node *right,
                         int line)
 {
-    enum opcode op = arithmetic_op(token);
+    enum opcode op = (enum opcode)arithmetic_ops[token];
     int k = op <= OP_MOD && right->kind == NODE_NUMBER ? small_constant(g, right) : -1;
     if (k >= 0) {
         emit(g, line, code_abc((enum opcode)(op - OP_ADD + OP_ADDK), to, left, k));

@@ -92,6 +92,7 @@ enum token_kind {
 #define X(name, text) TOKEN_##name,
     KEYWORDS(X) PUNCTUATION(X)
 #undef X
+        TOKEN_COUNT
 };
 
 struct text {

@@ -75,24 +75,20 @@ static bool run_source(struct thread *t, const char *path, const char *source)
     return vm_run(t, from_object(body), NULL, 0);
 }
 
-static bool run_file(struct thread *t, const char *path)
-{
-    size_t length;
-    char *source = read_file(t, path, &length);
-    bool well = run_source(t, path, source);
-    free(source);
-    return well;
-}
-
 static int run_program(struct thread *t, const struct settings *settings, char **arguments)
 {
     struct trap trap;
+    size_t length;
     volatile bool well = false;
+    char *volatile text = NULL;
     if (setjmp(*trap_set(t, &trap)) == 0) {
         define_arguments(t, settings->code || !*arguments ? arguments : arguments + 1);
-        well = settings->code ? run_source(t, "-e", settings->code) : run_file(t, *arguments);
+        if (!settings->code)
+            text = read_file(t, *arguments, &length);
+        well = run_source(t, text ? *arguments : "-e", text ? text : settings->code);
     }
     trap_clear(t, &trap);
+    free(text);
     if (t->exit_status >= 0)
         return t->exit_status;
     if (!well)

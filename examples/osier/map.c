@@ -152,7 +152,7 @@ static void map_unlock(struct map *map, bool locked)
 
 static uint32_t grown_capacity(struct thread *t, const struct table *table)
 {
-    uint32_t live = table ? table->live : 0;
+    uint32_t live = table ? __atomic_load_n(&table->live, __ATOMIC_RELAXED) : 0;
     if (live >= UINT32_MAX / 8)
         throw_error(t, ERROR_MemoryError, "a map has more than 2^29 entries");
     if (live < 4)

@@ -249,6 +249,18 @@ struct list *new_list(struct thread *t, uint32_t capacity)
     return list;
 }
 
+/* Not gc_copy(): each value is handed on like any other, so that whoever reads it sees its object.
+ */
+void move_values(value *to, const value *from, uint32_t n)
+{
+    if (to <= from)
+        for (uint32_t i = 0; i < n; i++)
+            gc_store_value(&to[i], gc_load_value(&from[i]));
+    else
+        for (uint32_t i = n; i-- > 0;)
+            gc_store_value(&to[i], gc_load_value(&from[i]));
+}
+
 /* Another thread may change the list meanwhile; then one of the two changes is lost. */
 void list_grow(struct thread *t, struct list *list, uint32_t capacity)
 {
@@ -259,7 +271,7 @@ void list_grow(struct thread *t, struct list *list, uint32_t capacity)
     if (n > capacity)
         n = capacity;
     if (n)
-        gc_copy(grown->v, items->v, n * sizeof(value));
+        move_values(grown->v, items->v, n);
     grown->count = n;
     gc_store(&list->items, grown);
 }
@@ -271,9 +283,8 @@ void list_push_slow(struct thread *t, struct list *list, value v)
     if (n >= UINT32_MAX / 4)
         throw_error(t, ERROR_MemoryError, "a list has more than 2^30 elements");
     list_grow(t, list, n < 4 ? 4 : n + n / 2);
-    struct block *items = gc_load(&list->items);
-    n = items->count;
-    if (n == items->capacity)
+    struct block *items = list_items(list, &n);
+    if (!items || n == items->capacity)
         return; /* lost in a race */
     gc_store_value(&items->v[n], v);
     __atomic_store_n(&items->count, n + 1, __ATOMIC_RELEASE);

@@ -302,6 +302,8 @@ static inline struct block *list_items(const struct list *list, uint32_t *count)
     *count = items ? __atomic_load_n(&items->count, __ATOMIC_RELAXED) : 0;
     return items;
 }
+/* Moves values within or between blocks that other threads may use; the areas may overlap. */
+void move_values(value *to, const value *from, uint32_t n);
 void list_grow(struct thread *t, struct list *list, uint32_t capacity);
 void list_push_slow(struct thread *t, struct list *list, value v);
 /* Both arguments must be rooted by the caller. */

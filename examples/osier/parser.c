@@ -436,69 +436,32 @@ static struct node *unary(struct compiler *c)
     return node;
 }
 
-/* The binding strength of a binary operator; 0: the token is none. */
-static int precedence(enum token_kind kind)
+/* What a token does between two expressions. */
+struct operator
 {
-    switch (kind) {
-    case TOKEN_OR:
-        return 1;
-    case TOKEN_AND:
-        return 2;
-    case TOKEN_EQ:
-    case TOKEN_NE:
-    case TOKEN_LT:
-    case TOKEN_LE:
-    case TOKEN_GT:
-    case TOKEN_GE:
-    case TOKEN_IS:
-    case TOKEN_IN:
-        return 4; /* 3 is that of `not` */
-    case TOKEN_DOTDOT:
-    case TOKEN_DOTDOTEQ:
-        return 5;
-    case TOKEN_BOR:
-        return 6;
-    case TOKEN_BXOR:
-        return 7;
-    case TOKEN_BAND:
-        return 8;
-    case TOKEN_SHL:
-    case TOKEN_SHR:
-        return 9;
-    case TOKEN_PLUS:
-    case TOKEN_MINUS:
-        return 10;
-    case TOKEN_STAR:
-    case TOKEN_SLASH:
-    case TOKEN_IDIV:
-    case TOKEN_PERCENT:
-        return 11;
-    default:
-        return 0;
-    }
-}
-
-static enum node_kind binary_kind(enum token_kind token)
-{
-    switch (token) {
-    case TOKEN_OR:
-        return NODE_OR;
-    case TOKEN_AND:
-        return NODE_AND;
-    case TOKEN_EQ:
-    case TOKEN_NE:
-    case TOKEN_LT:
-    case TOKEN_LE:
-    case TOKEN_GT:
-    case TOKEN_GE:
-        return NODE_COMPARE;
-    case TOKEN_DOTDOT:
-    case TOKEN_DOTDOTEQ:
-        return NODE_RANGE;
-    default:
-        return NODE_BINARY;
-    }
-}
+    uint8_t strength; /* of its binding; 0: it is no binary operator */
+    uint8_t kind;     /* enum node_kind */
+};
+#define NOT_STRENGTH 3
+static const struct operator operators[TOKEN_COUNT] = {
+    [TOKEN_OR] = {1, NODE_OR},           [TOKEN_AND] = {2, NODE_AND},
+    [TOKEN_EQ] = {4, NODE_COMPARE},      [TOKEN_NE] = {4, NODE_COMPARE},
+    [TOKEN_LT] = {4, NODE_COMPARE},      [TOKEN_LE] = {4, NODE_COMPARE},
+    [TOKEN_GT] = {4, NODE_COMPARE},      [TOKEN_GE] = {4, NODE_COMPARE},
+    [TOKEN_IS] = {4, NODE_BINARY},       [TOKEN_IN] = {4, NODE_BINARY},
+    [TOKEN_DOTDOT] = {5, NODE_RANGE},    [TOKEN_DOTDOTEQ] = {5, NODE_RANGE},
+    [TOKEN_BOR] = {6, NODE_BINARY},      [TOKEN_BXOR] = {7, NODE_BINARY},
+    [TOKEN_BAND] = {8, NODE_BINARY},     [TOKEN_SHL] = {9, NODE_BINARY},
+    [TOKEN_SHR] = {9, NODE_BINARY},      [TOKEN_PLUS] = {10, NODE_BINARY},
+    [TOKEN_MINUS] = {10, NODE_BINARY},   [TOKEN_STAR] = {11, NODE_BINARY},
+    [TOKEN_SLASH] = {11, NODE_BINARY},   [TOKEN_IDIV] = {11, NODE_BINARY},
+    [TOKEN_PERCENT] = {11, NODE_BINARY}, [TOKEN_ASSIGN] = {0, NODE_ASSIGN},
+    [TOKEN_PLUS_EQ] = {0, NODE_ASSIGN},  [TOKEN_MINUS_EQ] = {0, NODE_ASSIGN},
+    [TOKEN_STAR_EQ] = {0, NODE_ASSIGN},  [TOKEN_SLASH_EQ] = {0, NODE_ASSIGN},
+    [TOKEN_IDIV_EQ] = {0, NODE_ASSIGN},  [TOKEN_PERCENT_EQ] = {0, NODE_ASSIGN},
+    [TOKEN_BAND_EQ] = {0, NODE_ASSIGN},  [TOKEN_BOR_EQ] = {0, NODE_ASSIGN},
+    [TOKEN_BXOR_EQ] = {0, NODE_ASSIGN},  [TOKEN_SHL_EQ] = {0, NODE_ASSIGN},
+    [TOKEN_SHR_EQ] = {0, NODE_ASSIGN}};
 
 static struct node *binary(struct compiler *c, int least);
 
@@ -508,7 +471,7 @@ static struct node *not_expression(struct compiler *c)
     if (!match(c, TOKEN_NOT))
         return unary(c);
     enter(c);
-    struct node *node = new_node_ab(c, NODE_UNARY, line, binary(c, 3), NULL);
+    struct node *node = new_node_ab(c, NODE_UNARY, line, binary(c, NOT_STRENGTH), NULL);
     c->depth--;
     node->token = TOKEN_NOT;
     return node;
@@ -538,13 +501,13 @@ static struct node *binary(struct compiler *c, int least)
     struct node *left = not_expression(c);
     for (;;) {
         enum token_kind token = c->current.kind;
-        int strength = precedence(token);
-        if (!strength || strength < least || !is_operator_here(c))
+        struct operator op = operators[token];
+        if (!op.strength || op.strength < least || !is_operator_here(c))
             break;
         lexer_advance(c);
         int line = c->previous.line;
-        struct node *right = binary(c, strength + 1);
-        left = new_node_ab(c, binary_kind(token), line, left, right);
+        struct node *right = binary(c, op.strength + 1);
+        left = new_node_ab(c, (enum node_kind)op.kind, line, left, right);
         left->token = token;
         if (token == TOKEN_IN)
             left = membership(left);
@@ -640,8 +603,8 @@ static struct text operator_name(struct compiler *c)
         expect(c, TOKEN_RIGHT_BRACKET, "']'");
         return text_of(match(c, TOKEN_ASSIGN) ? "[]=" : "[]");
     }
-    bool can_be_defined =
-        precedence(token.kind) >= 6 || token.kind == TOKEN_LT || token.kind == TOKEN_LE;
+    bool can_be_defined = operators[token.kind].strength > operators[TOKEN_DOTDOT].strength ||
+                          token.kind == TOKEN_LT || token.kind == TOKEN_LE;
     if (!can_be_defined)
         unexpected(c, "a method, 'var' or '}'");
     lexer_advance(c);
@@ -900,32 +863,11 @@ static struct node *assignment(struct compiler *c, struct node *target)
     return node;
 }
 
-static bool is_assignment(enum token_kind kind)
-{
-    switch (kind) {
-    case TOKEN_ASSIGN:
-    case TOKEN_PLUS_EQ:
-    case TOKEN_MINUS_EQ:
-    case TOKEN_STAR_EQ:
-    case TOKEN_SLASH_EQ:
-    case TOKEN_IDIV_EQ:
-    case TOKEN_PERCENT_EQ:
-    case TOKEN_BAND_EQ:
-    case TOKEN_BOR_EQ:
-    case TOKEN_BXOR_EQ:
-    case TOKEN_SHL_EQ:
-    case TOKEN_SHR_EQ:
-        return true;
-    default:
-        return false;
-    }
-}
-
 static struct node *expression_statement(struct compiler *c)
 {
     int line = c->current.line;
     struct node *node = expression(c);
-    if (is_assignment(c->current.kind))
+    if (operators[c->current.kind].kind == NODE_ASSIGN)
         node = assignment(c, node);
     else
         node = new_node_ab(c, NODE_EXPRESSION, line, node, NULL);
@@ -933,56 +875,24 @@ static struct node *expression_statement(struct compiler *c)
     return node;
 }
 
-static struct node *keyword_statement(struct compiler *c)
+static struct node *break_statement(struct compiler *c)
 {
-    switch (c->previous.kind) {
-    case TOKEN_LET:
-        return let_statement(c);
-    case TOKEN_FN:
-        return fn_statement(c);
-    case TOKEN_CLASS:
-        return class_statement(c);
-    case TOKEN_IF:
-        return if_statement(c);
-    case TOKEN_WHILE:
-        return while_statement(c);
-    case TOKEN_FOR:
-        return for_statement(c);
-    case TOKEN_BREAK:
-        return jump_statement(c, NODE_BREAK);
-    case TOKEN_CONTINUE:
-        return jump_statement(c, NODE_CONTINUE);
-    case TOKEN_RETURN:
-        return return_statement(c);
-    case TOKEN_THROW:
-        return throw_statement(c);
-    case TOKEN_TRY:
-        return try_statement(c);
-    default:
-        return import_statement(c);
-    }
+    return jump_statement(c, NODE_BREAK);
 }
 
-static bool begins_statement(const struct compiler *c)
+static struct node *continue_statement(struct compiler *c)
 {
-    switch (c->current.kind) {
-    case TOKEN_LET:
-    case TOKEN_FN:
-    case TOKEN_CLASS:
-    case TOKEN_IF:
-    case TOKEN_WHILE:
-    case TOKEN_FOR:
-    case TOKEN_BREAK:
-    case TOKEN_CONTINUE:
-    case TOKEN_RETURN:
-    case TOKEN_THROW:
-    case TOKEN_TRY:
-    case TOKEN_IMPORT:
-        return true;
-    default:
-        return false;
-    }
+    return jump_statement(c, NODE_CONTINUE);
 }
+
+/* Those that begin with a keyword. */
+static struct node *(*const keyword_statements[TOKEN_COUNT])(struct compiler *) = {
+    [TOKEN_LET] = let_statement,       [TOKEN_FN] = fn_statement,
+    [TOKEN_CLASS] = class_statement,   [TOKEN_IF] = if_statement,
+    [TOKEN_WHILE] = while_statement,   [TOKEN_FOR] = for_statement,
+    [TOKEN_BREAK] = break_statement,   [TOKEN_CONTINUE] = continue_statement,
+    [TOKEN_RETURN] = return_statement, [TOKEN_THROW] = throw_statement,
+    [TOKEN_TRY] = try_statement,       [TOKEN_IMPORT] = import_statement};
 
 static struct node *statement(struct compiler *c)
 {
@@ -990,9 +900,9 @@ static struct node *statement(struct compiler *c)
     enter(c);
     if (check(c, TOKEN_LEFT_BRACE)) {
         node = block(c);
-    } else if (begins_statement(c)) {
+    } else if (keyword_statements[c->current.kind]) {
         lexer_advance(c);
-        node = keyword_statement(c);
+        node = keyword_statements[c->previous.kind](c);
     } else if (c->module == vm.core && match_word(c, "extend")) {
         node = extend_statement(c);
     } else {

@@ -370,7 +370,7 @@ static value slice(struct thread *t, value v, value range)
     slice_bounds(t, as_object(range), count, &from, &to);
     struct list *copy = new_list(t, to - from);
     if (to > from) {
-        gc_copy(copy->items->v, items->v + from, (to - from) * sizeof(value));
+        move_values(copy->items->v, items->v + from, to - from);
         copy->items->count = to - from;
     }
     return from_object(copy);
@@ -714,6 +714,10 @@ static bool unwind(struct thread *t)
             R[A] = v_;                                                                             \
     } while (0)
 
+#define LOAD(name)                                                                                 \
+    L_##name : R[A] = name;                                                                        \
+    NEXT;
+
 #define ARITHMETIC(name, symbol, right, result)                                                    \
     CASE(name)                                                                                     \
     {                                                                                              \
@@ -805,26 +809,10 @@ static void run(struct thread *t)
         R[A] = K[code_bx(word)];
         NEXT;
     }
-    CASE(NIL)
-    {
-        R[A] = NIL;
-        NEXT;
-    }
-    CASE(TRUE)
-    {
-        R[A] = TRUE;
-        NEXT;
-    }
-    CASE(FALSE)
-    {
-        R[A] = FALSE;
-        NEXT;
-    }
-    CASE(DONE)
-    {
-        R[A] = DONE;
-        NEXT;
-    }
+    LOAD(NIL)
+    LOAD(TRUE)
+    LOAD(FALSE)
+    LOAD(DONE)
     CASE(GET_CAPTURE)
     {
         R[A] = frame->closure->captures[B];
