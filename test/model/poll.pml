@@ -1,108 +1,195 @@
-/* Model P: how a request reaches a thread: poll flag, epoch, blocking and the claim.
+/* The poll: how a thread finds out that a handshake waits for it, and how the collector waits.
  *
- * Collector  For ever: publishes the epoch, sets the thread's poll flag, and waits until each of the
- *            two threads is done: by the thread itself, or by a claim of its state word. (The
- *            operation stands in the same place as the epoch; a thread is at most one behind, so that
- *            an epoch is one bit.)
- * Threads    Thread 0 runs for ever: its safepoint looks at the flag and, if that is 1, clears it and
- *            looks at the epoch; it also enters and leaves blocking regions. Thread 1 enters one and
- *            may stay there for ever.
- * State word Epoch and state are one word: a step that tests and changes both is one CAS.
+ *   collector                         thread, at a safepoint
+ *     op := what                        if poll != 0
+ *     epoch := n                          exchange(poll, 0)
+ *     poll := 1                           if epoch != mine
+ *     until st is at n                      perform op; mine := epoch
+ *       claim it if it says BLK             st := (mine, RUN); fence
+ *       sleeping := 1; fence                if sleeping: wake
+ *       futex_wait(st, as seen)
  *
- * With -DNO_REPOLL a thread that leaves a region does not look at the epoch. No request is lost even
- * so, as the flag stays up; that look is for the P, which span.pml is about.
+ * One thread, which blocks and comes back as often as it likes, but may also run managed code for
+ * ever; others set its poll flag as well, for reasons of their own. Any number of handshakes:
+ * epochs count modulo 4.
  *
- * Checked with weak fairness: the progress label stands where a handshake is complete.
+ * A lost handshake or wake-up shows as a system in which nobody can move: `timeout`.
+ * With -DTSO every plain store goes through a buffer of two entries.
  */
 #include "properties.pml"
 
+/* Memory. */
+#define EPOCH 0
+#define OP 1
+#define POLL 2
+#define ST 3       /* state word: epoch * 4 + state */
+#define SLEEPING 4 /* the collector sleeps, or is about to */
+byte mem[5];
 #define RUN 0
 #define BLK 1
 #define CLAIM 2
+#define WORD(e, state) ((e) * 4 + (state))
 
-#define self _pid /* the threads are processes 0 and 1 */
+bit asleep; /* the collector is in the kernel */
 
-typedef Thread {
-    unsigned st : 2;
-    bit at;      /* epoch in the state word */
-    bit poll;
-    bit acted;   /* ghost: the epoch whose operation has been done for it */
+#define THREAD 0
+#define COLLECTOR 1
+#ifdef TSO
+typedef Buffer {
+    byte n;
+    byte at[2];
+    byte value[2];
 };
-Thread T[2];
-bit epoch;
-
-inline request(t) { T[t].poll = 1 }
-
-/* By whoever owns the thread: the thread that runs, or the collector that claimed it. */
-inline perform(t, n) {
-    REQUIRE(P7_one_epoch, T[t].acted != n); /* an operation is done once */
-    T[t].acted = n
+Buffer b[2];
+#define READ(who, var) (b[who].n > 1 && b[who].at[1] == var -> b[who].value[1] : \
+                        (b[who].n > 0 && b[who].at[0] == var -> b[who].value[0] : mem[var]))
+#define WRITE(who, var, v) \
+    d_step { b[who].n < 2 -> \
+        b[who].at[b[who].n] = var; b[who].value[b[who].n] = v; b[who].n++ }
+#define DRAINED(who) (b[who].n == 0)
+inline drain(who) {
+    d_step { b[who].n > 0 ->
+        mem[b[who].at[0]] = b[who].value[0];
+        b[who].at[0] = b[who].at[1]; b[who].value[0] = b[who].value[1];
+        b[who].at[1] = 0; b[who].value[1] = 0;
+        b[who].n-- }
 }
+active proctype memory() {
+    do
+    :: drain(THREAD)
+    :: drain(COLLECTOR)
+    od
+}
+#else
+#define READ(who, var) mem[var]
+#define WRITE(who, var, v) mem[var] = v
+#define DRAINED(who) true
+#endif
+#define FENCE(who) DRAINED(who)
+#define EXCHANGE(who, var, v) atomic { DRAINED(who) -> mem[var] = v }
 
-inline catch_up() {
-    n = epoch;
+/* ---- The thread ----------------------------------------------------------------------------- */
+
+inline answer(state) {
+    WRITE(THREAD, ST, WORD(mine, state));
+#ifndef MUT_NO_FENCE_AFTER_ANSWER
+    FENCE(THREAD);
+#endif
     if
-    :: n != T[self].at -> perform(self, n); T[self].at = n
+    :: READ(THREAD, SLEEPING) -> asleep = false
     :: else
     fi
 }
-/* Clears the flag, then reads the epoch: I1. */
-inline safepoint() {
-#ifdef MUT_CLEAR_AFTER_READ
-    catch_up();
-    T[self].poll = 0
+inline clear_poll() {
+#ifdef MUT_PLAIN_CLEAR
+    WRITE(THREAD, POLL, 0)
 #else
-    T[self].poll = 0;
-    catch_up()
+    EXCHANGE(THREAD, POLL, 0)
 #endif
 }
-
-inline leave() {
-#ifdef MUT_LEAVE_IGNORES_CLAIM
-    T[self].st = RUN;
-#else
-    atomic { T[self].st == BLK -> T[self].st = RUN };
+inline answer_if_behind() {
+    seen = READ(THREAD, EPOCH);
+#ifdef MUT_CLEAR_AFTER_EPOCH
+    clear_poll();
 #endif
-#if defined(MUT_LEAVE_CLEARS) /* clears the flag and does not look at the epoch */
-    T[self].poll = 0
-#elif !defined(NO_REPOLL)
-    safepoint()
-#else
-    skip
+    if
+    :: seen != mine ->
+        REQUIRE(P9_op_of_its_epoch, READ(THREAD, OP) == seen);
+        mine = seen;
+        answer(RUN)
+    :: else
+    fi;
+    seen = 0
+}
+inline safepoint_slow() {
+#ifndef MUT_CLEAR_AFTER_EPOCH
+    clear_poll();
 #endif
+    answer_if_behind()
 }
 
-active [2] proctype thread() {
-    bit n;
+active proctype thread() {
+    byte mine, seen;
     do
-    :: T[self].poll -> safepoint()
-    :: !T[self].poll -> skip /* managed code */
-    :: true ->
-        safepoint();
-        T[self].st = BLK;
-        if
-        :: self == 1 -> end_blocked_for_ever: false
-        :: true -> leave()
-        fi
+    :: READ(THREAD, POLL) != 0 -> safepoint_slow()
+    :: true -> /* a blocking region */
+        answer_if_behind();
+        answer(BLK);
+        do
+        :: atomic { DRAINED(THREAD) && mem[ST] % 4 == BLK -> mine = mem[ST] / 4; mem[ST] = WORD(mine, RUN) };
+            break /* not while it says CLAIM */
+        od;
+        answer_if_behind()
+    :: true -> break
+    od;
+    do
+    :: READ(THREAD, POLL) != 0 -> safepoint_slow() /* managed code for ever */
     od
+}
+
+/* Who else sets the flag: threads that wait for a P, say. */
+active proctype others() {
+    do
+    :: mem[POLL] = 1
+    :: break
+    od
+}
+
+/* ---- The collector --------------------------------------------------------------------------- */
+
+inline publish() {
+#if defined(MUT_FLAG_BEFORE_EPOCH)
+    WRITE(COLLECTOR, OP, n);
+    WRITE(COLLECTOR, POLL, 1);
+    WRITE(COLLECTOR, EPOCH, n)
+#elif defined(MUT_OP_AFTER_EPOCH)
+    WRITE(COLLECTOR, EPOCH, n);
+    WRITE(COLLECTOR, OP, n);
+    WRITE(COLLECTOR, POLL, 1)
+#else
+    WRITE(COLLECTOR, OP, n);
+    WRITE(COLLECTOR, EPOCH, n);
+    WRITE(COLLECTOR, POLL, 1)
+#endif
 }
 
 active proctype collector() {
-    byte t;
+    byte n, word;
     do
-    ::  epoch = 1 - epoch;
-        request(0);
-        request(1);
-        t = 0;
+    :: true ->
+progress_handshake:
+        n = (n + 1) % 4;
+        publish();
         do
-        :: t == 2 -> break
-        :: t < 2 && T[t].at == epoch -> t++
-        :: atomic { t < 2 && T[t].at != epoch && T[t].st == BLK -> T[t].st = CLAIM };
-            perform(t, epoch);
-            atomic { T[t].at = epoch; T[t].st = BLK };
-            t++
+        :: true ->
+            word = READ(COLLECTOR, ST);
+            if
+            :: word / 4 == n -> break
+            :: word / 4 != n && word % 4 == BLK ->
+                atomic {
+                    DRAINED(COLLECTOR) ->
+                    if :: mem[ST] == word -> mem[ST] = WORD(word / 4, CLAIM) :: else -> word = 0 fi
+                };
+                if
+                :: word != 0 -> WRITE(COLLECTOR, ST, WORD(n, BLK)); break
+                :: else
+                fi
+            :: word / 4 != n && word % 4 == RUN ->
+                EXCHANGE(COLLECTOR, SLEEPING, 1);
+#ifndef MUT_SLEEP_UNCHECKED
+                atomic { DRAINED(COLLECTOR) -> asleep = (mem[ST] == word) };
+#else
+                asleep = true;
+#endif
+                !asleep;
+                WRITE(COLLECTOR, SLEEPING, 0)
+            fi
         od;
-progress_handshake_is_complete:
-        atomic { REQUIRE(P7_one_epoch, T[0].acted == epoch && T[1].acted == epoch); t = 0 }
+        word = 0
     od
+}
+
+/* Nobody can move: the collector waits for an answer that will not come. */
+active proctype watch() {
+    timeout -> REQUIRE(P6_nobody_waits_forever, false)
 }

@@ -71,8 +71,63 @@ mtype op = FLIP;
 bit drained = true;      /* sweeping is done: nobody may begin to sweep */
 byte sweepers;           /* … and how many are at it */
 
+unsigned sweeping : 2;   /* span + 1 that the background sweeper has */
+byte x;                  /* scratch, 0 between steps */
+
 #define SWEPT_LIST(p) list[P[p].old]       /* as the P sees it */
 #define UNSWEPT_LIST(p) list[1 - P[p].old]
+
+/* ---- Symmetry: with -DSYM states that differ by names are one ------------------------------ */
+
+inline tidy() {
+#ifdef SYM
+    d_step { canonical() }
+#else
+    skip
+#endif
+}
+#ifdef SYM
+#define EXCHANGE(a, b) x = a; a = b; b = x
+#define RENAME(ref) ref = (ref == 1 -> 2 : (ref == 2 -> 1 : ref)) /* index + 1 */
+#define RENAME_SET(set) set = ((set & 1) << 1) | (set >> 1)
+#define SPAN_WEIGHT(s) ((((span[s].sg * 2 + span[s].dead) * 4 + span[s].owner) * 4 + span[s].alloc) * 16 + \
+                        span[s].mark * 4 + span[s].live)
+#define PROC_WEIGHT(p) (((((P[p].st * 2 + P[p].due) * 2 + P[p].black) * 2 + P[p].old) * 4 + P[p].cache) * 16 + \
+                        P[p].rest * 4 + P[p].sweeps)
+#define THREAD_WEIGHT(t) ((((T[t].st * 2 + T[t].due) * 2 + T[t].barrier) * 4 + T[t].proc) * 2 + T[t].managed)
+inline canonical() {
+    if
+    :: SPAN_WEIGHT(0) < SPAN_WEIGHT(1) ->
+        printf("(spans change names)\n");
+        EXCHANGE(span[0].sg, span[1].sg); EXCHANGE(span[0].dead, span[1].dead);
+        EXCHANGE(span[0].alloc, span[1].alloc); EXCHANGE(span[0].mark, span[1].mark);
+        EXCHANGE(span[0].live, span[1].live); EXCHANGE(span[0].owner, span[1].owner);
+        RENAME_SET(list[0]); RENAME_SET(list[1]);
+        RENAME(P[0].cache); RENAME(P[1].cache);
+        RENAME(P[0].sweeps); RENAME(P[1].sweeps); RENAME(sweeping)
+    :: else
+    fi;
+    if
+    :: PROC_WEIGHT(0) < PROC_WEIGHT(1) ->
+        printf("(P0 and P1 change names)\n");
+        EXCHANGE(P[0].st, P[1].st); EXCHANGE(P[0].due, P[1].due); EXCHANGE(P[0].black, P[1].black);
+        EXCHANGE(P[0].old, P[1].old); EXCHANGE(P[0].cache, P[1].cache);
+        EXCHANGE(P[0].rest, P[1].rest); EXCHANGE(P[0].sweeps, P[1].sweeps);
+        RENAME(T[0].proc); RENAME(T[1].proc);
+        RENAME(span[0].owner); RENAME(span[1].owner)
+    :: else
+    fi;
+    if
+    :: THREAD_WEIGHT(0) < THREAD_WEIGHT(1) ->
+        printf("(T0 and T1 change names)\n");
+        EXCHANGE(T[0].st, T[1].st); EXCHANGE(T[0].due, T[1].due);
+        EXCHANGE(T[0].barrier, T[1].barrier); EXCHANGE(T[0].proc, T[1].proc);
+        EXCHANGE(T[0].managed, T[1].managed)
+    :: else
+    fi;
+    x = 0
+}
+#endif
 
 /* ---- Spans -------------------------------------------------------------------------------- */
 
@@ -316,11 +371,16 @@ inline proc_part(p) {
 
 active [2] proctype thread() {
     do
-    WITH_P(0)
-    WITH_P(1)
-    SHADE(0, 0) SHADE(0, 1) SHADE(1, 0) SHADE(1, 1)
-    BLOCK_OR_LEAVE
-    WAITS_FOR_P
+    :: atomic {
+        if
+        WITH_P(0)
+        WITH_P(1)
+        SHADE(0, 0) SHADE(0, 1) SHADE(1, 0) SHADE(1, 1)
+        BLOCK_OR_LEAVE
+        WAITS_FOR_P
+        fi;
+        tidy()
+    }
     od
 }
 
@@ -354,10 +414,8 @@ active [2] proctype thread() {
         fi }
 
 active proctype sweeper() {
-    byte sweeping; /* span + 1 */
     do
-    SWEEP(0)
-    SWEEP(1)
+    :: atomic { if SWEEP(0) SWEEP(1) fi; tidy() }
     od
 }
 
@@ -391,8 +449,7 @@ inline publish(what) {
 inline await() {
     do
     :: !T[0].due && !T[1].due && !P[0].due && !P[1].due -> break
-    CLAIM_BLOCKED(0) CLAIM_BLOCKED(1)
-    CLAIM_IDLE(0) CLAIM_IDLE(1)
+    :: atomic { if CLAIM_BLOCKED(0) CLAIM_BLOCKED(1) CLAIM_IDLE(0) CLAIM_IDLE(1) fi; tidy() }
     od
 }
 /* The bump of the heap's sweep generation: see the head of this file. */
