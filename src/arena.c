@@ -150,6 +150,25 @@ uintptr_t arena_grow(struct arena_index *index, size_t size, size_t *got, bool h
     return base;
 }
 
+void arena_enlist(struct arena_index *index, uintptr_t base, size_t size)
+{
+    for (uintptr_t at = base; at < base + size; at += ARENA_SIZE) {
+        struct arena *a = index->map[at >> ARENA_SHIFT];
+        a->older = index->newest;
+        ptr_store_release(&index->newest, a);
+    }
+}
+
+uintptr_t arena_after(const struct arena_index *index, uintptr_t address)
+{
+    uintptr_t nearest = UINTPTR_MAX;
+    for (const struct arena *a = ptr_load_acquire(&index->newest); a; a = a->older) {
+        if (a->base > address)
+            nearest = MIN_OF(nearest, a->base);
+    }
+    return nearest;
+}
+
 void arena_ungrow(struct arena_index *index, uintptr_t base, size_t size)
 {
     for (uintptr_t at = base; at < base + size; at += ARENA_SIZE) {

@@ -48,6 +48,7 @@ struct arena {
     word page_in_use[ARENA_PAGE_WORDS];
     word page_marks[ARENA_PAGE_WORDS];
     word page_specials[ARENA_PAGE_WORDS];
+    struct arena *older; /* made before this one; see arena_index.newest */
     uintptr_t base;
     uintptr_t zeroed_base; /* pages from here on were never used; under the heap lock */
     word *checkmarks;      /* a second mark bitmap, while the verifier runs; else NULL */
@@ -65,6 +66,7 @@ struct arena_index {
     struct arena **map;
     uintptr_t low, high;
     size_t count;          /* arenas made */
+    struct arena *newest;  /* of all, for those who must look at each; written like the entries */
     uintptr_t next_hint;   /* where to ask for the next arena; under the heap lock */
     uintptr_t reserve_end; /* options.reserve: end of the one reservation; else 0 */
 };
@@ -84,6 +86,9 @@ uintptr_t arena_grow(struct arena_index *index, size_t size, size_t *got, bool h
 /* Gives `size` bytes of arenas that arena_grow returned back: their tables could not be made. */
 void arena_ungrow(struct arena_index *index, uintptr_t base, size_t size);
 
+/* They will stay: puts them on the list that others walk. Heap lock held. */
+void arena_enlist(struct arena_index *index, uintptr_t base, size_t size);
+
 /* Bytes of metadata backed now; slow, for statistics. */
 size_t arena_metadata_resident(const struct arena_index *index);
 
@@ -101,6 +106,10 @@ INLINE size_t arena_page(uintptr_t address)
 {
     return (address & (ARENA_SIZE - 1)) >> PAGE_SHIFT;
 }
+
+/* The base of the next arena behind `address`, or UINTPTR_MAX: there may be much space between two.
+ * Any thread. */
+uintptr_t arena_after(const struct arena_index *index, uintptr_t address);
 
 /* Index of an address's bit in the three maps. */
 INLINE size_t arena_bit(uintptr_t address)

@@ -557,13 +557,9 @@ static void visit_arena(gc_heap *heap, const struct arena *a, void *arg,
 static void visit_spans(gc_heap *heap, void *arg,
                         void (*visit)(gc_heap *, struct gc_span *, void *))
 {
-    const struct arena_index *index = &heap->mem.arenas;
-    uintptr_t at = word_load_relaxed(&index->low), end = word_load_relaxed(&index->high);
-    for (; at < end; at += ARENA_SIZE) {
-        const struct arena *a = arena_of(index, at);
-        if (a)
-            visit_arena(heap, a, arg, visit);
-    }
+    const struct arena *a = ptr_load_acquire(&heap->mem.arenas.newest);
+    for (; a; a = a->older)
+        visit_arena(heap, a, arg, visit);
 }
 
 /* Calls fn for the span's records, under its lock. */

@@ -245,6 +245,16 @@ static uintptr_t next_chunk(gc_heap *heap, struct sweeping *sw)
     return 0;
 }
 
+/* Between arenas: goes on at the next one. */
+static void skip_gap(gc_heap *heap, struct sweeping *sw, uintptr_t at)
+{
+    word cursor = word_load_relaxed(&sw->reclaim_cursor);
+    uintptr_t next =
+        MIN_OF(arena_after(&heap->mem.arenas, at), word_load_relaxed(&heap->mem.arenas.high));
+    while (cursor < next && !word_cas_relaxed(&sw->reclaim_cursor, cursor, next))
+        cursor = word_load_relaxed(&sw->reclaim_cursor);
+}
+
 static bool take_credit(struct sweeping *sw, size_t npages)
 {
     word credit = word_load_relaxed(&sw->reclaim_credit);
@@ -270,6 +280,8 @@ void sweep_reclaim(gc_heap *heap, size_t npages)
             break;
         if (a)
             freed += reclaim_word(heap, a, arena_page(at) / WORD_BITS, sweepgen);
+        else
+            skip_gap(heap, sw, at);
     }
     leave(sw);
     if (freed > npages)

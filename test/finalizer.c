@@ -708,6 +708,7 @@ static struct {
     atomic_int started, allowed; /* new objects, so many in a cycle */
     atomic_bool stop;
     atomic_uint finalized, cleaned, cancelled, set, added;
+    atomic_int *runs[THREADS]; /* of each cleanup; until the heap is gone */
 } shared;
 
 static void count_finalized(void *object, void *arg)
@@ -730,6 +731,7 @@ static void *owner(void *tag)
     uint64_t r = (uintptr_t)tag;
     enum { HELD = 200, MOST = 200000 };
     atomic_int *runs = calloc(MOST, sizeof *runs);
+    shared.runs[r - 1] = runs;
     unsigned next_run = 0;
     CHECK(gc_thread_attach(shared.heap) == 0);
     {
@@ -763,7 +765,7 @@ static void *owner(void *tag)
         }
     }
     CHECK(gc_thread_detach() == 0);
-    return NULL; /* runs: cleanups may still come */
+    return NULL;
 }
 
 static void stress_owners(const char *debug, unsigned flags)
@@ -800,6 +802,8 @@ static void stress_owners(const char *debug, unsigned flags)
        shared.finalized, shared.set, shared.cleaned, shared.cancelled, shared.added);
     CHECK_EQ(records(shared.heap), 0);
     CHECK(gc_heap_destroy(shared.heap) == 0);
+    for (int i = 0; i < THREADS; i++)
+        free(shared.runs[i]);
 }
 
 TEST(owners_and_cycles)

@@ -521,8 +521,14 @@ TEST(cycles_end_under_restless_reading)
     pthread_t threads[THREADS];
     shared.heap = gc_heap_create(&o);
     shared.map = gc_weakmap_new();
-    for (uint64_t i = 0; i < 300000; i++)
-        gc_weakmap_set(shared.map, new_cell(i), new_cell(i));
+    {
+        struct cell *k = NULL;
+        GC_FRAME(k);
+        for (uint64_t i = 0; i < 300000; i++) {
+            k = new_cell(i);
+            CHECK(gc_weakmap_set(shared.map, k, new_cell(i)) == 0);
+        }
+    }
     for (int i = 0; i < THREADS; i++)
         pthread_create(&threads[i], NULL, restless, NULL);
     while (shared.started < THREADS) {
@@ -614,17 +620,19 @@ TEST(chains_that_change)
 static void *map_maker(void *unused)
 {
     CHECK(gc_thread_attach(shared.heap) == 0);
-    struct cell *k = NULL;
+    struct cell *k = NULL, *other = NULL;
     {
-        GC_FRAME(k);
+        GC_FRAME(k, other);
         k = new_cell(1);
         shared.started++;
         gc_weakmap *maps[8] = {NULL};
         for (unsigned i = 0; !shared.stop; i++) {
             gc_weakmap_free(maps[i % 8]);
             maps[i % 8] = gc_weakmap_new();
-            for (uint64_t j = 0; j < i % 100; j++)
-                CHECK(gc_weakmap_set(maps[i % 8], j == 0 ? k : new_cell(j), new_cell(j)) == 0);
+            for (uint64_t j = 0; j < i % 100; j++) {
+                other = new_cell(j);
+                CHECK(gc_weakmap_set(maps[i % 8], j == 0 ? k : other, new_cell(j)) == 0);
+            }
             if (i % 100)
                 CHECK(is_cell(gc_weakmap_get(maps[i % 8], k), 0));
         }
