@@ -66,7 +66,7 @@ struct arena_index {
     struct arena **map;
     uintptr_t low, high;
     size_t count;          /* arenas made */
-    struct arena *newest;  /* of all, for those who must look at each; written like the entries */
+    struct arena *newest;  /* of a list of all; written under the heap lock with release */
     uintptr_t next_hint;   /* where to ask for the next arena; under the heap lock */
     uintptr_t reserve_end; /* options.reserve: end of the one reservation; else 0 */
 };

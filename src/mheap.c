@@ -53,6 +53,7 @@ static bool grow_locked(struct mheap *h, size_t npages)
         arena_ungrow(&h->arenas, base, size);
         return false;
     }
+    arena_enlist(&h->arenas, base, size);
     h->mapped_bytes += size;
     return true;
 }
