@@ -7,6 +7,7 @@
 #include "pacer.h"
 #include "ephemeron.h"
 #include "finq.h"
+#include "scavenge.h"
 #include "sweep.h"
 
 /* The phase of the cycle. cycle.c is its only writer; anyone may read it. */
@@ -45,6 +46,7 @@ struct collector {
     struct os_thread thread; /* the background thread */
     struct marking marking;
     struct sweeping sweeping;
+    struct scavenging scavenging;
     struct specials specials;
     struct finq finq;
     struct weaksets weaksets;

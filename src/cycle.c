@@ -1,5 +1,4 @@
 #include "cycle.h"
-#include "scavenge.h"
 #include "trace.h"
 #include "verify.h"
 #include <errno.h>
@@ -169,15 +168,23 @@ static void publish_pace_locked(struct collector *c)
     word_store_relaxed(&c->live, (word)c->pacer.live);
 }
 
+/* What was marked lives; of what was born black meanwhile as much, as far as anyone knows, as of
+ * what was there before. */
+static uint64_t estimate_live(uint64_t marked, uint64_t before, uint64_t allocated)
+{
+    double survives = before > 0 ? (double)MIN_OF(marked, before) / (double)before : 1;
+    return marked + (uint64_t)(survives * (double)allocated);
+}
+
 static void update_pacer(gc_heap *heap)
 {
     struct collector *c = heap->collector;
     lock_acquire(&c->pacer_lock);
-    uint64_t allocated = heap_live(heap) - MIN_OF(c->heap_before, heap_live(heap));
-    uint64_t live = c->marking.marked_bytes + word_load_relaxed(&c->external_bytes);
-    /* What was born black during the cycle is live too, as far as anyone knows. */
-    live = MIN_OF(live + allocated, heap_live(heap));
-    pacer_cycle_ended(&c->pacer, live, 0, allocated);
+    uint64_t now = heap_live(heap), before = c->heap_before;
+    uint64_t allocated = now - MIN_OF(before, now);
+    uint64_t external = word_load_relaxed(&c->external_bytes);
+    uint64_t live = estimate_live(c->marking.marked_bytes + external, before, allocated);
+    pacer_cycle_ended(&c->pacer, MIN_OF(live, now), 0, allocated);
     pacer_update(&c->pacer, overhead_bytes(heap));
     publish_pace_locked(c);
     lock_release(&c->pacer_lock);
@@ -211,6 +218,7 @@ static void run_cycle(gc_heap *heap, bool forced)
     sweep_finish(heap);
     c->forced = forced;
     c->times.begin = os_now_ns();
+    scavenge_note_peak(heap, c->times.begin);
     word_store_relaxed(&c->heap_before, (word)heap_live(heap));
     u32_store_release(&c->started, c->started + 1);
     heap->cycle = c->started;
@@ -234,7 +242,6 @@ static bool wants_cycle(const struct collector *c)
 
 /* ---- The background thread ---- */
 
-#define SCAVENGE_PAUSE_NS (20 * 1000 * 1000)
 #define IDLE_WAIT_NS ((int64_t)2000 * 1000 * 1000)
 
 static void background_sweep(gc_heap *heap)
@@ -245,6 +252,20 @@ static void background_sweep(gc_heap *heap)
         ;
     sweep_is_done(heap);
     word_fetch_add_relaxed(&c->sweeping.cpu_ns, os_thread_cpu_ns() - cpu);
+}
+
+#define BUSY_PAUSE_NS (20 * 1000 * 1000)
+
+/* How long to wait for the next step; -1: there is none. */
+static int64_t background_scavenge(gc_heap *heap)
+{
+    struct collector *c = heap->collector;
+    int64_t pause = BUSY_PAUSE_NS;
+    if (lock_try(&c->lock)) {
+        pause = scavenge_step(heap);
+        lock_release(&c->lock);
+    }
+    return pause;
 }
 
 static void background_main(void *arg)
@@ -261,9 +282,9 @@ static void background_main(void *arg)
             lock_release(&c->lock);
         }
         background_sweep(heap);
-        bool more = !wants_cycle(c) && scavenge_step(heap);
+        int64_t pause = wants_cycle(c) ? 0 : background_scavenge(heap);
         if (!wants_cycle(c) && u32_load_acquire(&c->kicks) == kicks)
-            os_wait(&c->kicks, kicks, more ? SCAVENGE_PAUSE_NS : IDLE_WAIT_NS);
+            os_wait(&c->kicks, kicks, pause < 0 ? IDLE_WAIT_NS : pause);
     }
 }
 
