@@ -11,9 +11,15 @@ void arena_tables_init(void)
 {
     for (unsigned c = 0; c < SPANCLASS_COUNT; c++) {
         const struct sizeclass *size = &sizeclass_table[spanclass_size(c)];
-        page_class_info[page_class_of_span(c)] = (struct page_class_info){
-            size->size,          size->magic,         size->words,
-            spanclass_noscan(c), spanclass_traced(c), spanclass_size(c) == 0};
+        bool traced = spanclass_traced(c), plain = size->words <= BITS_PEEK && !traced;
+        page_class_info[page_class_of_span(c)] =
+            (struct page_class_info){.size = size->size,
+                                     .magic = size->magic,
+                                     .words = size->words,
+                                     .noscan = spanclass_noscan(c),
+                                     .traced = traced,
+                                     .large = spanclass_size(c) == 0,
+                                     .plain_mask = plain ? bits_mask(0, size->words) : 0};
     }
 }
 

@@ -14,12 +14,26 @@ struct gc_span;
 #define ARENA_BITMAP_WORDS (ARENA_WORDS / WORD_BITS)
 #define ARENA_PAGE_WORDS (ARENA_PAGES / WORD_BITS)
 
-/* What a page's class byte says: no span in use, or spanclass + 1, so zeroed metadata reads as
- * "free". The table answers the rest. */
+/* A page's class: no span in use, or spanclass + 1, so zeroed metadata reads as "free". The table
+ * answers the rest. */
 #define PAGE_CLASS_FREE 0
 INLINE uint8_t page_class_of_span(unsigned spanclass)
 {
     return (uint8_t)(spanclass + 1);
+}
+
+/* A page's tag: its class, and its index in a small span; 0 in a large one. */
+INLINE uint16_t page_tag_make(unsigned page_class, size_t offset)
+{
+    return (uint16_t)(page_class | offset << 8);
+}
+INLINE unsigned page_tag_class(uint16_t tag)
+{
+    return tag & 0xff;
+}
+INLINE size_t page_tag_offset(uint16_t tag)
+{
+    return tag >> 8;
 }
 
 struct page_class_info {
@@ -27,6 +41,7 @@ struct page_class_info {
     uint32_t magic; /* offset * magic >> 32 is the slot's number */
     uint16_t words;
     bool noscan, traced, large;
+    word plain_mask; /* one bit per word, for slots of up to BITS_PEEK words that are not traced; else 0 */
 };
 extern struct page_class_info page_class_info[SPANCLASS_COUNT + 1];
 void arena_tables_init(void);
@@ -38,13 +53,12 @@ void arena_tables_init(void);
  * alloc, heap: written by the span's owner (the P that caches it, or its sweeper), word by word,
  *   relaxed; read by anyone.
  * mark: set by anyone with atomic or; cleared by the span's sweeper only.
- * spans, page_offset: written when a span is set up, under nobody's eyes; page_class last
- * (release). page_in_use, page_marks, page_specials: atomic or/and; bit of a span's first page.
+ * spans: written when a span is set up, under nobody's eyes; page_tag last (release).
+ * page_in_use, page_marks, page_specials: atomic or/and; bit of a span's first page.
  */
 struct arena {
     word mark[ARENA_BITMAP_WORDS];
-    uint8_t page_class[ARENA_PAGES];
-    uint8_t page_offset[ARENA_PAGES]; /* page's index in a small span */
+    uint16_t page_tag[ARENA_PAGES];
     word page_in_use[ARENA_PAGE_WORDS];
     word page_marks[ARENA_PAGE_WORDS];
     word page_specials[ARENA_PAGE_WORDS];
@@ -106,6 +120,10 @@ INLINE size_t arena_page(uintptr_t address)
 {
     return (address & (ARENA_SIZE - 1)) >> PAGE_SHIFT;
 }
+INLINE uint16_t arena_tag(const struct arena *a, uintptr_t address)
+{
+    return u16_load_relaxed(&a->page_tag[arena_page(address)]);
+}
 
 /* The base of the next arena behind `address`, or UINTPTR_MAX: there may be much space between two.
  * Any thread. */
@@ -117,14 +135,13 @@ INLINE size_t arena_bit(uintptr_t address)
     return (address & (ARENA_SIZE - 1)) >> WORD_SHIFT;
 }
 
-/* The start of the slot that contains `address`, a small object's interior or start. Reads only
- * the page tables. The result may lie past the last slot of a span: callers that take addresses
+/* The start of the slot that contains `address`, a small object's interior or start on a page with
+ * this tag. The result may lie past the last slot of a span: callers that take addresses
  * from outside check the alloc bit. */
-INLINE uintptr_t arena_slot_start(const struct arena *a, uintptr_t address, unsigned page_class)
+INLINE uintptr_t arena_slot_start(uintptr_t address, uint16_t tag)
 {
-    const struct page_class_info *info = &page_class_info[page_class];
-    size_t page = arena_page(address);
-    uintptr_t span = (address & ~(PAGE_SIZE - 1)) - ((uintptr_t)a->page_offset[page] << PAGE_SHIFT);
+    const struct page_class_info *info = &page_class_info[page_tag_class(tag)];
+    uintptr_t span = (address & ~(PAGE_SIZE - 1)) - (page_tag_offset(tag) << PAGE_SHIFT);
     uint64_t slot = (uint64_t)(address - span) * info->magic >> 32;
     return span + (uintptr_t)slot * info->size;
 }

@@ -1,7 +1,7 @@
 /* Atomic operations, each named with its order. Two backends: libatomic_ops, and the compiler's
  * builtins (-DGC_ATOMICS_C11) for sanitizers, which must see every access.
  *
- * Families: word_*, u32_*, u8_*, ptr_* (ptr_* on any object pointer lvalue's address).
+ * Families: word_*, u32_*, u16_* (loads and stores only), u8_*, ptr_* (ptr_* on any object pointer lvalue's address).
  * A compare-and-swap is named by its order on success; it returns whether it swapped.
  * libatomic_ops' "full" compare-and-swap is only acquire-release, and it has no fetching or, so
  * those operations are the compiler's in both backends.
@@ -54,6 +54,7 @@
 
 ATOMICS_LOADS(word, uintptr_t, AO_)
 ATOMICS_LOADS(u32, uint32_t, AO_int_)
+ATOMICS_LOADS(u16, uint16_t, AO_short_)
 ATOMICS_LOADS(u8, uint8_t, AO_char_)
 ATOMICS_UPDATES(word, uintptr_t)
 ATOMICS_UPDATES(u32, uint32_t)

@@ -7,7 +7,7 @@ bool target_resolve_large(const struct mheap *h, uintptr_t address, struct targe
         return false;
     t->base = s->base;
     t->arena = s->arena;
-    t->page_class = page_class_of_span(s->spanclass);
+    t->tag = page_tag_make(page_class_of_span(s->spanclass), 0);
     return true;
 }
 
@@ -24,15 +24,17 @@ static void push_grey(gc_thread *t, uintptr_t base)
     t->grey->items[t->grey->n++] = base;
 }
 
-/* Newly marked: counted, and queued if it has anything to scan. */
+/* Newly marked: queued to be scanned, and counted then; or counted now. */
 static void turn_grey(gc_thread *t, const struct target *target)
 {
-    const struct page_class_info *info = &page_class_info[target->page_class];
+    const struct page_class_info *info = target_info(target);
+    if (!info->noscan) {
+        push_grey(t, target->base);
+        return;
+    }
     t->shaded_objects++;
     t->shaded_bytes +=
         info->large ? span_bytes(mheap_span_of(&t->heap->mem, target->base)) : info->size;
-    if (!info->noscan)
-        push_grey(t, target->base);
 }
 
 void barrier_shade(gc_thread *t, uintptr_t address)

@@ -20,8 +20,13 @@ INLINE uintptr_t value_address(const gc_value_format *format, word value)
 struct target {
     uintptr_t base;
     struct arena *arena; /* of base */
-    unsigned page_class;
+    uint16_t tag;        /* of the page that the address lies on */
 };
+
+INLINE const struct page_class_info *target_info(const struct target *t)
+{
+    return &page_class_info[page_tag_class(t->tag)];
+}
 
 /* Large objects, which have no slots to count. */
 bool target_resolve_large(const struct mheap *h, uintptr_t address, struct target *t);
@@ -32,11 +37,10 @@ INLINE bool target_resolve(const struct mheap *h, uintptr_t address, struct targ
     struct arena *a = arena_of(&h->arenas, address);
     if (UNLIKELY(!a))
         return false;
-    unsigned class = u8_load_relaxed(&a->page_class[arena_page(address)]);
-    if (UNLIKELY(page_class_info[class].size == 0))
+    t->tag = arena_tag(a, address);
+    if (UNLIKELY(target_info(t)->size == 0))
         return target_resolve_large(h, address, t);
-    t->base = arena_slot_start(a, address, class);
-    t->page_class = class;
+    t->base = arena_slot_start(address, t->tag);
     t->arena = a;
     return true;
 }
@@ -49,25 +53,26 @@ INLINE bool target_is_marked(const struct target *t)
 /* The span's pages hold a marked object. */
 INLINE void target_note_page(const struct target *t)
 {
-    size_t page = arena_page(t->base);
-    if (!page_class_info[t->page_class].large)
-        page -= t->arena->page_offset[page];
+    size_t page = arena_page(t->base) - page_tag_offset(arena_tag(t->arena, t->base));
     if (UNLIKELY(!bits_test(t->arena->page_marks, page)))
         word_fetch_or_relaxed(&t->arena->page_marks[page / WORD_BITS], (word)1 << page % WORD_BITS);
 }
 
-/* Marks the object; true for the one caller that changed the bit. Test before or: most edges lead
- * to marked objects. Acquire-release, for weak_get. */
-INLINE bool target_mark(const struct target *t)
+/* Sets the mark bit; true for the one caller that changed it. Test before or: many edges lead to
+ * marked objects. Acquire-release, for weak_get. */
+INLINE bool target_set_bit(const struct target *t)
 {
     size_t bit = arena_bit(t->base);
     word *map = &t->arena->mark[bit / WORD_BITS], mask = (word)1 << bit % WORD_BITS;
-    if (word_load_relaxed(map) & mask)
-        return false;
-    if (word_fetch_or_acq_rel(map, mask) & mask)
-        return false;
-    target_note_page(t);
-    return true;
+    return !(word_load_relaxed(map) & mask) && !(word_fetch_or_acq_rel(map, mask) & mask);
+}
+
+INLINE bool target_mark(const struct target *t)
+{
+    bool yes = target_set_bit(t);
+    if (yes)
+        target_note_page(t);
+    return yes;
 }
 
 /* Shades what an address leads to, on behalf of thread t: its grey buffer gets it. */

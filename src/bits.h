@@ -48,6 +48,24 @@ INLINE word bits_extract(const word *map, size_t i, size_t count)
     return count == WORD_BITS ? low : low & (((word)1 << count) - 1);
 }
 
+/* At least BITS_PEEK bits from bit i on; what comes after them is undefined. Others may write the
+ * neighbours at the same time. The fast form is one load that may straddle two map words, which
+ * sanitizers would not understand. */
+#define BITS_PEEK (WORD_BITS - 7)
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && !defined(GC_ATOMICS_C11)
+INLINE word bits_peek(const word *map, size_t i)
+{
+    word bits;
+    memcpy(&bits, (const char *)map + i / 8, sizeof bits);
+    return bits >> i % 8;
+}
+#else
+INLINE word bits_peek(const word *map, size_t i)
+{
+    return bits_extract(map, i, BITS_PEEK);
+}
+#endif
+
 /* Ranges [from, to) of a map that only the caller writes; plain. */
 void bits_set_range(word *map, size_t from, size_t to);
 void bits_clear_range(word *map, size_t from, size_t to);

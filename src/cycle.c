@@ -357,7 +357,7 @@ static void start_cycle(gc_heap *heap, gc_thread *t)
 static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
 {
     struct collector *c = heap->collector;
-    uint64_t marked = word_load_relaxed(&c->marking.scanned_bytes);
+    uint64_t marked = word_load_relaxed(&c->marking.marked_bytes);
     uint64_t live = word_load_relaxed(&c->live);
     uint64_t expected = MAX_OF(live, (uint64_t)word_load_relaxed(&c->heap_before) / 2);
     uint64_t left = expected > marked ? expected - marked : expected / 20 + 1;

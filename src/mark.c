@@ -9,105 +9,192 @@ static struct workbuf *stack_of(struct marker *m)
     return m->stack;
 }
 
-static NOINLINE void stack_push_slow(struct marker *m, uintptr_t at)
+/* Queues every other item of the stack: older ones lead to much more than younger ones, so that the
+ * lower half would be nearly all, and soon be asked back. */
+static NOINLINE void share_half(struct marker *m)
 {
-    if (m->stack)
-        workqueue_push(&m->heap->work, m->stack);
-    m->stack = NULL;
+    struct workbuf *b = m->stack, *half = workbuf_get(&m->heap->work);
+    size_t n = b->n, kept = 0;
+    for (size_t i = 0; i + 1 < n; i += 2) {
+        half->items[half->n++] = b->items[i];
+        b->items[kept++] = b->items[i + 1];
+    }
+    if (n % 2)
+        b->items[kept++] = b->items[n - 1];
+    b->n = kept;
+    workqueue_push(&m->heap->work, half);
+}
+
+static struct workbuf *stack_with_room(struct marker *m, size_t n)
+{
     struct workbuf *b = stack_of(m);
+    if (UNLIKELY(b->n + n > WORKBUF_ITEMS))
+        share_half(m);
+    return b;
+}
+
+static void stack_push(struct marker *m, uintptr_t at)
+{
+    struct workbuf *b = stack_with_room(m, 1);
     b->items[b->n++] = at;
 }
 
-INLINE void stack_push(struct marker *m, uintptr_t at)
+/* An object with references is counted when it is scanned, another one when it is marked. */
+static void count_object(struct marker *m, size_t bytes)
 {
-    struct workbuf *b = m->stack;
-    if (UNLIKELY(!b || b->n == WORKBUF_ITEMS))
-        stack_push_slow(m, at);
-    else
-        b->items[b->n++] = at;
+    m->marked_objects++;
+    m->marked_bytes += bytes;
 }
 
-/* The ring takes what it has room for; the rest goes on the stack. */
-INLINE void push_object(struct marker *m, uintptr_t at, struct arena *a,
-                        const struct page_class_info *info)
+static size_t target_bytes(const struct target *t)
 {
-    if (m->nobjects == MARK_OBJECTS) {
-        stack_push(m, at);
-        return;
-    }
-    __builtin_prefetch((const void *)at);
-    __builtin_prefetch(&a->heap[arena_bit(at) / WORD_BITS]);
-    m->objects[(m->first_object + m->nobjects++) % MARK_OBJECTS] =
-        (struct mark_object){at, a, info};
+    const struct page_class_info *info = target_info(t);
+    return info->large ? span_bytes(t->arena->spans[arena_page(t->base)]) : info->size;
 }
+
+/* Newly marked. */
+INLINE void turn_grey(struct marker *m, const struct target *t)
+{
+    if (target_info(t)->noscan)
+        count_object(m, target_bytes(t));
+    else
+        stack_push(m, t->base);
+}
+
+/* ---- Edges ---- */
 
 static NOINLINE void mark_large(struct marker *m, uintptr_t address)
 {
     struct target t;
     if (!target_resolve_large(&m->heap->mem, address, &t) || !target_mark(&t))
         return;
-    m->marked_objects++;
-    m->marked_bytes += span_bytes(t.arena->spans[arena_page(t.base)]);
-    if (!page_class_info[t.page_class].noscan)
-        stack_push(m, t.base);
+    turn_grey(m, &t);
     if (UNLIKELY(m->on_mark))
         m->on_mark(m, t.base);
 }
 
-/* Most edges lead to the start of a marked object: one test of its bit. */
-INLINE void mark_edge(struct marker *m, struct mark_edge e)
+/* Notes an edge to a small object, and asks for its mark word. Returns how many there are now. */
+INLINE size_t note_edge(struct mark_edge *edges, size_t n, struct arena *a, uintptr_t address,
+                        uint16_t tag)
 {
-    if (bits_test(e.arena->mark, arena_bit(e.address)))
-        return;
-    unsigned class = u8_load_relaxed(&e.arena->page_class[arena_page(e.address)]);
-    const struct page_class_info *info = &page_class_info[class];
-    if (UNLIKELY(info->size == 0)) {
-        mark_large(m, e.address);
-        return;
+    uintptr_t base = arena_slot_start(address, tag);
+    word *map = &a->mark[arena_bit(base) / WORD_BITS];
+    __builtin_prefetch(map, 1);
+    edges[n].target = base | page_class_info[page_tag_class(tag)].noscan;
+    edges[n].map = map;
+    return n + 1;
+}
+
+INLINE unsigned edge_bit(uintptr_t target)
+{
+    return (unsigned)(target >> WORD_SHIFT) % WORD_BITS;
+}
+INLINE word edge_mask(uintptr_t target)
+{
+    return (word)1 << edge_bit(target);
+}
+/* The heap-bitmap word for the same words of memory. */
+INLINE const word *edge_heapbits(const word *map)
+{
+    return map + (offsetof(struct arena, heap) - offsetof(struct arena, mark)) / WORD_SIZE;
+}
+
+/* Those that lead to unmarked objects, whose first lines and heap-bitmap words are asked for. No
+ * locked operation stands between these lookups: each would hold up the loads behind it. */
+static size_t keep_unmarked(struct mark_edge *edges, size_t n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        uintptr_t target = edges[i].target;
+        word *map = edges[i].map;
+        if (word_load_relaxed(map) >> edge_bit(target) & 1)
+            continue;
+        edges[kept].target = target;
+        edges[kept++].map = map;
+        __builtin_prefetch((const void *)target);
+        __builtin_prefetch(edge_heapbits(map));
     }
-    struct target t = {arena_slot_start(e.arena, e.address, class), e.arena, class};
-    if (!target_mark(&t))
-        return;
-    m->marked_objects++;
-    m->marked_bytes += info->size;
-    if (!info->noscan)
-        push_object(m, t.base, e.arena, info);
-    if (UNLIKELY(m->on_mark))
-        m->on_mark(m, t.base);
+    return kept;
 }
 
-/* Takes the place of the oldest edge, whose mark word has had time to arrive. */
-INLINE void push_edge(struct marker *m, uintptr_t address)
+static NOINLINE void note_span(struct marker *m, uintptr_t base)
 {
-    struct arena *a = arena_of(&m->heap->mem.arenas, address);
-    if (UNLIKELY(!a))
-        return;
-    __builtin_prefetch(&a->mark[arena_bit(address) / WORD_BITS], 1);
-    struct mark_edge *place = &m->edges[m->oldest_edge % MARK_EDGES], oldest = *place;
-    m->oldest_edge++;
-    *place = (struct mark_edge){address, a};
-    if (oldest.address)
-        mark_edge(m, oldest);
+    struct target t = {base, arena_of(&m->heap->mem.arenas, base), 0};
+    target_note_page(&t);
 }
 
-/* Marks what all waiting edges lead to. false: there were none. */
-static bool flush_edges(struct marker *m)
+static NOINLINE void count_noscan(struct marker *m, uintptr_t base)
 {
-    bool any = false;
-    for (unsigned i = 0; i < MARK_EDGES; i++) {
-        struct mark_edge *place = &m->edges[(m->oldest_edge + i) % MARK_EDGES], e = *place;
-        place->address = 0;
-        if (e.address) {
-            mark_edge(m, e);
-            any = true;
+    struct target t = {base, arena_of(&m->heap->mem.arenas, base), 0};
+    t.tag = arena_tag(t.arena, base);
+    count_object(m, target_info(&t)->size);
+}
+
+/* Edges of one map word: `fresh` is what this marker changed there. An object that several edges
+ * lead to is greyed once. */
+INLINE void grey_edges(struct marker *m, struct workbuf *b, const struct mark_edge *e, size_t n,
+                       word fresh)
+{
+    for (size_t i = 0; i < n; i++) {
+        uintptr_t target = e[i].target;
+        if (!(fresh & edge_mask(target)))
+            continue;
+        fresh &= ~edge_mask(target);
+        if (target & MARK_NOSCAN)
+            count_noscan(m, target - MARK_NOSCAN);
+        else
+            b->items[b->n++] = target;
+    }
+}
+
+static NOINLINE void tell_marks(struct marker *m, const struct mark_edge *e, size_t n, word fresh)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (fresh & edge_mask(e[i].target))
+            m->on_mark(m, e[i].target & ~MARK_NOSCAN);
+        fresh &= ~edge_mask(e[i].target);
+    }
+}
+
+/* Marks what the edges lead to: neighbours whose bits share a map word by one atomic or.
+ * Acquire-release, for weak_get. What was asked for first is pushed last. */
+static NOINLINE void mark_edges(struct marker *m)
+{
+    struct mark_edge *e = m->edges;
+    size_t n = keep_unmarked(e, m->nedges);
+    struct workbuf *b = stack_with_room(m, n);
+    uintptr_t noted = 0;
+    m->nedges = 0;
+    for (size_t end = n, i; end > 0; end = i) {
+        uintptr_t page = e[end - 1].target >> PAGE_SHIFT;
+        word *map = e[end - 1].map, mask = edge_mask(e[end - 1].target);
+        for (i = end - 1; i > 0 && e[i - 1].map == map; i--)
+            mask |= edge_mask(e[i - 1].target);
+        word fresh = mask & ~word_fetch_or_acq_rel(map, mask);
+        if (noted != page && fresh) {
+            noted = page;
+            note_span(m, page << PAGE_SHIFT);
+        }
+        grey_edges(m, b, &e[i], end - i, fresh);
+        if (UNLIKELY(m->on_mark != NULL)) {
+            tell_marks(m, &e[i], end - i, fresh);
+            b = stack_with_room(m, i);
         }
     }
-    return any;
 }
 
 void marker_edge(struct marker *m, uintptr_t address)
 {
-    push_edge(m, address);
+    struct arena *a = arena_of(&m->heap->mem.arenas, address);
+    if (!a)
+        return;
+    uint16_t tag = arena_tag(a, address);
+    if (page_class_info[page_tag_class(tag)].size == 0)
+        mark_large(m, address);
+    else
+        m->nedges = note_edge(m->edges, m->nedges, a, address, tag);
+    if (m->nedges >= MARK_EDGES)
+        mark_edges(m);
 }
 
 bool marker_mark(struct marker *m, uintptr_t address, uintptr_t *base)
@@ -115,49 +202,30 @@ bool marker_mark(struct marker *m, uintptr_t address, uintptr_t *base)
     struct target t;
     if (!target_resolve(&m->heap->mem, address, &t) || !target_mark(&t))
         return false;
-    const struct page_class_info *info = &page_class_info[t.page_class];
-    m->marked_objects++;
-    m->marked_bytes += info->large ? span_bytes(t.arena->spans[arena_page(t.base)]) : info->size;
-    if (!info->noscan)
-        stack_push(m, t.base);
+    turn_grey(m, &t);
     *base = t.base;
     return true;
 }
 
-void marker_scan(struct marker *m, uintptr_t object)
+void marker_scan(struct marker *m, uintptr_t object, size_t bytes)
 {
+    struct marking *all = &m->heap->collector->marking;
+    /* Scanning will count it; if it is marked too, that will be another time. */
+    word_fetch_sub_relaxed(&all->marked_objects, 1);
+    word_fetch_sub_relaxed(&all->marked_bytes, bytes);
     stack_push(m, object);
 }
 
 /* ---- Scanning ---- */
 
 /* `bits`: which of the words from `at` on are slots. */
-INLINE void scan_plain(struct marker *m, uintptr_t at, word bits)
-{
-    for (; bits; bits &= bits - 1) {
-        word value = slot_load_acquire((const slot_word *)at + bits_trailing_zeros(bits));
-        if (value)
-            push_edge(m, value);
-    }
-}
-
-static NOINLINE void scan_formatted(struct marker *m, uintptr_t at, word bits)
+static void scan_bits(struct marker *m, uintptr_t at, word bits)
 {
     const gc_value_format *format = &m->heap->options.format;
     for (; bits; bits &= bits - 1) {
-        word value = slot_load_acquire((const slot_word *)at + bits_trailing_zeros(bits));
-        uintptr_t address = value_address(format, value);
-        if (address)
-            push_edge(m, address);
+        const slot_word *slot = (const slot_word *)at + bits_trailing_zeros(bits);
+        marker_edge(m, value_address(format, slot_load_acquire(slot)));
     }
-}
-
-INLINE void scan_bits(struct marker *m, uintptr_t at, word bits)
-{
-    if (UNLIKELY(m->formatted))
-        scan_formatted(m, at, bits);
-    else
-        scan_plain(m, at, bits);
 }
 
 /* Words [at, end) of one object; a large one may cross into the next arena. */
@@ -181,72 +249,130 @@ static void scan_traced(struct marker *m, uintptr_t base, const gc_type *type)
 /* Whoever scans the first piece queues the others. */
 static void open_large(struct marker *m, const struct gc_span *s)
 {
+    count_object(m, span_bytes(s));
     for (uintptr_t at = s->base + MARK_PIECE; at < s->scan_limit; at += MARK_PIECE)
         stack_push(m, at);
     if (spanclass_traced(s->spanclass))
         scan_traced(m, s->base, s->large_type);
 }
 
-static NOINLINE void scan_large(struct marker *m, uintptr_t at)
+static void scan_large(struct marker *m, uintptr_t at)
 {
     const struct gc_span *s = mheap_span_of(&m->heap->mem, at);
     uintptr_t end = MIN_OF(at + MARK_PIECE, s->scan_limit);
     if (at == s->base)
         open_large(m, s);
     scan_words(m, at, end);
-    m->scanned_bytes += end > at ? end - at : 0;
+    m->piece_bytes += end > at ? end - at : 0;
 }
 
-/* Slots of more words than a map word has bits, and traced ones. */
-static NOINLINE void scan_big(struct marker *m, const struct mark_object *o)
+/* Any object. */
+static NOINLINE void scan_slow(struct marker *m, uintptr_t at)
 {
-    scan_words(m, o->at, o->at + (uintptr_t)o->info->words * WORD_SIZE);
-    if (o->info->traced)
-        scan_traced(m, o->at, (const gc_type *)((word *)(o->at + o->info->size))[-1]);
+    const struct arena *a = arena_of(&m->heap->mem.arenas, at);
+    const struct page_class_info *info = &page_class_info[page_tag_class(arena_tag(a, at))];
+    if (info->large) {
+        scan_large(m, at);
+        return;
+    }
+    count_object(m, info->size);
+    scan_words(m, at, at + (uintptr_t)info->words * WORD_SIZE);
+    if (info->traced)
+        scan_traced(m, at, (const gc_type *)((word *)(at + info->size))[-1]);
 }
 
-INLINE void scan_object(struct marker *m, const struct mark_object *o)
+/* What the scanning loop keeps in registers of a marker. */
+struct lane {
+    struct arena **map;
+    uintptr_t *stack;
+    struct mark_edge *edges;
+    size_t nstack, nedges;
+};
+
+INLINE struct lane lane_begin(struct marker *m)
 {
-    const struct page_class_info *info = o->info;
-    m->scanned_bytes += info->size;
-    if (UNLIKELY(info->large))
-        scan_large(m, o->at);
-    else if (UNLIKELY(info->words > WORD_BITS || info->traced))
-        scan_big(m, o);
+    struct workbuf *b = stack_of(m);
+    return (struct lane){m->heap->mem.arenas.map, b->items, m->edges, b->n, m->nedges};
+}
+
+INLINE void lane_end(const struct lane *l, struct marker *m)
+{
+    m->stack->n = l->nstack;
+    m->nedges = l->nedges;
+}
+
+static NOINLINE void lane_mark_large(struct lane *l, struct marker *m, uintptr_t address)
+{
+    lane_end(l, m);
+    mark_large(m, address);
+    *l = lane_begin(m);
+}
+
+/* A slot's word, which need not lead into the heap. */
+INLINE void lane_edge(struct lane *l, struct marker *m, uintptr_t address)
+{
+    uintptr_t i = address >> ARENA_SHIFT;
+    if (UNLIKELY(i >= ARENA_INDEX_SIZE))
+        return;
+    struct arena *a = ptr_load_acquire(&l->map[i]);
+    if (!a)
+        return;
+    uint16_t tag = arena_tag(a, address);
+    if (LIKELY(page_class_info[page_tag_class(tag)].size))
+        l->nedges = note_edge(l->edges, l->nedges, a, address, tag);
     else
-        scan_bits(m, o->at, heapbits_load(o->arena, o->at, info->words));
+        lane_mark_large(l, m, address);
 }
 
-INLINE void pop_object(struct marker *m)
+/* An object that is not plain is left to others: false. */
+INLINE bool lane_scan(struct lane *l, struct marker *m, uintptr_t at, const gc_value_format *format)
 {
-    struct mark_object o = m->objects[m->first_object % MARK_OBJECTS];
-    m->first_object++;
-    m->nobjects--;
-    scan_object(m, &o);
-}
-
-INLINE void refill_ring(struct marker *m)
-{
-    uintptr_t at = m->stack->items[--m->stack->n];
-    struct arena *a = arena_of(&m->heap->mem.arenas, at);
-    push_object(m, at, a, &page_class_info[u8_load_relaxed(&a->page_class[arena_page(at)])]);
-}
-
-/* Objects scanned later than this many others have had time to arrive. */
-#define OBJECTS_AHEAD (MARK_OBJECTS / 2)
-
-/* One step of private work. false: there is none. */
-INLINE bool step(struct marker *m)
-{
-    if (m->nobjects >= OBJECTS_AHEAD)
-        pop_object(m);
-    else if (m->stack && m->stack->n > 0)
-        refill_ring(m);
-    else if (m->nobjects > 0)
-        pop_object(m);
-    else
-        return flush_edges(m);
+    const struct arena *a = l->map[at >> ARENA_SHIFT];
+    const struct page_class_info *info = &page_class_info[page_tag_class(arena_tag(a, at))];
+    if (UNLIKELY(!info->plain_mask))
+        return false;
+    count_object(m, info->size);
+    word bits = bits_peek(a->heap, arena_bit(at)) & info->plain_mask;
+    for (; bits; bits &= bits - 1) {
+        word value = slot_load_acquire((const slot_word *)at + bits_trailing_zeros(bits));
+        lane_edge(l, m, format ? value_address(format, value) : value);
+    }
     return true;
+}
+
+/* Scans from the stack until the edges are a batch, or the stack is empty. Returns an object that
+ * is left to scan_slow, or 0. */
+INLINE uintptr_t scan_stack(struct marker *m, const gc_value_format *format)
+{
+    struct lane l = lane_begin(m);
+    uintptr_t rest = 0;
+    while (l.nstack > 0 && l.nedges < MARK_EDGES && !rest) {
+        uintptr_t at = l.stack[--l.nstack];
+        if (!lane_scan(&l, m, at, format))
+            rest = at;
+    }
+    lane_end(&l, m);
+    return rest;
+}
+
+static NOINLINE uintptr_t scan_stack_plain(struct marker *m)
+{
+    return scan_stack(m, NULL);
+}
+static NOINLINE uintptr_t scan_stack_formatted(struct marker *m)
+{
+    return scan_stack(m, &m->heap->options.format);
+}
+
+/* A batch of private work. false: there is none. */
+static bool work_some(struct marker *m)
+{
+    uintptr_t rest = m->formatted ? scan_stack_formatted(m) : scan_stack_plain(m);
+    if (rest)
+        scan_slow(m, rest);
+    if (m->nedges >= MARK_EDGES || m->stack->n == 0)
+        mark_edges(m);
+    return m->stack->n > 0;
 }
 
 /* ---- Workers ---- */
@@ -254,9 +380,7 @@ INLINE bool step(struct marker *m)
 static void trace_value(struct gc_tracer *tracer, word value)
 {
     struct marker *m = CONTAINER_OF(tracer, struct marker, tracer);
-    uintptr_t address = value_address(&m->heap->options.format, value);
-    if (address)
-        push_edge(m, address);
+    marker_edge(m, value_address(&m->heap->options.format, value));
 }
 
 /* A stale word must not wait in a ring, where its slot could be given back (I15). */
@@ -268,8 +392,8 @@ static void trace_stale(struct gc_tracer *tracer, word value)
     if (!mheap_object_base(&m->heap->mem, address) || !target_resolve(&m->heap->mem, address, &t) ||
         target_is_marked(&t))
         return;
-    if (barrier_mark_stale(&t) && !page_class_info[t.page_class].noscan)
-        stack_push(m, t.base);
+    if (barrier_mark_stale(&t))
+        turn_grey(m, &t);
 }
 
 void marker_init(struct marker *m, gc_heap *heap)
@@ -283,17 +407,16 @@ void marker_init(struct marker *m, gc_heap *heap)
 static void report(struct marker *m)
 {
     struct marking *all = &m->heap->collector->marking;
-    if (m->marked_objects == 0 && m->scanned_bytes == 0)
+    if (m->marked_objects == 0)
         return;
     word_fetch_add_relaxed(&all->marked_objects, m->marked_objects);
     word_fetch_add_relaxed(&all->marked_bytes, m->marked_bytes);
-    word_fetch_add_relaxed(&all->scanned_bytes, m->scanned_bytes);
-    m->marked_objects = m->marked_bytes = m->scanned_bytes = 0;
+    m->marked_objects = m->marked_bytes = m->piece_bytes = 0;
 }
 
 void marker_finish(struct marker *m)
 {
-    ASSERT(m->nobjects == 0 && (!m->stack || m->stack->n == 0));
+    ASSERT(!m->stack || m->stack->n == 0);
     if (m->stack)
         workbuf_put_empty(&m->heap->work, m->stack);
     m->stack = NULL;
@@ -303,47 +426,33 @@ void marker_finish(struct marker *m)
 /* Empties the rings onto the stack and queues it: another worker goes on. */
 static void hand_over(struct marker *m)
 {
-    flush_edges(m);
-    while (m->nobjects > 0) {
-        stack_push(m, m->objects[m->first_object++ % MARK_OBJECTS].at);
-        m->nobjects--;
-    }
+    mark_edges(m);
     if (m->stack && m->stack->n > 0) {
         workqueue_push(&m->heap->work, m->stack);
         m->stack = NULL;
     }
 }
 
-static void share_half(struct marker *m)
-{
-    struct workbuf *b = m->stack;
-    if (!b || b->n < 8)
-        return;
-    struct workbuf *half = workbuf_get(&m->heap->work);
-    half->n = b->n / 2;
-    b->n -= half->n;
-    memcpy(half->items, b->items, half->n * sizeof half->items[0]);
-    memmove(b->items, b->items + half->n, b->n * sizeof b->items[0]);
-    workqueue_push(&m->heap->work, half);
-}
-
-#define STEPS_PER_LOOK 512
+/* A smaller stack is not worth sharing. */
+#define SHARE_MIN 8
+#define BATCHES_PER_LOOK 32
 
 static uint64_t work_done(const struct marker *m)
 {
-    return (uint64_t)m->marked_bytes + m->scanned_bytes;
+    return (uint64_t)m->marked_bytes + m->piece_bytes;
 }
 
-/* Private work until there is none (true) or the limit is reached, as finely as STEPS_PER_LOOK. */
+/* Private work until there is none (true) or the limit is reached, as finely as
+ * BATCHES_PER_LOOK. */
 static bool work_privately(struct marker *m, uint64_t limit)
 {
     struct workqueue *q = &m->heap->work;
-    for (unsigned n = 1; step(m); n++) {
-        if (LIKELY(n % STEPS_PER_LOOK != 0))
+    for (unsigned n = 1; work_some(m); n++) {
+        if (n % BATCHES_PER_LOOK != 0)
             continue;
         if (work_done(m) >= limit)
             return false;
-        if (u32_load_relaxed(&q->waiters) && !workqueue_has_work(q))
+        if (u32_load_relaxed(&q->waiters) && !workqueue_has_work(q) && m->stack->n >= SHARE_MIN)
             share_half(m);
     }
     return true;
@@ -442,7 +551,6 @@ void marking_begin(gc_heap *heap, struct marking *marking)
     unsigned wanted = heap->options.mark_workers - 1;
     word_store_relaxed(&marking->marked_objects, 0);
     word_store_relaxed(&marking->marked_bytes, 0);
-    word_store_relaxed(&marking->scanned_bytes, 0);
     if (heap->options.flags & GC_NO_BACKGROUND ||
         word_load_relaxed(&heap->mem.counts.live_bytes) < HELPER_MIN_BYTES)
         wanted = 0;

@@ -1,51 +1,44 @@
 /* Marking: grey objects to black ones, by any number of workers.
  *
- * In front of a worker's LIFO stack of grey objects stand two small rings that hide memory latency:
- * an edge waits for its mark word to arrive, then the object it newly marked waits for its first
- * line and its heap-bitmap word. */
+ * Edges are collected, while their mark words are on their way, and marked by the batch: first it is
+ * looked which lead to unmarked objects, whose first lines are asked for; then come the atomic
+ * operations, which nothing overtakes. What they newly mark goes on a LIFO stack, to be scanned in
+ * the order in which it was asked for. */
 #ifndef GC_MARK_H
 #define GC_MARK_H
 
 #include "handshake.h"
 
-#define MARK_EDGES 32 /* powers of two */
-#define MARK_OBJECTS 16
+#define MARK_EDGES 32
 /* Large objects are scanned in pieces of this size. */
 #define MARK_PIECE ((size_t)128 << 10)
 #define MARK_WORKERS_MAX 64
 
-/* A reference whose mark word is on its way. address 0: none. */
+/* An edge to a small object. */
 struct mark_edge {
-    uintptr_t address;
-    struct arena *arena;
+    uintptr_t target; /* where it begins, | MARK_NOSCAN */
+    word *map;        /* of its mark bit */
 };
-
-/* A marked object, or a piece of a large one, whose first line is on its way. */
-struct mark_object {
-    uintptr_t at;
-    struct arena *arena;
-    const struct page_class_info *info;
-};
+#define MARK_NOSCAN ((uintptr_t)1)
 
 /* One worker: a thread that marks. Its own but for what it queues. */
 struct marker {
     gc_heap *heap;
     bool formatted;       /* slots hold words of a value format */
     bool active;          /* counted in the work queue's word */
-    unsigned oldest_edge; /* the ring of edges is always full, of none-edges at first */
-    unsigned first_object, nobjects;
     struct workbuf *stack;
-    word marked_objects, marked_bytes, scanned_bytes; /* since the last report */
+    size_t nedges;
+    word marked_objects, marked_bytes; /* since the last report; see note_marked */
+    word piece_bytes;                  /* of pieces of large objects, which are work too */
     /* Called for each object it marks; NULL: none. Copied from `marking` when it takes work. */
     void (*on_mark)(struct marker *m, uintptr_t object);
     struct gc_tracer tracer; /* pushes edges */
-    struct mark_edge edges[MARK_EDGES];
-    struct mark_object objects[MARK_OBJECTS];
+    struct mark_edge edges[MARK_EDGES + WORD_BITS]; /* marked together when there are MARK_EDGES */
 };
 
 /* What all workers of a heap share. */
 struct marking {
-    word marked_objects, marked_bytes, scanned_bytes; /* this cycle; atomic adds */
+    word marked_objects, marked_bytes; /* this cycle; atomic adds */
     /* Helper threads, started when there is work for them; they sleep between cycles. */
     struct os_thread helpers[MARK_WORKERS_MAX];
     uint32_t nhelpers; /* the cycle's driver's */
@@ -64,8 +57,8 @@ void marker_edge(struct marker *m, uintptr_t address);
 /* The same at once, and not telling on_mark. Whether it was not marked before; then *base is where
  * the object begins. */
 bool marker_mark(struct marker *m, uintptr_t address, uintptr_t *base);
-/* Queues an object to be scanned, marked or not. */
-void marker_scan(struct marker *m, uintptr_t object);
+/* Queues an object of so many bytes to be scanned, marked or not. */
+void marker_scan(struct marker *m, uintptr_t object, size_t bytes);
 
 /* Works until the shared queue is empty and nobody else is active (true), or until about `budget`
  * bytes have been scanned (false; what is left is queued). */

@@ -240,7 +240,8 @@ uintptr_t mheap_object_base(const struct mheap *h, uintptr_t address)
     struct arena *a = arena_of(&h->arenas, address);
     if (!a)
         return 0;
-    unsigned class = u8_load_acquire(&a->page_class[arena_page(address)]);
+    uint16_t tag = u16_load_acquire(&a->page_tag[arena_page(address)]);
+    unsigned class = page_tag_class(tag);
     if (class == PAGE_CLASS_FREE)
         return 0;
     uintptr_t base;
@@ -249,7 +250,7 @@ uintptr_t mheap_object_base(const struct mheap *h, uintptr_t address)
         base = s->base;
         a = s->arena;
     } else {
-        base = arena_slot_start(a, address, class);
+        base = arena_slot_start(address, tag);
         a = arena_of(&h->arenas, base);
     }
     return bits_test(a->alloc, arena_bit(base)) ? base : 0;

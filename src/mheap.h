@@ -74,7 +74,7 @@ size_t mheap_scavenge(struct mheap *h, size_t max_pages);
 INLINE struct gc_span *mheap_span_of(const struct mheap *h, uintptr_t address)
 {
     struct arena *a = arena_of(&h->arenas, address);
-    if (!a || u8_load_acquire(&a->page_class[arena_page(address)]) == PAGE_CLASS_FREE)
+    if (!a || u16_load_acquire(&a->page_tag[arena_page(address)]) == PAGE_CLASS_FREE)
         return NULL;
     return ptr_load_relaxed(&a->spans[arena_page(address)]);
 }

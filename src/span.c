@@ -38,8 +38,7 @@ void span_publish(struct gc_span *s, const struct arena_index *index)
         struct arena *a = index->map[at >> ARENA_SHIFT];
         size_t page = arena_page(at);
         ptr_store_relaxed(&a->spans[page], s);
-        u8_store_relaxed(&a->page_offset[page], (uint8_t)i);
-        u8_store_release(&a->page_class[page], class);
+        u16_store_release(&a->page_tag[page], page_tag_make(class, span_is_large(s) ? 0 : i));
     }
     size_t first = arena_page(s->base);
     word_fetch_or_acq_rel(&s->arena->page_in_use[first / WORD_BITS], (word)1 << first % WORD_BITS);
@@ -58,8 +57,8 @@ void span_retract(struct gc_span *s, const struct arena_index *index)
     clear_page_bit(s->arena->page_specials, first);
     for (size_t i = 0; i < s->npages; i++) {
         uintptr_t at = s->base + (i << PAGE_SHIFT);
-        u8_store_release(&index->map[at >> ARENA_SHIFT]->page_class[arena_page(at)],
-                         PAGE_CLASS_FREE);
+        u16_store_release(&index->map[at >> ARENA_SHIFT]->page_tag[arena_page(at)],
+                          PAGE_CLASS_FREE);
     }
     span_set_state(s, SPAN_DEAD);
 }

@@ -69,7 +69,7 @@ struct gc_thread {
     unsigned blocking; /* depth of gc_blocking_begin */
     struct proc *proc; /* held while RUN */
     struct proc *last_proc;
-    word shaded_objects, shaded_bytes; /* by this thread since it last handed over */
+    word shaded_objects, shaded_bytes; /* without references, since it last handed over */
     struct workbuf *grey;              /* objects this thread's barriers shaded; NULL: none yet */
     struct rootset roots;
     gc_fiber *fiber; /* the fiber it runs; NULL: its own root set */

@@ -79,8 +79,9 @@ static void check_pages(struct check *c, struct gc_span *s)
         const struct arena *a = arena_of(&c->heap->mem.arenas, at);
         size_t page = arena_page(at);
         EXPECT(c, a->spans[page] == s, at, (uintptr_t)s);
-        EXPECT(c, a->page_class[page] == page_class_of_span(s->spanclass), at, a->page_class[page]);
-        EXPECT(c, large || a->page_offset[page] == i, at, a->page_offset[page]);
+        EXPECT(c, page_tag_class(a->page_tag[page]) == page_class_of_span(s->spanclass), at,
+               a->page_tag[page]);
+        EXPECT(c, page_tag_offset(a->page_tag[page]) == (large ? 0 : i), at, a->page_tag[page]);
         EXPECT(c, i == 0 || !bits_test(a->page_in_use, page), at, i);
     }
 }
@@ -232,7 +233,7 @@ static void tell_missed(struct remark *r, const struct target *t)
     if (r->missed++ < FAULTS_TOLD)
         heap_log(r->heap, GC_LOG_ERROR,
                  "marking missed the object at 0x%zx (class %u), which is referred to from 0x%zx",
-                 (size_t)t->base, t->page_class, (size_t)r->from);
+                 (size_t)t->base, page_tag_class(t->tag), (size_t)r->from);
 }
 
 static void remark_value(struct gc_tracer *tracer, word value)
