@@ -51,7 +51,7 @@ static void rest(gc_heap *heap, uint64_t busy)
 /* Drains until the work word is 0. */
 static void drain(gc_heap *heap, struct marker *m)
 {
-    bool whole = heap->collector->forced || heap->options.flags & GC_STOP_WORLD;
+    bool whole = heap->collector->marking.whole;
     for (;;) {
         uint64_t start = os_now_ns();
         if (marker_drain(m, whole ? UINT64_MAX : SLICE_BYTES))

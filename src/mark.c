@@ -93,14 +93,8 @@ INLINE word edge_mask(uintptr_t target)
 {
     return (word)1 << edge_bit(target);
 }
-/* The heap-bitmap word for the same words of memory. */
-INLINE const word *edge_heapbits(const word *map)
-{
-    return map + (offsetof(struct arena, heap) - offsetof(struct arena, mark)) / WORD_SIZE;
-}
-
-/* Those that lead to unmarked objects, whose first lines and heap-bitmap words are asked for. No
- * locked operation stands between these lookups: each would hold up the loads behind it. */
+/* Those that lead to unmarked objects. No locked operation stands between these lookups: each would
+ * hold up the loads behind it. */
 static size_t keep_unmarked(struct mark_edge *edges, size_t n)
 {
     size_t kept = 0;
@@ -111,8 +105,6 @@ static size_t keep_unmarked(struct mark_edge *edges, size_t n)
             continue;
         edges[kept].target = target;
         edges[kept++].map = map;
-        __builtin_prefetch((const void *)target);
-        __builtin_prefetch(edge_heapbits(map));
     }
     return kept;
 }
@@ -284,21 +276,23 @@ static NOINLINE void scan_slow(struct marker *m, uintptr_t at)
 /* What the scanning loop keeps in registers of a marker. */
 struct lane {
     struct arena **map;
-    uintptr_t *stack;
+    uintptr_t *stack, *objects;
     struct mark_edge *edges;
-    size_t nstack, nedges;
+    size_t nstack, nedges, object;
 };
 
 INLINE struct lane lane_begin(struct marker *m)
 {
     struct workbuf *b = stack_of(m);
-    return (struct lane){m->heap->mem.arenas.map, b->items, m->edges, b->n, m->nedges};
+    return (struct lane){m->heap->mem.arenas.map, b->items, m->objects, m->edges, b->n, m->nedges,
+                         m->object};
 }
 
 INLINE void lane_end(const struct lane *l, struct marker *m)
 {
     m->stack->n = l->nstack;
     m->nedges = l->nedges;
+    m->object = l->object;
 }
 
 static NOINLINE void lane_mark_large(struct lane *l, struct marker *m, uintptr_t address)
@@ -340,6 +334,38 @@ INLINE bool lane_scan(struct lane *l, struct marker *m, uintptr_t at, const gc_v
     return true;
 }
 
+/* `at` (0: nothing) takes the place of the object that has waited longest, whose first line and
+ * heap-bitmap word have had time to arrive. Returns that. */
+INLINE uintptr_t rotate(struct lane *l, uintptr_t at)
+{
+    uintptr_t *place = &l->objects[l->object], oldest = *place;
+    l->object = (l->object + 1) % MARK_OBJECTS;
+    *place = at;
+    return oldest;
+}
+
+/* The next object to scan; 0: none has waited long enough. */
+INLINE uintptr_t next_object(struct lane *l)
+{
+    uintptr_t at = l->stack[--l->nstack];
+    const struct arena *a = l->map[at >> ARENA_SHIFT];
+    __builtin_prefetch((const void *)at);
+    __builtin_prefetch(&a->heap[arena_bit(at) / WORD_BITS]);
+    return rotate(l, at);
+}
+
+/* The stack is empty: moves there what waits. */
+static void unwind(struct marker *m)
+{
+    struct lane l = lane_begin(m);
+    for (unsigned i = 0; i < MARK_OBJECTS; i++) {
+        uintptr_t at = rotate(&l, 0);
+        if (at)
+            l.stack[l.nstack++] = at;
+    }
+    lane_end(&l, m);
+}
+
 /* Scans from the stack until the edges are a batch, or the stack is empty. Returns an object that
  * is left to scan_slow, or 0. */
 INLINE uintptr_t scan_stack(struct marker *m, const gc_value_format *format)
@@ -347,8 +373,8 @@ INLINE uintptr_t scan_stack(struct marker *m, const gc_value_format *format)
     struct lane l = lane_begin(m);
     uintptr_t rest = 0;
     while (l.nstack > 0 && l.nedges < MARK_EDGES && !rest) {
-        uintptr_t at = l.stack[--l.nstack];
-        if (!lane_scan(&l, m, at, format))
+        uintptr_t at = next_object(&l);
+        if (at && !lane_scan(&l, m, at, format))
             rest = at;
     }
     lane_end(&l, m);
@@ -364,12 +390,26 @@ static NOINLINE uintptr_t scan_stack_formatted(struct marker *m)
     return scan_stack(m, &m->heap->options.format);
 }
 
+/* The stack is empty, and no batch of edges is complete: scans what waits in the ring. */
+static void scan_waiting(struct marker *m)
+{
+    for (unsigned i = 0; i < MARK_OBJECTS; i++) {
+        struct lane l = lane_begin(m);
+        uintptr_t at = rotate(&l, 0);
+        lane_end(&l, m);
+        if (at)
+            scan_slow(m, at);
+    }
+}
+
 /* A batch of private work. false: there is none. */
 static bool work_some(struct marker *m)
 {
     uintptr_t rest = m->formatted ? scan_stack_formatted(m) : scan_stack_plain(m);
     if (rest)
         scan_slow(m, rest);
+    if (m->nedges < MARK_EDGES && m->stack->n == 0)
+        scan_waiting(m);
     if (m->nedges >= MARK_EDGES || m->stack->n == 0)
         mark_edges(m);
     return m->stack->n > 0;
@@ -427,6 +467,8 @@ void marker_finish(struct marker *m)
 static void hand_over(struct marker *m)
 {
     mark_edges(m);
+    stack_with_room(m, MARK_OBJECTS);
+    unwind(m);
     if (m->stack && m->stack->n > 0) {
         workqueue_push(&m->heap->work, m->stack);
         m->stack = NULL;
@@ -490,6 +532,7 @@ bool marker_drain(struct marker *m, uint64_t budget)
 
 struct helper {
     gc_heap *heap;
+    unsigned number;
     struct marker marker;
 };
 
@@ -498,13 +541,25 @@ static bool marking_over(const struct marking *marking, uint32_t run)
     return u32_load_acquire(&marking->run) != run;
 }
 
+#define HELPER_SLICE ((uint64_t)1 << 20)
+#define HELPER_PAUSE_NS (500 * 1000)
+
+/* Helpers use processors that mutators leave idle, beyond the one that the driver is on. If someone
+ * waits for the cycle, all. */
+static bool has_processor(const struct helper *h, const struct marking *marking)
+{
+    return marking->whole || procs_idle(&h->heap->procs) >= h->number + 2;
+}
+
 static void help_one_cycle(struct helper *h, struct marking *marking, uint32_t run)
 {
     struct workqueue *q = &h->heap->work;
     while (!marking_over(marking, run)) {
-        if (take_buffer(&h->marker)) {
+        if (!has_processor(h, marking)) {
+            os_sleep_ns(HELPER_PAUSE_NS);
+        } else if (take_buffer(&h->marker)) {
             uint64_t cpu = os_thread_cpu_ns();
-            marker_drain(&h->marker, UINT64_MAX);
+            marker_drain(&h->marker, HELPER_SLICE);
             word_fetch_add_relaxed(&marking->helper_cpu_ns, os_thread_cpu_ns() - cpu);
         } else {
             workqueue_wait(q, 1000 * 1000);
@@ -534,6 +589,7 @@ static bool start_helper(gc_heap *heap, struct marking *marking)
     if (!h)
         return false;
     h->heap = heap;
+    h->number = marking->nhelpers;
     marker_init(&h->marker, heap);
     if (os_thread_start(&marking->helpers[marking->nhelpers], helper_main, h) != 0) {
         free(h);
@@ -549,6 +605,7 @@ static bool start_helper(gc_heap *heap, struct marking *marking)
 void marking_begin(gc_heap *heap, struct marking *marking)
 {
     unsigned wanted = heap->options.mark_workers - 1;
+    marking->whole = heap->collector->forced || heap->options.flags & GC_STOP_WORLD;
     word_store_relaxed(&marking->marked_objects, 0);
     word_store_relaxed(&marking->marked_bytes, 0);
     if (heap->options.flags & GC_NO_BACKGROUND ||

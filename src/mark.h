@@ -10,6 +10,7 @@
 #include "handshake.h"
 
 #define MARK_EDGES 32
+#define MARK_OBJECTS 32 /* a power of two */
 /* Large objects are scanned in pieces of this size. */
 #define MARK_PIECE ((size_t)128 << 10)
 #define MARK_WORKERS_MAX 64
@@ -33,6 +34,8 @@ struct marker {
     /* Called for each object it marks; NULL: none. Copied from `marking` when it takes work. */
     void (*on_mark)(struct marker *m, uintptr_t object);
     struct gc_tracer tracer; /* pushes edges */
+    size_t object; /* the oldest place of the ring of objects, which is full; 0 is none */
+    uintptr_t objects[MARK_OBJECTS];
     struct mark_edge edges[MARK_EDGES + WORD_BITS]; /* marked together when there are MARK_EDGES */
 };
 
@@ -42,6 +45,7 @@ struct marking {
     /* Helper threads, started when there is work for them; they sleep between cycles. */
     struct os_thread helpers[MARK_WORKERS_MAX];
     uint32_t nhelpers; /* the cycle's driver's */
+    bool whole;        /* this cycle uses all processors; written while no helper works */
     uint32_t run;      /* futex: number of the cycle that helpers work for; odd: stop */
     uint32_t stopping;
     word helper_cpu_ns;                                  /* this cycle; atomic */
