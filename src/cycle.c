@@ -54,7 +54,9 @@ static void drain(gc_heap *heap, struct marker *m)
     bool whole = heap->collector->marking.whole;
     for (;;) {
         uint64_t start = os_now_ns();
-        if (marker_drain(m, whole ? UINT64_MAX : SLICE_BYTES))
+        bool over = marker_drain(m, whole ? UINT64_MAX : SLICE_BYTES);
+        marking_give_credit(&heap->collector->marking, m);
+        if (over)
             return;
         if (workqueue_has_work(&heap->work))
             rest(heap, os_now_ns() - start);
@@ -352,8 +354,8 @@ static void start_cycle(gc_heap *heap, gc_thread *t)
 
 #define ASSIST_MIN ((uint64_t)64 << 10)
 
-/* Pays for `bytes` allocated while the cycle marks: first from what the background did beyond its
- * due, then by marking. */
+/* Pays for `bytes` allocated while the cycle marks: first from what the background has done, then by
+ * marking (Go: bgScanCredit). */
 static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
 {
     struct collector *c = heap->collector;
@@ -363,6 +365,7 @@ static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
     uint64_t left = expected > marked ? expected - marked : expected / 20 + 1;
     double ratio = pacer_assist_ratio(live, word_load_relaxed(&c->goal), heap_live(heap), left);
     uint64_t debt = (uint64_t)((double)bytes * ratio);
+    debt -= marking_take_credit(&c->marking, debt);
     if (debt < ASSIST_MIN / 4 || !workqueue_has_work(&heap->work))
         return;
     struct marker m;
@@ -372,6 +375,16 @@ static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
     marker_finish(&m);
     word_fetch_add_relaxed(&c->assist_ns, os_thread_cpu_ns() - cpu);
     histogram_add(&t->times.stall, os_now_ns() - wall);
+}
+
+/* A cycle is late, and the heap far beyond its goal: more likely than not the collector waits for
+ * this processor. */
+static void give_way(gc_heap *heap)
+{
+    struct collector *c = heap->collector;
+    word goal = word_load_relaxed(&c->goal);
+    if (UNLIKELY(heap_live(heap) / 5 * 4 > goal) && u32_load_relaxed(&c->phase) != CYCLE_IDLE)
+        os_yield();
 }
 
 /* Sweeps what these bytes owe. */
@@ -397,6 +410,7 @@ void cycle_pace(gc_heap *heap, gc_thread *t, size_t more)
     struct mcache *cache = t->proc->cache;
     uint64_t bytes = cache->unreported + more;
     mcache_report(cache);
+    give_way(heap);
     if (t->phase == PHASE_MARK)
         assist(heap, t, bytes);
     else if (u32_load_relaxed(&c->phase) == CYCLE_IDLE &&

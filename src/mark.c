@@ -451,6 +451,7 @@ static void report(struct marker *m)
         return;
     word_fetch_add_relaxed(&all->marked_objects, m->marked_objects);
     word_fetch_add_relaxed(&all->marked_bytes, m->marked_bytes);
+    m->unpaid += m->marked_bytes;
     m->marked_objects = m->marked_bytes = m->piece_bytes = 0;
 }
 
@@ -528,6 +529,21 @@ bool marker_drain(struct marker *m, uint64_t budget)
     return workqueue_is_idle(&m->heap->work);
 }
 
+void marking_give_credit(struct marking *marking, struct marker *m)
+{
+    word_fetch_add_relaxed(&marking->credit, m->unpaid);
+    m->unpaid = 0;
+}
+
+uint64_t marking_take_credit(struct marking *marking, uint64_t bytes)
+{
+    for (;;) {
+        word credit = word_load_relaxed(&marking->credit), taken = MIN_OF(credit, (word)bytes);
+        if (taken == 0 || word_cas_relaxed(&marking->credit, credit, credit - taken))
+            return taken;
+    }
+}
+
 /* ---- Helper threads ---- */
 
 struct helper {
@@ -560,6 +576,7 @@ static void help_one_cycle(struct helper *h, struct marking *marking, uint32_t r
         } else if (take_buffer(&h->marker)) {
             uint64_t cpu = os_thread_cpu_ns();
             marker_drain(&h->marker, HELPER_SLICE);
+            marking_give_credit(marking, &h->marker);
             word_fetch_add_relaxed(&marking->helper_cpu_ns, os_thread_cpu_ns() - cpu);
         } else {
             workqueue_wait(q, 1000 * 1000);
@@ -608,6 +625,7 @@ void marking_begin(gc_heap *heap, struct marking *marking)
     marking->whole = heap->collector->forced || heap->options.flags & GC_STOP_WORLD;
     word_store_relaxed(&marking->marked_objects, 0);
     word_store_relaxed(&marking->marked_bytes, 0);
+    word_store_relaxed(&marking->credit, 0);
     if (heap->options.flags & GC_NO_BACKGROUND ||
         word_load_relaxed(&heap->mem.counts.live_bytes) < HELPER_MIN_BYTES)
         wanted = 0;

@@ -30,6 +30,7 @@ struct marker {
     struct workbuf *stack;
     size_t nedges;
     word marked_objects, marked_bytes; /* since the last report; see note_marked */
+    word unpaid;                       /* bytes marked that are no credit yet */
     word piece_bytes;                  /* of pieces of large objects, which are work too */
     /* Called for each object it marks; NULL: none. Copied from `marking` when it takes work. */
     void (*on_mark)(struct marker *m, uintptr_t object);
@@ -42,6 +43,7 @@ struct marker {
 /* What all workers of a heap share. */
 struct marking {
     word marked_objects, marked_bytes; /* this cycle; atomic adds */
+    word credit; /* bytes that the background marked and no allocation has used up; atomic */
     /* Helper threads, started when there is work for them; they sleep between cycles. */
     struct os_thread helpers[MARK_WORKERS_MAX];
     uint32_t nhelpers; /* the cycle's driver's */
@@ -67,6 +69,11 @@ void marker_scan(struct marker *m, uintptr_t object, size_t bytes);
 /* Works until the shared queue is empty and nobody else is active (true), or until about `budget`
  * bytes have been scanned (false; what is left is queued). */
 bool marker_drain(struct marker *m, uint64_t budget);
+
+/* What the background marked since the last time pays for allocation. */
+void marking_give_credit(struct marking *marking, struct marker *m);
+/* Up to `bytes` of it; how many. */
+uint64_t marking_take_credit(struct marking *marking, uint64_t bytes);
 
 /* Starts helpers, as many as may work beside the driver. */
 void marking_begin(gc_heap *heap, struct marking *marking);
