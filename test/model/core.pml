@@ -48,7 +48,12 @@
 #define MARK 2   /* shade old; allocate black */
 #define DONE 3   /* no barrier; allocate black */
 #define PHASE_AFTER(op) \
-    ((op) == FLIP -> IDLE : ((op) == ARM || (op) == SETTLE -> ARMED : ((op) == DISARM -> DONE : MARK)))
+    ((op) == FLIP -> IDLE : ((op) == ARM || (op) == SETTLE -> AFTER_ARM : ((op) == DISARM -> DONE : MARK)))
+#ifdef MUT_ARM_ROOTS_MERGED
+#define AFTER_ARM MARK
+#else
+#define AFTER_ARM ARMED
+#endif
 
 /* State word of a mutator, without the epoch. */
 #define RUN 0   /* runs managed code */
@@ -66,9 +71,6 @@ typedef Mutator {
     bit storing;            /* inside gc_store: old value shaded, store to come */
     unsigned dst : 2;       /* … of val into slot dst */
     unsigned val : 2;
-#ifdef MUT_RAW_AFTER_PUBLISH
-    unsigned fresh : 2;     /* allocated since the last safepoint */
-#endif
 #ifdef TSO
     unsigned n : 2;         /* stores in the buffer: (at0, val0) is the oldest */
     unsigned at0 : 3;
@@ -86,8 +88,11 @@ unsigned child : 2;      /* the worker is active: it has loaded this and not yet
 bit scanning;            /* workers may look into objects */
 bit dirty;               /* somebody reported grey in this FLUSH wave */
 bit cut;                 /* marking is over: what is white is dead */
-bit half;                /* the collector has scanned one half of the claimed mutator's roots */
+bit scanned_roots;       /* the collector has scanned the roots of the mutator that it claimed */
 unsigned op : 3 = FLIP;
+#ifdef MUT_LEAVE_IGNORES_CLAIM
+unsigned claimed : 2;    /* mutator + 1 that the collector works for: the word no longer tells */
+#endif
 byte r, t;               /* scratch, 0 between steps */
 
 /* ---- Reachability ------------------------------------------------------------------------- */
@@ -175,6 +180,11 @@ inline rename(a, b) {
      HAS(queue, o) * 4 + HAS(M[0].grey, o) * 2 + HAS(M[1].grey, o))
 #define ORDER(a, b) if :: WEIGHT(a) < WEIGHT(b) -> rename(a, b) :: else fi
 
+#ifdef MUT_LEAVE_IGNORES_CLAIM
+#define SWAPPABLE (claimed == 0)
+#else
+#define SWAPPABLE true
+#endif
 #define SWAP(f) t = M[0].f; M[0].f = M[1].f; M[1].f = t
 #define KEY(m) \
     (((((((M[m].st * 2 + M[m].due) * 4 + M[m].phase) * 2 + M[m].handed) * 2 + M[m].storing) * 4 + \
@@ -182,7 +192,7 @@ inline rename(a, b) {
 
 inline canonical() {
     if
-    :: KEY(0) < KEY(1) ->
+    :: KEY(0) < KEY(1) && SWAPPABLE ->
         printf("(M0 and M1 change names)\n");
         SWAP(st); SWAP(due); SWAP(phase); SWAP(handed); SWAP(grey); SWAP(roots);
         SWAP(storing); SWAP(dst); SWAP(val); SWAP_BUFFERS; t = 0
@@ -288,14 +298,6 @@ inline hand_over(m) {
 
 /* ---- What a handshake asks ---------------------------------------------------------------- */
 
-#ifdef MUT_RAW_AFTER_PUBLISH
-#define FRESH(o) M[self].fresh = o
-#define AGED(m) M[m].fresh = 0
-#else
-#define FRESH(o) skip
-#define AGED(m) skip
-#endif
-
 #ifndef FLIP_MORE
 #define FLIP_MORE(m) skip
 #endif
@@ -324,16 +326,18 @@ inline perform(m) {
 inline answer(m) {
     perform(m);
 #ifdef TSO
-    write_word(m, (op == FLUSH && M[m].handed -> ANSWER_DIRTY : ANSWER));
+    if :: op == FLUSH && M[m].handed -> write_word(m, ANSWER_DIRTY) :: else -> write_word(m, ANSWER) fi;
 #else
     dirty = dirty || (op == FLUSH && M[m].handed);
     M[m].due = false;
 #endif
-    M[m].handed = M[m].handed && op != FLUSH;
-    AGED(m)
+    M[m].handed = M[m].handed && op != FLUSH
 }
-inline answer_for(m) { /* by the collector */
-    perform(m);
+inline answer_for(m) { /* by the collector, which has scanned the roots before */
+    if
+    :: op == ROOTS -> hand_over(m); M[m].handed = false; M[m].phase = MARK
+    :: else -> perform(m)
+    fi;
     dirty = dirty || (op == FLUSH && M[m].handed);
     M[m].handed = M[m].handed && op != FLUSH;
     M[m].due = false
@@ -395,8 +399,7 @@ inline answer_for(m) { /* by the collector */
             printf("M%d allocates %d with field %d, black: %d\n", self, t, f, BLACK); \
             M[self].roots = M[self].roots | BIT(t); \
             mark = (BLACK -> mark | BIT(t) : mark); \
-            if :: f != 0 -> write(self, t, f) :: else fi; \
-            FRESH(t) \
+            if :: f != 0 -> write(self, t, f) :: else fi \
         :: else \
         fi; \
         r = 0; t = 0 }
@@ -413,8 +416,9 @@ inline answer_for(m) { /* by the collector */
     d_step { RUNS && REACHES(s) && REACHES(v) && BARRIER && \
              (FENCED(self) || !(WHITE(OLD(s)) || WHITE(NEW(v)))) -> \
         printf("M%d in slot %d := %d: sees %d\n", self, s, v, LOAD(self, s)); \
-        shade_for(self, OLD(s)); \
-        shade_for(self, NEW(v)); \
+        r = OLD(s); shade_for(self, r); \
+        r = NEW(v); shade_for(self, r); \
+        r = 0; \
         STORE_BEGUN(s, v) } \
  :: d_step { RUNS && REACHES(s) && REACHES(v) && !BARRIER && ROOM(self) && LOAD(self, s) != v -> \
         printf("M%d stores slot %d := %d without barrier\n", self, s, v); \
@@ -467,8 +471,7 @@ inline answer_for(m) { /* by the collector */
 #define ENTER_BLOCKING \
     d_step { RUNS && ROOM(self) -> \
         printf("M%d blocks\n", self); \
-        ENTER_WORD; \
-        AGED(self) }
+        ENTER_WORD }
 #ifdef TSO
 #define ENTER_WORD write_word(self, BLOCK)
 #define DRAIN :: d_step { M[self].n > 0 -> drain(self) }
@@ -514,20 +517,19 @@ inline answer_for(m) { /* by the collector */
 
 /* ---- The collector ------------------------------------------------------------------------ */
 
-/* For a mutator that blocks: claim its state word, act on its behalf, give it back. Roots are
- * scanned in two steps. */
+/* For a mutator that blocks: claim its state word, act on its behalf, give it back. */
 #define CLAIM_BLOCKED(i) \
     :: d_step { M[i].due && M[i].st == BLK && MAY_CLAIM(i) -> \
         printf("collector claims M%d\n", i); \
         M[i].st = CLAIM; \
         NOTE_CLAIM(i) } \
-    :: d_step { CLAIMED(i) && op == ROOTS && !half -> \
-        printf("collector scans half the roots of M%d\n", i); \
-        if :: HAS(M[i].roots, 1) -> shade(1, queue) :: else fi; \
-        half = true } \
-    :: d_step { CLAIMED(i) && (op != ROOTS || half) -> \
+    :: d_step { CLAIMED(i) && op == ROOTS && !scanned_roots -> \
+        printf("collector scans the roots of M%d\n", i); \
+        scan_roots(i); \
+        scanned_roots = true } \
+    :: d_step { CLAIMED(i) && (op != ROOTS || scanned_roots) -> \
         printf("collector answers for M%d\n", i); \
-        half = false; \
+        scanned_roots = false; \
         answer_for(i); \
         END_CLAIM(i) }
 #ifdef MUT_LEAVE_IGNORES_CLAIM /* the word no longer tells: the collector goes on, not knowing */
@@ -535,7 +537,6 @@ inline answer_for(m) { /* by the collector */
 #define NOTE_CLAIM(i) claimed = i + 1
 #define CLAIMED(i) (claimed == i + 1)
 #define END_CLAIM(i) claimed = 0; M[i].st = (M[i].st == CLAIM -> BLK : M[i].st)
-unsigned claimed : 2;
 #elif defined(MUT_NO_CLAIM)
 #define MAY_CLAIM(i) false
 #define NOTE_CLAIM(i) skip
@@ -585,19 +586,16 @@ inline begin_cycle() {
     handshake(ROOTS)
 #else
     handshake(ARM);
-    start_scanning();
     handshake(SETTLE);
+    start_scanning();
     handshake(ROOTS)
 #endif
 }
 
-#ifndef MORE_WORK
-#define MORE_WORK false
-#endif
 #ifdef MUT_NO_T0
 #define T0 true
 #else
-#define T0 (NO_WORK && !(MORE_WORK))
+#define T0 NO_WORK
 #endif
 /* Ends after a clean wave: there was nothing grey at the moment of T0, so nothing reachable is white.
  * The report is cleared before that moment, not with the wave: who detaches in between counts. */
