@@ -180,8 +180,10 @@ inline rename(a, b) {
      HAS(queue, o) * 4 + HAS(M[0].grey, o) * 2 + HAS(M[1].grey, o))
 #define ORDER(a, b) if :: WEIGHT(a) < WEIGHT(b) -> rename(a, b) :: else fi
 
-#ifdef MUT_LEAVE_IGNORES_CLAIM
+#if defined(MUT_LEAVE_IGNORES_CLAIM)
 #define SWAPPABLE (claimed == 0)
+#elif defined(ONE_BUFFER)
+#define SWAPPABLE false
 #else
 #define SWAPPABLE true
 #endif
@@ -227,20 +229,6 @@ inline tidy() {
 #define IN_BUFFER(m, what) ((M[m].n > 0 && M[m].at0 == what) || (M[m].n > 1 && M[m].at1 == what))
 #define ANSWERED(m) (IN_BUFFER(m, ANSWER) || IN_BUFFER(m, ANSWER_DIRTY))
 #define LEFT(m) IN_BUFFER(m, BLOCK)
-inline write(m, where, what) {
-    if
-    :: M[m].n == 0 -> M[m].at0 = where; M[m].val0 = what
-    :: else -> M[m].at1 = where; M[m].val1 = what
-    fi;
-    M[m].n = M[m].n + 1
-}
-inline write_word(m, what) { /* a state word */
-#ifdef MUT_ANSWER_OVERTAKES
-    reach_memory(m, what, 0)
-#else
-    write(m, what, 0)
-#endif
-}
 inline reach_memory(m, where, what) {
     if
     :: where <= N -> slot[where] = what
@@ -248,6 +236,25 @@ inline reach_memory(m, where, what) {
     :: where == ANSWER_DIRTY -> dirty = true; M[m].due = false
     :: where == BLOCK -> M[m].st = BLK
     fi
+}
+#ifdef ONE_BUFFER
+#define BUFFERED(m) (m == 0)
+#else
+#define BUFFERED(m) true
+#endif
+inline write(m, where, what) {
+    if
+    :: !BUFFERED(m) -> reach_memory(m, where, what)
+    :: BUFFERED(m) && M[m].n == 0 -> M[m].at0 = where; M[m].val0 = what; M[m].n = 1
+    :: else -> M[m].at1 = where; M[m].val1 = what; M[m].n = 2
+    fi
+}
+inline write_word(m, what) { /* a state word */
+#ifdef MUT_ANSWER_OVERTAKES
+    reach_memory(m, what, 0)
+#else
+    write(m, what, 0)
+#endif
 }
 inline drain(m) {
     reach_memory(m, M[m].at0, M[m].val0);
