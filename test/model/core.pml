@@ -71,6 +71,11 @@ typedef Mutator {
     bit storing;            /* inside gc_store: old value shaded, store to come */
     unsigned dst : 2;       /* … of val into slot dst */
     unsigned val : 2;
+#ifdef CALLS
+    unsigned pc : 4;        /* in a call of several steps: where; */
+    unsigned obj : 2;       /* … what it is about */
+    bit seen;               /* … what it saw of that */
+#endif
 #ifdef TSO
     unsigned n : 2;         /* stores in the buffer: (at0, val0) is the oldest */
     unsigned at0 : 3;
@@ -112,15 +117,21 @@ byte r, t;               /* scratch, 0 between steps */
 #define ROOTED (1 | M[0].roots | M[1].roots | IN_FLIGHT(0) | IN_FLIGHT(1) | (MORE_ROOTS))
 #define HELD (ROOTED | M[0].grey | M[1].grey | queue | BIT(child) | (MORE_HELD))
 
+#ifndef MORE_EDGES
+#define MORE_EDGES 0 /* references that are no slots */
+#endif
 #define TARGET(o) (HAS(r, o) << slot[o])
 #if N == 3
-#define FOLLOW r = r | TARGET(0) | TARGET(1) | TARGET(2) | TARGET(3)
+#define FOLLOW r = r | TARGET(0) | TARGET(1) | TARGET(2) | TARGET(3) | (MORE_EDGES)
 #define CLOSE FOLLOW; FOLLOW; FOLLOW
 #else
-#define FOLLOW r = r | TARGET(0) | TARGET(1) | TARGET(2)
+#define FOLLOW r = r | TARGET(0) | TARGET(1) | TARGET(2) | (MORE_EDGES)
 #define CLOSE FOLLOW; FOLLOW
 #endif
 
+#ifndef FORGET_MORE
+#define FORGET_MORE skip
+#endif
 /* Names that nothing holds any more become free: unmarked, field NULL. */
 inline forget() {
     r = HELD;
@@ -131,6 +142,7 @@ inline forget() {
 #if N == 3
     slot[3] = HAS(r, 3) * slot[3];
 #endif
+    FORGET_MORE;
     r = 0
 }
 
@@ -146,6 +158,15 @@ inline nothing_white_is_reachable() {
 #ifdef SYM
 #ifndef RENAME_MORE
 #define RENAME_MORE(a, b) skip
+#endif
+#ifdef CALLS
+#define SWAP_CALLS SWAP(pc); SWAP(obj); SWAP(seen)
+#define CALL_KEY(m) M[m].pc
+#define RENAME_CALLS(a, b) SWAP_REF(M[0].obj, a, b); SWAP_REF(M[1].obj, a, b)
+#else
+#define SWAP_CALLS skip
+#define CALL_KEY(m) 0
+#define RENAME_CALLS(a, b) skip
 #endif
 #define SWAP_BITS(set, a, b) set = (HAS(set, a) ^ HAS(set, b) -> set ^ (BIT(a) | BIT(b)) : set)
 #define SWAP_REF(ref, a, b) ref = (ref == a -> b : (ref == b -> a : ref))
@@ -173,6 +194,7 @@ inline rename(a, b) {
     SWAP_REF(M[0].dst, a, b); SWAP_REF(M[0].val, a, b);
     SWAP_REF(M[1].dst, a, b); SWAP_REF(M[1].val, a, b);
     RENAME_BUFFER(0, a, b); RENAME_BUFFER(1, a, b);
+    RENAME_CALLS(a, b);
     RENAME_MORE(a, b)
 }
 #define WEIGHT(o) \
@@ -189,15 +211,15 @@ inline rename(a, b) {
 #endif
 #define SWAP(f) t = M[0].f; M[0].f = M[1].f; M[1].f = t
 #define KEY(m) \
-    (((((((M[m].st * 2 + M[m].due) * 4 + M[m].phase) * 2 + M[m].handed) * 2 + M[m].storing) * 4 + \
-       BUFFER_KEY(m)) * 16 + M[m].roots) * 16 + M[m].grey)
+    ((((((((M[m].st * 2 + M[m].due) * 4 + M[m].phase) * 2 + M[m].handed) * 2 + M[m].storing) * 4 + \
+       BUFFER_KEY(m)) * 16 + CALL_KEY(m)) * 16 + M[m].roots) * 16 + M[m].grey)
 
 inline canonical() {
     if
     :: KEY(0) < KEY(1) && SWAPPABLE ->
         printf("(M0 and M1 change names)\n");
         SWAP(st); SWAP(due); SWAP(phase); SWAP(handed); SWAP(grey); SWAP(roots);
-        SWAP(storing); SWAP(dst); SWAP(val); SWAP_BUFFERS; t = 0
+        SWAP(storing); SWAP(dst); SWAP(val); SWAP_BUFFERS; SWAP_CALLS; t = 0
     :: else
     fi;
     ORDER(1, 2);
@@ -354,10 +376,15 @@ inline answer_for(m) { /* by the collector, which has scanned the roots before *
 
 #define self _pid /* the mutators are processes 0 and 1 */
 
-#ifdef POLITE /* answers as soon as it is asked: for the liveness check */
-#define RUNS (M[self].st == RUN && !M[self].storing && !LEFT(self) && !M[self].due)
+#ifdef CALLS
+#define IN_CALL(m) (M[m].pc != 0)
 #else
-#define RUNS (M[self].st == RUN && !M[self].storing && !LEFT(self))
+#define IN_CALL(m) false
+#endif
+#ifdef POLITE /* answers as soon as it is asked: for the liveness check */
+#define RUNS (M[self].st == RUN && !M[self].storing && !LEFT(self) && !IN_CALL(self) && !M[self].due)
+#else
+#define RUNS (M[self].st == RUN && !M[self].storing && !LEFT(self) && !IN_CALL(self))
 #endif
 #define REACHES(o) HAS(M[self].roots | 1, o) /* o is a root, or NULL, or the global */
 
@@ -394,6 +421,9 @@ inline answer_for(m) { /* by the collector, which has scanned the roots before *
         printf("M%d drops root %d\n", self, o); \
         M[self].roots = M[self].roots & ~BIT(o) }
 
+#ifndef BORN
+#define BORN(o) skip
+#endif
 /* Allocates under a free name, with f in the new object's field: plainly, for nobody else can see
  * it. (Its place: between the safepoint of this allocation and the next. Nothing of what happens
  * meanwhile can tell when in it the assignment was.) */
@@ -406,6 +436,7 @@ inline answer_for(m) { /* by the collector, which has scanned the roots before *
             printf("M%d allocates %d with field %d, black: %d\n", self, t, f, BLACK); \
             M[self].roots = M[self].roots | BIT(t); \
             mark = (BLACK -> mark | BIT(t) : mark); \
+            BORN(t); \
             if :: f != 0 -> write(self, t, f) :: else fi \
         :: else \
         fi; \
@@ -451,8 +482,8 @@ inline answer_for(m) { /* by the collector, which has scanned the roots before *
 
 /* A safepoint where the mutator finds out that it is due. */
 #define SAFEPOINT \
-    d_step { M[self].st == RUN && !M[self].storing && !LEFT(self) && M[self].due && !ANSWERED(self) && \
-             ROOM(self) && (FENCED(self) || !RMW_TO_ANSWER) -> \
+    d_step { M[self].st == RUN && !M[self].storing && !LEFT(self) && !IN_CALL(self) && M[self].due && \
+             !ANSWERED(self) && ROOM(self) && (FENCED(self) || !RMW_TO_ANSWER) -> \
         printf("M%d answers\n", self); \
         answer(self) }
 #define RMW_TO_ANSWER (M[self].grey != 0 || (op == ROOTS && (M[self].roots & ~mark) != 0))
