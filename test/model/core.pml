@@ -527,6 +527,10 @@ inline answer_for(m) { /* by the collector, which has scanned the roots before *
         printf("M%d goes on\n", self); \
         M[self].st = RUN }
 
+#ifdef DELETIONS_ONLY
+#define STORE_NULL(s) STORE(s, 0)
+#define HEAP_OPERATIONS EACH(LOAD_FROM) EACH_OBJECT(DROP) EACH(STORE_NULL) :: STORE_ENDS :: SAFEPOINT
+#else
 #define HEAP_OPERATIONS \
     EACH(LOAD_FROM) \
     EACH_OBJECT(DROP) \
@@ -536,6 +540,7 @@ inline answer_for(m) { /* by the collector, which has scanned the roots before *
     MAYBE_OVERFLOW \
     :: SAFEPOINT \
     DRAIN
+#endif
 
 /* ---- The worker --------------------------------------------------------------------------- */
 
