@@ -522,8 +522,13 @@ inline answer_for(m) { /* by the collector, which has scanned the roots before *
 #else
 #define MAY_LEAVE (M[self].st == BLK)
 #endif
+#ifdef BLOCKS_FOREVER /* thread 1, once it does */
+#define COMES_BACK (self == 0)
+#else
+#define COMES_BACK true
+#endif
 #define LEAVE_BLOCKING \
-    d_step { MAY_LEAVE && FENCED(self) -> \
+    d_step { MAY_LEAVE && COMES_BACK && FENCED(self) -> \
         printf("M%d goes on\n", self); \
         M[self].st = RUN }
 
