@@ -301,7 +301,7 @@ inline write(m, where, what) { slot[where] = what }
 inline shade(o, set) {
     if
     :: WHITE(o) ->
-        REQUIRE(P3_no_grey_after_cut, !cut);
+        REQUIRE_P3(!cut);
         mark = mark | BIT(o);
         set = set | BIT(o)
     :: else
@@ -349,7 +349,7 @@ inline perform(m) {
     :: op == SETTLE
     :: op == ROOTS -> scan_roots(m); hand_over(m); M[m].handed = false; M[m].phase = MARK
     :: op == FLUSH -> hand_over(m)
-    :: op == DISARM -> REQUIRE(P3_no_grey_after_cut, M[m].grey == 0); M[m].phase = DONE
+    :: op == DISARM -> REQUIRE_P3(M[m].grey == 0); M[m].phase = DONE
     fi
 }
 inline answer(m) {
