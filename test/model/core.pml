@@ -48,7 +48,12 @@
 #define MARK 2   /* shade old; allocate black */
 #define DONE 3   /* no barrier; allocate black */
 #define PHASE_AFTER(op) \
-    ((op) == FLIP -> IDLE : ((op) == ARM || (op) == SETTLE -> ARMED : ((op) == DISARM -> DONE : MARK)))
+    ((op) == FLIP -> IDLE : ((op) == ARM || (op) == SETTLE -> AFTER_ARM : ((op) == DISARM -> DONE : MARK)))
+#ifdef MUT_ARM_ROOTS_MERGED
+#define AFTER_ARM MARK
+#else
+#define AFTER_ARM ARMED
+#endif
 
 /* State word of a mutator, without the epoch. */
 #define RUN 0   /* runs managed code */
@@ -66,8 +71,10 @@ typedef Mutator {
     bit storing;            /* inside gc_store: old value shaded, store to come */
     unsigned dst : 2;       /* … of val into slot dst */
     unsigned val : 2;
-#ifdef MUT_RAW_AFTER_PUBLISH
-    unsigned fresh : 2;     /* allocated since the last safepoint */
+#ifdef CALLS
+    unsigned pc : 4;        /* in a call of several steps: where; */
+    unsigned obj : 2;       /* … what it is about */
+    bit seen;               /* … what it saw of that */
 #endif
 #ifdef TSO
     unsigned n : 2;         /* stores in the buffer: (at0, val0) is the oldest */
@@ -86,8 +93,11 @@ unsigned child : 2;      /* the worker is active: it has loaded this and not yet
 bit scanning;            /* workers may look into objects */
 bit dirty;               /* somebody reported grey in this FLUSH wave */
 bit cut;                 /* marking is over: what is white is dead */
-bit half;                /* the collector has scanned one half of the claimed mutator's roots */
+bit scanned_roots;       /* the collector has scanned the roots of the mutator that it claimed */
 unsigned op : 3 = FLIP;
+#ifdef MUT_LEAVE_IGNORES_CLAIM
+unsigned claimed : 2;    /* mutator + 1 that the collector works for: the word no longer tells */
+#endif
 byte r, t;               /* scratch, 0 between steps */
 
 /* ---- Reachability ------------------------------------------------------------------------- */
@@ -107,15 +117,21 @@ byte r, t;               /* scratch, 0 between steps */
 #define ROOTED (1 | M[0].roots | M[1].roots | IN_FLIGHT(0) | IN_FLIGHT(1) | (MORE_ROOTS))
 #define HELD (ROOTED | M[0].grey | M[1].grey | queue | BIT(child) | (MORE_HELD))
 
+#ifndef MORE_EDGES
+#define MORE_EDGES 0 /* references that are no slots */
+#endif
 #define TARGET(o) (HAS(r, o) << slot[o])
 #if N == 3
-#define FOLLOW r = r | TARGET(0) | TARGET(1) | TARGET(2) | TARGET(3)
+#define FOLLOW r = r | TARGET(0) | TARGET(1) | TARGET(2) | TARGET(3) | (MORE_EDGES)
 #define CLOSE FOLLOW; FOLLOW; FOLLOW
 #else
-#define FOLLOW r = r | TARGET(0) | TARGET(1) | TARGET(2)
+#define FOLLOW r = r | TARGET(0) | TARGET(1) | TARGET(2) | (MORE_EDGES)
 #define CLOSE FOLLOW; FOLLOW
 #endif
 
+#ifndef FORGET_MORE
+#define FORGET_MORE skip
+#endif
 /* Names that nothing holds any more become free: unmarked, field NULL. */
 inline forget() {
     r = HELD;
@@ -126,6 +142,7 @@ inline forget() {
 #if N == 3
     slot[3] = HAS(r, 3) * slot[3];
 #endif
+    FORGET_MORE;
     r = 0
 }
 
@@ -141,6 +158,15 @@ inline nothing_white_is_reachable() {
 #ifdef SYM
 #ifndef RENAME_MORE
 #define RENAME_MORE(a, b) skip
+#endif
+#ifdef CALLS
+#define SWAP_CALLS SWAP(pc); SWAP(obj); SWAP(seen)
+#define CALL_KEY(m) M[m].pc
+#define RENAME_CALLS(a, b) SWAP_REF(M[0].obj, a, b); SWAP_REF(M[1].obj, a, b)
+#else
+#define SWAP_CALLS skip
+#define CALL_KEY(m) 0
+#define RENAME_CALLS(a, b) skip
 #endif
 #define SWAP_BITS(set, a, b) set = (HAS(set, a) ^ HAS(set, b) -> set ^ (BIT(a) | BIT(b)) : set)
 #define SWAP_REF(ref, a, b) ref = (ref == a -> b : (ref == b -> a : ref))
@@ -168,6 +194,7 @@ inline rename(a, b) {
     SWAP_REF(M[0].dst, a, b); SWAP_REF(M[0].val, a, b);
     SWAP_REF(M[1].dst, a, b); SWAP_REF(M[1].val, a, b);
     RENAME_BUFFER(0, a, b); RENAME_BUFFER(1, a, b);
+    RENAME_CALLS(a, b);
     RENAME_MORE(a, b)
 }
 #define WEIGHT(o) \
@@ -175,17 +202,24 @@ inline rename(a, b) {
      HAS(queue, o) * 4 + HAS(M[0].grey, o) * 2 + HAS(M[1].grey, o))
 #define ORDER(a, b) if :: WEIGHT(a) < WEIGHT(b) -> rename(a, b) :: else fi
 
+#if defined(MUT_LEAVE_IGNORES_CLAIM)
+#define SWAPPABLE (claimed == 0)
+#elif defined(ONE_BUFFER)
+#define SWAPPABLE false
+#else
+#define SWAPPABLE true
+#endif
 #define SWAP(f) t = M[0].f; M[0].f = M[1].f; M[1].f = t
 #define KEY(m) \
-    (((((((M[m].st * 2 + M[m].due) * 4 + M[m].phase) * 2 + M[m].handed) * 2 + M[m].storing) * 4 + \
-       BUFFER_KEY(m)) * 16 + M[m].roots) * 16 + M[m].grey)
+    ((((((((M[m].st * 2 + M[m].due) * 4 + M[m].phase) * 2 + M[m].handed) * 2 + M[m].storing) * 4 + \
+       BUFFER_KEY(m)) * 16 + CALL_KEY(m)) * 16 + M[m].roots) * 16 + M[m].grey)
 
 inline canonical() {
     if
-    :: KEY(0) < KEY(1) ->
+    :: KEY(0) < KEY(1) && SWAPPABLE ->
         printf("(M0 and M1 change names)\n");
         SWAP(st); SWAP(due); SWAP(phase); SWAP(handed); SWAP(grey); SWAP(roots);
-        SWAP(storing); SWAP(dst); SWAP(val); SWAP_BUFFERS; t = 0
+        SWAP(storing); SWAP(dst); SWAP(val); SWAP_BUFFERS; SWAP_CALLS; t = 0
     :: else
     fi;
     ORDER(1, 2);
@@ -217,20 +251,6 @@ inline tidy() {
 #define IN_BUFFER(m, what) ((M[m].n > 0 && M[m].at0 == what) || (M[m].n > 1 && M[m].at1 == what))
 #define ANSWERED(m) (IN_BUFFER(m, ANSWER) || IN_BUFFER(m, ANSWER_DIRTY))
 #define LEFT(m) IN_BUFFER(m, BLOCK)
-inline write(m, where, what) {
-    if
-    :: M[m].n == 0 -> M[m].at0 = where; M[m].val0 = what
-    :: else -> M[m].at1 = where; M[m].val1 = what
-    fi;
-    M[m].n = M[m].n + 1
-}
-inline write_word(m, what) { /* a state word */
-#ifdef MUT_ANSWER_OVERTAKES
-    reach_memory(m, what, 0)
-#else
-    write(m, what, 0)
-#endif
-}
 inline reach_memory(m, where, what) {
     if
     :: where <= N -> slot[where] = what
@@ -238,6 +258,25 @@ inline reach_memory(m, where, what) {
     :: where == ANSWER_DIRTY -> dirty = true; M[m].due = false
     :: where == BLOCK -> M[m].st = BLK
     fi
+}
+#ifdef ONE_BUFFER
+#define BUFFERED(m) (m == 0)
+#else
+#define BUFFERED(m) true
+#endif
+inline write(m, where, what) {
+    if
+    :: !BUFFERED(m) -> reach_memory(m, where, what)
+    :: BUFFERED(m) && M[m].n == 0 -> M[m].at0 = where; M[m].val0 = what; M[m].n = 1
+    :: else -> M[m].at1 = where; M[m].val1 = what; M[m].n = 2
+    fi
+}
+inline write_word(m, what) { /* a state word */
+#ifdef MUT_ANSWER_OVERTAKES
+    reach_memory(m, what, 0)
+#else
+    write(m, what, 0)
+#endif
 }
 inline drain(m) {
     reach_memory(m, M[m].at0, M[m].val0);
@@ -262,7 +301,7 @@ inline write(m, where, what) { slot[where] = what }
 inline shade(o, set) {
     if
     :: WHITE(o) ->
-        REQUIRE(P3_no_grey_after_cut, !cut);
+        REQUIRE_P3(!cut);
         mark = mark | BIT(o);
         set = set | BIT(o)
     :: else
@@ -288,14 +327,6 @@ inline hand_over(m) {
 
 /* ---- What a handshake asks ---------------------------------------------------------------- */
 
-#ifdef MUT_RAW_AFTER_PUBLISH
-#define FRESH(o) M[self].fresh = o
-#define AGED(m) M[m].fresh = 0
-#else
-#define FRESH(o) skip
-#define AGED(m) skip
-#endif
-
 #ifndef FLIP_MORE
 #define FLIP_MORE(m) skip
 #endif
@@ -318,22 +349,24 @@ inline perform(m) {
     :: op == SETTLE
     :: op == ROOTS -> scan_roots(m); hand_over(m); M[m].handed = false; M[m].phase = MARK
     :: op == FLUSH -> hand_over(m)
-    :: op == DISARM -> REQUIRE(P3_no_grey_after_cut, M[m].grey == 0); M[m].phase = DONE
+    :: op == DISARM -> REQUIRE_P3(M[m].grey == 0); M[m].phase = DONE
     fi
 }
 inline answer(m) {
     perform(m);
 #ifdef TSO
-    write_word(m, (op == FLUSH && M[m].handed -> ANSWER_DIRTY : ANSWER));
+    if :: op == FLUSH && M[m].handed -> write_word(m, ANSWER_DIRTY) :: else -> write_word(m, ANSWER) fi;
 #else
     dirty = dirty || (op == FLUSH && M[m].handed);
     M[m].due = false;
 #endif
-    M[m].handed = M[m].handed && op != FLUSH;
-    AGED(m)
+    M[m].handed = M[m].handed && op != FLUSH
 }
-inline answer_for(m) { /* by the collector */
-    perform(m);
+inline answer_for(m) { /* by the collector, which has scanned the roots before */
+    if
+    :: op == ROOTS -> hand_over(m); M[m].handed = false; M[m].phase = MARK
+    :: else -> perform(m)
+    fi;
     dirty = dirty || (op == FLUSH && M[m].handed);
     M[m].handed = M[m].handed && op != FLUSH;
     M[m].due = false
@@ -343,10 +376,15 @@ inline answer_for(m) { /* by the collector */
 
 #define self _pid /* the mutators are processes 0 and 1 */
 
-#ifdef POLITE /* answers as soon as it is asked: for the liveness check */
-#define RUNS (M[self].st == RUN && !M[self].storing && !LEFT(self) && !M[self].due)
+#ifdef CALLS
+#define IN_CALL(m) (M[m].pc != 0)
 #else
-#define RUNS (M[self].st == RUN && !M[self].storing && !LEFT(self))
+#define IN_CALL(m) false
+#endif
+#ifdef POLITE /* answers as soon as it is asked: for the liveness check */
+#define RUNS (M[self].st == RUN && !M[self].storing && !LEFT(self) && !IN_CALL(self) && !M[self].due)
+#else
+#define RUNS (M[self].st == RUN && !M[self].storing && !LEFT(self) && !IN_CALL(self))
 #endif
 #define REACHES(o) HAS(M[self].roots | 1, o) /* o is a root, or NULL, or the global */
 
@@ -383,6 +421,9 @@ inline answer_for(m) { /* by the collector */
         printf("M%d drops root %d\n", self, o); \
         M[self].roots = M[self].roots & ~BIT(o) }
 
+#ifndef BORN
+#define BORN(o) skip
+#endif
 /* Allocates under a free name, with f in the new object's field: plainly, for nobody else can see
  * it. (Its place: between the safepoint of this allocation and the next. Nothing of what happens
  * meanwhile can tell when in it the assignment was.) */
@@ -395,8 +436,8 @@ inline answer_for(m) { /* by the collector */
             printf("M%d allocates %d with field %d, black: %d\n", self, t, f, BLACK); \
             M[self].roots = M[self].roots | BIT(t); \
             mark = (BLACK -> mark | BIT(t) : mark); \
-            if :: f != 0 -> write(self, t, f) :: else fi; \
-            FRESH(t) \
+            BORN(t); \
+            if :: f != 0 -> write(self, t, f) :: else fi \
         :: else \
         fi; \
         r = 0; t = 0 }
@@ -413,8 +454,9 @@ inline answer_for(m) { /* by the collector */
     d_step { RUNS && REACHES(s) && REACHES(v) && BARRIER && \
              (FENCED(self) || !(WHITE(OLD(s)) || WHITE(NEW(v)))) -> \
         printf("M%d in slot %d := %d: sees %d\n", self, s, v, LOAD(self, s)); \
-        shade_for(self, OLD(s)); \
-        shade_for(self, NEW(v)); \
+        r = OLD(s); shade_for(self, r); \
+        r = NEW(v); shade_for(self, r); \
+        r = 0; \
         STORE_BEGUN(s, v) } \
  :: d_step { RUNS && REACHES(s) && REACHES(v) && !BARRIER && ROOM(self) && LOAD(self, s) != v -> \
         printf("M%d stores slot %d := %d without barrier\n", self, s, v); \
@@ -440,8 +482,8 @@ inline answer_for(m) { /* by the collector */
 
 /* A safepoint where the mutator finds out that it is due. */
 #define SAFEPOINT \
-    d_step { M[self].st == RUN && !M[self].storing && !LEFT(self) && M[self].due && !ANSWERED(self) && \
-             ROOM(self) && (FENCED(self) || !RMW_TO_ANSWER) -> \
+    d_step { M[self].st == RUN && !M[self].storing && !LEFT(self) && !IN_CALL(self) && M[self].due && \
+             !ANSWERED(self) && ROOM(self) && (FENCED(self) || !RMW_TO_ANSWER) -> \
         printf("M%d answers\n", self); \
         answer(self) }
 #define RMW_TO_ANSWER (M[self].grey != 0 || (op == ROOTS && (M[self].roots & ~mark) != 0))
@@ -467,8 +509,7 @@ inline answer_for(m) { /* by the collector */
 #define ENTER_BLOCKING \
     d_step { RUNS && ROOM(self) -> \
         printf("M%d blocks\n", self); \
-        ENTER_WORD; \
-        AGED(self) }
+        ENTER_WORD }
 #ifdef TSO
 #define ENTER_WORD write_word(self, BLOCK)
 #define DRAIN :: d_step { M[self].n > 0 -> drain(self) }
@@ -481,11 +522,20 @@ inline answer_for(m) { /* by the collector */
 #else
 #define MAY_LEAVE (M[self].st == BLK)
 #endif
+#ifdef BLOCKS_FOREVER /* thread 1, once it does */
+#define COMES_BACK (self == 0)
+#else
+#define COMES_BACK true
+#endif
 #define LEAVE_BLOCKING \
-    d_step { MAY_LEAVE && FENCED(self) -> \
+    d_step { MAY_LEAVE && COMES_BACK && FENCED(self) -> \
         printf("M%d goes on\n", self); \
         M[self].st = RUN }
 
+#ifdef DELETIONS_ONLY
+#define STORE_NULL(s) STORE(s, 0)
+#define HEAP_OPERATIONS EACH(LOAD_FROM) EACH_OBJECT(DROP) EACH(STORE_NULL) :: STORE_ENDS :: SAFEPOINT
+#else
 #define HEAP_OPERATIONS \
     EACH(LOAD_FROM) \
     EACH_OBJECT(DROP) \
@@ -495,6 +545,7 @@ inline answer_for(m) { /* by the collector */
     MAYBE_OVERFLOW \
     :: SAFEPOINT \
     DRAIN
+#endif
 
 /* ---- The worker --------------------------------------------------------------------------- */
 
@@ -514,20 +565,19 @@ inline answer_for(m) { /* by the collector */
 
 /* ---- The collector ------------------------------------------------------------------------ */
 
-/* For a mutator that blocks: claim its state word, act on its behalf, give it back. Roots are
- * scanned in two steps. */
+/* For a mutator that blocks: claim its state word, act on its behalf, give it back. */
 #define CLAIM_BLOCKED(i) \
     :: d_step { M[i].due && M[i].st == BLK && MAY_CLAIM(i) -> \
         printf("collector claims M%d\n", i); \
         M[i].st = CLAIM; \
         NOTE_CLAIM(i) } \
-    :: d_step { CLAIMED(i) && op == ROOTS && !half -> \
-        printf("collector scans half the roots of M%d\n", i); \
-        if :: HAS(M[i].roots, 1) -> shade(1, queue) :: else fi; \
-        half = true } \
-    :: d_step { CLAIMED(i) && (op != ROOTS || half) -> \
+    :: d_step { CLAIMED(i) && op == ROOTS && !scanned_roots -> \
+        printf("collector scans the roots of M%d\n", i); \
+        scan_roots(i); \
+        scanned_roots = true } \
+    :: d_step { CLAIMED(i) && (op != ROOTS || scanned_roots) -> \
         printf("collector answers for M%d\n", i); \
-        half = false; \
+        scanned_roots = false; \
         answer_for(i); \
         END_CLAIM(i) }
 #ifdef MUT_LEAVE_IGNORES_CLAIM /* the word no longer tells: the collector goes on, not knowing */
@@ -535,7 +585,6 @@ inline answer_for(m) { /* by the collector */
 #define NOTE_CLAIM(i) claimed = i + 1
 #define CLAIMED(i) (claimed == i + 1)
 #define END_CLAIM(i) claimed = 0; M[i].st = (M[i].st == CLAIM -> BLK : M[i].st)
-unsigned claimed : 2;
 #elif defined(MUT_NO_CLAIM)
 #define MAY_CLAIM(i) false
 #define NOTE_CLAIM(i) skip
@@ -585,19 +634,16 @@ inline begin_cycle() {
     handshake(ROOTS)
 #else
     handshake(ARM);
-    start_scanning();
     handshake(SETTLE);
+    start_scanning();
     handshake(ROOTS)
 #endif
 }
 
-#ifndef MORE_WORK
-#define MORE_WORK false
-#endif
 #ifdef MUT_NO_T0
 #define T0 true
 #else
-#define T0 (NO_WORK && !(MORE_WORK))
+#define T0 NO_WORK
 #endif
 /* Ends after a clean wave: there was nothing grey at the moment of T0, so nothing reachable is white.
  * The report is cleared before that moment, not with the wave: who detaches in between counts. */

@@ -66,9 +66,17 @@ inline sweep() {
     }
 }
 
+#ifdef CHAIN /* the global refers to 1, and 1 to 2 */
+#define INITIAL_HEAP slot[0] = 1; slot[1] = 2
+#else
+#define INITIAL_HEAP skip
+#endif
+
 active proctype collector() {
+    atomic { INITIAL_HEAP };
     do
     :: true ->
+progress_cycle:
         begin_cycle();
         mark_until_clean();
         atomic { cut = true; nothing_white_is_reachable() };

@@ -54,10 +54,9 @@ inline drain(who) {
         b[who].at[1] = 0; b[who].value[1] = 0;
         b[who].n-- }
 }
-active proctype memory() {
+active [2] proctype memory() { /* processes 0 and 1, one for each buffer */
     do
-    :: drain(THREAD)
-    :: drain(COLLECTOR)
+    :: drain(_pid)
     od
 }
 #else

@@ -1,0 +1,455 @@
+/* Model C: weak references. Marking is model A's, without threads that block, attach or detach.
+ *
+ * All reads of a weak reference by a thread past its ROOTS go through `wk`: who finds an unmarked
+ * object turns TRACING into REPEAT and shades it; the collector turns TRACING into CUT, which decides
+ * all deaths, and starts over where it finds REPEAT. One of three things is there, by its name:
+ *
+ * CELL      A weak cell, which the sweep of its object clears, and a finalizer. Objects are swept one
+ *           by one after FLIP, each in steps; threads read in every phase.
+ * TABLE     An entry of an intern table: found without a check in the other phases, cleared between
+ *           CUT and DISARM. A reader holds the table's lock.
+ * EPHEMERON An entry of a weak map: its value is kept while its key lives.
+ */
+#define CALLS
+#ifdef CHAIN
+#define DELETIONS_ONLY
+#endif
+#define NO_OVERFLOW
+
+#define TRACING 0
+#define REPEAT 1
+#define CUT 2
+
+/* Where in a call a thread is. Up to KEEPS it holds the lock, where there is one. */
+#define IS_MARKED 1   /* weak.c, hold_marking: looks at the mark */
+#define LOOKS 2       /* … at the state */
+#define CHANGES 3     /* … TRACING -> REPEAT */
+#define SHADES 4
+#define KEEPS 5       /* found alive: looks whether the cell still holds it */
+#define SHADES_NEW 6  /* weakmap_set: the value is in the map, and not shaded yet */
+#define DONE_MARK 7   /* verdict_done: looks at the mark */
+#define DONE_AGAIN 8  /* … at the generation */
+#define REST 9        /* verdict_at_rest: looks at the span's generation */
+#define REST_MARK 10  /* … at the mark */
+#define REST_AGAIN 11 /* … at the generation again */
+
+#ifdef CELL
+#define MORE_ROOTS finq | BIT(slot[fin]) /* a finalizer's object need not live, what it reaches must */
+#define MORE_HELD BIT(ref) | BIT(M[0].obj) | BIT(M[1].obj) | BIT(fin) | BIT(sweeping)
+#define RENAME_MORE(a, b) \
+    SWAP_REF(ref, a, b); SWAP_REF(fin, a, b); SWAP_REF(sweeping, a, b); \
+    SWAP_BITS(finq, a, b); SWAP_BITS(freed, a, b); SWAP_BITS(unswept, a, b)
+#define FORGET_MORE freed = freed & r; unswept = unswept & r
+#define BORN(o) unswept = (flipped && M[self].phase == DONE -> unswept | BIT(o) : unswept & ~BIT(o))
+unsigned ref : 2;      /* the cell */
+unsigned fin : 2;      /* the object that has a finalizer */
+unsigned finq : 3;     /* objects whose finalizers are queued: roots */
+bit flipped;           /* the heap's generation is the new one */
+unsigned unswept : 3;  /* objects of the old one; a thread allocates by its own */
+unsigned sweeping : 2; /* the object that is being swept */
+unsigned fate : 2;     /* … what becomes of it: */
+unsigned freed : 3;    /* freed, and still in the cell */
+#define LIVES 1
+#define DIES 2
+#define QUEUED 3
+#elif defined(TABLE)
+#define MORE_HELD BIT(ref) | BIT(M[0].obj) | BIT(M[1].obj)
+#define RENAME_MORE(a, b) SWAP_REF(ref, a, b)
+unsigned ref : 2;      /* the entry */
+#else
+#define MORE_EDGES (HAS(r & ~1, key) -> BIT(ref) : 0)
+#define MORE_HELD BIT(key) | BIT(ref) | BIT(M[0].obj) | BIT(M[1].obj) | BIT(indexed_key) | BIT(indexed)
+#define RENAME_MORE(a, b) \
+    SWAP_REF(key, a, b); SWAP_REF(ref, a, b); SWAP_REF(indexed_key, a, b); SWAP_REF(indexed, a, b)
+unsigned key : 2;
+unsigned ref : 2;      /* the value */
+bit walked;            /* the collector has been through the map, and has put into its index what was */
+unsigned indexed_key : 2; /* white and had a white key */
+unsigned indexed : 2;
+#endif
+unsigned wk : 2;
+bit gone;              /* somebody was told that the object is dead */
+#include "core.pml"
+
+#define I M[self]
+#define GREY_OR_BLACK(o) HAS(mark, o)
+#define LOCKED ((M[0].pc != 0 && M[0].pc <= KEEPS) || (M[1].pc != 0 && M[1].pc <= KEEPS))
+
+/* ---- What a thread does ----------------------------------------------------------------------- */
+
+#define LEAVE_CALL I.pc = 0; I.obj = 0; I.seen = 0
+inline found_dead() {
+    printf("M%d: %d is dead\n", self, I.obj);
+    r = ROOTED; CLOSE;
+    REQUIRE(P4_weak_get_is_final, !HAS(r, I.obj));
+    r = 0;
+    gone = true;
+    LEAVE_CALL
+}
+inline keep() {
+    printf("M%d gets %d\n", self, I.obj);
+    REQUIRE(P4_weak_get_is_final, !gone);
+    I.roots = I.roots | BIT(I.obj);
+    LEAVE_CALL
+}
+
+#ifdef MUT_LOAD_FOR_CAS /* looks at the state, and leaves it as it is */
+#define CHANGE_STATE I.pc = (wk == TRACING -> SHADES : IS_MARKED)
+#elif defined(MUT_STORE_FOR_CAS)
+#define CHANGE_STATE wk = REPEAT; I.pc = SHADES
+#else
+#define CHANGE_STATE \
+    if \
+    :: wk == TRACING -> wk = REPEAT; I.pc = SHADES \
+    :: else -> I.pc = IS_MARKED \
+    fi
+#endif
+#ifdef MUT_GET_UNSHADED
+#define SHADE_IT skip
+#else
+#define SHADE_IT r = I.obj; shade_for(self, r); r = 0
+#endif
+#ifdef WITHOUT_SECOND_LOOK
+#define ALIVE_AFTER_ALL false
+#else
+#define ALIVE_AFTER_ALL GREY_OR_BLACK(I.obj)
+#endif
+#define HOLD_MARKING \
+    :: d_step { I.pc == IS_MARKED -> I.pc = (GREY_OR_BLACK(I.obj) -> KEEPS : LOOKS) } \
+    :: d_step { I.pc == LOOKS -> \
+        printf("M%d finds %d white, state %d\n", self, I.obj, wk); \
+        if \
+        :: wk == CUT && ALIVE_AFTER_ALL -> I.pc = KEEPS \
+        :: wk == CUT && !ALIVE_AFTER_ALL -> found_dead() \
+        :: wk == TRACING -> I.pc = CHANGES \
+        :: wk == REPEAT -> I.pc = SHADES \
+        fi } \
+    :: d_step { I.pc == CHANGES -> CHANGE_STATE } \
+    :: d_step { I.pc == SHADES -> SHADE_IT; I.pc = KEEPS }
+
+#ifdef CELL
+/* One who holds the object already learns nothing from the cell. */
+#define GET \
+    :: d_step { RUNS && ref != 0 && !REACHES(ref) -> \
+        printf("M%d looks at cell: %d\n", self, ref); \
+        I.obj = ref; \
+        if \
+        :: I.phase == ARMED -> I.pc = KEEPS \
+        :: I.phase == MARK -> I.pc = IS_MARKED \
+        :: I.phase == DONE && !flipped -> I.pc = DONE_MARK \
+        :: else -> I.pc = REST \
+        fi } \
+    HOLD_MARKING \
+    :: d_step { I.pc == DONE_MARK -> I.seen = GREY_OR_BLACK(I.obj); I.pc = DONE_AGAIN } \
+    :: d_step { I.pc == DONE_AGAIN -> \
+        if \
+        :: flipped -> LEAVE_CALL /* it starts again, sooner or later */ \
+        :: !flipped && I.seen -> I.pc = KEEPS; I.seen = 0 \
+        :: else -> found_dead() \
+        fi } \
+    :: d_step { I.pc == REST -> \
+        if \
+        :: BEING_SWEPT(I.obj) -> LEAVE_CALL \
+        :: !BEING_SWEPT(I.obj) && HAS(unswept, I.obj) -> I.pc = REST_MARK \
+        :: else -> I.pc = KEEPS \
+        fi } \
+    :: d_step { I.pc == REST_MARK -> I.seen = GREY_OR_BLACK(I.obj); I.pc = REST_AGAIN } \
+    :: d_step { I.pc == REST_AGAIN -> \
+        if \
+        :: GENERATION_CHANGED(I.obj) -> LEAVE_CALL \
+        :: !GENERATION_CHANGED(I.obj) && I.seen -> I.pc = KEEPS; I.seen = 0 \
+        :: else -> found_dead() \
+        fi } \
+    :: d_step { I.pc == KEEPS -> \
+        if \
+        :: ref == I.obj -> REQUIRE(P4_weak_get_is_final, !HAS(freed, I.obj)); keep() \
+        :: else -> LEAVE_CALL \
+        fi }
+#define BEING_SWEPT(o) (sweeping == o)
+#ifdef MUT_GENERATION_UNCHECKED
+#define GENERATION_CHANGED(o) false
+#else
+#define GENERATION_CHANGED(o) (BEING_SWEPT(o) || !HAS(unswept, o))
+#endif
+#define WEAK_NEW(o) \
+    :: d_step { RUNS && ref == 0 && !IN_CALL(1 - self) && HAS(I.roots, o) -> \
+        printf("M%d makes cell of %d\n", self, o); \
+        ref = o; gone = false }
+#define SET_FINALIZER(o) \
+    :: d_step { RUNS && fin == 0 && finq == 0 && HAS(I.roots, o) -> \
+        printf("M%d sets finalizer of %d\n", self, o); \
+        fin = o; \
+        if :: BARRIER && WHITE(o) && SCANS_FINALIZABLE -> I.grey = I.grey | BIT(o) :: else fi }
+#ifdef MUT_FINALIZER_UNSCANNED
+#define SCANS_FINALIZABLE false
+#else
+#define SCANS_FINALIZABLE true
+#endif
+#define RUN_FINALIZER(o) \
+    :: d_step { RUNS && HAS(finq, o) -> \
+        printf("M%d runs finalizer of %d\n", self, o); \
+        finq = finq & ~BIT(o); \
+        I.roots = I.roots | BIT(o); \
+        if :: BARRIER -> shade_for(self, o) :: else fi }
+#define WEAK_CALLS \
+    SET_FINALIZER(1) SET_FINALIZER(2) RUN_FINALIZER(1) RUN_FINALIZER(2) WEAK_NEW(1) WEAK_NEW(2) GET
+
+#elif defined(TABLE)
+#define GET \
+    :: d_step { RUNS && !LOCKED && ref != 0 && !REACHES(ref) -> \
+        printf("M%d looks up: %d\n", self, ref); \
+        I.obj = ref; \
+        if :: I.phase == MARK -> I.pc = IS_MARKED :: else -> keep() fi } \
+    HOLD_MARKING \
+    :: d_step { I.pc == KEEPS -> keep() }
+#define ADD(o) \
+    :: d_step { RUNS && !LOCKED && ref == 0 && HAS(I.roots, o) -> \
+        printf("M%d interns %d\n", self, o); \
+        ref = o; gone = false }
+#define WEAK_CALLS GET ADD(1) ADD(2)
+
+#else
+/* Who looks up a value holds its key. */
+#define GET \
+    :: d_step { RUNS && !LOCKED && HAS(I.roots, key) && ref != 0 && !REACHES(ref) -> \
+        printf("M%d looks up the value of %d: %d\n", self, key, ref); \
+        I.obj = ref; \
+        if :: I.phase == MARK -> I.pc = IS_MARKED :: else -> keep() fi } \
+    HOLD_MARKING \
+    :: d_step { I.pc == KEEPS -> keep() }
+#define SET(k, v) \
+    :: d_step { RUNS && !LOCKED && (key == 0 || key == k) && HAS(I.roots, k) && HAS(I.roots, v) -> \
+        printf("M%d sets value of %d to %d\n", self, k, v); \
+        key = k; ref = v; \
+        if :: BARRIER && SHADES_VALUE -> I.obj = v; I.pc = SHADES_NEW :: else fi }
+#define DELETE(k) \
+    :: d_step { RUNS && !LOCKED && key == k && HAS(I.roots, k) -> \
+        printf("M%d deletes entry of %d\n", self, k); \
+        key = 0; ref = 0 }
+#define SET_ENDS \
+    :: d_step { I.pc == SHADES_NEW -> r = I.obj; shade_for(self, r); r = 0; LEAVE_CALL }
+#ifdef WITHOUT_SHADING_IN_SET
+#define SHADES_VALUE false
+#else
+#define SHADES_VALUE true
+#endif
+#ifdef CHAIN
+#define WEAK_CALLS GET
+#elif N == 3
+#define WEAK_CALLS \
+    GET DELETE(1) DELETE(2) DELETE(3) SET_ENDS \
+    SET(1, 2) SET(2, 1) SET(1, 3) SET(3, 1) SET(2, 3) SET(3, 2)
+#else
+#define WEAK_CALLS GET DELETE(1) DELETE(2) SET(1, 2) SET(2, 1) SET_ENDS
+#endif
+#endif
+
+active [2] proctype mutator() {
+    do
+    :: atomic {
+        if
+        WEAK_CALLS
+        HEAP_OPERATIONS
+        fi;
+        tidy()
+    }
+    od
+}
+
+active proctype worker() {
+    do
+    :: atomic { if EACH(SCAN) :: SHADE_CHILD fi; tidy() }
+    od
+}
+
+/* ---- The collector ------------------------------------------------------------------------------ */
+
+#ifdef CELL
+/* After ROOTS: queued finalizers are roots, and what an object with a finalizer reaches. */
+inline mark_special() {
+    atomic {
+        r = finq & ~mark;
+        mark = mark | r;
+        queue = queue | r;
+        r = 0;
+        if :: fin != 0 && WHITE(fin) && SCANS_FINALIZABLE -> queue = queue | BIT(fin) :: else fi
+    }
+}
+inline resolve() { more = false }
+inline clear() { skip }
+
+#define BEGIN_SWEEP(o) \
+    :: atomic { sweeping == 0 && HAS(unswept, o) -> \
+        printf("sweeper claims %d\n", o); \
+        sweeping = o; \
+        fate = (GREY_OR_BLACK(o) -> LIVES : (fin == o -> QUEUED : DIES)); \
+        tidy() }
+#ifdef MUT_FINALIZER_FIRST
+#define MAY_QUEUE true
+#else
+#define MAY_QUEUE (ref != sweeping)
+#endif
+#ifdef MUT_CLEARED_LATE /* the cell is cleared when all is swept */
+#define MUST_CLEAR (ref == sweeping && fate == QUEUED)
+#define CLEAR_LATE ref = (HAS(freed & ~1, ref) -> 0 : ref)
+#else
+#define MUST_CLEAR (ref == sweeping && (fate == QUEUED || fate == DIES))
+#define CLEAR_LATE skip
+#endif
+inline sweep() {
+    atomic { flipped = true; r = HELD; CLOSE; unswept = r & ~1; r = 0 };
+    handshake(FLIP);
+    wk = TRACING;
+    do
+    BEGIN_SWEEP(1)
+    BEGIN_SWEEP(2)
+    :: atomic { fate == QUEUED && MAY_QUEUE ->
+        printf("finalizer of %d queued\n", fin);
+        REQUIRE(P4_weak_get_is_final, ref != fin);
+        mark = mark | BIT(fin);
+        finq = finq | BIT(fin);
+        fin = 0;
+        fate = LIVES;
+        tidy() }
+    :: atomic { sweeping != 0 && MUST_CLEAR -> printf("cell cleared\n"); ref = 0; tidy() }
+    :: atomic { fate == LIVES || (fate == DIES && !MUST_CLEAR) ->
+        printf("%d is swept, fate %d\n", sweeping, fate);
+        r = ROOTED; CLOSE;
+        REQUIRE(P1_freed_was_unreachable, fate == LIVES || !HAS(r, sweeping));
+        r = 0;
+        freed = (fate == DIES -> freed | BIT(sweeping) : freed);
+        mark = mark & ~BIT(sweeping);
+        unswept = unswept & ~BIT(sweeping);
+        sweeping = 0; fate = 0;
+        tidy() }
+    :: atomic { sweeping == 0 && unswept == 0 -> break }
+    od;
+    atomic {
+        REQUIRE(P2_marks_zero_at_arm, mark == 0);
+        cut = false; scanning = false; flipped = false;
+        CLEAR_LATE;
+        tidy()
+    }
+}
+#else
+inline mark_special() { skip }
+/* As in model A: all at once. */
+inline sweep() {
+    atomic {
+        nothing_white_is_reachable();
+        REQUIRE(P4_weak_get_is_final, ref == 0 || GREY_OR_BLACK(ref));
+        cut = false; mark = 0; scanning = false; op = FLIP; wk = TRACING;
+        M[0].phase = IDLE; M[1].phase = IDLE;
+        tidy()
+    }
+}
+#endif
+
+#ifdef TABLE
+inline resolve() { more = false }
+inline clear() {
+    atomic { !LOCKED ->
+        if
+        :: ref != 0 && !GREY_OR_BLACK(ref) -> printf("entry of %d removed\n", ref); ref = 0
+        :: else
+        fi;
+        tidy() }
+}
+#endif
+
+#ifdef EPHEMERON
+#define RESOLVED(k, v) (k != 0 && v != 0 && GREY_OR_BLACK(k) && !GREY_OR_BLACK(v))
+/* The first time it walks through the map, later through the index of what waited then. */
+inline resolve() {
+    atomic {
+        (walked || !LOCKED) ->
+        if
+        :: !walked ->
+            walked = true;
+            more = RESOLVED(key, ref);
+            if
+            :: more -> t = ref; shade(t, queue); t = 0
+            :: !more && key != 0 && !GREY_OR_BLACK(key) -> indexed_key = key; indexed = ref
+            :: else
+            fi
+        :: else ->
+            more = RESOLVED(indexed_key, indexed);
+            if :: more -> t = indexed; shade(t, queue); t = 0 :: else fi
+        fi;
+        tidy()
+    }
+}
+inline clear() {
+    atomic { !LOCKED ->
+        walked = false; indexed_key = 0; indexed = 0;
+        if
+        :: key != 0 && !GREY_OR_BLACK(key) -> printf("entry of %d removed\n", key); key = 0; ref = 0
+        :: else
+        fi;
+        tidy() }
+}
+#endif
+
+#if defined(MUT_RESOLVED_ONCE) || defined(MUT_UNRESOLVED)
+#define RESOLVE more = false
+#else
+#define RESOLVE resolve()
+#endif
+#ifdef MUT_UNRESOLVED
+#define RESOLVE_FIRST more = false
+#else
+#define RESOLVE_FIRST resolve()
+#endif
+
+bit more; /* the maps had something to mark */
+
+/* Nothing grey is left: decides the deaths, or goes on. */
+inline mark_to_the_cut() {
+    do
+    :: NO_WORK -> RESOLVE_FIRST; if :: !more -> break :: else fi
+    od;
+    do
+    :: true ->
+        mark_until_clean();
+        RESOLVE;
+        if
+        :: more -> more = false
+        :: !more ->
+            atomic {
+                if
+                :: wk == TRACING -> printf("the cut\n"); wk = CUT; cut = true; break
+                :: else -> wk = TRACING
+                fi
+            }
+        fi
+    od
+}
+
+/* With -DCHAIN the global refers to 1 and 1 to 2, which is the key of 3; only deletions follow. */
+#ifdef CHAIN
+#define INITIAL_HEAP slot[0] = 1; slot[1] = 2; key = 2; ref = 3
+#else
+#define INITIAL_HEAP skip
+#endif
+
+active proctype collector() {
+    atomic { INITIAL_HEAP };
+    do
+    :: true ->
+        begin_cycle();
+        mark_special();
+        mark_to_the_cut();
+        nothing_white_is_reachable();
+#ifdef MUT_CLEAR_AFTER_DISARM
+        handshake(DISARM);
+        clear();
+#else
+        clear();
+#ifdef MUT_RESET_EARLY
+        wk = TRACING;
+#endif
+        handshake(DISARM);
+#endif
+        sweep()
+    od
+}
