@@ -81,7 +81,7 @@ gc_heap *gc_heap_create(const gc_options *options)
 static size_t other_threads(gc_heap *heap, const gc_thread *self)
 {
     lock_acquire(&heap->mutators.lock);
-    size_t n = heap->mutators.count;
+    size_t n = heap->mutators.count + heap->mutators.leaving;
     lock_release(&heap->mutators.lock);
     return n - (self != NULL);
 }
