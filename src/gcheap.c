@@ -44,6 +44,10 @@ static void read_environment(gc_heap *heap)
     }
     if (heap->debug.delay)
         stress_seed_set(heap->debug.delay);
+    if (heap->debug.failos)
+        os_fail_one_in(heap->debug.failos);
+    if (heap->debug.buffers)
+        workqueue_set_room(&heap->work, heap->debug.buffers);
     heap->mem.run_limit = heap->debug.nth ? 1 : 0;
     heap->trace = options_trace();
 }

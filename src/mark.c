@@ -21,7 +21,7 @@ static NOINLINE void stack_push_slow(struct marker *m, uintptr_t at)
 INLINE void stack_push(struct marker *m, uintptr_t at)
 {
     struct workbuf *b = m->stack;
-    if (UNLIKELY(!b || b->n == WORKBUF_ITEMS))
+    if (UNLIKELY(!b || b->n == b->room))
         stack_push_slow(m, at);
     else
         b->items[b->n++] = at;
