@@ -208,7 +208,7 @@ static void *must(void *p)
         int tries = 0;                                                                             \
         do                                                                                         \
             (result) = (call);                                                                     \
-        while (!(result) && ++tries < 1000);                                                         \
+        while (!(result) && ++tries < 1000);                                                       \
         must(result);                                                                              \
     } while (0)
 
@@ -1908,10 +1908,12 @@ static void make_shared(void)
 
 static void drop_shared(void)
 {
+    lock_finals();
     for (int i = 0; i < MAPS; i++) {
         gc_weakmap_free(w.maps[i]);
         w.maps[i] = NULL;
     }
+    pthread_mutex_unlock(&w.final_lock);
     gc_intern_free(w.intern);
     w.intern = NULL;
     for (int i = 0; i < SHARED_FIBERS; i++) {
