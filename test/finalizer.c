@@ -339,7 +339,7 @@ static void busy(void *object, void *depth)
     note(c->id);
     if (depth) {
         fresh = new_cell(c->id + 1);
-        CHECK(gc_finalizer_set(fresh, busy, (char *)depth - 1) == 0);
+        CHECK(gc_finalizer_set(fresh, busy, (void *)((uintptr_t)depth - 1)) == 0);
         fresh = NULL;
         gc_collect();
         CHECK(c->magic == MAGIC);
