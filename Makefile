@@ -7,6 +7,7 @@
 #   DEBUG=1              internal checks on (GC_DEBUG), in build-debug
 #   PREFIX DESTDIR LIBDIR INCLUDEDIR MANDIR
 #   T=pattern            make test: only the tests whose name contains it
+#   MINUTES=10           make stress: how long
 #   V=1                  shows whole command lines
 
 # ---- Where things go -----------------------------------------------------------------------
@@ -65,8 +66,9 @@ EXAMPLES := $(patsubst examples/%.c,$(B)/%,$(wildcard examples/*.c)) \
             $(patsubst examples/%/,$(B)/%,$(sort $(dir $(wildcard examples/*/*.c))))
 
 UNIT_TESTS   := $(patsubst %.c,$(B)/%,$(wildcard test/*.c))
-SCRIPT_TESTS := $(wildcard test/*.sh)
-TESTS        := $(foreach t,$(UNIT_TESTS) $(SCRIPT_TESTS),\
+# The longest first.
+SCRIPT_TESTS := test/stress.sh $(filter-out test/stress.sh,$(wildcard test/*.sh))
+TESTS        := $(foreach t,$(SCRIPT_TESTS) $(UNIT_TESTS),\
                   $(if $(or $(if $(T),,all),$(findstring $(T),$(notdir $t))),$t))
 
 version = $(shell sed -n 's/^.define GC_VERSION_$1 //p' gcheap.h)
@@ -143,12 +145,20 @@ $(B)/test/%.o: test/%.c | setup $(GENERATED)
 $(B)/test/%: $(B)/test/%.o $(OBJECTS)
 	$(call say,ld) $(LINK) -o $@ $^ $(URCU_LIBS) -lm
 
-.PHONY: test test-programs check
+.PHONY: test test-programs stress check
 # Scripts may use whatever there is.
-test-programs: $(filter $(B)/%,$(TESTS)) $(if $(filter %.sh,$(TESTS)),$(LIBRARY) $(EXAMPLES))
+test-programs: $(filter $(B)/%,$(TESTS)) \
+    $(if $(filter test/stress.sh,$(TESTS)),$(B)/test/shadow) \
+    $(if $(filter %.sh,$(TESTS)),$(LIBRARY) $(EXAMPLES))
 
 test: test-programs ## every test; SAN=…, DEBUG=1, T=pattern
 	@BUILD=$(B) CC='$(CC)' CXX='$(CXX)' SAN='$(SAN)' SANFLAGS='$(SANFLAGS)' test/run $(TESTS)
+
+MINUTES ?= 10
+
+stress: $(B)/test/shadow ## rounds of random graphs, threads and switches; MINUTES=10 SAN=…
+	@BUILD=$(B) STRESS_SECONDS=$$(($(MINUTES) * 60)) TEST_TIMEOUT=$$(($(MINUTES) * 60 + 300)) \
+	  test/run test/stress.sh
 
 check: $(GENERATED) $(B)/gcheap.3 ## storeys, format, warnings, C++, lint, manual page
 	@BUILD=$(B) WARNINGS='$(WARNINGS)' TEST_TIMEOUT=1200 test/run test/check

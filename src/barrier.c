@@ -16,7 +16,7 @@ static void push_grey(gc_thread *t, uintptr_t base)
     struct workqueue *q = &t->heap->work;
     if (!t->grey)
         t->grey = workbuf_get(q);
-    if (t->grey->n == WORKBUF_ITEMS) {
+    if (t->grey->n == t->grey->room) {
         workqueue_push(q, t->grey);
         t->handed = true;
         t->grey = workbuf_get(q);

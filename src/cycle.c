@@ -70,7 +70,7 @@ static void mark_roots(gc_heap *heap, struct marker *m)
     roots_visit(&heap->roots, &m->tracer);
     stress(STRESS_ROOTS_VISITED);
     fibers_visit(heap, &m->tracer);
-    special_mark_roots(heap, &m->tracer);
+    special_mark_roots(heap, m);
     roots_free_retired(&heap->roots);
 }
 

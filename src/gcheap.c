@@ -44,6 +44,10 @@ static void read_environment(gc_heap *heap)
     }
     if (heap->debug.delay)
         stress_seed_set(heap->debug.delay);
+    if (heap->debug.failos)
+        os_fail_one_in(heap->debug.failos);
+    if (heap->debug.buffers)
+        workqueue_set_room(&heap->work, heap->debug.buffers);
     heap->mem.run_limit = heap->debug.nth ? 1 : 0;
     heap->trace = options_trace();
 }
@@ -81,7 +85,7 @@ gc_heap *gc_heap_create(const gc_options *options)
 static size_t other_threads(gc_heap *heap, const gc_thread *self)
 {
     lock_acquire(&heap->mutators.lock);
-    size_t n = heap->mutators.count;
+    size_t n = heap->mutators.count + heap->mutators.leaving;
     lock_release(&heap->mutators.lock);
     return n - (self != NULL);
 }

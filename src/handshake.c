@@ -169,7 +169,7 @@ static void watchdog(struct wait *w, const gc_thread *t, const struct proc *p)
         return;
     w->told = true;
     if (!t && p)
-        t = ptr_load_relaxed(&p->owner);
+        t = ptr_load_acquire(&p->owner);
     if (!t)
         return;
     const char *call = ptr_load_relaxed(&t->last_call);

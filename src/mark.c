@@ -14,8 +14,8 @@ static struct workbuf *stack_of(struct marker *m)
 static NOINLINE void share_half(struct marker *m)
 {
     struct workbuf *b = m->stack, *half = workbuf_get(&m->heap->work);
-    size_t n = b->n, kept = 0;
-    for (size_t i = 0; i + 1 < n; i += 2) {
+    uint32_t n = b->n, kept = 0;
+    for (uint32_t i = 0; i + 1 < n; i += 2) {
         half->items[half->n++] = b->items[i];
         b->items[kept++] = b->items[i + 1];
     }
@@ -28,7 +28,7 @@ static NOINLINE void share_half(struct marker *m)
 static struct workbuf *stack_with_room(struct marker *m, size_t n)
 {
     struct workbuf *b = stack_of(m);
-    if (UNLIKELY(b->n + n > WORKBUF_ITEMS))
+    while (UNLIKELY(b->n + n > b->room && b->n > 1))
         share_half(m);
     return b;
 }
@@ -290,7 +290,7 @@ INLINE struct lane lane_begin(struct marker *m)
 
 INLINE void lane_end(const struct lane *l, struct marker *m)
 {
-    m->stack->n = l->nstack;
+    m->stack->n = (uint32_t)l->nstack;
     m->nedges = l->nedges;
     m->object = l->object;
 }

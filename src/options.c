@@ -66,6 +66,10 @@ static void set_delay(struct debug_switches *d, uint64_t n)
 {
     d->delay = n;
 }
+static void set_buffers(struct debug_switches *d, uint64_t n)
+{
+    d->buffers = n;
+}
 static void set_failos(struct debug_switches *d, uint64_t n)
 {
     d->failos = n;
@@ -74,7 +78,8 @@ static void set_failos(struct debug_switches *d, uint64_t n)
 static const struct debug_switch switches[] = {
     {"nth", set_nth},       {"poison", set_poison},
     {"verify", set_verify}, {"checkmark", set_checkmark},
-    {"delay", set_delay},   {"failos", set_failos},
+    {"delay", set_delay},   {"buffers", set_buffers},
+    {"failos", set_failos},
 };
 
 /* One item, "name" or "name=number"; the text behind it, or NULL. */

@@ -14,12 +14,14 @@
  *   verify     check the heap's structures after each cycle, with the world held
  *   checkmark  mark a second time with the world held, and report what the first time missed
  *   delay=S    random short waits, from seed S, at marked points of the collector and mutators
- *   failos=N   every Nth call on the operating system fails
+ *   buffers=N  work buffers hold N objects: grey work moves about all the time
+ *   failos=N   one in N calls on the operating system for memory or a thread fails; N > 1
  */
 struct debug_switches {
     uint32_t nth;
     bool poison, verify, checkmark;
     uint64_t delay;
+    uint64_t buffers;
     uint64_t failos;
 };
 

@@ -5,7 +5,7 @@
  *   none -> os_reserve -> reserved -> os_commit -> ready -> os_release -> ready (zero, unbacked)
  *   any -> os_unmap -> none
  * Sizes and addresses are multiples of os_page_size(). Calls that can fail return false or NULL
- * and leave the state as it was; os_fail_nth() makes the Nth of them fail, for tests.
+ * and leave the state as it was; os_fail_nth() and os_fail_one_in() make some of them fail, for tests.
  */
 #ifndef GC_OS_H
 #define GC_OS_H
@@ -64,6 +64,8 @@ bool os_stack_bounds(uintptr_t *low, uintptr_t *high);
 
 /* The nth (1…) fallible call from now on fails, `count` times in a row; n = 0: none does. */
 void os_fail_nth(uint64_t n, uint64_t count);
+/* One in n of the fallible calls fails, spread about, the same ones in each run; n < 2: none. */
+void os_fail_one_in(uint64_t n);
 /* Fallible calls made so far, for tests that fail each in turn. */
 uint64_t os_fallible_calls(void);
 

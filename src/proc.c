@@ -143,7 +143,7 @@ static void request_hand_over(struct procs *procs)
 {
     uint32_t count = u32_load_acquire(&procs->count);
     for (uint32_t i = 0; i < count; i++) {
-        gc_thread *owner = ptr_load_relaxed(&procs->all[i]->owner);
+        gc_thread *owner = ptr_load_acquire(&procs->all[i]->owner);
         if (owner)
             thread_request_poll(owner);
     }
@@ -176,7 +176,7 @@ bool proc_acquire(gc_heap *heap, gc_thread *t)
         p = wait_turn(procs, t);
     t->proc = p;
     t->fast.runs = p->cache->runs;
-    ptr_store_relaxed(&p->owner, t);
+    ptr_store_release(&p->owner, t); /* whoever asks it to poll sees its struct made */
     t->slice_start = u32_load_relaxed(&procs->waiting) ? os_now_ns() : 0;
     return true;
 }

@@ -9,6 +9,20 @@
 
 #include "lock.h"
 
+/* Sanitizers do not see into liburcu: these tell them that a node is published by whoever adds it,
+ * and found by whoever reads the table. */
+#ifdef __has_feature
+#if __has_feature(thread_sanitizer)
+#include <sanitizer/tsan_interface.h>
+#define RCU_PUBLISHED(node) __tsan_release(node)
+#define RCU_FOUND(node) __tsan_acquire(node)
+#endif
+#endif
+#ifndef RCU_FOUND
+#define RCU_PUBLISHED(node) ((void)(node))
+#define RCU_FOUND(node) ((void)(node))
+#endif
+
 #ifndef GC_NO_URCU
 #include <urcu/urcu-bp.h>
 #include <urcu/rculfhash.h>

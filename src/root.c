@@ -226,6 +226,7 @@ int roots_add(struct roots *r, void *base, size_t n)
     cds_lfht_node_init(&node->node);
     node->base = base;
     node->n = n;
+    RCU_PUBLISHED(node);
     int error = -ENOMEM;
     lock_acquire(&r->lock);
     if (table_make_locked(r)) {
@@ -325,8 +326,10 @@ static void visit_table(struct roots *r, struct gc_tracer *tracer)
     urcu_bp_read_lock();
     cds_lfht_for_each(r->table, &iter, at)
     {
-        node_of(at)->next_visited = all;
-        all = node_of(at);
+        struct root_node *node = node_of(at);
+        RCU_FOUND(node);
+        node->next_visited = all;
+        all = node;
     }
     urcu_bp_read_unlock();
     for (; all; all = all->next_visited)

@@ -593,10 +593,33 @@ static void mark_span(gc_heap *heap, struct gc_span *s, void *marker)
     each_record(s, mark_record, marker);
 }
 
-void special_mark_roots(gc_heap *heap, struct gc_tracer *tracer)
+void special_mark_roots(gc_heap *heap, struct marker *m)
 {
     if (word_load_acquire(&specials_of(heap)->finalizers) > 0)
-        visit_spans(heap, CONTAINER_OF(tracer, struct marker, tracer), mark_span);
+        visit_spans(heap, m, mark_span);
+}
+
+struct finalizer_visit {
+    special_visit_fn *fn;
+    void *arg;
+};
+
+static void visit_record(struct gc_span *s, struct special *r, void *arg)
+{
+    const struct finalizer_visit *v = arg;
+    if (r->kind == SPECIAL_FINALIZER)
+        v->fn(s, span_slot(s, r->slot), r->queued, v->arg);
+}
+
+static void visit_span(gc_heap *heap, struct gc_span *s, void *visit)
+{
+    (void)heap;
+    each_record(s, visit_record, visit);
+}
+
+void special_each_finalizer(gc_heap *heap, special_visit_fn *fn, void *arg)
+{
+    visit_spans(heap, &(struct finalizer_visit){fn, arg}, visit_span);
 }
 
 static void mark_weak(struct gc_span *s, struct special *r, void *marker)

@@ -77,8 +77,11 @@ void special_unqueue(gc_heap *heap, struct special *r);
 /* Decides about the specials of a span's dead objects. Its sweeper, before the bits are flipped;
  * may mark objects that must live on. */
 void special_sweep(gc_heap *heap, struct gc_span *s);
-/* Visits what specials keep alive. Collector, after ROOTS. */
-void special_mark_roots(gc_heap *heap, struct gc_tracer *tracer);
+/* Marks what specials keep alive. Collector, after ROOTS. */
+void special_mark_roots(gc_heap *heap, struct marker *m);
+/* Calls fn for each finalizer's object, under its span's lock. World held. */
+typedef void special_visit_fn(struct gc_span *s, uintptr_t object, bool queued, void *arg);
+void special_each_finalizer(gc_heap *heap, special_visit_fn *fn, void *arg);
 /* Marks the objects of all weak references that somebody holds. Collector, while it marks. */
 void special_mark_weak(gc_heap *heap, struct marker *m);
 /* Forgets the external bytes of objects found dead. Collector, after the cut. */

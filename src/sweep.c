@@ -222,13 +222,14 @@ static size_t reclaim_word(gc_heap *heap, struct arena *a, size_t i, uint32_t sw
     for (; dead; dead &= dead - 1) {
         size_t page = i * WORD_BITS + bits_trailing_zeros(dead);
         struct gc_span *s = ptr_load_relaxed(&a->spans[page]);
-        size_t npages = s->npages;
         stress(STRESS_RECLAIM);
         /* The span may have been freed and its struct have a new life meanwhile: whatever span we
-         * claim here waits for a sweep. */
-        if (u32_load_relaxed(&s->sweepgen) == sweepgen - 2 &&
-            u32_cas_acq_rel(&s->sweepgen, sweepgen - 2, sweepgen - 1) &&
-            !sweep_and_file(heap, s, sweepgen))
+         * claim here waits for a sweep, and is only looked at once it is ours. */
+        if (u32_load_relaxed(&s->sweepgen) != sweepgen - 2 ||
+            !u32_cas_acq_rel(&s->sweepgen, sweepgen - 2, sweepgen - 1))
+            continue;
+        size_t npages = s->npages;
+        if (!sweep_and_file(heap, s, sweepgen))
             freed += npages;
     }
     return freed;

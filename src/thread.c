@@ -261,11 +261,17 @@ static gc_thread *new_thread(gc_heap *heap)
     return t;
 }
 
+static void recycle_locked(struct mutators *m, gc_thread *t)
+{
+    LOCK_ASSERT_HELD(&m->lock);
+    t->next = m->spare;
+    m->spare = t;
+}
+
 static void recycle(gc_heap *heap, gc_thread *t)
 {
     lock_acquire(&heap->mutators.lock);
-    t->next = heap->mutators.spare;
-    heap->mutators.spare = t;
+    recycle_locked(&heap->mutators, t);
     lock_release(&heap->mutators.lock);
 }
 
@@ -330,7 +336,7 @@ static void forget_attachment(gc_thread *t)
 }
 
 /* Leaves the registry at a moment when the thread is up to date: that counts as its ack for any
- * handshake that comes. */
+ * handshake that comes. The heap stays until leave_heap(). */
 static void leave_registry(gc_heap *heap, gc_thread *t)
 {
     struct mutators *m = &heap->mutators;
@@ -349,10 +355,22 @@ static void leave_registry(gc_heap *heap, gc_thread *t)
     /* Before the thread is gone for a held world, in which the collector works on all Ps. */
     proc_release(heap, t);
     unlink_locked(m, t);
+    m->leaving++;
     times_fold(&m->kept, &t->times);
     u32_store_release(&t->st, state_word(t->epoch, THREAD_GONE));
     lock_release(&m->lock);
+    stress(STRESS_LEFT);
     handshake_wake_collector(heap);
+}
+
+/* Once the lock is free the heap may be destroyed: the thread touches nothing of it any more. */
+static void leave_heap(gc_heap *heap, gc_thread *t)
+{
+    struct mutators *m = &heap->mutators;
+    lock_acquire(&m->lock);
+    recycle_locked(m, t);
+    m->leaving--;
+    lock_release(&m->lock);
 }
 
 int thread_detach(gc_thread *t, bool force)
@@ -373,7 +391,7 @@ int thread_detach(gc_thread *t, bool force)
     set_current(NULL);
     t->last_proc = NULL;
     memset(&t->times, 0, sizeof t->times);
-    recycle(heap, t);
+    leave_heap(heap, t);
     return 0;
 }
 
@@ -437,7 +455,8 @@ static void thread_exits(void *first)
 
 bool thread_has_others(const gc_heap *heap)
 {
-    return heap->mutators.count > (find_attachment(heap) != NULL);
+    const struct mutators *m = &heap->mutators;
+    return m->count + m->leaving > (find_attachment(heap) != NULL);
 }
 
 /* Its stack is gone, and with it the frames of the fiber that it ran. */
@@ -469,6 +488,7 @@ void thread_after_fork_in_child(gc_heap *heap)
         if (t != self)
             forget_thread(heap, t);
     }
+    heap->mutators.leaving = 0;
     if (self)
         self->os_id = os_thread_id();
 }

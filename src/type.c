@@ -326,34 +326,22 @@ static uint32_t assign_slot_locked(struct type_info *info)
     return registry.slots++;
 }
 
-/* Another thread may have registered the type meanwhile: then its info stands. */
-static struct type_info *publish(gc_type *type, struct type_info *info)
+static void publish_locked(gc_type *type, struct type_info *info)
 {
-    lock_acquire(&registry.lock);
-    struct type_info *first = type->info;
-    if (!first) {
-        if (type->ptrdata == 0)
-            type->ptrdata = info->ptr_words * WORD_SIZE;
-        if (type->hash == 0)
-            type->hash = hash_type(type, info);
-        info->next = registry.all;
-        registry.all = info;
-        ptr_store_release((struct type_info **)&type->info, info);
-        u32_store_release(&type->run, assign_slot_locked(info));
-    }
-    lock_release(&registry.lock);
-    if (first)
-        free(info);
-    return first ? first : info;
+    LOCK_ASSERT_HELD(&registry.lock);
+    if (type->ptrdata == 0)
+        type->ptrdata = info->ptr_words * WORD_SIZE;
+    if (type->hash == 0)
+        type->hash = hash_type(type, info);
+    info->next = registry.all;
+    registry.all = info;
+    ptr_store_release((struct type_info **)&type->info, info);
+    u32_store_release(&type->run, assign_slot_locked(info));
 }
 
-struct type_info *type_info_slow(gc_type *type)
+static struct type_info *register_locked(gc_type *type)
 {
     struct shape shape = {0, 0};
-    if (!type) {
-        refuse("the type is NULL");
-        return NULL;
-    }
     if (!validate(type, &shape))
         return NULL;
     struct type_info *info = make_info(type, &shape);
@@ -362,7 +350,23 @@ struct type_info *type_info_slow(gc_type *type)
         return NULL;
     }
     make_pattern(info);
-    return publish(type, info);
+    publish_locked(type, info);
+    return info;
+}
+
+/* Under the lock from the beginning: what one thread fills in, another would be validating. */
+struct type_info *type_info_slow(gc_type *type)
+{
+    if (!type) {
+        refuse("the type is NULL");
+        return NULL;
+    }
+    lock_acquire(&registry.lock);
+    struct type_info *info = type->info;
+    if (!info)
+        info = register_locked(type);
+    lock_release(&registry.lock);
+    return info;
 }
 
 int gc_type_register(gc_type *type)

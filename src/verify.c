@@ -163,6 +163,16 @@ static bool check_object(void *arg, struct gc_span *s, uintptr_t object)
     return true;
 }
 
+/* A queued one is a root; before that, what the object refers to is. */
+static void visit_finalizer(struct gc_span *s, uintptr_t object, bool queued, void *tracer)
+{
+    struct gc_tracer *t = tracer;
+    if (queued)
+        gc_trace_ref(t, (void *)object);
+    else
+        visit_object(t->heap, s, object, t);
+}
+
 static void visit_all_roots(gc_heap *heap, struct gc_tracer *tracer)
 {
     for (gc_thread *t = heap->mutators.list; t; t = t->next)
@@ -172,7 +182,7 @@ static void visit_all_roots(gc_heap *heap, struct gc_tracer *tracer)
             rootset_visit(&f->roots, f->roots.frames, tracer);
     }
     roots_visit(&heap->roots, tracer);
-    special_mark_roots(heap, tracer);
+    special_each_finalizer(heap, visit_finalizer, tracer);
 }
 
 unsigned verify_heap(gc_heap *heap)

@@ -13,6 +13,12 @@ void workqueue_init(struct workqueue *q)
 {
     memset(q, 0, sizeof *q);
     lock_init(&q->lock, LOCK_WORKBUF);
+    q->room = WORKBUF_ITEMS;
+}
+
+void workqueue_set_room(struct workqueue *q, uint64_t items)
+{
+    q->room = (uint32_t)MAX_OF(MIN_OF(items, (uint64_t)WORKBUF_ITEMS), (uint64_t)1);
 }
 
 static size_t batch_size(void)
@@ -30,6 +36,7 @@ static bool make_batch_locked(struct workqueue *q)
     q->batches = batch;
     for (int i = 1; i <= BATCH; i++) {
         batch[i].next = q->free;
+        batch[i].room = q->room;
         q->free = &batch[i];
     }
     q->nfree += BATCH;

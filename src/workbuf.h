@@ -13,7 +13,7 @@
 
 struct workbuf {
     struct workbuf *next;
-    size_t n;
+    uint32_t n, room; /* items; no more than that many are put in */
     uintptr_t items[WORKBUF_ITEMS];
 };
 
@@ -23,6 +23,7 @@ struct workqueue {
     struct workbuf *free;   /* under lock */
     size_t nfree;
     size_t made;
+    uint32_t room;           /* of the buffers made */
     struct workbuf *batches; /* what `free` was made from; under lock */
     /* queued << 32 | active (16 bits each on 32-bit hosts). Changed by CAS only. */
     word load CACHE_ALIGNED;
@@ -31,6 +32,8 @@ struct workqueue {
 };
 
 void workqueue_init(struct workqueue *q);
+/* Before first use: buffers hold this many items only (a switch for tests). */
+void workqueue_set_room(struct workqueue *q, uint64_t items);
 void workqueue_destroy(struct workqueue *q);
 
 /* An empty buffer; waits for memory if there is none (marking cannot stop half-way). */

@@ -387,6 +387,48 @@ static void *churn(void *arg)
     return NULL;
 }
 
+/* The switch of GCHEAP_DEBUG: for good, and for the whole process. */
+static void exercise_under(const char *debug)
+{
+    gc_options o = {.min_heap = 1 << 20, .log = no_words};
+    struct chain c = {NULL, 0};
+    gc_heap *heap = gc_heap_create(&o);
+    CHECK(heap);
+    o.debug = debug;
+    gc_heap *failing = NULL;
+    for (int tries = 0; !failing && tries < 1000; tries++)
+        failing = gc_heap_create(&o);
+    CHECK(failing);
+    uint64_t calls = os_fallible_calls();
+    {
+        GC_FRAME(c.head);
+        for (int i = 0; i < 20; i++)
+            exercise(failing, &c);
+    }
+    CHECK(os_fallible_calls() - calls > 20);
+    CHECK_EQ(gc_heap_verify(), 0);
+    CHECK_EQ(gc_heap_destroy(failing), 0);
+    CHECK_EQ(gc_thread_switch(heap), 0);
+    unsigned refused = 0;
+    for (int i = 0; i < 1000; i++)
+        refused += !os_map(4096);
+    diag("%u of 1000 calls refused", refused);
+    CHECK(refused > 100 && refused < 700);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(one_in_three_os_calls_fails)
+{
+    exercise_under("failos=3");
+}
+TEST(one_in_five_os_calls_fails)
+{
+    exercise_under("failos=5,delay=7");
+    os_fail_one_in(0);
+    for (int i = 0; i < 10; i++)
+        CHECK(os_map(4096));
+}
+
 TEST(failures_among_threads)
 {
     gc_options o = {.min_heap = 1 << 20, .log = no_words};

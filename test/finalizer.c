@@ -115,6 +115,35 @@ static void rise(void *object, void *arg)
     note(((struct cell *)object)->id);
 }
 
+/* The heap check, and the second marking, know finalizers that are set and that are queued. */
+static void verified(unsigned flags)
+{
+    gc_options o = {.flags = flags, .debug = "poison,verify,checkmark"};
+    gc_heap *heap = gc_heap_create(&o);
+    CHECK(heap);
+    for (uint64_t i = 0; i < 100; i++) {
+        struct cell *c = new_cell(2 * i);
+        GC_FRAME(c);
+        gc_store(&c->next, new_cell(2 * i + 1));
+        CHECK(gc_finalizer_set(c, finalize, NULL) == 0);
+    }
+    CHECK_EQ(gc_heap_verify(), 0);
+    CHECK(gc_collect() == 0);
+    CHECK_EQ(gc_finalizers_pending(), 100);
+    CHECK_EQ(gc_heap_verify(), 0);
+    CHECK_EQ(gc_finalizers_run(0), 100);
+    CHECK(gc_collect() == 0);
+    CHECK_EQ(gc_heap_verify(), 0);
+    CHECK_EQ(records(heap), 0);
+    CHECK(gc_heap_destroy(heap) == 0);
+}
+
+TEST(heap_checks)
+{
+    verified(0);
+    verified(GC_STOP_WORLD);
+}
+
 TEST(resurrection)
 {
     gc_heap *heap = new_heap(0);
@@ -310,7 +339,7 @@ static void busy(void *object, void *depth)
     note(c->id);
     if (depth) {
         fresh = new_cell(c->id + 1);
-        CHECK(gc_finalizer_set(fresh, busy, (char *)depth - 1) == 0);
+        CHECK(gc_finalizer_set(fresh, busy, (void *)((uintptr_t)depth - 1)) == 0);
         fresh = NULL;
         gc_collect();
         CHECK(c->magic == MAGIC);

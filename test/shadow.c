@@ -1,9 +1,11 @@
 /* gcheap-test: alone
  *
  * The shadow graph: threads allocate, link, hand over and drop objects at random; every object's
- * id, shape and references are also known outside the heap. Now and then all threads rest, and then
- * what is reachable in the shadow must be there, intact, and hold what it should; and what is not
- * must be gone after one collection.
+ * id (never used twice), shape and references are also known outside the heap, and so are its weak
+ * reference, its entries in weak maps and in the intern table, its finalizer and its cleanups. Now
+ * and then all threads rest, and then what is reachable in the shadow must be there, intact, and
+ * hold what it should; and what is not must be gone after one collection, or wait for its
+ * finalizer.
  *
  * A thread writes only the objects it made, so that its shadow of them is exact, and writes and
  * reads others' through "racy" places: rooted globals, handles, slots visited by a heap callback,
@@ -14,6 +16,9 @@
  *   shadow NAME=VALUE…             one run
  *     seed=N threads=N seconds=S mode=concurrent|stop|alone|conservative
  *     format=plain|tagged|boxed    the default is drawn from the seed
+ *     debug=SWITCHES               as in options.debug; none
+ *   shadow stress [seconds=S]      rounds of random configurations for so long, each a test that
+ *                                  names itself by the words that repeat it
  * Environment: GCHEAP_STRESS_SECONDS (of each run), GCHEAP_SEED, and the library's GCHEAP_DEBUG.
  */
 #include "shapes.h"
@@ -39,13 +44,8 @@ struct setup {
     double seconds;
     enum mode mode;
     enum format format;
+    char debug[96];
 };
-
-/* Weak references are tested as far as the library has them. */
-extern __typeof__(gc_weak_new) gc_weak_new __attribute__((weak));
-extern __typeof__(gc_weak_get) gc_weak_get __attribute__((weak));
-extern __typeof__(gc_weak_free) gc_weak_free __attribute__((weak));
-extern __typeof__(gc_heap_verify) gc_heap_verify __attribute__((weak));
 
 /* ---- The shadow ---- */
 
@@ -57,17 +57,38 @@ struct shadow {
     struct node *to;
 };
 
+/* A cleanup of an object; outlives it. */
+enum { CLEANUP_SET, CLEANUP_CANCELLED, CLEANUP_RAN };
+struct cleanup {
+    struct cleanup *next;
+    uint64_t id; /* of the object */
+    int64_t number;
+    uint32_t state; /* atomic */
+};
+
+enum { FINAL_NONE, FINAL_SET, FINAL_RAN };
+#define MAPS 3
+
+/* Its owner writes it, or its finalizer, which runs when nobody else can reach it. */
 struct node {
     uint64_t id;
     struct shape shape;
     char *address;
     bool racy; /* any thread writes it; its shadows are those of the last rest */
-    bool weak_cleared;
     unsigned owner, used;
     uint32_t reached; /* number of the rest at which it was */
+    uint32_t queued;  /* number of the rest at which its finalizer was in the queue */
     struct node *via; /* and from where: this object, or a root */
     const char *via_root;
-    gc_weak *weak;
+    gc_weak *weak;           /* atomic, once published */
+    uint32_t weak_cleared;   /* somebody saw that; atomic */
+    uint32_t weak_finalized; /* it was cleared for a finalizer */
+    uint32_t final;          /* FINAL_…; atomic */
+    uint32_t finals;         /* how often its finalizer ran; atomic */
+    uint32_t intern_key;     /* key + 1; 0: none */
+    uint32_t interned;       /* it is the object of that key; atomic */
+    struct cleanup *cleanups;
+    struct shadow *mapped; /* its value in each map; NULL: never had any */
     struct shadow slots[];
 };
 
@@ -106,6 +127,7 @@ struct mutator {
     jmp_buf base;
     unsigned base_spaces;
     bool resting;
+    size_t positions[MAPS]; /* in the maps, of op_map_walk */
     uint64_t operations, refused;
 };
 
@@ -121,6 +143,8 @@ struct shared_fiber {
 #define RACY_GLOBALS 64
 #define RACY_HANDLES 16
 #define RACY_VISITED 16
+#define KNOWN 128 /* objects whose weak references anyone gets */
+#define INTERN_KEYS 64
 
 static struct world {
     struct setup setup;
@@ -130,10 +154,20 @@ static struct world {
     gc_handle *handles[RACY_HANDLES];
     shape_word visited[RACY_VISITED];
     struct shared_fiber fibers[SHARED_FIBERS];
+    gc_weakmap *maps[MAPS];
+    gc_intern *intern;
+    struct node *known[KNOWN]; /* atomic */
+    bool final_thread;
+    pthread_mutex_t final_lock;  /* held by a finalizer that runs, and while graphs are compared */
+    uint64_t finalized, cleaned; /* atomic */
+    struct cleanup *due;         /* of dead objects: they must be queued */
+    struct node **queue;         /* objects whose finalizers must be queued */
+    size_t nqueue, queue_capacity;
     /* The rest. */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     unsigned running; /* threads that do not rest; under lock */
+    unsigned resting; /* those that do, attached; under lock */
     uint32_t round;   /* rests ended; under lock, and atomic */
     uint32_t wanted;  /* atomic: a rest is wanted */
     uint32_t over;    /* atomic: the end */
@@ -154,7 +188,7 @@ static struct world {
 static const char *const mode_names[] = {"concurrent", "stop", "alone", "conservative"};
 static const char *const format_names[] = {"plain", "tagged", "boxed"};
 
-static char replay[160];
+static char replay[256];
 #define BAD(...)                                                                                   \
     do {                                                                                           \
         diag(__VA_ARGS__);                                                                         \
@@ -167,6 +201,16 @@ static void *must(void *p)
         BAD("the test itself ran out of memory");
     return p;
 }
+
+/* Calls of the system may be made to fail now and then. */
+#define UNTIL(result, call)                                                                        \
+    do {                                                                                           \
+        int tries = 0;                                                                             \
+        do                                                                                         \
+            (result) = (call);                                                                     \
+        while (!(result) && ++tries < 1000);                                                       \
+        must(result);                                                                              \
+    } while (0)
 
 /* ---- Words ---- */
 
@@ -465,9 +509,8 @@ static void fill_fresh(struct mutator *m, struct node *n)
     }
 }
 
-static struct node *new_node(struct mutator *m)
+static struct node *new_node_of(struct mutator *m, const struct layout *l)
 {
-    const struct layout *l = any_layout(m);
     struct shape shape = shape_make(l, any_count(m, l));
     if (m->made == (uint64_t)CHUNK * CHUNKS)
         return NULL;
@@ -502,6 +545,11 @@ static struct node *new_node(struct mutator *m)
     }
     m->nodes[m->count++] = n;
     return n;
+}
+
+static struct node *new_node(struct mutator *m)
+{
+    return new_node_of(m, any_layout(m));
 }
 
 static void op_new(struct mutator *m)
@@ -704,23 +752,15 @@ static void op_unroot(struct mutator *m)
         drop_space(m, at);
 }
 
-/* A weak reference is got, and given to an object that has none. */
-static void op_weak(struct mutator *m)
+/* ---- Weak references, weak maps, interned objects ---- */
+
+static void get_weak(struct mutator *m, struct node *n)
 {
-    if (!gc_weak_new || !m->count)
-        return;
-    struct node *n = any_own(m);
-    if (n && !n->weak && !is_small(n)) {
-        n->weak = gc_weak_new(n->address);
-        m->refused += !n->weak;
-    }
-    n = m->nodes[random_below(&m->random, m->count)];
-    if (!n->weak)
-        return;
+    bool cleared = atomic_get(&n->weak_cleared);
     void *p = gc_weak_get(n->weak);
     if (!p) {
-        n->weak_cleared = true;
-    } else if (n->weak_cleared) {
+        atomic_set(&n->weak_cleared, 1);
+    } else if (cleared) {
         describe(n, "came back from a weak reference that was cleared");
     } else if (p != n->address) {
         describe(n, "is not what its weak reference says");
@@ -729,6 +769,265 @@ static void op_weak(struct mutator *m)
         hold(any_place(m), n, (uint64_t)(uintptr_t)p);
     }
 }
+
+/* A weak reference is given to an object that has none, or got: of an own object, or of one of
+ * those that all threads know. */
+static void op_weak(struct mutator *m)
+{
+    struct node *n = any_own(m);
+    if (n && !n->weak && !is_small(n)) {
+        atomic_set(&n->weak, gc_weak_new(n->address));
+        m->refused += !n->weak;
+        if (n->weak)
+            atomic_set(&w.known[random_below(&m->random, KNOWN)], n);
+    }
+    if (!m->count)
+        return;
+    n = random_one_in(&m->random, 2) ? m->nodes[random_below(&m->random, m->count)]
+                                     : atomic_get(&w.known[random_below(&m->random, KNOWN)]);
+    if (n && atomic_get(&n->weak))
+        get_weak(m, n);
+}
+
+static void op_map_set(struct mutator *m, unsigned map)
+{
+    struct node *n = any_own(m), *to = random_one_in(&m->random, 8) ? NULL : any_held(m, false);
+    if (!n || is_small(n))
+        return;
+    if (!n->mapped)
+        n->mapped = must(calloc(MAPS, sizeof *n->mapped));
+    struct shadow *value = &n->mapped[map];
+    if (random_one_in(&m->random, 3)) {
+        if (gc_weakmap_delete(w.maps[map], n->address) != (value->word != 0))
+            describe(n, "was, or was not, in a weak map");
+        *value = (struct shadow){0, NULL};
+        return;
+    }
+    uint64_t word = to ? reference(m, to) : immediate(m) | 8;
+    int error = gc_weakmap_set(w.maps[map], n->address, (void *)(uintptr_t)word);
+    if (error && error != -ENOMEM)
+        BAD("gc_weakmap_set fails with %d", error);
+    m->refused += error != 0;
+    if (!error)
+        *value = (struct shadow){word, to};
+}
+
+static void hold_value(struct mutator *m, uint64_t word)
+{
+    struct node *n = word ? node_of_word(word) : NULL;
+    if (!n)
+        return;
+    check_intact(n);
+    hold(any_place(m), n, word);
+}
+
+/* Of whatever object: its owner may be setting it. */
+static void op_map_get(struct mutator *m, unsigned map)
+{
+    struct node *n = any_held(m, false);
+    if (!n)
+        return;
+    uint64_t word = (uint64_t)(uintptr_t)gc_weakmap_get(w.maps[map], n->address);
+    if (n->owner == m->index && word != (n->mapped ? n->mapped[map].word : 0))
+        describe(n, "does not have the value in a weak map that its only writer gave it");
+    hold_value(m, word);
+}
+
+static void op_map_walk(struct mutator *m, unsigned map)
+{
+    void *key = NULL, *value = NULL;
+    GC_FRAME(key, value);
+    for (size_t i = random_below(&m->random, 8); i > 0; i--) {
+        if (!gc_weakmap_next(w.maps[map], &m->positions[map], &key, &value)) {
+            m->positions[map] = 0;
+            break;
+        }
+        struct node *n = node_of_word((uint64_t)(uintptr_t)key);
+        if (!n || n->address != key)
+            BAD("a weak map has the key %p, which is no object's address", key);
+        check_intact(n);
+        hold_value(m, (uint64_t)(uintptr_t)value);
+        hold(any_place(m), n, (uint64_t)(uintptr_t)key);
+    }
+}
+
+static void op_map(struct mutator *m)
+{
+    unsigned map = (unsigned)random_below(&m->random, MAPS);
+    size_t what = random_below(&m->random, 8);
+    if (what < 4)
+        op_map_set(m, map);
+    else if (what < 7)
+        op_map_get(m, map);
+    else
+        op_map_walk(m, map);
+}
+
+static uint64_t intern_hash(const void *key, size_t size)
+{
+    uint32_t k;
+    memcpy(&k, key, size);
+    return k * 0x9e3779b97f4a7c15u;
+}
+
+/* An object that has died may be nobody any more. */
+static bool intern_equal(const void *object, const void *key, size_t size)
+{
+    uint32_t k;
+    memcpy(&k, key, size);
+    const struct node *n = node_of_id(*(const shape_word *)object);
+    return n && n->address == object && n->intern_key == k + 1;
+}
+
+static void *intern_make(const void *key, size_t size, void *arg)
+{
+    uint32_t k;
+    memcpy(&k, key, size);
+    struct node *n = arg ? new_node_of(arg, &layouts[LAYOUT_PAIR]) : NULL;
+    if (!n)
+        return NULL;
+    n->intern_key = k + 1;
+    return n->address;
+}
+
+static void op_intern(struct mutator *m)
+{
+    uint32_t key = (uint32_t)random_below(&m->random, INTERN_KEYS);
+    errno = 0;
+    void *p = gc_intern_get(w.intern, &key, sizeof key, m);
+    if (!p) {
+        if (errno != ENOMEM)
+            BAD("gc_intern_get fails with errno %d", errno);
+        return;
+    }
+    struct node *n = node_of_word((uint64_t)(uintptr_t)p);
+    if (!n || n->intern_key != key + 1)
+        BAD("%p is not the object of key %u", p, (unsigned)key);
+    check_intact(n);
+    atomic_set(&n->interned, 1);
+    hold(any_place(m), n, (uint64_t)(uintptr_t)p);
+}
+
+/* ---- Finalizers and cleanups ---- */
+
+static void check_own_are_gone(struct node *n)
+{
+    if (n->weak) {
+        if (gc_weak_get(n->weak))
+            describe(n, "is finalized, but its weak reference is not cleared");
+        atomic_set(&n->weak_cleared, 1);
+        atomic_set(&n->weak_finalized, 1);
+    }
+    for (int i = 0; n->mapped && i < MAPS; i++) {
+        if (w.maps[i] && gc_weakmap_get(w.maps[i], n->address))
+            describe(n, "is finalized, but still in a weak map");
+        n->mapped[i] = (struct shadow){0, NULL};
+    }
+    atomic_set(&n->interned, 0);
+}
+
+static void on_final(void *object, void *arg);
+
+static int set_final(struct node *n)
+{
+    atomic_set(&n->final, FINAL_SET);
+    return gc_finalizer_set(n->address, on_final, n);
+}
+
+/* On any thread. Some objects come back, some of them with a finalizer. */
+static void on_final(void *object, void *arg)
+{
+    struct node *n = arg;
+    uint64_t random = n->id ^ w.setup.seed ^ (uint64_t)atomic_get(&n->finals) << 32;
+    gc_blocking_begin();
+    pthread_mutex_lock(&w.final_lock);
+    gc_blocking_end();
+    if (__atomic_exchange_n(&n->final, FINAL_RAN, __ATOMIC_ACQ_REL) != FINAL_SET)
+        describe(n, "is finalized, but it has no finalizer");
+    if (n->address != object)
+        describe(n, "is finalized as another object");
+    check_intact(n);
+    check_own_are_gone(n);
+    __atomic_fetch_add(&n->finals, 1, __ATOMIC_ACQ_REL);
+    __atomic_fetch_add(&w.finalized, 1, __ATOMIC_RELAXED);
+    if (!atomic_get(&w.over) && random_one_in(&random, 3)) {
+        if (random_one_in(&random, 3) && set_final(n) != 0)
+            atomic_set(&n->final, FINAL_RAN);
+        store(&w.globals[random_below(&random, RACY_GLOBALS)], (uint64_t)(uintptr_t)object);
+    }
+    pthread_mutex_unlock(&w.final_lock);
+}
+
+static void op_final(struct mutator *m)
+{
+    struct node *n = any_own(m);
+    if (!n || is_small(n))
+        return;
+    if (atomic_get(&n->final) == FINAL_SET) {
+        if (gc_finalizer_set(n->address, on_final, n) != -EEXIST)
+            describe(n, "lost its finalizer");
+        if (random_one_in(&m->random, 2))
+            return;
+        if (gc_finalizer_set(n->address, NULL, NULL) != 0)
+            describe(n, "is not rid of its finalizer");
+        atomic_set(&n->final, FINAL_NONE);
+        return;
+    }
+    int error = set_final(n);
+    if (error == 0)
+        return;
+    if (error != -ENOMEM && error != -EAGAIN)
+        BAD("gc_finalizer_set fails with %d", error);
+    atomic_set(&n->final, FINAL_NONE);
+    m->refused++;
+}
+
+static void on_cleanup(void *arg)
+{
+    struct cleanup *c = arg;
+    __atomic_fetch_add(&w.cleaned, 1, __ATOMIC_RELAXED);
+    uint64_t id = c->id;
+    if (__atomic_exchange_n(&c->state, CLEANUP_RAN, __ATOMIC_ACQ_REL) != CLEANUP_SET)
+        BAD("a cleanup of %llx runs twice, or was cancelled", (unsigned long long)id);
+}
+
+static void cancel_cleanup(struct node *n, struct cleanup *c)
+{
+    int expected = atomic_get(&c->state) == CLEANUP_SET ? 0 : -ENOENT;
+    if (gc_cleanup_cancel(n->address, c->number) != expected)
+        describe(n, "cannot cancel a cleanup, or can twice");
+    atomic_set(&c->state, CLEANUP_CANCELLED);
+}
+
+static void op_cleanup(struct mutator *m)
+{
+    struct node *n = any_own(m);
+    if (!n || is_small(n))
+        return;
+    if (n->cleanups && random_one_in(&m->random, 2)) {
+        cancel_cleanup(n, n->cleanups);
+        return;
+    }
+    struct cleanup *c = must(calloc(1, sizeof *c));
+    c->id = n->id;
+    c->number = gc_cleanup_add(n->address, on_cleanup, c);
+    if (c->number <= 0) {
+        if (c->number != -ENOMEM && c->number != -EAGAIN)
+            BAD("gc_cleanup_add fails with %d", (int)c->number);
+        m->refused++;
+        free(c);
+        return;
+    }
+    c->next = n->cleanups;
+    n->cleanups = c;
+}
+
+static void op_run_finalizers(struct mutator *m)
+{
+    gc_finalizers_run(1 + random_below(&m->random, 20));
+}
+
+/* ---- Blocking, collecting, frames, fibers ---- */
 
 static void nap(struct mutator *m)
 {
@@ -886,6 +1185,7 @@ static void rest_until(struct mutator *m, uint32_t round)
         gc_blocking_begin();
     pthread_mutex_lock(&w.lock);
     w.running--;
+    w.resting += attached;
     pthread_cond_broadcast(&w.changed);
     while (!polls && w.round == round)
         pthread_cond_wait(&w.changed, &w.lock);
@@ -916,7 +1216,7 @@ static void reach(struct node *n)
     n->reached = w.rest;
     n->via = w.via;
     n->via_root = w.via_root;
-    if (n->weak_cleared)
+    if (atomic_get(&n->weak_cleared) && !atomic_get(&n->weak_finalized))
         describe(n, "is reachable though its weak reference was cleared");
     if (w.nwork == w.work_capacity) {
         w.work_capacity = w.work_capacity ? w.work_capacity * 2 : 4096;
@@ -942,6 +1242,34 @@ static void reach_racy(const shape_word *slot)
     reach(node_of_word(load(slot)));
 }
 
+/* A live object's value in a weak map is alive, and what the shadow says; and it is still the one
+ * of its key in the intern table. */
+static void reach_weak(const struct node *n)
+{
+    for (int i = 0; n->mapped && i < MAPS; i++) {
+        const struct shadow *value = &n->mapped[i];
+        if (!w.maps[i])
+            continue;
+        if ((uint64_t)(uintptr_t)gc_weakmap_get(w.maps[i], n->address) != value->word)
+            describe(n, "does not have the value in a weak map that its only writer gave it");
+        reach(value->to);
+    }
+    if (atomic_get(&n->interned) && w.intern) {
+        uint32_t key = n->intern_key - 1;
+        if (gc_intern_get(w.intern, &key, sizeof key, NULL) != n->address)
+            describe(n, "is not the interned object of its key any more");
+    }
+}
+
+static void check_cleanups(const struct node *n)
+{
+    for (struct cleanup *c = n->cleanups; c; c = c->next) {
+        if (atomic_get(&c->state) == CLEANUP_RAN)
+            describe(n, "is reachable though its cleanup ran");
+    }
+}
+
+/* What it refers to; the object itself need not be reachable. */
 static void reach_from(struct node *n)
 {
     bool tiny = n->shape.layout == &layouts[LAYOUT_TINY];
@@ -950,6 +1278,7 @@ static void reach_from(struct node *n)
     if (gc_object_size(n->address) < n->shape.size)
         describe(n, "is in a slot too small for it");
     check_intact(n);
+    check_cleanups(n);
     for (unsigned i = 0; i < n->used; i++) {
         if (n->racy)
             reach_racy(used_slot(n, i));
@@ -991,24 +1320,87 @@ static void reach_roots(void)
         reach_racy(&w.visited[i]);
 }
 
+static void reach_closure(size_t from)
+{
+    for (size_t i = from; i < w.nwork; i++) {
+        w.via = w.work[i];
+        reach_from(w.work[i]);
+        if (w.work[i]->queued != w.rest)
+            reach_weak(w.work[i]);
+    }
+}
+
+static void each_node(void (*fn)(struct node *))
+{
+    for (unsigned t = 0; t < w.setup.threads; t++) {
+        for (size_t i = 0; i < w.mutators[t].count; i++)
+            fn(w.mutators[t].nodes[i]);
+    }
+}
+
+/* What an object with a finalizer refers to lives, whether the object itself is reachable or not.
+ */
+static void reach_finalizable(struct node *n)
+{
+    if (atomic_get(&n->final) != FINAL_SET)
+        return;
+    size_t from = w.nwork;
+    w.via = NULL;
+    w.via_root = "an object with a finalizer";
+    reach_from(n);
+    reach_closure(from);
+}
+
+/* With what is in w.queue. */
 static void reach_all(void)
 {
     w.rest++;
     w.nwork = 0;
-    reach_roots();
-    for (size_t i = 0; i < w.nwork; i++) {
-        w.via = w.work[i];
-        reach_from(w.work[i]);
+    w.via = NULL;
+    w.via_root = "the finalizer queue";
+    for (size_t i = 0; i < w.nqueue; i++) {
+        w.queue[i]->queued = w.rest;
+        reach(w.queue[i]);
     }
+    reach_roots();
+    reach_closure(0);
+    each_node(reach_finalizable);
     w.checked += w.nwork;
 }
 
+/* An object with a finalizer that was found dead is queued. */
+static void note_queued(struct node *n)
+{
+    if (n->reached == w.rest || atomic_get(&n->final) != FINAL_SET)
+        return;
+    if (w.nqueue == w.queue_capacity) {
+        w.queue_capacity = w.queue_capacity ? w.queue_capacity * 2 : 256;
+        w.queue = must(realloc(w.queue, w.queue_capacity * sizeof(struct node *)));
+    }
+    w.queue[w.nqueue++] = n;
+}
+
+/* Its cleanups are due. */
 static void free_node(struct node *n)
 {
+    for (struct cleanup *c = n->cleanups, *next; c; c = next) {
+        next = c->next;
+        if (atomic_get(&c->state) == CLEANUP_CANCELLED) {
+            free(c);
+            continue;
+        }
+        c->next = w.due;
+        w.due = c;
+    }
+    for (int i = 0; i < KNOWN; i++) {
+        if (w.known[i] == n)
+            w.known[i] = NULL;
+    }
     if (n->weak)
         gc_weak_free(n->weak);
     *entry(&w.mutators[n->owner], n->id >> OWNER_BITS, false) = NULL;
     free(n->shape.external);
+    free(n->mapped);
     free(n);
 }
 
@@ -1063,7 +1455,7 @@ static bool check_dead(const struct node *n)
 static void compare_stats(void)
 {
     struct gc_statistics stats;
-    uint64_t objects = w.nbases, bytes = 0;
+    uint64_t objects = w.nbases - w.nqueue, bytes = 0;
     CHECK(gc_stats(&stats) == 0);
     for (size_t i = 0; i < w.nbases; i++)
         bytes += gc_object_size((void *)w.bases[i]);
@@ -1106,20 +1498,144 @@ static void heap_callback(void *arg, gc_tracer *tracer)
     gc_trace_slots(tracer, arg, RACY_VISITED);
 }
 
-/* All other threads rest. */
+/* No entry of a weak map is one too many. */
+static void compare_map(unsigned map)
+{
+    size_t position = 0, n = 0, expected = 0;
+    void *key, *value;
+    for (size_t i = 0; i < w.nwork; i++) {
+        const struct node *at = w.work[i];
+        expected += at->queued != w.rest && at->mapped && at->mapped[map].word;
+    }
+    while (gc_weakmap_next(w.maps[map], &position, &key, &value))
+        n++;
+    if (n < expected || (w.setup.mode != CONSERVATIVE && n > expected))
+        BAD("a weak map gives %zu entries instead of %zu", n, expected);
+    if (gc_weakmap_count(w.maps[map]) < n)
+        BAD("a weak map counts fewer entries than it gives");
+}
+
+static void wait_while(bool (*goes_on)(void))
+{
+    for (int ms = 0; goes_on(); ms++) {
+        struct timespec t = {0, 1000 * 1000};
+        if (ms > 60 * 1000)
+            BAD("finalizers or cleanups that should run do not");
+        gc_blocking_begin();
+        nanosleep(&t, NULL);
+        gc_blocking_end();
+    }
+}
+
+/* The library's thread is attached while it has something to run. */
+static bool final_thread_works(void)
+{
+    struct gc_statistics stats;
+    CHECK(gc_stats(&stats) == 0);
+    return gc_finalizers_pending() > 0 || stats.threads != 1 + w.resting;
+}
+
+static bool some_due(void)
+{
+    for (struct cleanup *c = w.due; c; c = c->next) {
+        if (atomic_get(&c->state) != CLEANUP_RAN)
+            return true;
+    }
+    return false;
+}
+
+static bool some_queued(void)
+{
+    if (w.setup.mode == CONSERVATIVE)
+        return false;
+    for (size_t i = 0; i < w.nqueue; i++) {
+        if (atomic_get(&w.queue[i]->finals) == w.queue[i]->queued)
+            return true;
+    }
+    return false;
+}
+
+static void run_finalizers(void)
+{
+    gc_finalizers_run(0);
+    if (w.final_thread)
+        wait_while(final_thread_works);
+}
+
+/* What should be in the queue is run, once. */
+static void check_queue(void)
+{
+    for (size_t i = 0; i < w.nqueue; i++)
+        w.queue[i]->queued = atomic_get(&w.queue[i]->finals);
+    pthread_mutex_unlock(&w.final_lock);
+    run_finalizers();
+    if (w.final_thread) {
+        wait_while(some_due);
+        wait_while(some_queued);
+    }
+    if (some_due())
+        BAD("a cleanup of a dead object does not run");
+    if (some_queued())
+        BAD("the finalizer of a dead object does not run");
+    for (size_t i = 0; i < w.nqueue; i++) {
+        if (atomic_get(&w.queue[i]->finals) > w.queue[i]->queued + 1)
+            describe(w.queue[i], "is finalized twice");
+        w.queue[i]->queued = 0;
+    }
+    for (struct cleanup *c; (c = w.due) != NULL;) {
+        w.due = c->next;
+        free(c);
+    }
+    w.nqueue = 0;
+}
+
+static void lock_finals(void)
+{
+    gc_blocking_begin();
+    pthread_mutex_lock(&w.final_lock);
+    gc_blocking_end();
+}
+
+/* Cycles of references through an object with a finalizer would stay. */
+static void clear_finalizable(struct node *n)
+{
+    if (atomic_get(&n->final) != FINAL_SET)
+        return;
+    for (unsigned i = 0; i < n->used; i++) {
+        store(used_slot(n, i), 0);
+        n->slots[i] = (struct shadow){0, NULL};
+    }
+}
+
+/* All other threads rest. The first collection ends what was under way, so that all who died till
+ * then are out of the queue. */
 static void compare(void)
 {
+    struct gc_statistics stats;
+    CHECK(gc_collect() == 0);
+    run_finalizers();
+    lock_finals();
     reach_all();
     CHECK(gc_collect() == 0);
+    each_node(note_queued);
     reach_all();
     sort_bases();
     compare_stats();
+    for (unsigned i = 0; i < MAPS; i++) {
+        if (w.maps[i])
+            compare_map(i);
+    }
     sort_out_dead();
-    if (gc_heap_verify && w.rest % 8 == 0 && gc_heap_verify() != 0)
+    check_queue();
+    if (w.rest % 8 == 0 && gc_heap_verify() != 0)
         BAD("gc_heap_verify finds fault");
-    struct gc_statistics stats;
     gc_stats(&stats);
-    atomic_set(&w.shrink, stats.heap_live > (uint64_t)24 << 20 || w.nwork > 100 * 1000);
+    bool shrink = stats.heap_live > (uint64_t)24 << 20 || w.nwork > 100 * 1000;
+    atomic_set(&w.shrink, shrink);
+    lock_finals();
+    if (shrink || atomic_get(&w.over))
+        each_node(clear_finalizable);
+    pthread_mutex_unlock(&w.final_lock);
 }
 
 static void rest_of_all(struct mutator *m)
@@ -1134,6 +1650,7 @@ static void rest_of_all(struct mutator *m)
     compare();
     pthread_mutex_lock(&w.lock);
     w.running = w.setup.threads - 1;
+    w.resting = 0;
     atomic_set(&w.round, w.round + 1);
     pthread_cond_broadcast(&w.changed);
     pthread_mutex_unlock(&w.lock);
@@ -1184,6 +1701,16 @@ static void step(struct mutator *m)
         op_hold_on_stack(m);
     else if (what < 962)
         drop_roots(m, 3);
+    else if (what < 967)
+        op_final(m);
+    else if (what < 971)
+        op_cleanup(m);
+    else if (what < 974)
+        op_run_finalizers(m);
+    else if (what < 988)
+        op_map(m);
+    else if (what < 990)
+        op_intern(m);
     else
         gc_safepoint();
 }
@@ -1335,7 +1862,16 @@ static double now(void)
 static void make_heap(uint64_t *random)
 {
     static const unsigned flags[] = {0, GC_STOP_WORLD, GC_NO_BACKGROUND, GC_STACK_CONSERVATIVE};
-    gc_options o = {.flags = flags[w.setup.mode]};
+    gc_options o = {.flags = flags[w.setup.mode], .debug = w.setup.debug};
+    if (random_one_in(random, 3))
+        o.flags |= GC_FINALIZER_THREAD;
+    if (random_one_in(random, 8))
+        o.flags |= GC_HUGE_PAGES;
+    if (w.setup.mode != CONCURRENT && random_one_in(random, 4))
+        o.flags |= GC_NO_BACKGROUND;
+    if (w.setup.mode == CONSERVATIVE && random_one_in(random, 4))
+        o.flags |= GC_STOP_WORLD;
+    w.final_thread = o.flags & GC_FINALIZER_THREAD;
     o.percent = 20 + (int)random_below(random, 200);
     o.min_heap = (size_t)1 << (16 + random_below(random, 7));
     o.max_procs = (unsigned)random_below(random, 5);
@@ -1345,20 +1881,24 @@ static void make_heap(uint64_t *random)
     if (w.setup.format != PLAIN)
         o.format = formats[w.setup.format];
     o.watchdog_ms = 20000;
-    w.heap = gc_heap_create(&o);
-    if (!w.heap)
-        BAD("gc_heap_create fails with errno %d", errno);
+    diag("flags 0x%x, percent %d, min_heap %zu, max_procs %u, mark_workers %u, reserve %zu",
+         o.flags, o.percent, o.min_heap, o.max_procs, o.mark_workers, o.reserve);
+    UNTIL(w.heap, gc_heap_create(&o));
 }
 
 static void make_shared(void)
 {
+    static const struct gc_intern_ops ops = {intern_hash, intern_equal, intern_make};
+    for (int i = 0; i < MAPS; i++)
+        UNTIL(w.maps[i], gc_weakmap_new());
+    UNTIL(w.intern, gc_intern_new(&ops));
     CHECK(gc_root_range(w.globals, RACY_GLOBALS) == 0);
     CHECK(gc_root_callback(GC_ROOT_HEAP, heap_callback, w.visited) == 0);
     for (int i = 0; i < RACY_HANDLES; i++)
-        w.handles[i] = must(gc_handle_new(NULL));
+        UNTIL(w.handles[i], gc_handle_new(NULL));
     for (int i = 0; i < SHARED_FIBERS; i++) {
         struct shared_fiber *f = &w.fibers[i];
-        f->fiber = must(gc_fiber_create());
+        UNTIL(f->fiber, gc_fiber_create());
         f->top = f->slots + FIBER_SLOTS;
         gc_fiber_switch(f->fiber);
         CHECK(gc_thread_range(f->slots, &f->top) == 0);
@@ -1368,6 +1908,14 @@ static void make_shared(void)
 
 static void drop_shared(void)
 {
+    lock_finals();
+    for (int i = 0; i < MAPS; i++) {
+        gc_weakmap_free(w.maps[i]);
+        w.maps[i] = NULL;
+    }
+    pthread_mutex_unlock(&w.final_lock);
+    gc_intern_free(w.intern);
+    w.intern = NULL;
     for (int i = 0; i < SHARED_FIBERS; i++) {
         CHECK(gc_fiber_destroy(w.fibers[i].fiber) == 0);
         memset(&w.fibers[i], 0, sizeof w.fibers[i]);
@@ -1395,17 +1943,31 @@ static void lead(struct mutator *m)
     drop_owned(m, 0, 1);
 }
 
-/* Nothing is reachable at the end. */
+static uint64_t nodes_left(void)
+{
+    uint64_t n = 0;
+    for (unsigned t = 0; t < w.setup.threads; t++)
+        n += w.mutators[t].count;
+    return n;
+}
+
+/* Nothing is reachable at the end, once finalizers have run from the outside to the inside. */
 static void check_empty(void)
 {
     struct gc_statistics stats;
-    compare();
-    CHECK(gc_stats(&stats) == 0);
+    for (int i = 0; i < 40; i++) {
+        compare();
+        if (nodes_left() == 0)
+            break;
+    }
+    wait_while(final_thread_works);
     if (w.setup.mode == CONSERVATIVE)
         return;
+    compare();
+    CHECK(gc_stats(&stats) == 0);
+    CHECK_EQ(nodes_left(), 0);
     CHECK_EQ(stats.heap_live, 0);
     CHECK_EQ(stats.objects_marked, 0);
-    CHECK_EQ(stats.threads, 1);
 }
 
 static void on_alarm(int sig)
@@ -1429,25 +1991,35 @@ static void say_results(void)
         made += w.mutators[i].made;
     }
     diag("%llu operations, %llu objects, %u rests, %llu checked, %llu freed, %llu kept, %llu "
-         "refused, %llu cycles, %llu Ps",
+         "finalized, %llu cleaned up, %llu refused, %llu cycles, %llu Ps",
          (unsigned long long)operations, (unsigned long long)made, w.rest,
          (unsigned long long)w.checked, (unsigned long long)w.freed, (unsigned long long)w.kept,
+         (unsigned long long)w.finalized, (unsigned long long)w.cleaned,
          (unsigned long long)refused, (unsigned long long)stats.cycles,
          (unsigned long long)stats.procs);
+}
+
+/* The words that repeat it. */
+static void describe_run(char *text, size_t size, const struct setup *setup)
+{
+    const char *debug = getenv("GCHEAP_DEBUG");
+    snprintf(text, size, "%s%s%sshadow seed=%llu threads=%u seconds=%g mode=%s format=%s%s%s",
+             debug ? "GCHEAP_DEBUG=" : "", debug ? debug : "", debug ? " " : "",
+             (unsigned long long)setup->seed, setup->threads, setup->seconds,
+             mode_names[setup->mode], format_names[setup->format], *setup->debug ? " debug=" : "",
+             setup->debug);
 }
 
 static void run(struct setup setup)
 {
     uint64_t random = setup.seed;
     w.setup = setup;
-    snprintf(replay, sizeof replay, "shadow seed=%llu threads=%u seconds=%g mode=%s format=%s%s%s",
-             (unsigned long long)setup.seed, setup.threads, setup.seconds, mode_names[setup.mode],
-             format_names[setup.format], getenv("GCHEAP_DEBUG") ? " GCHEAP_DEBUG=" : "",
-             getenv("GCHEAP_DEBUG") ? getenv("GCHEAP_DEBUG") : "");
+    describe_run(replay, sizeof replay, &setup);
     diag("%s", replay);
     signal(SIGALRM, on_alarm);
     alarm((unsigned)setup.seconds + 120);
     pthread_mutex_init(&w.lock, NULL);
+    pthread_mutex_init(&w.final_lock, NULL);
     pthread_cond_init(&w.changed, NULL);
     layouts_init(random_next(&random));
     make_heap(&random);
@@ -1488,7 +2060,7 @@ static struct setup default_setup(void)
 {
     const char *seconds = getenv("GCHEAP_STRESS_SECONDS");
     uint64_t seed = default_seed();
-    return (struct setup){seed, 4, seconds ? atof(seconds) : 0.7, CONCURRENT, seed % 3};
+    return (struct setup){seed, 4, seconds ? atof(seconds) : 0.7, CONCURRENT, seed % 3, ""};
 }
 
 static void run_as(unsigned threads, enum mode mode, enum format format)
@@ -1596,28 +2168,94 @@ static void set_option(struct setup *s, const char *name, const char *value)
         s->mode = (enum mode)lookup(value, mode_names, 4);
     } else if (strcmp(name, "format") == 0) {
         s->format = (enum format)lookup(value, format_names, 3);
+    } else if (strcmp(name, "debug") == 0) {
+        snprintf(s->debug, sizeof s->debug, "%s", value);
     } else {
         fprintf(stderr, "shadow: %s?\n", name);
         exit(2);
     }
 }
 
+/* ---- Rounds of random configurations ---- */
+
+static void add_switch(char *debug, size_t size, const char *name, uint64_t value)
+{
+    size_t n = strlen(debug);
+    snprintf(debug + n, size - n, "%s%s=%llu", n ? "," : "", name, (unsigned long long)value);
+}
+
+static struct setup random_setup(uint64_t *random)
+{
+    static const unsigned threads[] = {1, 2, 2, 3, 4, 4, 6, 8, 8, 16, 32};
+    struct setup s = default_setup();
+    s.seed = random_next(random) >> 16;
+    s.threads = threads[random_below(random, sizeof threads / sizeof threads[0])];
+    s.seconds = 0.5 + (double)random_below(random, 6) / 4;
+    s.mode = random_one_in(random, 2) ? CONCURRENT : (enum mode)random_below(random, 4);
+    s.format = (enum format)random_below(random, 3);
+    if (random_one_in(random, 2))
+        add_switch(s.debug, sizeof s.debug, "delay", 1 + random_below(random, 1000000));
+    if (random_one_in(random, 4))
+        add_switch(s.debug, sizeof s.debug, "nth", 20 + random_below(random, 500));
+    if (random_one_in(random, 3))
+        add_switch(s.debug, sizeof s.debug, "buffers", 1 + random_below(random, 4));
+    if (random_one_in(random, 6))
+        add_switch(s.debug, sizeof s.debug, "failos", 3 + random_below(random, 20));
+    if (random_one_in(random, 3))
+        add_switch(s.debug, sizeof s.debug, "poison", 1);
+    if (random_one_in(random, 5))
+        add_switch(s.debug, sizeof s.debug, "verify", 1);
+    if (random_one_in(random, 5))
+        add_switch(s.debug, sizeof s.debug, "checkmark", 1);
+    return s;
+}
+
+static struct setup the_round;
+static void run_round(void)
+{
+    run(the_round);
+}
+
+static int run_rounds(uint64_t seed, double seconds)
+{
+    double end = now() + seconds;
+    uint64_t random = seed;
+    tap_begin();
+    diag("GCHEAP_SEED=%llu", (unsigned long long)seed);
+    while (now() < end) {
+        char name[256];
+        the_round = random_setup(&random);
+        describe_run(name, sizeof name, &the_round);
+        struct tap_test test = {name, run_round, NULL};
+        tap_run(&test);
+    }
+    return tap_end();
+}
+
+static void need_threads(const struct setup *setup)
+{
+    if (setup->threads < 1 || setup->threads > MUTATORS) {
+        fprintf(stderr, "shadow: 1 to %d threads\n", MUTATORS);
+        exit(2);
+    }
+}
+
 int main(int argc, char **argv)
 {
-    if (argc < 2 || !strchr(argv[1], '='))
+    bool rounds = argc > 1 && strcmp(argv[1], "stress") == 0;
+    if (!rounds && (argc < 2 || !strchr(argv[1], '=')))
         return tap_main(argc > 1 ? argv[1] : "");
     struct setup setup = default_setup();
-    for (int i = 1; i < argc; i++) {
+    for (int i = 1 + rounds; i < argc; i++) {
         char *value = strchr(argv[i], '=');
         if (!value)
             lookup(argv[i], NULL, 0);
         *value = 0;
         set_option(&setup, argv[i], value + 1);
     }
-    if (setup.threads < 1 || setup.threads > MUTATORS) {
-        fprintf(stderr, "shadow: 1 to %d threads\n", MUTATORS);
-        return 2;
-    }
+    if (rounds)
+        return run_rounds(setup.seed, setup.seconds);
+    need_threads(&setup);
     run(setup);
     printf("ok 1 - %s\n1..1\n", replay);
     return 0;

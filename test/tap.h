@@ -280,19 +280,30 @@ static inline void tap_run(const struct tap_test *test)
         diag("%s: %s", test->name, tap_fate(status, fate, sizeof fate));
 }
 
-static inline int tap_main(const char *pattern)
+static inline void tap_begin(void)
 {
     tap_counts =
         mmap(NULL, sizeof *tap_counts, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (tap_counts == MAP_FAILED) {
         perror("mmap");
-        return TAP_FAILED;
+        exit(TAP_FAILED);
     }
+}
+
+/* The plan; what main() is to return. */
+static inline int tap_end(void)
+{
+    tap_say("", "1..%d", atomic_load(&tap_counts->lines));
+    return atomic_load(&tap_counts->failed) ? 1 : 0;
+}
+
+static inline int tap_main(const char *pattern)
+{
+    tap_begin();
     for (struct tap_test *test = tap_first; test; test = test->next)
         if (strstr(test->name, pattern))
             tap_run(test);
-    tap_say("", "1..%d", atomic_load(&tap_counts->lines));
-    return atomic_load(&tap_counts->failed) ? 1 : 0;
+    return tap_end();
 }
 
 #endif /* TAP_H */

@@ -1,26 +1,86 @@
-/* gcheap-test: alone (it measures who waits for whom)
- * Threads and Ps: attaching, blocking, hand-over, exits, the watchdog, heaps that go away. */
+/* gcheap-test: alone
+ *
+ * Threads: attaching, blocking, taking turns on few Ps, leaving, and heaps that go at any moment.
+ */
+#include "gcheap.h"
+#include "os.h"
+
 #include <errno.h>
-#include <gcheap.h>
 #include <pthread.h>
+#include <sched.h>
 #include <time.h>
+
+#include "shapes.h"
 #include "tap.h"
 
-struct cell {
-    struct cell *next;
-    long number;
-};
-static GC_TYPE(cell_type, struct cell, next);
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SLOW 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SLOW 1
+#endif
+#endif
+#ifndef SLOW
+#define SLOW 0
+#endif
 
 static gc_heap *heap;
-static atomic_int ready, done;
-static atomic_bool stop;
+static pthread_barrier_t barrier;
+static atomic_bool over;
 
-static uint64_t now_ms(void)
+static uint64_t seed(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+    const char *given = getenv("GCHEAP_SEED");
+    uint64_t n = given ? strtoull(given, NULL, 0) : os_now_ns();
+    diag("GCHEAP_SEED=%llu", (unsigned long long)n);
+    return n;
+}
+
+static void make_heap(const gc_options *options)
+{
+    heap = gc_heap_create(options);
+    CHECK(heap);
+}
+
+static void destroy_heap(void)
+{
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+static struct gc_statistics stats_now(void)
+{
+    struct gc_statistics s;
+    CHECK_EQ(gc_heap_stats(heap, &s), 0);
+    return s;
+}
+
+static pthread_t start(void *(*run)(void *), void *arg)
+{
+    pthread_t thread;
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, (size_t)256 << 10);
+    CHECK_EQ(pthread_create(&thread, &attr, run, arg), 0);
+    pthread_attr_destroy(&attr);
+    return thread;
+}
+
+/* The caller may be attached. */
+static void join_all(const pthread_t *threads, size_t n)
+{
+    bool attached = gc_blocking_begin() == 0;
+    for (size_t i = 0; i < n; i++)
+        CHECK_EQ(pthread_join(threads[i], NULL), 0);
+    if (attached)
+        CHECK_EQ(gc_blocking_end(), 0);
+}
+
+static void wait_at(pthread_barrier_t *b)
+{
+    bool attached = gc_blocking_begin() == 0;
+    pthread_barrier_wait(b);
+    if (attached)
+        CHECK_EQ(gc_blocking_end(), 0);
 }
 
 static void pause_ms(long ms)
@@ -29,296 +89,659 @@ static void pause_ms(long ms)
     nanosleep(&t, NULL);
 }
 
-static void make_heap(gc_options options)
+static struct shape_pair *new_pair(uint64_t id)
 {
-    heap = gc_heap_create(&options);
-    CHECK(heap);
+    struct shape_pair *p = gc_new(&shape_pair_type);
+    CHECK(p);
+    p->id = id;
+    p->check = shape_check_of(id);
+    return p;
 }
 
-static void start(pthread_t *threads, size_t n, void *(*run)(void *))
+static void check_pair(const struct shape_pair *p, uint64_t id)
 {
-    for (size_t i = 0; i < n; i++)
-        CHECK(pthread_create(&threads[i], NULL, run, (void *)(uintptr_t)i) == 0);
+    CHECK_EQ(p->id, id);
+    CHECK_EQ(p->check, shape_check_of(id));
 }
 
-/* The calling thread is blocked meanwhile. */
-static void join(pthread_t *threads, size_t n)
+/* A list of n pairs, made, checked and dropped. */
+static void use_list(uint64_t n)
 {
-    gc_blocking_begin();
-    for (size_t i = 0; i < n; i++)
-        pthread_join(threads[i], NULL);
-    gc_blocking_end();
+    struct shape_pair *list = NULL;
+    GC_FRAME(list);
+    for (uint64_t i = 0; i < n; i++) {
+        struct shape_pair *p = new_pair(i);
+        p->a = list;
+        list = p;
+    }
+    for (uint64_t i = n; i-- > 0; list = gc_load(&list->a))
+        check_pair(list, i);
+    CHECK(!list);
 }
 
-static struct gc_statistics stats(void)
+/* ---- Many at once ---- */
+
+static void *attach_use_detach(void *arg)
 {
-    struct gc_statistics s;
-    CHECK(gc_heap_stats(heap, &s) == 0);
-    return s;
+    wait_at(&barrier);
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    CHECK(gc_heap_current() == heap);
+    use_list(500);
+    CHECK_EQ(gc_thread_detach(), 0);
+    CHECK(!gc_heap_current());
+    return arg;
 }
 
-static void *allocate_a_little(void *seed)
+TEST(many_attach_at_once)
 {
-    CHECK(gc_thread_attach(heap) == 0);
+    enum { N = 64 };
+    pthread_t threads[N];
+    make_heap(NULL);
+    pthread_barrier_init(&barrier, NULL, N);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < N; i++)
+            threads[i] = start(attach_use_detach, NULL);
+        join_all(threads, N);
+        CHECK_EQ(stats_now().threads, 1);
+        CHECK_EQ(gc_heap_verify(), 0);
+    }
+    destroy_heap();
+}
+
+#define BLOCKED (SLOW ? 200 : 1000)
+
+static void *block_with_object(void *arg)
+{
+    uint64_t id = (uint64_t)(uintptr_t)arg;
+    CHECK_EQ(gc_thread_attach(heap), 0);
     {
-        struct cell *list = NULL;
-        GC_FRAME(list);
-        for (long i = 0; i < 20000; i++) {
-            struct cell *cell = gc_new(&cell_type);
-            cell->number = (long)(uintptr_t)seed;
-            gc_store(&cell->next, i % 100 ? list : NULL);
-            list = cell;
+        struct shape_pair *p = new_pair(id);
+        GC_FRAME(p);
+        p->a = new_pair(id + 100000);
+        wait_at(&barrier);
+        wait_at(&barrier);
+        check_pair(p, id);
+        check_pair(p->a, id + 100000);
+    }
+    CHECK_EQ(gc_thread_detach(), 0);
+    return NULL;
+}
+
+TEST(blocked_threads_keep_no_cache)
+{
+    static pthread_t threads[BLOCKED];
+    gc_options o = {.max_procs = 3};
+    make_heap(&o);
+    pthread_barrier_init(&barrier, NULL, BLOCKED + 1);
+    for (uintptr_t i = 0; i < BLOCKED; i++)
+        threads[i] = start(block_with_object, (void *)i);
+    wait_at(&barrier);
+    struct gc_statistics s = stats_now();
+    /* Some may be on their way from the first barrier to the second. */
+    for (int i = 0; i < 10000 && s.threads_blocked < BLOCKED; i++) {
+        pause_ms(1);
+        s = stats_now();
+    }
+    diag("%llu threads, %llu blocked, %llu Ps", (unsigned long long)s.threads,
+         (unsigned long long)s.threads_blocked, (unsigned long long)s.procs);
+    CHECK_EQ(s.threads, BLOCKED + 1);
+    CHECK_EQ(s.threads_blocked, BLOCKED);
+    CHECK(s.procs <= 3);
+    uint64_t begin = os_now_ns();
+    for (int i = 0; i < 5; i++)
+        CHECK_EQ(gc_collect(), 0);
+    diag("a collection with %d blocked threads takes %.1f ms", BLOCKED,
+         (double)(os_now_ns() - begin) / 5e6);
+    s = stats_now();
+    CHECK_EQ(s.objects_marked, 2 * BLOCKED);
+    wait_at(&barrier);
+    join_all(threads, BLOCKED);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(stats_now().heap_live, 0);
+    destroy_heap();
+}
+
+/* ---- Turns ---- */
+
+struct turn {
+    pthread_t thread;
+    uint64_t steps, longest; /* ns between two steps */
+};
+
+static void *take_turns(void *arg)
+{
+    struct turn *turn = arg;
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    uint64_t last = os_now_ns();
+    while (!atomic_load(&over)) {
+        if (turn->steps % 16 == 0)
+            use_list(8);
+        gc_safepoint();
+        uint64_t now = os_now_ns();
+        turn->longest = now - last > turn->longest ? now - last : turn->longest;
+        last = now;
+        turn->steps++;
+    }
+    CHECK_EQ(gc_thread_detach(), 0);
+    return NULL;
+}
+
+static void share_procs(unsigned procs, unsigned flags)
+{
+    enum { N = 8 };
+    struct turn turns[N] = {{0}};
+    gc_options o = {.max_procs = procs, .min_heap = 1 << 20, .flags = flags};
+    uint64_t all = 0, least = UINT64_MAX, longest = 0;
+    make_heap(&o);
+    for (int i = 0; i < N; i++)
+        turns[i].thread = start(take_turns, &turns[i]);
+    gc_blocking_begin();
+    pause_ms(SLOW ? 2000 : 1000);
+    atomic_store(&over, true);
+    for (int i = 0; i < N; i++)
+        CHECK_EQ(pthread_join(turns[i].thread, NULL), 0);
+    gc_blocking_end();
+    for (int i = 0; i < N; i++) {
+        all += turns[i].steps;
+        least = turns[i].steps < least ? turns[i].steps : least;
+        longest = turns[i].longest > longest ? turns[i].longest : longest;
+    }
+    diag("%u Ps for %d threads: the least busy had %.1f %% of the steps (fair: %.1f %%), the "
+         "longest "
+         "wait was %.1f ms",
+         procs, N, (double)least * 100 / (double)all, 100.0 / N, (double)longest / 1e6);
+    CHECK(stats_now().procs <= procs);
+    CHECK(least > 0);
+    CHECK((double)least / (double)all > 0.1 / N);
+    CHECK(longest < (uint64_t)900 * 1000 * 1000);
+    destroy_heap();
+}
+
+TEST(one_proc_for_eight_threads)
+{
+    share_procs(1, 0);
+}
+TEST(two_procs_for_eight_threads)
+{
+    share_procs(2, 0);
+}
+TEST(one_proc_stopped)
+{
+    share_procs(1, GC_STOP_WORLD);
+}
+TEST(one_proc_alone)
+{
+    share_procs(1, GC_NO_BACKGROUND);
+}
+
+/* ---- Blocking and churn under collections ---- */
+
+static void *block_and_unblock(void *arg)
+{
+    uint64_t random = (uint64_t)(uintptr_t)arg;
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    {
+        struct shape_pair *p = NULL, *q = NULL;
+        GC_FRAME(p, q);
+        for (uint64_t id = 0; !atomic_load(&over); id++) {
+            p = new_pair(id);
+            gc_store(&p->a, q);
+            CHECK_EQ(gc_blocking_begin(), 0);
+            if (random_one_in(&random, 3))
+                sched_yield();
+            CHECK_EQ(gc_blocking_end(), 0);
+            check_pair(p, id);
+            if (q)
+                check_pair(q, id - 1);
+            q = random_one_in(&random, 10) ? NULL : p;
+            if (!q) {
+                p = new_pair(++id);
+                q = p;
+            }
         }
-        for (struct cell *c = list; c; c = c->next)
-            CHECK_EQ(c->number, (uintptr_t)seed);
     }
-    CHECK(gc_thread_detach() == 0);
+    CHECK_EQ(gc_thread_detach(), 0);
     return NULL;
 }
 
-TEST(attach_at_once)
+static void collect_for(double seconds)
 {
-    pthread_t threads[64];
-    make_heap((gc_options){0});
-    start(threads, 64, allocate_a_little);
-    join(threads, 64);
-    CHECK_EQ(stats().threads, 1);
+    uint64_t end = os_now_ns() + (uint64_t)(seconds * 1e9);
+    unsigned n = 0;
+    for (; os_now_ns() < end; n++)
+        CHECK_EQ(gc_collect(), 0);
+    diag("%u collections", n);
+    atomic_store(&over, true);
+}
+
+static void among_collections(void *(*run)(void *), unsigned flags)
+{
+    enum { N = 12 };
+    pthread_t threads[N];
+    uint64_t random = seed();
+    gc_options o = {.flags = flags};
+    make_heap(&o);
+    for (int i = 0; i < N; i++)
+        threads[i] = start(run, (void *)(uintptr_t)random_next(&random));
+    collect_for(0.8);
+    join_all(threads, N);
     CHECK_EQ(gc_heap_verify(), 0);
-    CHECK(gc_heap_destroy(heap) == 0);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(stats_now().heap_live, 0);
+    CHECK_EQ(stats_now().threads, 1);
+    destroy_heap();
 }
 
-static void *block_for_long(void *unused)
+TEST(blocking_among_collections)
 {
-    CHECK(gc_thread_attach(heap) == 0);
-    CHECK(gc_new(&cell_type));
-    gc_blocking_begin();
-    atomic_fetch_add(&ready, 1);
-    while (!atomic_load(&stop))
-        pause_ms(20);
-    gc_blocking_end();
-    CHECK(gc_thread_detach() == 0);
-    return unused;
+    among_collections(block_and_unblock, 0);
+}
+TEST(blocking_among_collections_stopped)
+{
+    among_collections(block_and_unblock, GC_STOP_WORLD);
 }
 
-/* A thousand attached, blocked threads keep no P, and a collection waits for none of them. */
-TEST(a_thousand_blocked)
+static void *come_and_go(void *arg)
 {
-    enum { THREADS = 1000 };
-    static pthread_t threads[THREADS];
-    make_heap((gc_options){.max_procs = 4});
-    gc_blocking_begin();
-    start(threads, THREADS, block_for_long);
-    while (atomic_load(&ready) < THREADS)
-        pause_ms(10);
-    gc_blocking_end();
-    struct gc_statistics s = stats();
-    CHECK_EQ(s.threads, THREADS + 1);
-    CHECK_EQ(s.threads_blocked, THREADS);
-    CHECK(s.procs <= 4);
-    uint64_t before = now_ms();
-    CHECK(gc_collect() == 0);
-    diag("a collection with %d blocked threads took %llu ms", THREADS,
-         (unsigned long long)(now_ms() - before));
-    atomic_store(&stop, true);
-    join(threads, THREADS);
-    CHECK(gc_heap_destroy(heap) == 0);
-}
-
-static atomic_long turns[8];
-
-static void *take_turns(void *number)
-{
-    CHECK(gc_thread_attach(heap) == 0);
-    while (!atomic_load(&stop)) {
-        CHECK(gc_new(&cell_type));
-        atomic_fetch_add_explicit(&turns[(uintptr_t)number], 1, memory_order_relaxed);
+    uint64_t random = (uint64_t)(uintptr_t)arg;
+    while (!atomic_load(&over)) {
+        CHECK_EQ(gc_thread_attach(heap), 0);
+        use_list(random_below(&random, 30));
+        if (random_one_in(&random, 4))
+            gc_collect_start();
+        if (random_one_in(&random, 7)) {
+            CHECK_EQ(gc_blocking_begin(), 0);
+            CHECK_EQ(gc_blocking_end(), 0);
+        }
+        CHECK_EQ(gc_thread_detach(), 0);
     }
-    CHECK(gc_thread_detach() == 0);
     return NULL;
 }
 
-/* With fewer Ps than threads each gets its share. */
-static void check_turns(unsigned procs)
+TEST(churn_among_collections)
 {
-    pthread_t threads[8];
-    long least = -1, most = 0;
-    memset(turns, 0, sizeof turns);
-    atomic_store(&stop, false);
-    make_heap((gc_options){.max_procs = procs});
-    gc_blocking_begin();
-    start(threads, 8, take_turns);
-    pause_ms(1500);
-    atomic_store(&stop, true);
-    for (int i = 0; i < 8; i++)
-        pthread_join(threads[i], NULL);
-    gc_blocking_end();
-    for (int i = 0; i < 8; i++) {
-        long n = atomic_load(&turns[i]);
-        least = least < 0 || n < least ? n : least;
-        most = n > most ? n : most;
+    among_collections(come_and_go, 0);
+}
+TEST(churn_among_collections_stopped)
+{
+    among_collections(come_and_go, GC_STOP_WORLD);
+}
+
+TEST(cost_of_attaching)
+{
+    enum { N = 20000 };
+    make_heap(NULL);
+    CHECK_EQ(gc_thread_detach(), 0);
+    uint64_t begin = os_now_ns();
+    for (int i = 0; i < N; i++) {
+        CHECK_EQ(gc_thread_attach(heap), 0);
+        CHECK_EQ(gc_thread_detach(), 0);
     }
-    ok(least > 0 && stats().procs <= procs, "%u Ps: from %ld to %ld turns", procs, least, most);
-    CHECK(gc_heap_destroy(heap) == 0);
+    uint64_t each = (os_now_ns() - begin) / N;
+    diag("attaching and detaching: %llu ns", (unsigned long long)each);
+    CHECK(each < 1000 * 1000);
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    begin = os_now_ns();
+    for (int i = 0; i < N; i++) {
+        CHECK_EQ(gc_blocking_begin(), 0);
+        CHECK_EQ(gc_blocking_end(), 0);
+    }
+    diag("a blocking region: %llu ns", (unsigned long long)((os_now_ns() - begin) / N));
+    destroy_heap();
 }
 
-TEST(hand_over)
-{
-    check_turns(1);
-    check_turns(2);
-}
+/* ---- Who does not poll ---- */
 
-/* ---- A thread that does not poll ---- */
+static pthread_mutex_t said_lock = PTHREAD_MUTEX_INITIALIZER;
+static char said[512];
+static atomic_int warnings;
 
-static char watched[512];
 static void keep_warning(void *user, enum gc_log_level level, const char *line)
 {
     (void)user;
-    if (level == GC_LOG_WARNING)
-        snprintf(watched, sizeof watched, "%s", line);
+    if (level != GC_LOG_WARNING)
+        return;
+    pthread_mutex_lock(&said_lock);
+    snprintf(said, sizeof said, "%s", line);
+    pthread_mutex_unlock(&said_lock);
+    atomic_fetch_add(&warnings, 1);
 }
 
-static void *refuse_to_poll(void *unused)
+static void *do_not_poll(void *arg)
 {
-    CHECK(gc_thread_attach(heap) == 0);
-    CHECK(gc_thread_name("sleepy") == 0);
-    CHECK(gc_new(&cell_type));
-    atomic_store(&ready, 1);
-    pause_ms(600);
-    atomic_store(&done, 1);
-    CHECK(gc_thread_detach() == 0);
-    return unused;
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    CHECK_EQ(gc_thread_name("sleepy-with-a-name-of-more-than-31-bytes"), 0);
+    use_list(10);
+    pthread_barrier_wait(&barrier); /* not in a blocking region: that is the point */
+    while (!atomic_load(&over)) {}
+    gc_safepoint();
+    CHECK_EQ(gc_thread_detach(), 0);
+    return arg;
 }
 
-static void *collect_now(void *unused)
+static void *collect_once(void *arg)
 {
-    CHECK(gc_thread_attach(heap) == 0);
-    CHECK(gc_collect() == 0);
-    CHECK(gc_thread_detach() == 0);
-    return unused;
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(gc_thread_detach(), 0);
+    return arg;
 }
 
-/* A cycle waits for the thread; nobody else waits for either. The watchdog names it. */
-TEST(nobody_waits)
+/* Allocation goes on far beyond the goal, though no cycle can pass the first handshake; for 1.5 s,
+ * and until the watchdog has spoken. The longest step, in ns. */
+static uint64_t allocate_meanwhile(uint64_t room)
 {
-    pthread_t sleepy, collector;
-    make_heap((gc_options){.max_procs = 4, .log = keep_warning});
-    CHECK(pthread_create(&sleepy, NULL, refuse_to_poll, NULL) == 0);
-    while (!atomic_load(&ready))
-        gc_safepoint();
-    CHECK(pthread_create(&collector, NULL, collect_now, NULL) == 0);
-    uint64_t longest = 0, n = 0;
-    while (!atomic_load(&done)) {
-        uint64_t before = now_ms();
-        CHECK(gc_new(&cell_type));
-        uint64_t took = now_ms() - before;
-        longest = took > longest ? took : longest;
+    uint64_t begin = os_now_ns(), last = begin, longest = 0, allocated = 0, n = 0;
+    while (last - begin < (uint64_t)1500e6 ||
+           (atomic_load(&warnings) == 0 && last - begin < (uint64_t)20e9)) {
+        if (allocated < room) {
+            CHECK(gc_new_bytes(4096));
+            allocated += 4096;
+        } else {
+            gc_safepoint();
+            sched_yield();
+        }
+        uint64_t now = os_now_ns();
+        longest = now - last > longest ? now - last : longest;
+        last = now;
         n++;
     }
-    CHECK(pthread_join(sleepy, NULL) == 0);
-    join(&collector, 1);
-    ok(n > 1000 && longest < 300, "%llu allocations meanwhile, the longest took %llu ms",
-       (unsigned long long)n, (unsigned long long)longest);
-    ok(strstr(watched, "sleepy") && strstr(watched, "gc_new"), "the watchdog: %s", watched);
-    CHECK(gc_heap_destroy(heap) == 0);
+    CHECK(allocated >= room);
+    CHECK(n > 1000);
+    return longest;
 }
 
-/* ---- Coming and going ---- */
-
-static void *exit_attached(void *how)
+/* A cycle waits for the thread, and so does who asked for that cycle; nobody else waits for either.
+ * The watchdog names it. */
+TEST(a_thread_that_does_not_poll)
 {
-    CHECK(gc_thread_attach(heap) == 0);
-    CHECK(gc_new(&cell_type));
+    enum { LIMIT = 48 << 20 };
+    gc_options o = {.log = keep_warning,
+                    .watchdog_ms = 100,
+                    .min_heap = 1 << 20,
+                    .hard_limit = LIMIT,
+                    .max_procs = 4};
+    pthread_t threads[2];
+    make_heap(&o);
+    pthread_barrier_init(&barrier, NULL, 2);
+    threads[0] = start(do_not_poll, NULL);
+    wait_at(&barrier);
+    uint64_t begin = os_now_ns();
+    threads[1] = start(collect_once, NULL);
+    uint64_t longest = allocate_meanwhile(LIMIT / 4 * 3);
+    uint64_t cycles = stats_now().cycles;
+    double waited = (double)(os_now_ns() - begin) / 1e6;
+    pthread_mutex_lock(&said_lock);
+    diag("after %.0f ms: %s; the longest step took %.1f ms", waited, said, (double)longest / 1e6);
+    CHECK(strstr(said, "sleepy-with-a-name"));
+    CHECK(strstr(said, "safepoint"));
+    CHECK(strstr(said, "gc_new"));
+    pthread_mutex_unlock(&said_lock);
+    CHECK(waited >= 100);
+    CHECK(longest < (uint64_t)900 * 1000 * 1000);
+    CHECK(cycles <= 1);
+    atomic_store(&over, true);
+    join_all(threads, 2);
+    /* Then cycles go on, and the limit does not matter any more. */
+    for (int i = 0; i < 100 * 1000; i++)
+        CHECK(gc_new_bytes(4096));
+    CHECK(stats_now().cycles > cycles);
+    CHECK_EQ(atomic_load(&warnings), 1);
+    destroy_heap();
+}
+
+/* ---- Threads that end attached ---- */
+
+static void *end_attached(void *how)
+{
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    CHECK(new_pair(1));
     if ((uintptr_t)how % 2)
-        gc_blocking_begin();
+        CHECK_EQ(gc_blocking_begin(), 0);
     return NULL;
 }
 
-TEST(exit_without_detaching)
+TEST(ends_without_detaching)
 {
-    pthread_t threads[16];
-    make_heap((gc_options){0});
-    start(threads, 16, exit_attached);
-    join(threads, 16);
-    CHECK_EQ(stats().threads, 1);
-    CHECK(gc_collect() == 0);
-    CHECK(gc_heap_destroy(heap) == 0);
+    enum { N = 16 };
+    pthread_t threads[N];
+    make_heap(NULL);
+    for (uintptr_t i = 0; i < N; i++)
+        threads[i] = start(end_attached, (void *)i);
+    join_all(threads, N);
+    CHECK_EQ(stats_now().threads, 1);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(stats_now().heap_live, 0);
+    destroy_heap();
 }
 
-static void *come_and_go(void *unused)
-{
-    for (int i = 0; i < 2000; i++) {
-        CHECK(gc_thread_attach(heap) == 0);
-        CHECK(gc_new(&cell_type));
-        if (i % 7 == 0)
-            CHECK(gc_blocking_begin() == 0 && gc_blocking_end() == 0);
-        CHECK(gc_thread_detach() == 0);
-    }
-    atomic_fetch_add(&done, 1);
-    return unused;
-}
+/* ---- Heaps that go ---- */
 
-/* Threads attach and leave at any moment of any phase. */
-TEST(churn)
+static void *use_briefly(void *arg)
 {
-    pthread_t threads[6];
-    make_heap((gc_options){0});
-    start(threads, 6, come_and_go);
-    while (atomic_load(&done) < 6)
-        CHECK(gc_collect() == 0);
-    join(threads, 6);
-    CHECK_EQ(stats().threads, 1);
-    CHECK_EQ(gc_heap_verify(), 0);
-    CHECK(gc_heap_destroy(heap) == 0);
-}
-
-static void *use_briefly(void *unused)
-{
-    CHECK(gc_thread_attach(heap) == 0);
-    for (int i = 0; i < 1000; i++)
-        CHECK(gc_new(&cell_type));
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    for (uint64_t i = 0; i < 1000; i++)
+        new_pair(i);
     gc_collect_start();
-    CHECK(gc_thread_detach() == 0);
-    return unused;
+    CHECK_EQ(gc_thread_detach(), 0);
+    return arg;
 }
 
-/* A heap may be destroyed as soon as the others have left, whatever its collector does. */
-TEST(destroy_at_any_moment)
+/* Once the others have left a heap may go, whatever its collector does. */
+TEST(destroy_when_joined)
 {
+    enum { N = 3 };
+    pthread_t threads[N];
+    gc_options o = {.min_heap = 64 << 10};
     for (int i = 0; i < 200; i++) {
-        pthread_t threads[3];
-        make_heap((gc_options){.min_heap = 64 << 10});
-        start(threads, 3, use_briefly);
+        make_heap(&o);
+        for (int j = 0; j < N; j++)
+            threads[j] = start(use_briefly, NULL);
         if (i % 2)
             gc_collect_start();
-        join(threads, 3);
-        CHECK(gc_heap_destroy(heap) == 0);
+        join_all(threads, N);
+        destroy_heap();
     }
 }
 
-static void *hold_open(void *unused)
+static void *hold_open(void *arg)
 {
-    CHECK(gc_thread_attach(heap) == 0);
-    gc_blocking_begin();
-    atomic_store(&ready, 1);
-    while (!atomic_load(&stop))
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    pthread_barrier_wait(&barrier);
+    CHECK_EQ(gc_blocking_begin(), 0);
+    while (!atomic_load(&over))
         pause_ms(5);
-    gc_blocking_end();
-    CHECK(gc_thread_detach() == 0);
-    return unused;
+    CHECK_EQ(gc_blocking_end(), 0);
+    CHECK_EQ(gc_thread_detach(), 0);
+    return arg;
 }
 
 TEST(destroy_busy)
 {
-    pthread_t thread;
-    make_heap((gc_options){0});
-    CHECK(pthread_create(&thread, NULL, hold_open, NULL) == 0);
-    while (!atomic_load(&ready))
-        gc_safepoint();
+    make_heap(NULL);
+    pthread_barrier_init(&barrier, NULL, 2);
+    pthread_t thread = start(hold_open, NULL);
+    wait_at(&barrier);
     CHECK_EQ(gc_heap_destroy(heap), -EBUSY);
-    CHECK(gc_new(&cell_type));
-    atomic_store(&stop, true);
-    join(&thread, 1);
-    CHECK(gc_heap_destroy(heap) == 0);
+    CHECK(new_pair(1));
+    CHECK_EQ(gc_collect(), 0);
+    atomic_store(&over, true);
+    join_all(&thread, 1);
+    destroy_heap();
+}
+
+static void *leave_soon(void *arg)
+{
+    uint64_t random = (uint64_t)(uintptr_t)arg;
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    wait_at(&barrier);
+    use_list(random_below(&random, 200));
+    if (random_one_in(&random, 2))
+        gc_collect_start();
+    if (random_one_in(&random, 3))
+        return NULL; /* attached */
+    CHECK_EQ(gc_thread_detach(), 0);
+    return NULL;
+}
+
+/* The heap goes as soon as it says that nobody else is attached. */
+static void destroy_as_the_last_leaves(const char *debug, int rounds)
+{
+    enum { N = 3 };
+    pthread_t threads[N];
+    uint64_t random = seed();
+    gc_options o = {.log = keep_warning, .watchdog_ms = 20000, .debug = debug};
+    pthread_barrier_init(&barrier, NULL, N + 1);
+    for (int round = 0; round < rounds; round++) {
+        unsigned busy = 0;
+        make_heap(&o);
+        for (int i = 0; i < N; i++)
+            threads[i] = start(leave_soon, (void *)(uintptr_t)random_next(&random));
+        wait_at(&barrier);
+        if (random_one_in(&random, 2))
+            CHECK_EQ(gc_thread_detach(), 0);
+        for (int error; (error = gc_heap_destroy(heap)) != 0; busy++) {
+            CHECK_EQ(error, -EBUSY);
+            if (busy % 16 == 15)
+                sched_yield();
+            gc_safepoint();
+        }
+        CHECK(!gc_heap_current());
+        join_all(threads, N);
+    }
+}
+
+TEST(destroy_when_the_last_leaves)
+{
+    destroy_as_the_last_leaves(NULL, SLOW ? 100 : 400);
+}
+TEST(destroy_when_the_last_leaves_slowly)
+{
+    destroy_as_the_last_leaves("delay=3", SLOW ? 100 : 300);
+}
+
+/* While the background thread is anywhere in a cycle. */
+static void destroy_in_a_cycle(const char *debug, int rounds)
+{
+    uint64_t random = seed();
+    for (int round = 0; round < rounds; round++) {
+        gc_options o = {.debug = debug, .min_heap = 1 << 18, .mark_workers = 3};
+        make_heap(&o);
+        {
+            void *keep[64] = {NULL};
+            GC_FRAME_ARRAY(keep, 64);
+            for (int i = 0; i < 2000; i++) {
+                struct shape_pair *p = new_pair((uint64_t)i);
+                gc_store(&p->a, keep[i % 64]);
+                keep[i % 64] = p;
+            }
+            gc_collect_start();
+            for (size_t i = random_below(&random, 3000); i > 0; i--)
+                gc_safepoint();
+        }
+        if (random_one_in(&random, 2))
+            CHECK_EQ(gc_thread_detach(), 0);
+        destroy_heap();
+    }
+}
+
+TEST(destroy_in_any_phase)
+{
+    destroy_in_a_cycle(NULL, SLOW ? 100 : 400);
+}
+TEST(destroy_in_any_phase_of_slow_cycles)
+{
+    destroy_in_a_cycle("delay=7", SLOW ? 20 : 60);
+}
+
+/* ---- Several heaps, one thread in each ---- */
+
+static gc_heap *heaps[3];
+
+static void *go_round(void *arg)
+{
+    uint64_t random = (uint64_t)(uintptr_t)arg;
+    void *slots[3] = {NULL};
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(gc_thread_attach(heaps[i]), 0);
+        CHECK_EQ(gc_thread_local_range(&slots[i], sizeof slots[i]), 0);
+    }
+    for (uint64_t id = 0; !atomic_load(&over); id++) {
+        size_t i = random_below(&random, 3);
+        CHECK_EQ(gc_thread_switch(heaps[i]), 0);
+        CHECK(gc_heap_current() == heaps[i]);
+        if (slots[i])
+            check_pair(slots[i], ((struct shape_pair *)slots[i])->id);
+        slots[i] = new_pair(id);
+        CHECK(gc_heap_contains(heaps[i], slots[i]));
+        CHECK(!gc_heap_contains(heaps[(i + 1) % 3], slots[i]));
+        use_list(random_below(&random, 40));
+        if (random_one_in(&random, 20)) {
+            CHECK_EQ(gc_thread_switch(NULL), 0);
+            sched_yield();
+        }
+        if (random_one_in(&random, 200))
+            gc_collect();
+    }
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(gc_thread_switch(heaps[i]), 0);
+        CHECK_EQ(gc_thread_detach(), 0);
+    }
+    return NULL;
+}
+
+TEST(threads_of_several_heaps)
+{
+    enum { N = 6 };
+    static const unsigned flags[3] = {0, GC_STOP_WORLD, GC_NO_BACKGROUND};
+    pthread_t threads[N];
+    uint64_t random = seed();
+    for (unsigned i = 0; i < 3; i++) {
+        gc_options o = {.flags = flags[i], .max_procs = i + 1, .min_heap = 1 << 18};
+        heaps[i] = gc_heap_create(&o);
+        CHECK(heaps[i]);
+    }
+    CHECK_EQ(gc_thread_switch(NULL), 0);
+    for (int i = 0; i < N; i++)
+        threads[i] = start(go_round, (void *)(uintptr_t)random_next(&random));
+    pause_ms(1000);
+    atomic_store(&over, true);
+    join_all(threads, N);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(gc_thread_switch(heaps[i]), 0);
+        CHECK_EQ(gc_collect(), 0);
+        heap = heaps[i];
+        struct gc_statistics s = stats_now();
+        CHECK_EQ(s.heap_live, 0);
+        CHECK_EQ(s.threads, 1);
+        diag("heap %d: %llu cycles", i, (unsigned long long)s.cycles);
+        CHECK(s.cycles > 1);
+    }
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(gc_heap_destroy(heaps[i]), 0);
+}
+
+/* ---- What is told of handshakes ---- */
+
+TEST(handshakes_are_counted)
+{
+    make_heap(NULL);
+    struct gc_statistics before = stats_now();
+    for (int i = 0; i < 10; i++)
+        CHECK_EQ(gc_collect(), 0);
+    struct gc_statistics s = stats_now();
+    CHECK_EQ(s.cycles - before.cycles, 10);
+    CHECK_EQ(s.forced_cycles - before.forced_cycles, 10);
+    CHECK(s.handshakes - before.handshakes >= 50);
+    CHECK(s.flush_waves >= 1);
+    CHECK(s.mark_ns > 0);
+    uint64_t sum = 0;
+    for (size_t i = 0; i < sizeof s.handshake_wall.buckets / sizeof s.handshake_wall.buckets[0];
+         i++)
+        sum += s.handshake_wall.buckets[i];
+    CHECK_EQ(sum, s.handshake_wall.count);
+    CHECK(s.handshake_wall.max <= s.handshake_wall.sum);
+    destroy_heap();
 }
 
 TAP_MAIN
