@@ -147,10 +147,14 @@ static void phase_disarm_and_flip(gc_heap *heap)
     set_phase(c, CYCLE_IDLE);
 }
 
+/* What counts towards the goal: what the last cycle left, and what was allocated since. Not less as
+ * sweeping goes on, which may be late. */
 static uint64_t heap_live(const gc_heap *heap)
 {
-    return word_load_relaxed(&heap->mem.counts.live_bytes) +
-           word_load_relaxed(&heap->collector->external_bytes);
+    const struct collector *c = heap->collector;
+    return (word)(word_load_relaxed(&c->live_offset) +
+                  word_load_relaxed(&heap->mem.counts.allocated_bytes)) +
+           word_load_relaxed(&c->external_bytes);
 }
 
 /* Memory that is not objects; it counts under a soft limit. */
@@ -182,12 +186,13 @@ static void update_pacer(gc_heap *heap)
 {
     struct collector *c = heap->collector;
     lock_acquire(&c->pacer_lock);
-    uint64_t now = heap_live(heap), before = c->heap_before;
-    uint64_t allocated = now - MIN_OF(before, now);
+    word ever = word_load_relaxed(&heap->mem.counts.allocated_bytes);
+    word allocated = ever - c->allocated_before, marked = c->marking.marked_bytes;
     uint64_t external = word_load_relaxed(&c->external_bytes);
-    uint64_t live = estimate_live(c->marking.marked_bytes + external, before, allocated);
-    pacer_cycle_ended(&c->pacer, MIN_OF(live, now), 0, allocated);
+    uint64_t live = estimate_live(marked + external, c->heap_before, allocated);
+    pacer_cycle_ended(&c->pacer, live, 0, allocated);
     pacer_update(&c->pacer, overhead_bytes(heap));
+    word_store_relaxed(&c->live_offset, marked + allocated - ever);
     publish_pace_locked(c);
     lock_release(&c->pacer_lock);
 }
@@ -222,6 +227,7 @@ static void run_cycle(gc_heap *heap, bool forced)
     c->times.begin = os_now_ns();
     scavenge_note_peak(heap, c->times.begin);
     word_store_relaxed(&c->heap_before, (word)heap_live(heap));
+    c->allocated_before = word_load_relaxed(&heap->mem.counts.allocated_bytes);
     u32_store_release(&c->started, c->started + 1);
     heap->cycle = c->started;
     if (stop)
@@ -256,6 +262,23 @@ static void background_sweep(gc_heap *heap)
     word_fetch_add_relaxed(&c->sweeping.cpu_ns, os_thread_cpu_ns() - cpu);
 }
 
+/* A heap that fits a processor's cache is better swept by those who allocate in it: bitmaps swept
+ * here would have to come back to them. If they do not get to it soon, they have no use for it. */
+#define SMALL_HEAP ((size_t)8 << 20)
+#define SWEEP_PATIENCE_NS (10 * 1000 * 1000)
+
+static bool leave_sweeping(gc_heap *heap)
+{
+    struct collector *c = heap->collector;
+    uint32_t kicks = u32_load_acquire(&c->kicks);
+    if (word_load_relaxed(&heap->mem.counts.pages_inuse) << PAGE_SHIFT > SMALL_HEAP ||
+        sweep_is_done(heap))
+        return false;
+    if (!wants_cycle(c) && !u32_load_acquire(&c->stopping))
+        os_wait(&c->kicks, kicks, SWEEP_PATIENCE_NS);
+    return wants_cycle(c) || u32_load_acquire(&c->stopping);
+}
+
 #define BUSY_PAUSE_NS (20 * 1000 * 1000)
 
 /* How long to wait for the next step; -1: there is none. */
@@ -283,7 +306,8 @@ static void background_main(void *arg)
                 run_cycle(heap, false);
             lock_release(&c->lock);
         }
-        background_sweep(heap);
+        if (!leave_sweeping(heap))
+            background_sweep(heap);
         int64_t pause = wants_cycle(c) ? 0 : background_scavenge(heap);
         if (!wants_cycle(c) && u32_load_acquire(&c->kicks) == kicks)
             os_wait(&c->kicks, kicks, pause < 0 ? IDLE_WAIT_NS : pause);
@@ -366,8 +390,12 @@ static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
     double ratio = pacer_assist_ratio(live, word_load_relaxed(&c->goal), heap_live(heap), left);
     uint64_t debt = (uint64_t)((double)bytes * ratio);
     debt -= marking_take_credit(&c->marking, debt);
-    if (debt < ASSIST_MIN / 4 || !workqueue_has_work(&heap->work))
+    if (debt < ASSIST_MIN / 4)
         return;
+    if (!workqueue_has_work(&heap->work)) {
+        workqueue_ask(&heap->work);
+        return;
+    }
     struct marker m;
     uint64_t wall = os_now_ns(), cpu = os_thread_cpu_ns();
     marker_init(&m, heap);

@@ -151,12 +151,14 @@ void handshake_wake_collector(gc_heap *heap)
 
 /* ---- The collector's side ---- */
 
-#define SPINS 400
+/* On a processor that no mutator could use, as long as a system call and a wake-up take. */
+#define SPINS 100
+#define SPINS_IDLE 2000
 
 /* Who keeps the collector waiting, for the watchdog. */
 struct wait {
     gc_heap *heap;
-    unsigned spins;
+    unsigned spins; /* left */
     uint64_t since;
     bool told;
 };
@@ -184,11 +186,17 @@ static void watchdog(struct wait *w, const gc_thread *t, const struct proc *p)
              call ? call : "gc_thread_attach");
 }
 
+static struct wait wait_begin(gc_heap *heap)
+{
+    return (struct wait){heap, procs_idle(&heap->procs) > 0 ? SPINS_IDLE : SPINS, os_now_ns(), false};
+}
+
 /* Waits a little for `done` to become true: spins, then sleeps until somebody acks. */
 static bool wait_step(struct wait *w, bool (*done)(void *), void *arg)
 {
     struct mutators *m = &w->heap->mutators;
-    if (w->spins++ < SPINS) {
+    if (w->spins > 0) {
+        w->spins--;
         cpu_relax();
         return done(arg);
     }
@@ -236,7 +244,7 @@ static bool thread_is_done(const gc_thread *t, uint32_t epoch)
 
 static void handshake_thread(gc_heap *heap, gc_thread *t, enum handshake_op op, uint32_t epoch)
 {
-    struct wait w = {heap, 0, os_now_ns(), false};
+    struct wait w = wait_begin(heap);
     struct thread_wait arg = {t, epoch};
     while (!thread_is_done(t, epoch)) {
         if (claim_thread(t)) {
@@ -268,7 +276,7 @@ static bool proc_is_ready(void *arg)
  * look). */
 static void handshake_proc(gc_heap *heap, struct proc *p, uint32_t epoch)
 {
-    struct wait w = {heap, 0, os_now_ns(), false};
+    struct wait w = wait_begin(heap);
     struct proc_wait arg = {p, epoch};
     while (u32_load_acquire(&p->epoch) != epoch) {
         if (proc_try(p, PROC_CLAIMED)) {
@@ -400,7 +408,7 @@ static bool thread_is_blocked(void *arg)
 
 static void hold_thread(gc_heap *heap, gc_thread *t)
 {
-    struct wait w = {heap, 0, os_now_ns(), false};
+    struct wait w = wait_begin(heap);
     while (!claim_thread(t)) {
         if (state_of(u32_load_acquire(&t->st)) == THREAD_GONE)
             return;

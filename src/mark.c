@@ -93,8 +93,14 @@ INLINE word edge_mask(uintptr_t target)
 {
     return (word)1 << edge_bit(target);
 }
-/* Those that lead to unmarked objects. No locked operation stands between these lookups: each would
- * hold up the loads behind it. */
+/* The heap-bitmap word for the same words of memory. */
+INLINE const word *edge_heapbits(const word *map)
+{
+    return map + (offsetof(struct arena, heap) - offsetof(struct arena, mark)) / WORD_SIZE;
+}
+
+/* Those that lead to unmarked objects, whose first lines and heap-bitmap words are asked for. No
+ * locked operation stands between these lookups: each would hold up the loads behind it. */
 static size_t keep_unmarked(struct mark_edge *edges, size_t n)
 {
     size_t kept = 0;
@@ -105,6 +111,8 @@ static size_t keep_unmarked(struct mark_edge *edges, size_t n)
             continue;
         edges[kept].target = target;
         edges[kept++].map = map;
+        __builtin_prefetch((const void *)target);
+        __builtin_prefetch(edge_heapbits(map));
     }
     return kept;
 }
@@ -276,23 +284,21 @@ static NOINLINE void scan_slow(struct marker *m, uintptr_t at)
 /* What the scanning loop keeps in registers of a marker. */
 struct lane {
     struct arena **map;
-    uintptr_t *stack, *objects;
+    uintptr_t *stack;
     struct mark_edge *edges;
-    size_t nstack, nedges, object;
+    size_t nstack, nedges;
 };
 
 INLINE struct lane lane_begin(struct marker *m)
 {
     struct workbuf *b = stack_of(m);
-    return (struct lane){m->heap->mem.arenas.map, b->items, m->objects, m->edges, b->n, m->nedges,
-                         m->object};
+    return (struct lane){m->heap->mem.arenas.map, b->items, m->edges, b->n, m->nedges};
 }
 
 INLINE void lane_end(const struct lane *l, struct marker *m)
 {
     m->stack->n = (uint32_t)l->nstack;
     m->nedges = l->nedges;
-    m->object = l->object;
 }
 
 static NOINLINE void lane_mark_large(struct lane *l, struct marker *m, uintptr_t address)
@@ -334,38 +340,6 @@ INLINE bool lane_scan(struct lane *l, struct marker *m, uintptr_t at, const gc_v
     return true;
 }
 
-/* `at` (0: nothing) takes the place of the object that has waited longest, whose first line and
- * heap-bitmap word have had time to arrive. Returns that. */
-INLINE uintptr_t rotate(struct lane *l, uintptr_t at)
-{
-    uintptr_t *place = &l->objects[l->object], oldest = *place;
-    l->object = (l->object + 1) % MARK_OBJECTS;
-    *place = at;
-    return oldest;
-}
-
-/* The next object to scan; 0: none has waited long enough. */
-INLINE uintptr_t next_object(struct lane *l)
-{
-    uintptr_t at = l->stack[--l->nstack];
-    const struct arena *a = l->map[at >> ARENA_SHIFT];
-    __builtin_prefetch((const void *)at);
-    __builtin_prefetch(&a->heap[arena_bit(at) / WORD_BITS]);
-    return rotate(l, at);
-}
-
-/* The stack is empty: moves there what waits. */
-static void unwind(struct marker *m)
-{
-    struct lane l = lane_begin(m);
-    for (unsigned i = 0; i < MARK_OBJECTS; i++) {
-        uintptr_t at = rotate(&l, 0);
-        if (at)
-            l.stack[l.nstack++] = at;
-    }
-    lane_end(&l, m);
-}
-
 /* Scans from the stack until the edges are a batch, or the stack is empty. Returns an object that
  * is left to scan_slow, or 0. */
 INLINE uintptr_t scan_stack(struct marker *m, const gc_value_format *format)
@@ -373,8 +347,8 @@ INLINE uintptr_t scan_stack(struct marker *m, const gc_value_format *format)
     struct lane l = lane_begin(m);
     uintptr_t rest = 0;
     while (l.nstack > 0 && l.nedges < MARK_EDGES && !rest) {
-        uintptr_t at = next_object(&l);
-        if (at && !lane_scan(&l, m, at, format))
+        uintptr_t at = l.stack[--l.nstack];
+        if (!lane_scan(&l, m, at, format))
             rest = at;
     }
     lane_end(&l, m);
@@ -390,26 +364,12 @@ static NOINLINE uintptr_t scan_stack_formatted(struct marker *m)
     return scan_stack(m, &m->heap->options.format);
 }
 
-/* The stack is empty, and no batch of edges is complete: scans what waits in the ring. */
-static void scan_waiting(struct marker *m)
-{
-    for (unsigned i = 0; i < MARK_OBJECTS; i++) {
-        struct lane l = lane_begin(m);
-        uintptr_t at = rotate(&l, 0);
-        lane_end(&l, m);
-        if (at)
-            scan_slow(m, at);
-    }
-}
-
 /* A batch of private work. false: there is none. */
 static bool work_some(struct marker *m)
 {
     uintptr_t rest = m->formatted ? scan_stack_formatted(m) : scan_stack_plain(m);
     if (rest)
         scan_slow(m, rest);
-    if (m->nedges < MARK_EDGES && m->stack->n == 0)
-        scan_waiting(m);
     if (m->nedges >= MARK_EDGES || m->stack->n == 0)
         mark_edges(m);
     return m->stack->n > 0;
@@ -468,8 +428,6 @@ void marker_finish(struct marker *m)
 static void hand_over(struct marker *m)
 {
     mark_edges(m);
-    stack_with_room(m, MARK_OBJECTS);
-    unwind(m);
     if (m->stack && m->stack->n > 0) {
         workqueue_push(&m->heap->work, m->stack);
         m->stack = NULL;
@@ -495,7 +453,7 @@ static bool work_privately(struct marker *m, uint64_t limit)
             continue;
         if (work_done(m) >= limit)
             return false;
-        if (u32_load_relaxed(&q->waiters) && !workqueue_has_work(q) && m->stack->n >= SHARE_MIN)
+        if (workqueue_is_wanted(q) && m->stack->n >= SHARE_MIN)
             share_half(m);
     }
     return true;
@@ -523,8 +481,8 @@ bool marker_drain(struct marker *m, uint64_t budget)
     stress(STRESS_QUEUE_PUSH);
     hand_over(m);
     report(m);
-    if (m->active)
-        workqueue_retire(&m->heap->work);
+    if (m->active && workqueue_retire(&m->heap->work))
+        workqueue_wake_waiters(&m->heap->work);
     m->active = false;
     return workqueue_is_idle(&m->heap->work);
 }

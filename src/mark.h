@@ -10,7 +10,6 @@
 #include "handshake.h"
 
 #define MARK_EDGES 32
-#define MARK_OBJECTS 32 /* a power of two */
 /* Large objects are scanned in pieces of this size. */
 #define MARK_PIECE ((size_t)128 << 10)
 #define MARK_WORKERS_MAX 64
@@ -35,8 +34,6 @@ struct marker {
     /* Called for each object it marks; NULL: none. Copied from `marking` when it takes work. */
     void (*on_mark)(struct marker *m, uintptr_t object);
     struct gc_tracer tracer; /* pushes edges */
-    size_t object; /* the oldest place of the ring of objects, which is full; 0 is none */
-    uintptr_t objects[MARK_OBJECTS];
     struct mark_edge edges[MARK_EDGES + WORD_BITS]; /* marked together when there are MARK_EDGES */
 };
 

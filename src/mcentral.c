@@ -79,12 +79,27 @@ struct gc_span *mcentral_cache_span(struct mheap *h, struct mcentral *c, struct 
 {
     uint32_t sweepgen = cache->sweepgen;
     stress(STRESS_CACHE_SPAN);
+    word_fetch_add_relaxed(&c->taken, 1);
     struct gc_span *s = pop_swept(h, c, sweepgen);
     if (!s && cache->sweeping)
         s = sweep_for_slots(h, c, sweepgen);
     if (!s)
         s = fresh(h, c, cache);
     return s;
+}
+
+void mcentral_begin_sweep(struct mcentral *c, bool none)
+{
+    word taken = word_exchange_acq_rel(&c->taken, 0);
+    word_store_relaxed(&c->keep, none || spanclass_size(c->spanclass) == 0 ? 0 : taken);
+}
+
+bool mcentral_keeps(struct mcentral *c)
+{
+    word keep = word_load_relaxed(&c->keep);
+    while (keep > 0 && !word_cas_relaxed(&c->keep, keep, keep - 1))
+        keep = word_load_relaxed(&c->keep);
+    return keep > 0;
 }
 
 void mcentral_file_swept(struct mheap *h, struct gc_span *s, uint32_t sweepgen)

@@ -13,6 +13,8 @@ struct mcache;
 
 struct mcentral {
     unsigned spanclass;
+    word taken; /* spans that Ps took since the last FLIP; atomic */
+    word keep;  /* empty spans that sweeping may yet leave here instead of freeing; atomic */
     struct spanset partial[2] CACHE_ALIGNED;
     struct spanset full[2];
 };
@@ -37,6 +39,12 @@ void mcentral_uncache_span(struct mheap *h, struct gc_span *s, uint32_t sweepgen
 
 /* Files a swept span, sweepgen in force, that its sweeper owns. */
 void mcentral_file_swept(struct mheap *h, struct gc_span *s, uint32_t sweepgen);
+
+/* FLIP is complete: as many empty spans as were taken in the cycle before may stay with the class,
+ * which is likely to take them again; with `none`, none. */
+void mcentral_begin_sweep(struct mcentral *c, bool none);
+/* Whether one more empty span may stay. */
+bool mcentral_keeps(struct mcentral *c);
 
 /* Claims one unswept span of the class (sweepgen - 1), or NULL. */
 struct gc_span *mcentral_claim_unswept(struct mheap *h, struct mcentral *c, uint32_t sweepgen);

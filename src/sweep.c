@@ -62,14 +62,11 @@ static void sweep_bits(gc_heap *heap, struct gc_span *s)
         poison(s);
 }
 
-bool sweep_span(gc_heap *heap, struct gc_span *s)
+/* It has no live object. */
+static void free_span(gc_heap *heap, struct gc_span *s)
 {
-    sweep_bits(heap, s);
-    if (s->live > 0)
-        return true;
     word_fetch_add_relaxed(&sweeping_of(heap)->freed_pages, s->npages);
     mheap_free_span(&heap->mem, s);
-    return false;
 }
 
 /* ---- Who sweeps ---- */
@@ -92,13 +89,15 @@ static bool enter(struct sweeping *sw)
     return false;
 }
 
-static bool sweep_and_file(gc_heap *heap, struct gc_span *s, uint32_t sweepgen)
+static void sweep_and_file(gc_heap *heap, struct gc_span *s, uint32_t sweepgen)
 {
-    if (!sweep_span(heap, s))
-        return false;
+    sweep_bits(heap, s);
+    if (s->live == 0 && !mcentral_keeps(&heap->mem.centrals[s->spanclass])) {
+        free_span(heap, s);
+        return;
+    }
     stress(STRESS_SWEEP_FILE);
     mcentral_file_swept(&heap->mem, s, sweepgen);
-    return true;
 }
 
 void sweep_reclaim_upcall(void *heap, size_t npages)
@@ -121,8 +120,7 @@ struct gc_span *sweep_for_slots_upcall(void *self, unsigned spanclass, uint32_t 
     for (int budget = SWEEP_BUDGET; budget > 0 && !found; budget--) {
         if (!(s = mcentral_claim_unswept(&heap->mem, c, sweepgen)))
             break;
-        if (!sweep_span(heap, s))
-            continue;
+        sweep_bits(heap, s);
         if (s->live < s->nslots)
             found = s;
         else
@@ -209,6 +207,8 @@ void sweep_prepare(gc_heap *heap)
 
 void sweep_begin(gc_heap *heap)
 {
+    for (unsigned i = 0; i < SPANCLASS_COUNT; i++)
+        mcentral_begin_sweep(&heap->mem.centrals[i], heap->collector->forced);
     u32_store_release(&sweeping_of(heap)->open, 1);
 }
 
@@ -229,8 +229,13 @@ static size_t reclaim_word(gc_heap *heap, struct arena *a, size_t i, uint32_t sw
             !u32_cas_acq_rel(&s->sweepgen, sweepgen - 2, sweepgen - 1))
             continue;
         size_t npages = s->npages;
-        if (!sweep_and_file(heap, s, sweepgen))
+        sweep_bits(heap, s);
+        if (s->live > 0) {
+            mcentral_file_swept(&heap->mem, s, sweepgen);
+        } else {
+            free_span(heap, s);
             freed += npages;
+        }
     }
     return freed;
 }

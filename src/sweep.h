@@ -20,8 +20,6 @@ struct sweeping {
     word cpu_ns;                       /* ever */
 };
 
-/* Sweeps one claimed span. false: it had no live object and was freed. */
-bool sweep_span(gc_heap *heap, struct gc_span *s);
 /* Claims and sweeps one span of any class; pages it had, 0: nothing left to claim. */
 size_t sweep_one(gc_heap *heap);
 /* Frees whole spans, found by their page bits, until npages pages came free or all were looked at.

@@ -112,11 +112,22 @@ void workqueue_push(struct workqueue *q, struct workbuf *b)
     q->queued = b;
     load_add(q, QUEUED_ONE);
     lock_release(&q->lock);
+    u32_store_relaxed(&q->asked, 0);
     fence_seq_cst();
     if (u32_load_relaxed(&q->waiters)) {
         u32_fetch_add_acq_rel(&q->wakeups, 1);
         os_wake(&q->wakeups, 1);
     }
+}
+
+void workqueue_ask(struct workqueue *q)
+{
+    u32_store_relaxed(&q->asked, 1);
+}
+
+bool workqueue_is_wanted(const struct workqueue *q)
+{
+    return (u32_load_relaxed(&q->waiters) || u32_load_relaxed(&q->asked)) && !workqueue_has_work(q);
 }
 
 struct workbuf *workqueue_pop(struct workqueue *q, bool active)
@@ -165,6 +176,12 @@ void workqueue_wait(struct workqueue *q, int64_t timeout_ns)
     if (!workqueue_has_work(q))
         os_wait(&q->wakeups, seen, timeout_ns);
     u32_fetch_sub_acq_rel(&q->waiters, 1);
+}
+
+void workqueue_wake_waiters(struct workqueue *q)
+{
+    if (u32_load_relaxed(&q->waiters))
+        workqueue_wake_all(q);
 }
 
 void workqueue_wake_all(struct workqueue *q)

@@ -28,6 +28,7 @@ struct workqueue {
     /* queued << 32 | active (16 bits each on 32-bit hosts). Changed by CAS only. */
     word load CACHE_ALIGNED;
     uint32_t waiters; /* workers asleep on `wakeups` */
+    uint32_t asked;   /* someone who does not wait found nothing to do */
     uint32_t wakeups;
 };
 
@@ -55,6 +56,12 @@ void workqueue_activate(struct workqueue *q);
 /* Sleeps until there may be work, or timeout_ns. */
 void workqueue_wait(struct workqueue *q, int64_t timeout_ns);
 void workqueue_wake_all(struct workqueue *q);
+/* The same, if there are any. */
+void workqueue_wake_waiters(struct workqueue *q);
+/* Asks those who work to share, and does not wait. */
+void workqueue_ask(struct workqueue *q);
+/* Whether the queue is empty and someone waits or has asked. */
+bool workqueue_is_wanted(const struct workqueue *q);
 /* Gives spare buffers back to the OS, but for a few. No marking runs. */
 void workqueue_trim(struct workqueue *q);
 
