@@ -188,6 +188,9 @@ static void update_pacer(gc_heap *heap)
     lock_acquire(&c->pacer_lock);
     word ever = word_load_relaxed(&heap->mem.counts.allocated_bytes);
     word allocated = ever - c->allocated_before, marked = c->marking.marked_bytes;
+    /* Runs that were open before the cycle were counted whole, and given back in part since. */
+    if (allocated > UINTPTR_MAX / 2)
+        allocated = 0;
     uint64_t external = word_load_relaxed(&c->external_bytes);
     uint64_t live = estimate_live(marked + external, c->heap_before, allocated);
     pacer_cycle_ended(&c->pacer, live, 0, allocated);
@@ -263,7 +266,8 @@ static void background_sweep(gc_heap *heap)
 }
 
 /* A heap that fits a processor's cache is better swept by those who allocate in it: bitmaps swept
- * here would have to come back to them. If they do not get to it soon, they have no use for it. */
+ * here would have to come back to them. If they do not get to it soon, they have no use for it.
+ * Finalizers, cleanups and external memory wait for sweeping: then it does not wait. */
 #define SMALL_HEAP ((size_t)8 << 20)
 #define SWEEP_PATIENCE_NS (10 * 1000 * 1000)
 
@@ -272,7 +276,7 @@ static bool leave_sweeping(gc_heap *heap)
     struct collector *c = heap->collector;
     uint32_t kicks = u32_load_acquire(&c->kicks);
     if (word_load_relaxed(&heap->mem.counts.pages_inuse) << PAGE_SHIFT > SMALL_HEAP ||
-        sweep_is_done(heap))
+        special_any(heap) || sweep_is_done(heap))
         return false;
     if (!wants_cycle(c) && !u32_load_acquire(&c->stopping))
         os_wait(&c->kicks, kicks, SWEEP_PATIENCE_NS);

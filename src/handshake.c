@@ -1,4 +1,4 @@
-#include "handshake.h"
+#include "mark.h"
 
 /* ---- What an operation does to a thread and to a P ---- */
 
@@ -39,10 +39,15 @@ void handshake_shade_words(gc_thread *t, uintptr_t low, uintptr_t high)
     root_visit_words(low, high, &tracer.tracer);
 }
 
+/* Shaded by the batch, as markers do. Newly marked objects go to the shared queue at once. */
 static void thread_roots_op(gc_thread *t)
 {
-    struct shading_tracer tracer = shading_tracer(t);
-    thread_visit_roots(t, &tracer.tracer);
+    struct marker m;
+    marker_init(&m, t->heap);
+    thread_visit_roots(t, &m.tracer);
+    marker_hand_over(&m);
+    t->shaded_objects += m.marked_objects;
+    t->shaded_bytes += m.marked_bytes;
     /* Given away before ROOTS completes is given away before any wave begins. */
     barrier_hand_over(t);
     t->handed = false;

@@ -424,14 +424,14 @@ void marker_finish(struct marker *m)
     report(m);
 }
 
-/* Empties the rings onto the stack and queues it: another worker goes on. */
-static void hand_over(struct marker *m)
+void marker_hand_over(struct marker *m)
 {
     mark_edges(m);
-    if (m->stack && m->stack->n > 0) {
+    if (m->stack->n > 0)
         workqueue_push(&m->heap->work, m->stack);
-        m->stack = NULL;
-    }
+    else
+        workbuf_put_empty(&m->heap->work, m->stack);
+    m->stack = NULL;
 }
 
 /* A smaller stack is not worth sharing. */
@@ -479,7 +479,7 @@ bool marker_drain(struct marker *m, uint64_t budget)
     while (work_privately(m, limit) && work_done(m) < limit && take_buffer(m))
         ;
     stress(STRESS_QUEUE_PUSH);
-    hand_over(m);
+    marker_hand_over(m);
     report(m);
     if (m->active && workqueue_retire(&m->heap->work))
         workqueue_wake_waiters(&m->heap->work);

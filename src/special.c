@@ -9,6 +9,15 @@ static struct specials *specials_of(const gc_heap *heap)
 
 /* ---- Records ---- */
 
+bool special_any(gc_heap *heap)
+{
+    struct specials *sp = &heap->collector->specials;
+    lock_acquire(&sp->lock);
+    bool any = sp->records.inuse > 0;
+    lock_release(&sp->lock);
+    return any;
+}
+
 void special_init(gc_heap *heap)
 {
     struct specials *all = specials_of(heap);

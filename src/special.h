@@ -49,6 +49,8 @@ struct specials {
 };
 
 void special_init(gc_heap *heap);
+/* Whether any record is attached to an object. */
+bool special_any(gc_heap *heap);
 /* Nobody uses the heap any more. */
 void special_destroy(gc_heap *heap);
 
