@@ -153,6 +153,10 @@ test: test-programs ## every test; SAN=…, DEBUG=1, T=pattern
 check: $(GENERATED) $(B)/gcheap.3 ## storeys, format, warnings, C++, lint, manual page
 	@BUILD=$(B) WARNINGS='$(WARNINGS)' TEST_TIMEOUT=1200 test/run test/check
 
+.PHONY: model
+model: | setup ## the Spin models; QUICK=1: in a minute
+	test/model/run $(if $(filter-out 0,$(QUICK)),--quick)
+
 # ---- Installing ----------------------------------------------------------------------------
 
 D := $(DESTDIR)
