@@ -44,7 +44,7 @@ struct marking {
     /* Helper threads, started when there is work for them; they sleep between cycles. */
     struct os_thread helpers[MARK_WORKERS_MAX];
     uint32_t nhelpers; /* the cycle's driver's */
-    bool whole;        /* this cycle uses all processors; written while no helper works */
+    uint8_t whole;     /* this cycle uses all processors; atomic: helpers may lag a cycle behind */
     uint32_t run;      /* futex: number of the cycle that helpers work for; odd: stop */
     uint32_t stopping;
     word helper_cpu_ns;                                  /* this cycle; atomic */
