@@ -378,8 +378,8 @@ static void start_cycle(gc_heap *heap, gc_thread *t)
 
 #define ASSIST_MIN ((uint64_t)64 << 10)
 
-/* Pays for `bytes` allocated while the cycle marks: first from what the background has done, then by
- * marking (Go: bgScanCredit). */
+/* Pays for `bytes` allocated while the cycle marks: first from what the background has done, then
+ * by marking (Go: bgScanCredit). */
 static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
 {
     struct collector *c = heap->collector;
