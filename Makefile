@@ -163,6 +163,10 @@ stress: $(B)/test/shadow ## rounds of random graphs, threads and switches; MINUT
 check: $(GENERATED) $(B)/gcheap.3 ## storeys, format, warnings, C++, lint, manual page
 	@BUILD=$(B) WARNINGS='$(WARNINGS)' TEST_TIMEOUT=1200 test/run test/check
 
+.PHONY: model
+model: | setup ## the Spin models; QUICK=1: in a minute
+	test/model/run $(if $(filter-out 0,$(QUICK)),--quick)
+
 # ---- Installing ----------------------------------------------------------------------------
 
 D := $(DESTDIR)

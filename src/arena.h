@@ -41,7 +41,8 @@ struct page_class_info {
     uint32_t magic; /* offset * magic >> 32 is the slot's number */
     uint16_t words;
     bool noscan, traced, large;
-    word plain_mask; /* one bit per word, for slots of up to BITS_PEEK words that are not traced; else 0 */
+    word plain_mask; /* one bit per word, for slots of up to BITS_PEEK words that are not traced;
+                        else 0 */
 };
 extern struct page_class_info page_class_info[SPANCLASS_COUNT + 1];
 void arena_tables_init(void);

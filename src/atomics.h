@@ -1,10 +1,10 @@
 /* Atomic operations, each named with its order. Two backends: libatomic_ops, and the compiler's
  * builtins (-DGC_ATOMICS_C11) for sanitizers, which must see every access.
  *
- * Families: word_*, u32_*, u16_* (loads and stores only), u8_*, ptr_* (ptr_* on any object pointer lvalue's address).
- * A compare-and-swap is named by its order on success; it returns whether it swapped.
- * libatomic_ops' "full" compare-and-swap is only acquire-release, and it has no fetching or, so
- * those operations are the compiler's in both backends.
+ * Families: word_*, u32_*, u16_* (loads and stores only), u8_*, ptr_* (ptr_* on any object pointer
+ * lvalue's address). A compare-and-swap is named by its order on success; it returns whether it
+ * swapped. libatomic_ops' "full" compare-and-swap is only acquire-release, and it has no fetching
+ * or, so those operations are the compiler's in both backends.
  */
 #ifndef GC_ATOMICS_H
 #define GC_ATOMICS_H

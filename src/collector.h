@@ -62,10 +62,10 @@ struct collector {
     word external_bytes;      /* told by gc_external_add; atomic */
     word assist_ns;           /* atomic */
     uint64_t flush_waves;     /* of the present cycle; its driver's */
-    word live_offset;         /* heap_live is this much more than all that was ever allocated, modulo
-                                 word size; atomic */
-    word heap_before;         /* heap_live when the cycle began; atomic */
-    word allocated_before;    /* and what had ever been allocated; its driver's */
+    word live_offset;      /* heap_live is this much more than all that was ever allocated, modulo
+                              word size; atomic */
+    word heap_before;      /* heap_live when the cycle began; atomic */
+    word allocated_before; /* and what had ever been allocated; its driver's */
 };
 
 #endif

@@ -51,7 +51,7 @@ static void rest(gc_heap *heap, uint64_t busy)
 /* Drains until the work word is 0. */
 static void drain(gc_heap *heap, struct marker *m)
 {
-    bool whole = heap->collector->marking.whole;
+    bool whole = u8_load_relaxed(&heap->collector->marking.whole);
     for (;;) {
         uint64_t start = os_now_ns();
         bool over = marker_drain(m, whole ? UINT64_MAX : SLICE_BYTES);
@@ -98,8 +98,8 @@ static void count_shaded(gc_heap *heap)
 {
     struct mutators *m = &heap->mutators;
     struct marking *marking = &heap->collector->marking;
-    marking->marked_objects += word_exchange_acq_rel(&m->shaded_objects, 0);
-    marking->marked_bytes += word_exchange_acq_rel(&m->shaded_bytes, 0);
+    word_fetch_add_relaxed(&marking->marked_objects, word_exchange_acq_rel(&m->shaded_objects, 0));
+    word_fetch_add_relaxed(&marking->marked_bytes, word_exchange_acq_rel(&m->shaded_bytes, 0));
 }
 
 static void phase_mark(gc_heap *heap)
@@ -382,8 +382,8 @@ static void start_cycle(gc_heap *heap, gc_thread *t)
 
 #define ASSIST_MIN ((uint64_t)64 << 10)
 
-/* Pays for `bytes` allocated while the cycle marks: first from what the background has done, then by
- * marking (Go: bgScanCredit). */
+/* Pays for `bytes` allocated while the cycle marks: first from what the background has done, then
+ * by marking (Go: bgScanCredit). */
 static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
 {
     struct collector *c = heap->collector;

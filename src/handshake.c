@@ -193,7 +193,8 @@ static void watchdog(struct wait *w, const gc_thread *t, const struct proc *p)
 
 static struct wait wait_begin(gc_heap *heap)
 {
-    return (struct wait){heap, procs_idle(&heap->procs) > 0 ? SPINS_IDLE : SPINS, os_now_ns(), false};
+    return (struct wait){heap, procs_idle(&heap->procs) > 0 ? SPINS_IDLE : SPINS, os_now_ns(),
+                         false};
 }
 
 /* Waits a little for `done` to become true: spins, then sleeps until somebody acks. */

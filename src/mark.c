@@ -522,7 +522,7 @@ static bool marking_over(const struct marking *marking, uint32_t run)
  * waits for the cycle, all. */
 static bool has_processor(const struct helper *h, const struct marking *marking)
 {
-    return marking->whole || procs_idle(&h->heap->procs) >= h->number + 2;
+    return u8_load_relaxed(&marking->whole) || procs_idle(&h->heap->procs) >= h->number + 2;
 }
 
 static void help_one_cycle(struct helper *h, struct marking *marking, uint32_t run)
@@ -580,7 +580,8 @@ static bool start_helper(gc_heap *heap, struct marking *marking)
 void marking_begin(gc_heap *heap, struct marking *marking)
 {
     unsigned wanted = heap->options.mark_workers - 1;
-    marking->whole = heap->collector->forced || heap->options.flags & GC_STOP_WORLD;
+    u8_store_relaxed(&marking->whole,
+                     heap->collector->forced || heap->options.flags & GC_STOP_WORLD);
     word_store_relaxed(&marking->marked_objects, 0);
     word_store_relaxed(&marking->marked_bytes, 0);
     word_store_relaxed(&marking->credit, 0);

@@ -1,7 +1,7 @@
 /* Marking: grey objects to black ones, by any number of workers.
  *
- * Edges are collected, while their mark words are on their way, and marked by the batch: first it is
- * looked which lead to unmarked objects, whose first lines are asked for; then come the atomic
+ * Edges are collected, while their mark words are on their way, and marked by the batch: first it
+ * is looked which lead to unmarked objects, whose first lines are asked for; then come the atomic
  * operations, which nothing overtakes. What they newly mark goes on a LIFO stack, to be scanned in
  * the order in which it was asked for. */
 #ifndef GC_MARK_H
@@ -24,8 +24,8 @@ struct mark_edge {
 /* One worker: a thread that marks. Its own but for what it queues. */
 struct marker {
     gc_heap *heap;
-    bool formatted;       /* slots hold words of a value format */
-    bool active;          /* counted in the work queue's word */
+    bool formatted; /* slots hold words of a value format */
+    bool active;    /* counted in the work queue's word */
     struct workbuf *stack;
     size_t nedges;
     word marked_objects, marked_bytes; /* since the last report; see note_marked */
@@ -33,7 +33,7 @@ struct marker {
     word piece_bytes;                  /* of pieces of large objects, which are work too */
     /* Called for each object it marks; NULL: none. Copied from `marking` when it takes work. */
     void (*on_mark)(struct marker *m, uintptr_t object);
-    struct gc_tracer tracer; /* pushes edges */
+    struct gc_tracer tracer;                        /* pushes edges */
     struct mark_edge edges[MARK_EDGES + WORD_BITS]; /* marked together when there are MARK_EDGES */
 };
 
@@ -44,7 +44,7 @@ struct marking {
     /* Helper threads, started when there is work for them; they sleep between cycles. */
     struct os_thread helpers[MARK_WORKERS_MAX];
     uint32_t nhelpers; /* the cycle's driver's */
-    bool whole;        /* this cycle uses all processors; written while no helper works */
+    uint8_t whole;     /* this cycle uses all processors; atomic: helpers may lag a cycle behind */
     uint32_t run;      /* futex: number of the cycle that helpers work for; odd: stop */
     uint32_t stopping;
     word helper_cpu_ns;                                  /* this cycle; atomic */

@@ -5,7 +5,8 @@
  *   none -> os_reserve -> reserved -> os_commit -> ready -> os_release -> ready (zero, unbacked)
  *   any -> os_unmap -> none
  * Sizes and addresses are multiples of os_page_size(). Calls that can fail return false or NULL
- * and leave the state as it was; os_fail_nth() and os_fail_one_in() make some of them fail, for tests.
+ * and leave the state as it was; os_fail_nth() and os_fail_one_in() make some of them fail, for
+ * tests.
  */
 #ifndef GC_OS_H
 #define GC_OS_H

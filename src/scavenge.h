@@ -1,5 +1,5 @@
-/* Free pages back to the system, beyond 110 % of what the heap is going to need: its goal, or what it
- * used in the last seconds if that was more. A page that is given back and needed again costs a
+/* Free pages back to the system, beyond 110 % of what the heap is going to need: its goal, or what
+ * it used in the last seconds if that was more. A page that is given back and needed again costs a
  * fault. (Go: mgcscavenge.go) */
 #ifndef GC_SCAVENGE_H
 #define GC_SCAVENGE_H

@@ -198,7 +198,7 @@ void sweep_prepare(gc_heap *heap)
     while (u32_load_acquire(&sw->sweepers) > 0)
         os_yield();
     u32_store_relaxed(&sw->class_cursor, 0);
-    word_store_relaxed(&sw->reclaim_cursor, heap->mem.arenas.low);
+    word_store_relaxed(&sw->reclaim_cursor, word_load_relaxed(&heap->mem.arenas.low));
     word_store_relaxed(&sw->reclaim_credit, 0);
     word_store_relaxed(&sw->swept_pages, 0);
     word_store_relaxed(&sw->freed_pages, 0);

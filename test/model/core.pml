@@ -534,7 +534,8 @@ inline answer_for(m) { /* by the collector, which has scanned the roots before *
 
 #ifdef DELETIONS_ONLY
 #define STORE_NULL(s) STORE(s, 0)
-#define HEAP_OPERATIONS EACH(LOAD_FROM) EACH_OBJECT(DROP) EACH(STORE_NULL) :: STORE_ENDS :: SAFEPOINT
+#define HEAP_OPERATIONS EACH(LOAD_FROM) EACH_OBJECT(DROP) EACH(STORE_NULL) \
+    :: STORE_ENDS :: SAFEPOINT DRAIN
 #else
 #define HEAP_OPERATIONS \
     EACH(LOAD_FROM) \

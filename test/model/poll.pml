@@ -93,7 +93,7 @@ inline answer_if_behind() {
 #endif
     if
     :: seen != mine ->
-        REQUIRE(P9_op_of_its_epoch, READ(THREAD, OP) == seen);
+        REQUIRE(P8_op_of_its_epoch, READ(THREAD, OP) == seen);
         mine = seen;
         answer(RUN)
     :: else

@@ -1,5 +1,5 @@
 /* What the models promise. Each property is a bit that stays true; REQUIRE() lowers it and stops,
- * so that pan's message names the property that failed: "assertion violated P1_lives_when_reachable".
+ * so that pan's message names the property that failed: "assertion violated P1_freed_was_unreachable".
  */
 bool P1_freed_was_unreachable = true;     /* nothing that a thread or a global reaches is freed */
 bool P2_marks_zero_at_arm = true;         /* a cycle starts with every mark bit 0 */
@@ -7,9 +7,8 @@ bool P3_no_grey_after_cut = true;         /* once death is decided, nothing whit
 bool P4_weak_get_is_final = true;         /* never a freed object, never an object after NULL */
 bool P5_one_owner = true;                 /* a span is never the sweeper's and an mcache's at once */
 bool P6_nobody_waits_forever = true;      /* handshakes complete; nobody waits for a safepoint */
-bool P7_one_epoch = true;                 /* managed code runs with thread and P at one epoch */
-bool P8_no_span_lost = true;              /* a span in use is cached, listed, or being swept */
-bool P9_op_of_its_epoch = true;           /* what is performed for an epoch was published for it */
+bool P7_no_span_lost = true;              /* a span in use is cached, listed, or being swept */
+bool P8_op_of_its_epoch = true;           /* what is performed for an epoch was published for it */
 
 #define REQUIRE(property, condition) \
     if :: condition :: else -> property = false; assert(property) fi

@@ -472,7 +472,7 @@ active proctype collector() {
     :: true ->
         atomic {
             REQUIRE(P2_marks_zero_at_arm, span[0].mark == 0 && span[1].mark == 0);
-            REQUIRE(P8_no_span_lost, ACCOUNTED(0) && ACCOUNTED(1));
+            REQUIRE(P7_no_span_lost, ACCOUNTED(0) && ACCOUNTED(1));
             publish(ARM)
         };
         await();
