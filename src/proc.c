@@ -1,6 +1,7 @@
 #include "handshake.h"
 
-#define SLICE_NS (10 * 1000 * 1000)
+/* How long a thread keeps its P while others wait for one: long beside what handing it over costs. */
+#define SLICE_NS (20 * 1000 * 1000)
 
 void procs_init(struct procs *procs, unsigned max)
 {
