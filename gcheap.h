@@ -296,7 +296,9 @@ enum gc_flags {
     GC_FORK_SAFE = 1 << 2,          /* the child of a fork has a working heap */
     GC_NO_BACKGROUND = 1 << 3,      /* no thread of the library's: mutators do all collecting */
     GC_FINALIZER_THREAD = 1 << 4,   /* a library thread runs finalizers; else gc_finalizers_run */
-    GC_HUGE_PAGES = 1 << 5          /* ask the OS for huge pages under the heap */
+    GC_HUGE_PAGES = 1 << 5,         /* ask the OS for huge pages under all of the heap; otherwise
+                                       only beyond the first 64 MiB */
+    GC_NO_HUGE_PAGES = 1 << 6       /* never */
 };
 
 #define GC_PERCENT_OFF (-1)

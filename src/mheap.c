@@ -15,7 +15,7 @@ int mheap_init(struct mheap *h, const gc_options *options)
     h->hard_limit = options->hard_limit;
     /* In a value format a word with low bits set is no plain address. */
     h->tiny_align = options->format.mask ? sizeof(uint64_t) : 1;
-    h->huge_pages = options->flags & GC_HUGE_PAGES;
+    h->huge_pages = options->flags & (GC_HUGE_PAGES | GC_NO_HUGE_PAGES);
     for (unsigned i = 0; i < SPANCLASS_COUNT; i++)
         mcentral_init(&h->centrals[i], i);
     if (!arena_index_init(&h->arenas))
@@ -41,12 +41,18 @@ void mheap_destroy(struct mheap *h)
     persistent_destroy(&h->persistent);
 }
 
+/* A heap of more than one arena is likely to use them, and faults and TLB misses are dear. */
+static bool wants_huge_pages(const struct mheap *h)
+{
+    return h->huge_pages ? h->huge_pages == GC_HUGE_PAGES : h->arenas.count > 0;
+}
+
 /* More arenas for at least npages pages. */
 static bool grow_locked(struct mheap *h, size_t npages)
 {
     LOCK_ASSERT_HELD(&h->lock);
     size_t size = 0;
-    uintptr_t base = arena_grow(&h->arenas, npages << PAGE_SHIFT, &size, h->huge_pages);
+    uintptr_t base = arena_grow(&h->arenas, npages << PAGE_SHIFT, &size, wants_huge_pages(h));
     if (!base)
         return false;
     if (!pagealloc_grow(&h->pages, base, size)) {

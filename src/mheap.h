@@ -40,9 +40,9 @@ struct mheap {
     struct spanset_pool pool;
     size_t mapped_bytes; /* under lock; address space of arenas */
     size_t hard_limit;   /* 0: none; atomic */
-    bool huge_pages;
-    size_t tiny_align;  /* of objects under 16 bytes, at least; see value_address */
-    uint32_t run_limit; /* debug: slots in a run at most; 0: a page of them */
+    unsigned huge_pages; /* GC_HUGE_PAGES, GC_NO_HUGE_PAGES or neither */
+    size_t tiny_align;   /* of objects under 16 bytes, at least; see value_address */
+    uint32_t run_limit;  /* debug: slots in a run at most; 0: a page of them */
     struct mheap_upcalls up;
     /* The generation in force. Written by the cycle when FLIP starts (release); Ps go by their own
      * view of it, see mcache.h. */

@@ -5,7 +5,7 @@
 #define PROCS_LIMIT 256
 #define ALL_FLAGS                                                                                  \
     (GC_STOP_WORLD | GC_STACK_CONSERVATIVE | GC_FORK_SAFE | GC_NO_BACKGROUND |                     \
-     GC_FINALIZER_THREAD | GC_HUGE_PAGES)
+     GC_FINALIZER_THREAD | GC_HUGE_PAGES | GC_NO_HUGE_PAGES)
 
 static bool format_is_valid(const gc_value_format *f)
 {
@@ -14,9 +14,15 @@ static bool format_is_valid(const gc_value_format *f)
     return sizeof(void *) == 8 && (f->match & ~f->mask) == 0 && f->payload != 0;
 }
 
+static bool flags_are_valid(unsigned flags)
+{
+    const unsigned opposites = GC_HUGE_PAGES | GC_NO_HUGE_PAGES;
+    return (flags & ~(unsigned)ALL_FLAGS) == 0 && (flags & opposites) != opposites;
+}
+
 static bool is_valid(const gc_options *o)
 {
-    return (o->flags & ~(unsigned)ALL_FLAGS) == 0 && o->percent >= GC_PERCENT_OFF &&
+    return flags_are_valid(o->flags) && o->percent >= GC_PERCENT_OFF &&
            o->max_procs <= PROCS_LIMIT && o->mark_workers <= PROCS_LIMIT / 4 &&
            o->reserve <= SIZE_MAX / 4 && format_is_valid(&o->format);
 }

@@ -1,6 +1,7 @@
 #include "handshake.h"
 
-/* How long a thread keeps its P while others wait for one: long beside what handing it over costs. */
+/* How long a thread keeps its P while others wait for one: long beside what handing it over costs.
+ */
 #define SLICE_NS (20 * 1000 * 1000)
 
 void procs_init(struct procs *procs, unsigned max)

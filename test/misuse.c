@@ -146,10 +146,15 @@ TEST(other_current_heap)
 TEST(options)
 {
     static const gc_options wrong[] = {
-        {.flags = 1u << 31},      {.percent = -2},
-        {.max_procs = 257},       {.mark_workers = 257},
-        {.format = {.match = 1}}, {.format = {.mask = 7, .match = 8, .payload = 1}},
-        {.format = {.mask = 7}},  {.reserve = SIZE_MAX},
+        {.flags = 1u << 31},
+        {.flags = GC_HUGE_PAGES | GC_NO_HUGE_PAGES},
+        {.percent = -2},
+        {.max_procs = 257},
+        {.mark_workers = 257},
+        {.format = {.match = 1}},
+        {.format = {.mask = 7, .match = 8, .payload = 1}},
+        {.format = {.mask = 7}},
+        {.reserve = SIZE_MAX},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         CHECK_REFUSED(gc_heap_create(&wrong[i]), EINVAL);
