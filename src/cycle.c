@@ -380,7 +380,7 @@ static void start_cycle(gc_heap *heap, gc_thread *t)
         run_inline(heap, t);
 }
 
-#define ASSIST_MIN ((uint64_t)64 << 10)
+#define ASSIST_MIN ((uint64_t)16 << 10)
 
 /* Pays for `bytes` allocated while the cycle marks: first from what the background has done, then
  * by marking (Go: bgScanCredit). */

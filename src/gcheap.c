@@ -203,6 +203,12 @@ int gc_blocking_end(void)
 #define PACE_BYTES ((size_t)32 << 10)
 
 /* Every allocation that takes the slow path is a safepoint first, and pays what it owes. */
+/* While a cycle marks more often: what is owed is paid in small parts. */
+static size_t pace_bytes(const gc_thread *t)
+{
+    return t->phase == PHASE_MARK ? PACE_BYTES / 8 : PACE_BYTES;
+}
+
 static struct mcache *allocation_point(gc_thread *t, size_t bytes)
 {
     gc_heap *heap = t->heap;
@@ -210,7 +216,7 @@ static struct mcache *allocation_point(gc_thread *t, size_t bytes)
     if (UNLIKELY(heap->debug.nth) &&
         u32_fetch_add_relaxed(&heap->debug_allocations, 1) % heap->debug.nth == 0)
         cycle_collect(heap, t);
-    if (t->proc->cache->unreported + bytes >= PACE_BYTES)
+    if (t->proc->cache->unreported + bytes >= pace_bytes(t))
         cycle_pace(heap, t, bytes);
     return t->proc->cache;
 }

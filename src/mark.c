@@ -436,7 +436,7 @@ void marker_hand_over(struct marker *m)
 
 /* A smaller stack is not worth sharing. */
 #define SHARE_MIN 8
-#define BATCHES_PER_LOOK 32
+#define BATCHES_PER_LOOK 8
 
 static uint64_t work_done(const struct marker *m)
 {
@@ -574,8 +574,8 @@ static bool start_helper(gc_heap *heap, struct marking *marking)
     return true;
 }
 
-/* A thread is not worth starting for a heap that one worker marks in a millisecond. */
-#define HELPER_MIN_BYTES ((size_t)8 << 20)
+/* A helper is not worth waking for a heap that one worker marks in a few hundred microseconds. */
+#define HELPER_MIN_BYTES ((size_t)2 << 20)
 
 void marking_begin(gc_heap *heap, struct marking *marking)
 {
