@@ -96,17 +96,15 @@ static void unreserve(struct arena_index *index, uintptr_t base, size_t size)
 }
 
 /* Metadata for the arena at `base`; it is not in the index yet. */
-static struct arena *make_arena(uintptr_t base, bool huge)
+static struct arena *make_arena(uintptr_t base, bool huge_tables)
 {
     struct arena *a = os_map(metadata_size());
     if (!a)
         return NULL;
     a->base = base;
     a->zeroed_base = base;
-    if (huge) {
-        os_huge_pages((void *)base, ARENA_SIZE);
+    if (huge_tables)
         os_huge_pages(a, metadata_size());
-    }
     return a;
 }
 
@@ -120,12 +118,12 @@ static void publish(struct arena_index *index, uintptr_t base, size_t size)
     index->count += size / ARENA_SIZE;
 }
 
-static bool make_arenas(struct arena_index *index, uintptr_t base, size_t size, bool huge)
+static bool make_arenas(struct arena_index *index, uintptr_t base, size_t size, bool huge_tables)
 {
     if (!os_commit((void *)base, size))
         return false;
     for (size_t done = 0; done < size; done += ARENA_SIZE) {
-        struct arena *a = make_arena(base + done, huge);
+        struct arena *a = make_arena(base + done, huge_tables);
         if (!a) {
             while (done > 0) {
                 done -= ARENA_SIZE;
@@ -140,14 +138,14 @@ static bool make_arenas(struct arena_index *index, uintptr_t base, size_t size, 
     return true;
 }
 
-uintptr_t arena_grow(struct arena_index *index, size_t size, size_t *got, bool huge)
+uintptr_t arena_grow(struct arena_index *index, size_t size, size_t *got, bool huge_tables)
 {
     size = align_up(size, ARENA_SIZE);
     uintptr_t base = reserve(index, size);
     if (!base)
         return 0;
     if ((uint64_t)base + size - 1 >= (uint64_t)1 << (ADDRESS_BITS - 1) << 1 ||
-        !make_arenas(index, base, size, huge)) {
+        !make_arenas(index, base, size, huge_tables)) {
         unreserve(index, base, size);
         return 0;
     }

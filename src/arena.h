@@ -96,7 +96,7 @@ bool arena_reserve_linear(struct arena_index *index, size_t size);
 
 /* Adds arenas for `size` more contiguous bytes (rounded up), next to the last one where the OS
  * lets us; returns their base and sets *got, or 0. Heap lock held. */
-uintptr_t arena_grow(struct arena_index *index, size_t size, size_t *got, bool huge);
+uintptr_t arena_grow(struct arena_index *index, size_t size, size_t *got, bool huge_tables);
 
 /* Gives `size` bytes of arenas that arena_grow returned back: their tables could not be made. */
 void arena_ungrow(struct arena_index *index, uintptr_t base, size_t size);

@@ -41,7 +41,9 @@ void mheap_destroy(struct mheap *h)
     persistent_destroy(&h->persistent);
 }
 
-/* A heap of more than one arena is likely to use them, and faults and TLB misses are dear. */
+/* A heap of more than one arena is likely to use them, and faults and TLB misses are dear. Not its
+ * tables: parts of them may never be used, and a handshake could be held up by 2 MiB to be zeroed.
+ */
 static bool wants_huge_pages(const struct mheap *h)
 {
     return h->huge_pages ? h->huge_pages == GC_HUGE_PAGES : h->arenas.count > 0;
@@ -52,9 +54,13 @@ static bool grow_locked(struct mheap *h, size_t npages)
 {
     LOCK_ASSERT_HELD(&h->lock);
     size_t size = 0;
-    uintptr_t base = arena_grow(&h->arenas, npages << PAGE_SHIFT, &size, wants_huge_pages(h));
+    bool huge = wants_huge_pages(h);
+    uintptr_t base =
+        arena_grow(&h->arenas, npages << PAGE_SHIFT, &size, h->huge_pages == GC_HUGE_PAGES);
     if (!base)
         return false;
+    if (huge)
+        os_huge_pages((void *)base, size);
     if (!pagealloc_grow(&h->pages, base, size)) {
         arena_ungrow(&h->arenas, base, size);
         return false;
