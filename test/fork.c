@@ -352,7 +352,7 @@ TEST(finalizer_thread)
         CHECK_EQ(gc_heap_destroy(heap), 0);
         _exit(3);
     }
-    CHECK_EQ(wait_for(child), 3);
+    expect(child, 3);
     gc_collect();
     CHECK(reaches(&finalized, 200));
     CHECK_EQ(gc_heap_destroy(heap), 0);
@@ -381,7 +381,7 @@ TEST(background_thread)
         CHECK_EQ(gc_heap_destroy(heap), 0);
         _exit(3);
     }
-    CHECK_EQ(wait_for(child), 3);
+    expect(child, 3);
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
@@ -407,7 +407,7 @@ TEST(two_heaps)
             _exit(4);
         }
         gc_blocking_begin();
-        CHECK_EQ(wait_for(child), 4);
+        expect(child, 4);
         gc_blocking_end();
     }
     finish(threads, 2);
@@ -441,7 +441,7 @@ TEST(not_fork_safe)
         _exit(6);
     }
     gc_blocking_begin();
-    CHECK_EQ(wait_for(child), 6);
+    expect(child, 6);
     gc_blocking_end();
     finish(threads, 2);
     CHECK_EQ(gc_heap_destroy(heap), 0);
