@@ -293,29 +293,3 @@ void sweep_reclaim(gc_heap *heap, size_t npages)
     if (freed > npages)
         word_fetch_add_relaxed(&sw->reclaim_credit, freed - npages);
 }
-
-/* Sweeps the span if it waits for that; true: it does not wait (any more). A mutator may need this
- * before FLIP is complete. Then the span is kept even if it is empty: a set of the old view may
- * still list it (I13). */
-static bool ensure_span(gc_heap *heap, struct gc_span *s)
-{
-    struct sweeping *sw = sweeping_of(heap);
-    u32_fetch_add_acq_rel(&sw->sweepers, 1);
-    uint32_t sweepgen = u32_load_acquire(&heap->mem.sweepgen);
-    uint32_t sg = u32_load_acquire(&s->sweepgen);
-    if (sg == sweepgen - 2 && u32_cas_acq_rel(&s->sweepgen, sg, sweepgen - 1)) {
-        sweep_bits(heap, s);
-        mcentral_file_swept(&heap->mem, s, sweepgen);
-    }
-    leave(sw);
-    return sg != sweepgen - 1;
-}
-
-void sweep_ensure(gc_heap *heap, uintptr_t object)
-{
-    struct gc_span *s = mheap_span_of(&heap->mem, object);
-    while (s && !ensure_span(heap, s)) {
-        cpu_relax();
-        s = mheap_span_of(&heap->mem, object);
-    }
-}

@@ -32,8 +32,6 @@ void sweep_prepare(gc_heap *heap);
 void sweep_begin(gc_heap *heap);
 /* Whether every span is swept. */
 bool sweep_is_done(const gc_heap *heap);
-/* If the object's span still waits to be swept, sweeps it. */
-void sweep_ensure(gc_heap *heap, uintptr_t object);
 
 /* mheap_upcalls. */
 struct gc_span *sweep_for_slots_upcall(void *self, unsigned spanclass, uint32_t sweepgen);
