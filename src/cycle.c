@@ -550,6 +550,7 @@ int cycle_init(gc_heap *heap)
     publish_pace_locked(c);
     lock_release(&c->pacer_lock);
     heap->collector = c;
+    heap->mutators.shade_roots = marking_shade_roots;
     special_init(heap);
     finq_init(heap);
     weak_init(heap);

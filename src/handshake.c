@@ -1,4 +1,4 @@
-#include "mark.h"
+#include "handshake.h"
 
 /* ---- What an operation does to a thread and to a P ---- */
 
@@ -39,15 +39,9 @@ void handshake_shade_words(gc_thread *t, uintptr_t low, uintptr_t high)
     root_visit_words(low, high, &tracer.tracer);
 }
 
-/* Shaded by the batch, as markers do. Newly marked objects go to the shared queue at once. */
 static void thread_roots_op(gc_thread *t)
 {
-    struct marker m;
-    marker_init(&m, t->heap);
-    thread_visit_roots(t, &m.tracer);
-    marker_hand_over(&m);
-    t->shaded_objects += m.marked_objects;
-    t->shaded_bytes += m.marked_bytes;
+    t->heap->mutators.shade_roots(t);
     /* Given away before ROOTS completes is given away before any wave begins. */
     barrier_hand_over(t);
     t->handed = false;

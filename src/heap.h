@@ -28,6 +28,7 @@ struct mutators {
     uint32_t held;                /* futex: 1 while the world is held; set under lock */
     uint32_t acked;               /* futex: bumped by whoever acks, so that the collector wakes */
     uint32_t collector_waits;     /* the collector sleeps on `acked` */
+    void (*shade_roots)(gc_thread *t); /* the marker's, which is of a higher storey */
     word shaded_objects, shaded_bytes; /* without references, by mutators in this cycle */
     /* Some thread reported grey since the collector last began to drain: in a FLUSH, or when it
      * detached (I6). Atomic. */

@@ -424,7 +424,8 @@ void marker_finish(struct marker *m)
     report(m);
 }
 
-void marker_hand_over(struct marker *m)
+/* Marks what the noted edges lead to, and queues all that it holds: others go on. */
+static void hand_over(struct marker *m)
 {
     mark_edges(m);
     if (m->stack->n > 0)
@@ -432,6 +433,16 @@ void marker_hand_over(struct marker *m)
     else
         workbuf_put_empty(&m->heap->work, m->stack);
     m->stack = NULL;
+}
+
+void marking_shade_roots(gc_thread *t)
+{
+    struct marker m;
+    marker_init(&m, t->heap);
+    thread_visit_roots(t, &m.tracer);
+    hand_over(&m);
+    t->shaded_objects += m.marked_objects;
+    t->shaded_bytes += m.marked_bytes;
 }
 
 /* A smaller stack is not worth sharing. */
@@ -479,7 +490,7 @@ bool marker_drain(struct marker *m, uint64_t budget)
     while (work_privately(m, limit) && work_done(m) < limit && take_buffer(m))
         ;
     stress(STRESS_QUEUE_PUSH);
-    marker_hand_over(m);
+    hand_over(m);
     report(m);
     if (m->active && workqueue_retire(&m->heap->work))
         workqueue_wake_waiters(&m->heap->work);

@@ -63,9 +63,9 @@ bool marker_mark(struct marker *m, uintptr_t address, uintptr_t *base);
 /* Queues an object of so many bytes to be scanned, marked or not. */
 void marker_scan(struct marker *m, uintptr_t object, size_t bytes);
 
-/* Marks what the noted edges lead to, and queues all that it holds: others go on. Its counts stay
- * with it. */
-void marker_hand_over(struct marker *m);
+/* mutators.shade_roots: a thread's roots, shaded by the batch and queued at once. Owner, or the
+ * collector while it has claimed the thread. */
+void marking_shade_roots(gc_thread *t);
 
 /* Works until the shared queue is empty and nobody else is active (true), or until about `budget`
  * bytes have been scanned (false; what is left is queued). */
