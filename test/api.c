@@ -1500,11 +1500,11 @@ static void make_heaps(unsigned n)
 #endif
 #endif
 
-TEST(two_thousand_heaps)
+TEST(ten_thousand_heaps)
 {
     make_heaps(100);
     size_t maps = lines_of_maps(), memory = resident();
-    make_heaps(2000);
+    make_heaps(10000);
     size_t more_maps = lines_of_maps(), more = resident();
     ok(more_maps <= maps + 20, "%zu mappings before, %zu after", maps, more_maps);
     ok(more <= memory + RESIDENT_GROWTH, "%zu KiB resident before, %zu after", memory / 1024,
