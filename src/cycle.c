@@ -394,7 +394,7 @@ static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
     double ratio = pacer_assist_ratio(live, word_load_relaxed(&c->goal), heap_live(heap), left);
     uint64_t debt = (uint64_t)((double)bytes * ratio);
     debt -= marking_take_credit(&c->marking, debt);
-    if (debt < ASSIST_MIN / 4)
+    if (debt < ASSIST_MIN / 16)
         return;
     if (!workqueue_has_work(&heap->work)) {
         workqueue_ask(&heap->work);
@@ -404,6 +404,8 @@ static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
     uint64_t wall = os_now_ns(), cpu = os_thread_cpu_ns();
     marker_init(&m, heap);
     marker_drain(&m, MAX_OF(debt, ASSIST_MIN));
+    m.unpaid -= MIN_OF(m.unpaid, (word)debt); /* what is more pays for allocations to come */
+    marking_give_credit(&c->marking, &m);
     marker_finish(&m);
     word_fetch_add_relaxed(&c->assist_ns, os_thread_cpu_ns() - cpu);
     histogram_add(&t->times.stall, os_now_ns() - wall);
