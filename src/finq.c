@@ -139,14 +139,22 @@ static void run_attached(gc_heap *heap, struct finq *q)
     thread_detach(thread_self(), true);
 }
 
+/* What kicks there were is read first: who asks the thread to end kicks it then. */
+static bool goes_on(const struct finq *q, uint32_t *kicks)
+{
+    *kicks = u32_load_acquire(&q->kicks);
+    stress(STRESS_MAY_SLEEP);
+    return !stopping(q);
+}
+
 static void thread_main(void *arg)
 {
     gc_heap *heap = arg;
     struct finq *q = finq_of(heap);
+    uint32_t kicks;
     os_thread_title("gcheap-final");
     word_store_relaxed(&q->runner, (word)os_thread_id());
-    while (!stopping(q)) {
-        uint32_t kicks = u32_load_acquire(&q->kicks);
+    while (goes_on(q, &kicks)) {
         if (finq_pending(heap) > 0)
             run_attached(heap, q);
         else

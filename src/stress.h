@@ -51,7 +51,8 @@ enum stress_point {
     STRESS_FIBER_LEFT,
     STRESS_WEAK_GET,
     STRESS_WEAK_CLEAR,
-    STRESS_SPECIAL
+    STRESS_SPECIAL,
+    STRESS_MAY_SLEEP
 };
 
 extern word stress_seed; /* 0: off; atomic */
