@@ -100,7 +100,7 @@ int gc_heap_destroy(gc_heap *heap)
     bool attached = thread_switch(heap) == 0;
     int error = finq_stop_thread(heap);
     if (!error && other_threads(heap, attached ? thread_self() : NULL) > 0) {
-        finq_start_thread(heap);
+        finq_go_on(heap);
         error = -EBUSY;
     }
     if (error) {
