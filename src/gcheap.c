@@ -718,7 +718,7 @@ int gc_stats(struct gc_statistics *stats)
 gc_fiber *gc_fiber_create(void)
 {
     gc_thread *t = ENTER();
-    return t ? fiber_create(t->heap) : NULL;
+    return t ? fiber_create(t) : NULL;
 }
 
 gc_fiber *gc_fiber_switch(gc_fiber *fiber)
