@@ -531,7 +531,8 @@ int gc_root_callback_remove(gc_root_fn fn, void *arg)
     struct root_callback callback = {fn, arg};
     if (rootset_remove_callback(&t->roots.callbacks, callback) == 0)
         return 0;
-    return roots_remove_callback(&t->heap->roots, callback);
+    struct shading_tracer shade = handshake_shading_tracer(t);
+    return roots_remove_callback(&t->heap->roots, callback, t->fast.barrier ? &shade.tracer : NULL);
 }
 
 void gc_trace_slot(gc_tracer *tracer, const void *slot)

@@ -77,6 +77,58 @@ static void end_cycle(void)
     gc_blocking_end();
 }
 
+/* ---- Roots ---- */
+
+static struct cell *visited; /* by a callback */
+static atomic_bool loaded;
+
+static void visit(void *unused, gc_tracer *tracer)
+{
+    (void)unused;
+    gc_trace_slot(tracer, &visited);
+}
+
+/* Past its ROOTS, loads what the callback visits: its roots are not looked at any more. */
+static void *load_visited(void *unused)
+{
+    CHECK(gc_thread_attach(heap) == 0);
+    struct cell *c = NULL;
+    {
+        GC_FRAME(c);
+        while (thread_self()->phase != PHASE_MARK)
+            gc_safepoint();
+        c = gc_load(&visited);
+        loaded = true;
+        while (thread_self()->phase != PHASE_IDLE)
+            gc_safepoint();
+        gc_collect();
+        CHECK(is_cell(c, 1) && is_cell(c->next, 2));
+    }
+    CHECK(gc_thread_detach() == 0);
+    return unused;
+}
+
+/* Roots that go before the collector has come by, while somebody has loaded what they refer to. */
+TEST(a_callback_removed_while_roots_are_scanned)
+{
+    make_heap("poison");
+    pthread_t loader;
+    CHECK(gc_root_callback(GC_ROOT_HEAP, visit, NULL) == 0);
+    gc_store(&visited, new_cell(1));
+    gc_store(&visited->next, new_cell(2));
+    pthread_create(&loader, NULL, load_visited, NULL);
+    begin_cycle();
+    answer_until(OP_ROOTS);
+    while (!loaded)
+        sched_yield();
+    CHECK(gc_root_callback_remove(visit, NULL) == 0);
+    end_cycle();
+    gc_blocking_begin();
+    pthread_join(loader, NULL);
+    gc_blocking_end();
+    CHECK(gc_heap_destroy(heap) == 0);
+}
+
 /* ---- Fibers ---- */
 
 /* A word left on a stack, which was an object's address, is found by a conservative scan: but not
