@@ -29,6 +29,7 @@
 unsigned stale : 2; /* an object that a word on the suspended fiber's stack names */
 #else
 #define RENAME_MORE(a, b) SWAP_BITS(bench, a, b)
+#define INITIAL_HEAP skip
 #define SETTING false
 #define STALE 0
 #define FORGET_STACK skip
