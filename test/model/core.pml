@@ -24,10 +24,15 @@
 #ifndef N
 #define N 2 /* objects */
 #endif
-#if N == 3
-#define WIDTH 4 /* of a set: N + 1 */
+#if N == 4
+#define WIDTH 5 /* of a set: N + 1 */
+#define NAME 3  /* of an object, or 0 */
+#elif N == 3
+#define WIDTH 4
+#define NAME 2
 #else
 #define WIDTH 3
+#define NAME 2
 #endif
 
 #define BIT(o) (1 << (o))
@@ -69,11 +74,11 @@ typedef Mutator {
     unsigned grey : WIDTH;  /* its grey buffer */
     unsigned roots : WIDTH;
     bit storing;            /* inside gc_store: old value shaded, store to come */
-    unsigned dst : 2;       /* … of val into slot dst */
-    unsigned val : 2;
+    unsigned dst : NAME;    /* … of val into slot dst */
+    unsigned val : NAME;
 #ifdef CALLS
     unsigned pc : 4;        /* in a call of several steps: where; */
-    unsigned obj : 2;       /* … what it is about */
+    unsigned obj : NAME;    /* … what it is about */
     bit seen;               /* … what it saw of that */
 #endif
 #ifdef TSO
@@ -89,7 +94,7 @@ Mutator M[2];
 byte slot[N + 1];
 unsigned mark : WIDTH;   /* mark bits */
 unsigned queue : WIDTH;  /* grey objects that wait for a worker */
-unsigned child : 2;      /* the worker is active: it has loaded this and not yet shaded it */
+unsigned child : NAME;   /* the worker is active: it has loaded this and not yet shaded it */
 bit scanning;            /* workers may look into objects */
 bit dirty;               /* somebody reported grey in this FLUSH wave */
 bit cut;                 /* marking is over: what is white is dead */
@@ -121,7 +126,10 @@ byte r, t;               /* scratch, 0 between steps */
 #define MORE_EDGES 0 /* references that are no slots */
 #endif
 #define TARGET(o) (HAS(r, o) << slot[o])
-#if N == 3
+#if N == 4
+#define FOLLOW r = r | TARGET(0) | TARGET(1) | TARGET(2) | TARGET(3) | TARGET(4) | (MORE_EDGES)
+#define CLOSE FOLLOW; FOLLOW; FOLLOW; FOLLOW; FOLLOW
+#elif N == 3
 #define FOLLOW r = r | TARGET(0) | TARGET(1) | TARGET(2) | TARGET(3) | (MORE_EDGES)
 #define CLOSE FOLLOW; FOLLOW; FOLLOW
 #else
@@ -139,8 +147,11 @@ inline forget() {
     mark = mark & r;
     slot[1] = HAS(r, 1) * slot[1];
     slot[2] = HAS(r, 2) * slot[2];
-#if N == 3
+#if N >= 3
     slot[3] = HAS(r, 3) * slot[3];
+#endif
+#if N >= 4
+    slot[4] = HAS(r, 4) * slot[4];
 #endif
     FORGET_MORE;
     r = 0
@@ -212,7 +223,7 @@ inline rename(a, b) {
 #define SWAP(f) t = M[0].f; M[0].f = M[1].f; M[1].f = t
 #define KEY(m) \
     ((((((((M[m].st * 2 + M[m].due) * 4 + M[m].phase) * 2 + M[m].handed) * 2 + M[m].storing) * 4 + \
-       BUFFER_KEY(m)) * 16 + CALL_KEY(m)) * 16 + M[m].roots) * 16 + M[m].grey)
+       BUFFER_KEY(m)) * 16 + CALL_KEY(m)) * 32 + M[m].roots) * 32 + M[m].grey)
 
 inline canonical() {
     if
@@ -222,10 +233,12 @@ inline canonical() {
         SWAP(storing); SWAP(dst); SWAP(val); SWAP_BUFFERS; SWAP_CALLS; t = 0
     :: else
     fi;
+#ifndef NAMES_STAY /* of objects: they differ */
     ORDER(1, 2);
 #if N == 3
     ORDER(2, 3);
     ORDER(1, 2);
+#endif
 #endif
     skip
 }
@@ -297,13 +310,21 @@ inline write(m, where, what) { slot[where] = what }
 
 #define WHITE(o) (!HAS(mark | 1, o))
 
+/* Objects without references turn black at once, and who marks one has nothing to report. */
+#ifndef LEAF
+#ifdef LEAVES
+#define LEAF(o) true
+#else
+#define LEAF(o) false
+#endif
+#endif
 /* Eager: whoever sets the mark bit queues the object. */
 inline shade(o, set) {
     if
     :: WHITE(o) ->
         REQUIRE_P3(!cut);
         mark = mark | BIT(o);
-        set = set | BIT(o)
+        set = (LEAF(o) -> set : set | BIT(o))
     :: else
     fi
 }
@@ -467,10 +488,15 @@ inline answer_for(m) { /* by the collector, which has scanned the roots before *
         write(self, M[self].dst, M[self].val); \
         M[self].storing = false; M[self].dst = 0; M[self].val = 0 }
 
-#define EACH(action) :: action(0) :: action(1) :: action(2) MAYBE3(action)
+#define EACH(action) :: action(0) EACH_OBJECT(action)
 #define EACH_OBJECT(action) :: action(1) :: action(2) MAYBE3(action)
 #define EACH_VALUE(action, s) :: action(s, 0) :: action(s, 1) :: action(s, 2) MAYBE3_VALUE(action, s)
-#if N == 3
+#if N == 4
+#define MAYBE3(action) :: action(3) :: action(4)
+#define MAYBE3_VALUE(action, s) :: action(s, 3) :: action(s, 4)
+#define STORES EACH_VALUE(STORE, 0) EACH_VALUE(STORE, 1) EACH_VALUE(STORE, 2) EACH_VALUE(STORE, 3) \
+    EACH_VALUE(STORE, 4)
+#elif N == 3
 #define MAYBE3(action) :: action(3)
 #define MAYBE3_VALUE(action, s) :: action(s, 3)
 #define STORES EACH_VALUE(STORE, 0) EACH_VALUE(STORE, 1) EACH_VALUE(STORE, 2) EACH_VALUE(STORE, 3)
@@ -532,7 +558,15 @@ inline answer_for(m) { /* by the collector, which has scanned the roots before *
         printf("M%d goes on\n", self); \
         M[self].st = RUN }
 
-#ifdef DELETIONS_ONLY
+#ifdef LEAVES
+#define HEAP_OPERATIONS \
+    :: LOAD_FROM(0) \
+    EACH_OBJECT(DROP) \
+    :: ALLOCATE(0) \
+    EACH_VALUE(STORE, 0) \
+    :: STORE_ENDS \
+    :: SAFEPOINT
+#elif defined(DELETIONS_ONLY)
 #define STORE_NULL(s) STORE(s, 0)
 #define HEAP_OPERATIONS EACH(LOAD_FROM) EACH_OBJECT(DROP) EACH(STORE_NULL) \
     :: STORE_ENDS :: SAFEPOINT DRAIN
@@ -557,11 +591,16 @@ inline answer_for(m) { /* by the collector, which has scanned the roots before *
         printf("worker scans %d: %d\n", o, slot[o]); \
         queue = queue & ~BIT(o); \
         child = (WHITE(slot[o]) -> slot[o] : 0) }
+#ifndef NEXT_CHILD
+#define NEXT_CHILD child = 0 /* after one that the worker has marked */
+#endif
 #define SHADE_CHILD \
     d_step { child != 0 -> \
         printf("worker shades %d\n", child); \
-        shade(child, queue); \
-        child = 0 }
+        if \
+        :: WHITE(child) -> shade(child, queue); NEXT_CHILD \
+        :: else -> child = 0 \
+        fi }
 #define NO_WORK (queue == 0 && child == 0)
 
 /* ---- The collector ------------------------------------------------------------------------ */
@@ -654,6 +693,9 @@ inline mark_until_clean() {
         dirty = false;
         T0;
         handshake(FLUSH);
+#ifdef AFTER_WAVE
+        AFTER_WAVE;
+#endif
         if :: !dirty -> break :: else fi
     od
 }

@@ -13,10 +13,12 @@ bool P8_op_of_its_epoch = true;           /* what is performed for an epoch was 
 #define REQUIRE(property, condition) \
     if :: condition :: else -> property = false; assert(property) fi
 
-/* Who loses an object usually breaks P3 as well, and a search ends with what it meets first. With
- * -DONLY_P1 it goes on to the lost object. */
+/* Who loses an object usually breaks P3 or P4 as well, and a search ends with what it meets first.
+ * With -DONLY_P1 it goes on to the lost object. */
 #ifdef ONLY_P1
 #define REQUIRE_P3(condition) skip
+#define REQUIRE_P4(condition) skip
 #else
 #define REQUIRE_P3(condition) REQUIRE(P3_no_grey_after_cut, condition)
+#define REQUIRE_P4(condition) REQUIRE(P4_weak_get_is_final, condition)
 #endif

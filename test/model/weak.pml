@@ -1,8 +1,5 @@
-/* Model C: weak references. Marking is model A's, without threads that block, attach or detach.
- *
- * All reads of a weak reference by a thread past its ROOTS go through `wk`: who finds an unmarked
- * object turns TRACING into REPEAT and shades it; the collector turns TRACING into CUT, which decides
- * all deaths, and starts over where it finds REPEAT. One of three things is there, by its name:
+/* Model C: weak references. Marking is model A's, without threads that block, attach or detach. One
+ * of three things is there, by its name:
  *
  * CELL      A weak cell, which the sweep of its object clears, and a finalizer. Objects are swept one
  *           by one after FLIP, each in steps; threads read in every phase.
@@ -15,23 +12,9 @@
 #define DELETIONS_ONLY
 #endif
 #define NO_OVERFLOW
-
-#define TRACING 0
-#define REPEAT 1
-#define CUT 2
-
-/* Where in a call a thread is. Up to KEEPS it holds the lock, where there is one. */
-#define IS_MARKED 1   /* weak.c, hold_marking: looks at the mark */
-#define LOOKS 2       /* … at the state */
-#define CHANGES 3     /* … TRACING -> REPEAT */
-#define SHADES 4
-#define KEEPS 5       /* found alive: looks whether the cell still holds it */
-#define SHADES_NEW 6  /* weakmap_set: the value is in the map, and not shaded yet */
-#define DONE_MARK 7   /* verdict_done: looks at the mark */
-#define DONE_AGAIN 8  /* … at the generation */
-#define REST 9        /* verdict_at_rest: looks at the span's generation */
-#define REST_MARK 10  /* … at the mark */
-#define REST_AGAIN 11 /* … at the generation again */
+#ifdef GIVE_UP
+#define AFTER_WAVE may_give_up()
+#endif
 
 #ifdef CELL
 #define MORE_ROOTS finq | BIT(slot[fin]) /* a finalizer's object need not live, what it reaches must */
@@ -58,6 +41,12 @@ bit unseen;            /* … by readers, although its mark is gone */
 #define LIVES 1
 #define DIES 2
 #define QUEUED 3
+/* More of where in a call a thread is. */
+#define DONE_MARK 6    /* verdict_done: looks at the mark */
+#define DONE_AGAIN 7   /* … at the generation */
+#define REST 8         /* verdict_at_rest: looks at the span's generation */
+#define REST_MARK 9    /* … at the mark */
+#define REST_AGAIN 10  /* … at the generation again */
 #elif defined(TABLE)
 #define MORE_HELD BIT(ref) | BIT(M[0].obj) | BIT(M[1].obj)
 #define RENAME_MORE(a, b) SWAP_REF(ref, a, b)
@@ -73,65 +62,15 @@ bit walked;            /* the collector has been through the map, and has put in
 unsigned indexed_key : 2; /* white and had a white key */
 unsigned indexed : 2;
 #endif
-unsigned wk : 2;
 bit gone;              /* somebody was told that the object is dead */
+#define NOTE_DEATH gone = true
+#define TOLD_DEAD gone
 #include "core.pml"
+#include "reading.pml"
 
-#define I M[self]
-#define GREY_OR_BLACK(o) HAS(mark, o)
 #define LOCKED ((M[0].pc != 0 && M[0].pc <= KEEPS) || (M[1].pc != 0 && M[1].pc <= KEEPS))
 
 /* ---- What a thread does ----------------------------------------------------------------------- */
-
-#define LEAVE_CALL I.pc = 0; I.obj = 0; I.seen = 0
-inline found_dead() {
-    printf("M%d: %d is dead\n", self, I.obj);
-    r = ROOTED; CLOSE;
-    REQUIRE(P4_weak_get_is_final, !HAS(r, I.obj));
-    r = 0;
-    gone = true;
-    LEAVE_CALL
-}
-inline keep() {
-    printf("M%d gets %d\n", self, I.obj);
-    REQUIRE(P4_weak_get_is_final, !gone);
-    I.roots = I.roots | BIT(I.obj);
-    LEAVE_CALL
-}
-
-#ifdef MUT_LOAD_FOR_CAS /* looks at the state, and leaves it as it is */
-#define CHANGE_STATE I.pc = (wk == TRACING -> SHADES : IS_MARKED)
-#elif defined(MUT_STORE_FOR_CAS)
-#define CHANGE_STATE wk = REPEAT; I.pc = SHADES
-#else
-#define CHANGE_STATE \
-    if \
-    :: wk == TRACING -> wk = REPEAT; I.pc = SHADES \
-    :: else -> I.pc = IS_MARKED \
-    fi
-#endif
-#ifdef MUT_GET_UNSHADED
-#define SHADE_IT skip
-#else
-#define SHADE_IT r = I.obj; shade_for(self, r); r = 0
-#endif
-#ifdef WITHOUT_SECOND_LOOK
-#define ALIVE_AFTER_ALL false
-#else
-#define ALIVE_AFTER_ALL GREY_OR_BLACK(I.obj)
-#endif
-#define HOLD_MARKING \
-    :: d_step { I.pc == IS_MARKED -> I.pc = (GREY_OR_BLACK(I.obj) -> KEEPS : LOOKS) } \
-    :: d_step { I.pc == LOOKS -> \
-        printf("M%d finds %d white, state %d\n", self, I.obj, wk); \
-        if \
-        :: wk == CUT && ALIVE_AFTER_ALL -> I.pc = KEEPS \
-        :: wk == CUT && !ALIVE_AFTER_ALL -> found_dead() \
-        :: wk == TRACING -> I.pc = CHANGES \
-        :: wk == REPEAT -> I.pc = SHADES \
-        fi } \
-    :: d_step { I.pc == CHANGES -> CHANGE_STATE } \
-    :: d_step { I.pc == SHADES -> SHADE_IT; I.pc = KEEPS }
 
 #ifdef CELL
 /* One who holds the object already learns nothing from the cell. */
@@ -168,7 +107,7 @@ inline keep() {
         fi } \
     :: d_step { I.pc == KEEPS -> \
         if \
-        :: ref == I.obj -> REQUIRE(P4_weak_get_is_final, !HAS(freed, I.obj)); keep() \
+        :: ref == I.obj -> REQUIRE_P4(!HAS(freed, I.obj)); keep() \
         :: else -> LEAVE_CALL \
         fi }
 #define BEING_SWEPT(o) (sweeping == o && !UNSEEN)
@@ -226,27 +165,19 @@ inline keep() {
 #define SET(k, v) \
     :: d_step { RUNS && !LOCKED && (key == 0 || key == k) && HAS(I.roots, k) && HAS(I.roots, v) -> \
         printf("M%d sets value of %d to %d\n", self, k, v); \
-        key = k; ref = v; \
-        if :: BARRIER && SHADES_VALUE -> I.obj = v; I.pc = SHADES_NEW :: else fi }
+        key = k; ref = v }
 #define DELETE(k) \
     :: d_step { RUNS && !LOCKED && key == k && HAS(I.roots, k) -> \
         printf("M%d deletes entry of %d\n", self, k); \
         key = 0; ref = 0 }
-#define SET_ENDS \
-    :: d_step { I.pc == SHADES_NEW -> r = I.obj; shade_for(self, r); r = 0; LEAVE_CALL }
-#ifdef WITHOUT_SHADING_IN_SET
-#define SHADES_VALUE false
-#else
-#define SHADES_VALUE true
-#endif
 #ifdef CHAIN
 #define WEAK_CALLS GET
 #elif N == 3
 #define WEAK_CALLS \
-    GET DELETE(1) DELETE(2) DELETE(3) SET_ENDS \
+    GET DELETE(1) DELETE(2) DELETE(3) \
     SET(1, 2) SET(2, 1) SET(1, 3) SET(3, 1) SET(2, 3) SET(3, 2)
 #else
-#define WEAK_CALLS GET DELETE(1) DELETE(2) SET(1, 2) SET(2, 1) SET_ENDS
+#define WEAK_CALLS GET DELETE(1) DELETE(2) SET(1, 2) SET(2, 1)
 #endif
 #endif
 
@@ -283,6 +214,9 @@ inline mark_special() {
 }
 inline resolve() { more = false }
 inline clear() { skip }
+inline give_up() {
+    atomic { t = ref; shade(t, queue); t = 0; tidy() }
+}
 
 #ifdef MUT_FLIP_OVERTAKES /* without a fence, if the sweeper finds no cell: its claim is seen late */
 #define CLAIM_SPAN(o) sweeping = o; unseen = (fate == LIVES && ref != o); mark = (unseen -> mark & ~BIT(o) : mark)
@@ -319,7 +253,7 @@ inline sweep() {
     CLAIM_IS_SEEN
     :: atomic { fate == QUEUED && MAY_QUEUE ->
         printf("finalizer of %d queued\n", fin);
-        REQUIRE(P4_weak_get_is_final, ref != fin);
+        REQUIRE_P4(ref != fin);
         mark = mark | BIT(fin);
         finq = finq | BIT(fin);
         fin = 0;
@@ -341,6 +275,7 @@ inline sweep() {
     atomic {
         REQUIRE(P2_marks_zero_at_arm, mark == 0);
         cut = false; scanning = false; flipped = false;
+        PATIENCE_AGAIN;
         CLEAR_LATE;
         tidy()
     }
@@ -351,8 +286,9 @@ inline mark_special() { skip }
 inline sweep() {
     atomic {
         nothing_white_is_reachable();
-        REQUIRE(P4_weak_get_is_final, ref == 0 || GREY_OR_BLACK(ref));
+        REQUIRE_P4(ref == 0 || GREY_OR_BLACK(ref));
         cut = false; mark = 0; scanning = false; op = FLIP; wk = TRACING;
+        PATIENCE_AGAIN;
         M[0].phase = IDLE; M[1].phase = IDLE;
         tidy()
     }
@@ -361,6 +297,9 @@ inline sweep() {
 
 #ifdef TABLE
 inline resolve() { more = false }
+inline give_up() {
+    atomic { !LOCKED -> t = ref; shade(t, queue); t = 0; tidy() }
+}
 inline clear() {
     atomic { !LOCKED ->
         if
@@ -393,6 +332,14 @@ inline resolve() {
         tidy()
     }
 }
+#ifdef MUT_GIVES_UP_KEYS /* keeps the keys only */
+#define GIVE_UP_VALUE skip
+#else
+#define GIVE_UP_VALUE t = ref; shade(t, queue); t = 0
+#endif
+inline give_up() {
+    atomic { !LOCKED -> t = key; shade(t, queue); t = 0; GIVE_UP_VALUE; tidy() }
+}
 inline clear() {
     atomic { !LOCKED ->
         walked = false; indexed_key = 0; indexed = 0;
@@ -403,41 +350,6 @@ inline clear() {
         tidy() }
 }
 #endif
-
-#if defined(MUT_RESOLVED_ONCE) || defined(MUT_UNRESOLVED)
-#define RESOLVE more = false
-#else
-#define RESOLVE resolve()
-#endif
-#ifdef MUT_UNRESOLVED
-#define RESOLVE_FIRST more = false
-#else
-#define RESOLVE_FIRST resolve()
-#endif
-
-bit more; /* the maps had something to mark */
-
-/* Nothing grey is left: decides the deaths, or goes on. */
-inline mark_to_the_cut() {
-    do
-    :: NO_WORK -> RESOLVE_FIRST; if :: !more -> break :: else fi
-    od;
-    do
-    :: true ->
-        mark_until_clean();
-        RESOLVE;
-        if
-        :: more -> more = false
-        :: !more ->
-            atomic {
-                if
-                :: wk == TRACING -> printf("the cut\n"); wk = CUT; cut = true; break
-                :: else -> wk = TRACING
-                fi
-            }
-        fi
-    od
-}
 
 /* With -DCHAIN the global refers to 1 and 1 to 2, which is the key of 3; only deletions follow. */
 #ifdef CHAIN
@@ -450,7 +362,15 @@ active proctype collector() {
     atomic { INITIAL_HEAP };
     do
     :: true ->
+#ifdef MUT_WALKED_EARLY /* while threads may still drop what they have put into the map */
+        handshake(ARM);
+        handshake(SETTLE);
+        resolve();
+        start_scanning();
+        handshake(ROOTS);
+#else
         begin_cycle();
+#endif
         mark_special();
         mark_to_the_cut();
         nothing_white_is_reachable();
