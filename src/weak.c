@@ -15,9 +15,10 @@ void weak_init(gc_heap *heap)
 
 /* ---- Reading while marking ---- */
 
-/* The thread is past its ROOTS, and has not done DISARM. Invariant: it has acknowledged the last
- * FLUSH wave that was clean when it finds CUT here, so the mark that it did not see is not there.
- */
+/* The thread is past its ROOTS, and has not done DISARM. Invariant: what is unmarked when it finds
+ * CUT is dead. The mark that it saw missing may have come meanwhile, so it looks again: from a
+ * thread that had found REPEAT and took its time, until it acknowledged the wave that was the last.
+ * The wave was clean all the same if the object has no references, and leaves nothing grey. */
 static bool hold_marking(gc_thread *t, uintptr_t object, const struct target *target)
 {
     uint32_t *state = &weaks_of(t->heap)->state;
