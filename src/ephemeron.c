@@ -156,8 +156,7 @@ static bool publish(struct marker *m)
     return resolve_waiting(m);
 }
 
-/* Invariant: from the first walk on, whoever writes a map's entry shades the value: no entry but
- * those that the walk came by has to wait for its key.
+/* Invariant: no entry has to wait for its key but those that the walk comes by (I19).
  * Without memory for an index each call walks through all maps. */
 static bool walk_maps(struct marker *m)
 {

@@ -11,7 +11,7 @@
 #include "weakset.h"
 
 /* An entry of a map as it was when it was put here. If it is changed or removed meanwhile, the old
- * value may live until the next cycle, and the new one is the writer's matter. */
+ * value may live until the next cycle; the new one is marked in any case. */
 struct waiting {
     uintptr_t key; /* start of the object */
     word value;

@@ -67,7 +67,7 @@ int gc_weakmap_set(gc_weakmap *map, void *key, void *value)
         return -errno;
     if (!special_is_object(t->heap, key))
         return -EINVAL;
-    return weakmap_set(t, map, (uintptr_t)key, (word)value);
+    return weakmap_set(map, (uintptr_t)key, (word)value);
 }
 
 void *gc_weakmap_get(gc_weakmap *map, void *key)

@@ -37,9 +37,8 @@ static bool set_locked(struct weaktable *t, uintptr_t key, word value, struct we
     return true;
 }
 
-/* While the thread's barrier is on the value is shaded: the collector may have come by the entry,
- * or by the place where it would be, already. */
-int weakmap_set(gc_thread *t, gc_weakmap *map, uintptr_t key, word value)
+/* No barrier: see I19. */
+int weakmap_set(gc_weakmap *map, uintptr_t key, word value)
 {
     struct weaktable *table = map->set.tables;
     struct weakentry *fresh = malloc(sizeof *fresh);
@@ -49,8 +48,6 @@ int weakmap_set(gc_thread *t, gc_weakmap *map, uintptr_t key, word value)
     bool done = set_locked(table, key, value, &fresh);
     weaktable_unlock(table);
     free(fresh);
-    if (done && t->fast.barrier)
-        barrier_shade(t, value_address(&t->heap->options.format, value));
     return done ? 0 : -ENOMEM;
 }
 

@@ -12,7 +12,7 @@ struct gc_weakmap {
 /* NULL: no memory. */
 gc_weakmap *weakmap_new(gc_heap *heap);
 /* 0, -ENOMEM. The caller holds key and value. */
-int weakmap_set(gc_thread *t, gc_weakmap *map, uintptr_t key, word value);
+int weakmap_set(gc_weakmap *map, uintptr_t key, word value);
 /* Whether the key is there, and its value. The caller holds the key. */
 bool weakmap_get(gc_thread *t, gc_weakmap *map, uintptr_t key, word *value);
 bool weakmap_delete(gc_weakmap *map, uintptr_t key);
