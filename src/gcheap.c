@@ -202,13 +202,13 @@ int gc_blocking_end(void)
 
 #define PACE_BYTES ((size_t)32 << 10)
 
-/* Every allocation that takes the slow path is a safepoint first, and pays what it owes. */
-/* While a cycle marks more often: what is owed is paid in small parts. */
+/* While a cycle marks, what is owed is paid in small parts. */
 static size_t pace_bytes(const gc_thread *t)
 {
     return t->phase == PHASE_MARK ? PACE_BYTES / 8 : PACE_BYTES;
 }
 
+/* Every allocation that takes the slow path is a safepoint first, and pays what it owes. */
 static struct mcache *allocation_point(gc_thread *t, size_t bytes)
 {
     gc_heap *heap = t->heap;
@@ -239,6 +239,18 @@ static bool find_memory(gc_heap *heap, gc_thread *t, size_t size, unsigned attem
     return ask && ask(heap->options.user, size);
 }
 
+/* In pieces: nobody waits for this thread until it has gone through gigabytes (Go:
+ * memclrNoHeapPointersChunked). */
+static void zero_in_pieces(gc_thread *t, void *object, size_t bytes)
+{
+    GC_FRAME(object);
+    for (size_t done = 0, step; done < bytes; done += step) {
+        step = MIN_OF(bytes - done, MALLOC_ZERO_PIECE);
+        memset((char *)object + done, 0, step);
+        thread_poll(t);
+    }
+}
+
 static void *allocate(gc_thread *t, const struct request *r)
 {
     gc_heap *heap = t->heap;
@@ -246,6 +258,10 @@ static void *allocate(gc_thread *t, const struct request *r)
     void *p = r->make(c, r);
     for (unsigned attempt = 0; UNLIKELY(!p) && find_memory(heap, t, r->size, attempt); attempt++)
         p = r->make(t->proc->cache, r);
+    size_t unzeroed = t->proc->cache->unzeroed;
+    t->proc->cache->unzeroed = 0;
+    if (UNLIKELY(unzeroed))
+        zero_in_pieces(t, p, unzeroed);
     if (UNLIKELY(!p))
         errno = ENOMEM;
     return p;
@@ -661,6 +677,7 @@ static void add_thread_times(gc_heap *heap, struct gc_statistics *s)
         const struct thread_times *times = t ? &t->times : kept;
         histogram_merge(&s->handshake_cpu, &times->handshake_cpu);
         histogram_merge(&s->handshake_wall, &times->handshake_wall);
+        histogram_merge(&s->stall_cpu, &times->stall_cpu);
         histogram_merge(&s->stall, &times->stall);
         histogram_merge(&s->held, &times->held);
         if (!t)

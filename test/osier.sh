@@ -88,7 +88,7 @@ refuses_options() {
 }
 
 limits_memory() { # a script that takes all memory gets an error, and can go on after it
-    (ulimit -v 4000000
+    (ulimit -v 1000000
      "$OSIER" -e 'let l = []
         try { while true { l.push("x".repeat(1 << 22)) } } catch e { l = nil; print(e is MemoryError) }')
 }
