@@ -54,7 +54,7 @@ struct collector {
     struct weaks weaks;
     struct lock pacer_lock; /* LOCK_STATS: pacer, record */
     struct pacer pacer;
-    word goal, trigger, live; /* the pacer's, for mutators; atomic */
+    word goal, trigger, live, limit; /* the pacer's, for those without the lock; atomic */
     struct cycle_record record;
     unsigned
         *verify_missed; /* a second marking is wanted, and tells here what it found; under lock */

@@ -165,13 +165,14 @@ static uint64_t overhead_bytes(const gc_heap *heap)
     return inuse / 16 + (inuse > live ? inuse - live : 0) / 2;
 }
 
-/* What mutators go by. */
+/* What those go by who do not take the lock. */
 static void publish_pace_locked(struct collector *c)
 {
     LOCK_ASSERT_HELD(&c->pacer_lock);
     word_store_relaxed(&c->goal, (word)c->pacer.goal);
     word_store_relaxed(&c->trigger, (word)c->pacer.trigger);
     word_store_relaxed(&c->live, (word)c->pacer.live);
+    word_store_relaxed(&c->limit, (word)c->pacer.limit);
 }
 
 /* What was marked lives; of what was born black meanwhile as much, as far as anyone knows, as of
@@ -401,28 +402,31 @@ static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
         return;
     }
     struct marker m;
-    uint64_t wall = os_now_ns(), cpu = os_thread_cpu_ns();
+    struct stopwatch start = stopwatch_start();
     marker_init(&m, heap);
     marker_drain(&m, MAX_OF(debt, ASSIST_MIN));
     m.unpaid -= MIN_OF(m.unpaid, (word)debt); /* what is more pays for allocations to come */
     marking_give_credit(&c->marking, &m);
     marker_finish(&m);
-    word_fetch_add_relaxed(&c->assist_ns, os_thread_cpu_ns() - cpu);
-    histogram_add(&t->times.stall, os_now_ns() - wall);
+    struct stopwatch elapsed = stopwatch_elapsed(&start);
+    word_fetch_add_relaxed(&c->assist_ns, elapsed.cpu);
+    times_add_stall(&t->times, elapsed);
 }
 
 /* A cycle is late, and the heap far beyond its goal: more likely than not the collector waits for
- * this processor. */
-static void give_way(gc_heap *heap)
+ * this processor. If that does not get it started, this thread runs the cycle. */
+static NOINLINE void give_way(gc_heap *heap, gc_thread *t)
 {
     struct collector *c = heap->collector;
-    word goal = word_load_relaxed(&c->goal);
-    if (UNLIKELY(heap_live(heap) / 5 * 4 > goal) && u32_load_relaxed(&c->phase) != CYCLE_IDLE)
+    bool late = wants_cycle(c);
+    if (late && heap_live(heap) / 2 > word_load_relaxed(&c->goal))
+        run_inline(heap, t);
+    else if (late || u32_load_relaxed(&c->phase) != CYCLE_IDLE)
         os_yield();
 }
 
 /* Sweeps what these bytes owe. */
-static void sweep_credit(gc_heap *heap, uint64_t bytes)
+static void sweep_credit(gc_heap *heap, gc_thread *t, uint64_t bytes)
 {
     struct collector *c = heap->collector;
     size_t swept = word_load_relaxed(&c->sweeping.swept_pages);
@@ -430,28 +434,28 @@ static void sweep_credit(gc_heap *heap, uint64_t bytes)
     size_t left = inuse > swept ? inuse - swept : 0;
     double due =
         (double)bytes * pacer_sweep_ratio(word_load_relaxed(&c->trigger), heap_live(heap), left);
-    while (due >= 1) {
-        size_t pages = sweep_one(heap);
-        if (pages == 0)
-            break;
-        due -= (double)pages;
-    }
+    if (due < 1)
+        return;
+    struct stopwatch start = stopwatch_start();
+    for (size_t pages = 1; due >= 1 && pages > 0; due -= (double)pages)
+        pages = sweep_one(heap);
+    times_add_stall(&t->times, stopwatch_elapsed(&start));
 }
 
 void cycle_pace(gc_heap *heap, gc_thread *t, size_t more)
 {
     struct collector *c = heap->collector;
-    struct mcache *cache = t->proc->cache;
-    uint64_t bytes = cache->unreported + more;
-    mcache_report(cache);
-    give_way(heap);
+    uint64_t bytes = t->proc->cache->unreported + more;
+    mcache_report(t->proc->cache);
+    if (UNLIKELY(heap_live(heap) / 5 * 4 > word_load_relaxed(&c->goal)))
+        give_way(heap, t);
     if (t->phase == PHASE_MARK)
         assist(heap, t, bytes);
     else if (u32_load_relaxed(&c->phase) == CYCLE_IDLE &&
              heap_live(heap) + more >= word_load_relaxed(&c->trigger))
         start_cycle(heap, t);
-    else if (cache->sweeping && u32_load_relaxed(&c->sweeping.active))
-        sweep_credit(heap, bytes);
+    else if (t->proc->cache->sweeping && u32_load_relaxed(&c->sweeping.active))
+        sweep_credit(heap, t, bytes);
 }
 
 /* A cycle that starts after now: another one may be under way, which is not ours. With `missed`,

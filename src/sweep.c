@@ -102,12 +102,16 @@ static void sweep_and_file(gc_heap *heap, struct gc_span *s, uint32_t sweepgen)
 
 void sweep_reclaim_upcall(void *heap, size_t npages)
 {
+    struct stopwatch start = stopwatch_start();
     sweep_reclaim(heap, npages);
+    times_add_stall(&thread_self()->times, stopwatch_elapsed(&start));
 }
 
 /* Unswept spans that a refill sweeps without finding a free slot before it takes new pages: at most
  * 1 % of space is wasted for a bounded wait (Go: mcentral.go, spanBudget). */
 #define SWEEP_BUDGET 100
+
+/* That the first of them has free slots is most likely, and takes less than to read the clocks. */
 
 struct gc_span *sweep_for_slots_upcall(void *self, unsigned spanclass, uint32_t sweepgen)
 {
@@ -115,6 +119,7 @@ struct gc_span *sweep_for_slots_upcall(void *self, unsigned spanclass, uint32_t 
     struct sweeping *sw = sweeping_of(heap);
     struct mcentral *c = &heap->mem.centrals[spanclass];
     struct gc_span *found = NULL, *s;
+    struct stopwatch start = {0, 0};
     if (!enter(sw))
         return NULL;
     for (int budget = SWEEP_BUDGET; budget > 0 && !found; budget--) {
@@ -125,8 +130,12 @@ struct gc_span *sweep_for_slots_upcall(void *self, unsigned spanclass, uint32_t 
             found = s;
         else
             mcentral_file_swept(&heap->mem, s, sweepgen);
+        if (!found && start.wall == 0)
+            start = stopwatch_start();
     }
     leave(sw);
+    if (start.wall)
+        times_add_stall(&thread_self()->times, stopwatch_elapsed(&start));
     return found;
 }
 
