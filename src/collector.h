@@ -2,6 +2,7 @@
 #ifndef GC_COLLECTOR_H
 #define GC_COLLECTOR_H
 
+#include "backing.h"
 #include "fiber.h"
 #include "mark.h"
 #include "pacer.h"
@@ -47,6 +48,7 @@ struct collector {
     struct marking marking;
     struct sweeping sweeping;
     struct scavenging scavenging;
+    struct backing backing;
     struct specials specials;
     struct finq finq;
     struct weaksets weaksets;

@@ -277,8 +277,7 @@ struct proc_wait {
 static bool proc_is_ready(void *arg)
 {
     struct proc_wait *w = arg;
-    return u32_load_acquire(&w->p->epoch) == w->epoch ||
-           u32_load_relaxed(&w->p->state) == PROC_IDLE;
+    return u32_load_acquire(&w->p->epoch) == w->epoch || proc_rests(w->p);
 }
 
 /* A P that runs belongs to a thread that does the work when it next looks (proc_acquire makes it
@@ -287,11 +286,12 @@ static void handshake_proc(gc_heap *heap, struct proc *p, uint32_t epoch)
 {
     struct wait w = {.heap = heap};
     struct proc_wait arg = {p, epoch};
+    enum proc_state was;
     while (u32_load_acquire(&p->epoch) != epoch) {
-        if (proc_try(p, PROC_CLAIMED)) {
+        if (proc_claim(p, &was)) {
             stress(STRESS_PROC_CLAIMED);
             proc_catch_up(heap, p, epoch);
-            proc_unclaim(&heap->procs, p);
+            proc_unclaim(&heap->procs, p, was);
             return;
         }
         if (!wait_step(&w, proc_is_ready, &arg))

@@ -449,22 +449,22 @@ void marking_shade_roots(gc_thread *t)
 #define SHARE_MIN 8
 #define BATCHES_PER_LOOK 8
 
+/* A word of a piece costs an edge; a small object has one for so many bytes. */
+#define PIECE_WEIGHT 4
+
 static uint64_t work_done(const struct marker *m)
 {
-    return (uint64_t)m->marked_bytes + m->piece_bytes;
+    return (uint64_t)m->marked_bytes + PIECE_WEIGHT * (uint64_t)m->piece_bytes;
 }
 
-/* Private work until there is none (true) or the limit is reached, as finely as
- * BATCHES_PER_LOOK. */
+/* Private work until there is none (true) or the limit is reached, to a batch. */
 static bool work_privately(struct marker *m, uint64_t limit)
 {
     struct workqueue *q = &m->heap->work;
     for (unsigned n = 1; work_some(m); n++) {
-        if (n % BATCHES_PER_LOOK != 0)
-            continue;
         if (work_done(m) >= limit)
             return false;
-        if (workqueue_is_wanted(q) && m->stack->n >= SHARE_MIN)
+        if (n % BATCHES_PER_LOOK == 0 && workqueue_is_wanted(q) && m->stack->n >= SHARE_MIN)
             share_half(m);
     }
     return true;
@@ -527,7 +527,7 @@ static bool marking_over(const struct marking *marking, uint32_t run)
 }
 
 #define HELPER_SLICE ((uint64_t)1 << 20)
-#define HELPER_PAUSE_NS (500 * 1000)
+#define HELPER_PAUSE_NS (10 * 1000 * 1000)
 
 /* Helpers use processors that mutators leave idle, beyond the one that the driver is on. If someone
  * waits for the cycle, all. */
@@ -541,7 +541,7 @@ static void help_one_cycle(struct helper *h, struct marking *marking, uint32_t r
     struct workqueue *q = &h->heap->work;
     while (!marking_over(marking, run)) {
         if (!has_processor(h, marking)) {
-            os_sleep_ns(HELPER_PAUSE_NS);
+            os_wait(&marking->run, run, HELPER_PAUSE_NS);
         } else if (take_buffer(&h->marker)) {
             uint64_t cpu = os_thread_cpu_ns();
             marker_drain(&h->marker, HELPER_SLICE);

@@ -11,7 +11,7 @@
 
 #define MARK_EDGES 32
 /* Large objects are scanned in pieces of this size. */
-#define MARK_PIECE ((size_t)128 << 10)
+#define MARK_PIECE ((size_t)4 << 10)
 #define MARK_WORKERS_MAX 64
 
 /* An edge to a small object. */
