@@ -156,6 +156,25 @@ static NOINLINE void tell_marks(struct marker *m, const struct mark_edge *e, siz
     }
 }
 
+/* Marks the objects of n edges whose mark bits share a word; the bits that this changed. */
+INLINE word mark_neighbours(const struct mark_edge *e, size_t n)
+{
+    word mask = 0;
+    for (size_t i = 0; i < n; i++)
+        mask |= edge_mask(e[i].target);
+    return mask & ~word_fetch_or_acq_rel(e[0].map, mask);
+}
+
+/* An object on this page was marked. */
+INLINE void note_page(struct marker *m, uintptr_t page)
+{
+    uintptr_t *noted = &m->noted[page % MARK_NOTED];
+    if (*noted == page)
+        return;
+    *noted = page;
+    note_span(m, page << PAGE_SHIFT);
+}
+
 /* Marks what the edges lead to: neighbours whose bits share a map word by one atomic or.
  * Acquire-release, for weak_get. What was asked for first is pushed last. */
 static NOINLINE void mark_edges(struct marker *m)
@@ -163,18 +182,13 @@ static NOINLINE void mark_edges(struct marker *m)
     struct mark_edge *e = m->edges;
     size_t n = keep_unmarked(e, m->nedges);
     struct workbuf *b = stack_with_room(m, n);
-    uintptr_t noted = 0;
     m->nedges = 0;
     for (size_t end = n, i; end > 0; end = i) {
-        uintptr_t page = e[end - 1].target >> PAGE_SHIFT;
-        word *map = e[end - 1].map, mask = edge_mask(e[end - 1].target);
-        for (i = end - 1; i > 0 && e[i - 1].map == map; i--)
-            mask |= edge_mask(e[i - 1].target);
-        word fresh = mask & ~word_fetch_or_acq_rel(map, mask);
-        if (noted != page && fresh) {
-            noted = page;
-            note_span(m, page << PAGE_SHIFT);
-        }
+        for (i = end - 1; i > 0 && e[i - 1].map == e[i].map; i--)
+            ;
+        word fresh = mark_neighbours(&e[i], end - i);
+        if (fresh)
+            note_page(m, e[i].target >> PAGE_SHIFT);
         grey_edges(m, b, &e[i], end - i, fresh);
         if (UNLIKELY(m->on_mark != NULL)) {
             tell_marks(m, &e[i], end - i, fresh);
@@ -539,6 +553,7 @@ static bool has_processor(const struct helper *h, const struct marking *marking)
 static void help_one_cycle(struct helper *h, struct marking *marking, uint32_t run)
 {
     struct workqueue *q = &h->heap->work;
+    memset(h->marker.noted, 0, sizeof h->marker.noted);
     while (!marking_over(marking, run)) {
         if (!has_processor(h, marking)) {
             os_wait(&marking->run, run, HELPER_PAUSE_NS);
