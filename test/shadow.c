@@ -100,6 +100,7 @@ struct space {
     shape_word *slots;
     struct shadow *shadows;
     size_t n;
+    shape_word **top; /* of a stack */
     gc_handle *handle;
 };
 
@@ -383,16 +384,16 @@ struct place {
     size_t i;
 };
 
-static size_t space_size(const struct mutator *m, const struct space *s)
+static size_t space_size(const struct space *s)
 {
-    return s->kind == SPACE_STACK ? (size_t)(m->top - s->slots) : s->n;
+    return s->kind == SPACE_STACK ? (size_t)(*s->top - s->slots) : s->n;
 }
 
 static struct place any_place(struct mutator *m)
 {
     for (;;) {
         struct space *s = m->spaces[random_below(&m->random, m->nspaces)];
-        size_t n = space_size(m, s);
+        size_t n = space_size(s);
         if (n)
             return (struct place){s, random_below(&m->random, n)};
     }
@@ -419,15 +420,25 @@ static void space_add(struct mutator *m, struct space *s)
     m->spaces[m->nspaces++] = s;
 }
 
+/* The others stay in order. */
+static void space_remove(struct mutator *m, const struct space *s)
+{
+    unsigned at = m->nspaces;
+    while (m->spaces[--at] != s)
+        ;
+    m->nspaces--;
+    memmove(&m->spaces[at], &m->spaces[at + 1], (m->nspaces - at) * sizeof m->spaces[0]);
+}
+
 static struct space space_make(enum space_kind kind, void *slots, struct shadow *shadows, size_t n)
 {
-    return (struct space){kind, false, slots, shadows, n, NULL};
+    return (struct space){.kind = kind, .slots = slots, .shadows = shadows, .n = n};
 }
 
 static void drop_roots(struct mutator *m, unsigned one_in)
 {
     for (unsigned i = 0; i < m->nspaces; i++) {
-        for (size_t j = 0; j < space_size(m, m->spaces[i]); j++) {
+        for (size_t j = 0; j < space_size(m->spaces[i]); j++) {
             if (random_one_in(&m->random, one_in))
                 hold((struct place){m->spaces[i], j}, NULL, 0);
         }
@@ -670,22 +681,28 @@ static void op_copy(struct mutator *m)
     memmove(&to->slots[at], &from->slots[source], count * sizeof to->slots[0]);
 }
 
+static struct space *any_stack(struct mutator *m)
+{
+    size_t from = random_below(&m->random, m->nspaces);
+    for (size_t i = 0; i < m->nspaces; i++) {
+        struct space *s = m->spaces[(from + i) % m->nspaces];
+        if (s->kind == SPACE_STACK)
+            return s;
+    }
+    return NULL;
+}
+
 static void op_stack(struct mutator *m)
 {
-    for (unsigned i = 0; i < m->nspaces; i++) {
-        struct space *s = m->spaces[i];
-        if (s->kind != SPACE_STACK)
-            continue;
-        size_t n = space_size(m, s);
-        if (n > 1 && random_one_in(&m->random, 2)) {
-            m->top -= 1 + random_below(&m->random, n / 4 + 1);
-        } else if (n < s->n) {
-            struct node *to = any_held(m, false);
-            s->slots[n] = to ? reference(m, to) : immediate(m);
-            s->shadows[n] = (struct shadow){s->slots[n], to};
-            m->top++;
-        }
-        return;
+    struct space *s = any_stack(m);
+    size_t n = s ? space_size(s) : 0;
+    if (n > 1 && random_one_in(&m->random, 2)) {
+        *s->top -= 1 + random_below(&m->random, n / 4 + 1);
+    } else if (s && n < s->n) {
+        struct node *to = any_held(m, false);
+        s->slots[n] = to ? reference(m, to) : immediate(m);
+        s->shadows[n] = (struct shadow){s->slots[n], to};
+        ++*s->top;
     }
 }
 
@@ -1103,16 +1120,13 @@ static void op_deep(struct mutator *m)
     space_add(m, &sb);
     space_add(m, &sm);
     m->depth++;
-    unsigned before = m->nspaces;
     steps(m, random_below(&m->random, 60));
     if (!gc_fiber_current() && random_one_in(&m->random, 30))
         longjmp(m->base, 1);
-    /* Roots that came meanwhile stay, below these. */
     m->depth--;
-    unsigned kept = before - 3;
-    for (unsigned i = before; i < m->nspaces; i++)
-        m->spaces[kept++] = m->spaces[i];
-    m->nspaces = kept;
+    space_remove(m, &sm);
+    space_remove(m, &sb);
+    space_remove(m, &sa);
 }
 
 /* Into a fiber that all threads share, and back. */
@@ -1129,12 +1143,8 @@ static void op_fiber(struct mutator *m)
         BAD("gc_fiber_switch does not switch");
     struct space s = space_make(SPACE_PLAIN, f->slots, f->shadows, FIBER_SLOTS);
     space_add(m, &s);
-    unsigned at = m->nspaces;
     steps(m, random_below(&m->random, 80));
-    unsigned kept = at - 1;
-    for (unsigned i = at; i < m->nspaces; i++)
-        m->spaces[kept++] = m->spaces[i];
-    m->nspaces = kept;
+    space_remove(m, &s);
     if (gc_fiber_switch(NULL) != f->fiber)
         BAD("gc_fiber_switch does not come back");
 }
@@ -1151,18 +1161,12 @@ static void op_fiber_frame(struct mutator *m)
     {
         GC_FRAME_ARRAY(locals, 4);
         space_add(m, &s);
-        unsigned at = m->nspaces;
         m->depth = 6;
         steps(m, random_below(&m->random, 40));
         /* The frame is the fiber's: the slots may not be written while that rests. */
-        s.n = 0;
+        space_remove(m, &s);
         gc_fiber_switch(NULL);
-        s.n = 4;
-        s.kind = SPACE_PLAIN;
-        struct space *last = m->spaces[at - 1];
-        memmove(&m->spaces[at - 1], &m->spaces[at], (m->nspaces - at) * sizeof m->spaces[0]);
-        m->nspaces--;
-        m->fiber_space = *last;
+        m->fiber_space = s;
         steps(m, random_below(&m->random, 40));
         m->fiber_space = (struct space){0};
         gc_fiber_switch(m->fiber);
@@ -1287,9 +1291,9 @@ static void reach_from(struct node *n)
     }
 }
 
-static void reach_space(const struct mutator *m, const struct space *s)
+static void reach_space(const struct space *s)
 {
-    for (size_t i = 0; i < space_size(m, s); i++)
+    for (size_t i = 0; i < space_size(s); i++)
         reach_slot(&s->slots[i], &s->shadows[i], NULL);
 }
 
@@ -1301,10 +1305,10 @@ static void reach_roots(void)
         struct mutator *m = &w.mutators[t];
         for (unsigned i = 0; i < m->nspaces; i++) {
             w.via_root = kinds[m->spaces[i]->kind];
-            reach_space(m, m->spaces[i]);
+            reach_space(m->spaces[i]);
         }
         w.via_root = "a frame of a suspended fiber";
-        reach_space(m, &m->fiber_space);
+        reach_space(&m->fiber_space);
     }
     w.via_root = "a shared fiber";
     for (int i = 0; i < SHARED_FIBERS; i++) {
@@ -1753,6 +1757,7 @@ static void session_begin(struct mutator *m, struct session *s)
     m->top = s->stack;
     s->space = space_make(SPACE_PLAIN, s->locals, s->shadows, LOCALS);
     s->stack_space = space_make(SPACE_STACK, s->stack, s->stack_shadows, STACK);
+    s->stack_space.top = &m->top;
     s->visited_space = space_make(SPACE_PLAIN, s->visited, s->visited_shadows, 8);
     s->local_space = space_make(SPACE_PLAIN, s->local, s->local_shadows, 8);
     space_add(m, &s->space);
