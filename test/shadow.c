@@ -125,9 +125,7 @@ struct mutator {
     unsigned depth;
     gc_fiber *fiber;
     struct space fiber_space;
-    struct gc_frame *base_frame;
     jmp_buf base;
-    unsigned base_spaces;
     bool resting;
     size_t positions[MAPS]; /* in the maps, of op_map_walk */
     uint64_t operations, refused;
@@ -144,7 +142,7 @@ struct shared_fiber {
 
 /* A fiber that any thread makes, runs, suspends for others, or destroys. */
 #define POOL 512
-#define POOL_BUSY 8
+#define POOL_BUSY 3
 #define POOL_STACK 6
 #define POOL_FRAMES 3
 #define POOL_LOCALS 2 /* of a frame */
@@ -1464,7 +1462,7 @@ static void pool_abandon(struct mutator *m)
 
 static void op_pool(struct mutator *m)
 {
-    size_t what = random_below(&m->random, 32);
+    size_t what = random_below(&m->random, 64);
     if (what < 2)
         pool_shrink(m, random_below(&m->random, POOL / 2));
     else if (gc_fiber_current() || m->nspaces + 12 > SPACES)
@@ -1473,7 +1471,7 @@ static void op_pool(struct mutator *m)
         pool_grow(m, random_below(&m->random, POOL / 2));
     else if (what < 5)
         pool_abandon(m);
-    else if (what < 20)
+    else if (what < 53)
         pool_pass_some(m, random_below(&m->random, 16));
     else
         pool_run(m);
@@ -2038,7 +2036,7 @@ static void step(struct mutator *m)
         op_map(m);
     else if (what < 990)
         op_intern(m);
-    else if (what < 994)
+    else if (what < 996)
         op_pool(m);
     else
         gc_safepoint();
@@ -2124,7 +2122,6 @@ static bool is_over(const struct mutator *m)
 static void session_steps(struct mutator *m, struct session *s, size_t n)
 {
     struct gc_frame *mark = gc_frame_mark();
-    m->base_spaces = m->nspaces;
     if (setjmp(m->base)) {
         gc_frame_reset(mark);
         /* The spaces of the frames that were left are no roots any more. */
