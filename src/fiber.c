@@ -140,6 +140,7 @@ static void visit_one_locked(gc_heap *heap, gc_fiber *f, struct gc_tracer *trace
     LOCK_ASSERT_HELD(&heap->fibers_lock);
     if (!u32_cas_acquire(&f->state, FIBER_SUSPENDED, FIBER_CLAIMED))
         return;
+    stress(STRESS_FIBER_CLAIMED);
     if (f->scanned != heap->cycle) {
         visit(f, tracer);
         f->scanned = heap->cycle;
@@ -158,6 +159,7 @@ void fibers_visit(gc_heap *heap, struct gc_tracer *tracer)
             visit_one_locked(heap, f, tracer);
         }
         lock_release(&heap->fibers_lock);
+        stress(STRESS_FIBERS_UNLOCKED);
         lock_acquire(&heap->fibers_lock);
     }
     lock_release(&heap->fibers_lock);

@@ -741,10 +741,10 @@ gc_fiber *gc_fiber_create(void)
 gc_fiber *gc_fiber_switch(gc_fiber *fiber)
 {
     gc_thread *t = ENTER();
-    gc_fiber *before = t ? t->fiber : NULL;
-    errno = t ? 0 : EPERM;
-    if (t && !fiber_switch(t, fiber))
-        errno = EBUSY;
+    if (!t)
+        return NULL;
+    gc_fiber *before = t->fiber;
+    errno = fiber_switch(t, fiber) ? 0 : EBUSY;
     return before;
 }
 

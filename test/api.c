@@ -1,10 +1,7 @@
 /* What each public call does when it is used as the manual says. */
-#include <errno.h>
-#include <gcheap.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <time.h>
-#include "tap.h"
+#include "heaps.h"
 
 struct cell {
     struct cell *next;
@@ -14,13 +11,6 @@ static GC_TYPE(cell_type, struct cell, next);
 
 #define LEN(array) (sizeof(array) / sizeof(array)[0])
 #define MIB ((size_t)1 << 20)
-
-static gc_heap *new_heap(unsigned flags)
-{
-    gc_heap *heap = gc_heap_create(&(gc_options){.flags = flags, .debug = "poison"});
-    CHECK(heap);
-    return heap;
-}
 
 static void end_heap(gc_heap *heap)
 {
@@ -1063,6 +1053,21 @@ static bool no_memory(void *user, size_t size)
     return false;
 }
 
+/* Lists pieces of a MiB until memory is refused, a thousand at most; returns how many. */
+static size_t fill(void ***list)
+{
+    size_t n = 0;
+    for (; n < 1000; n++) {
+        void **more = gc_new_array(&gc_pointer_type, MIB / sizeof(void *));
+        if (!more)
+            break;
+        gc_store(more, *list);
+        *list = more;
+    }
+    CHECK_EQ(errno, ENOMEM);
+    return n;
+}
+
 TEST(settings)
 {
     gc_heap *heap = gc_heap_create(&(gc_options){
@@ -1077,16 +1082,8 @@ TEST(settings)
     CHECK_EQ(gc_set_hard_limit(64 * MIB), 0);
     {
         void **list = NULL;
-        size_t n = 0;
         GC_FRAME(list);
-        for (; n < 1000; n++) {
-            void **more = gc_new_array(&gc_pointer_type, MIB / sizeof(void *));
-            if (!more)
-                break;
-            gc_store(more, list);
-            list = more;
-        }
-        CHECK_EQ(errno, ENOMEM);
+        size_t n = fill(&list);
         ok(n > 16 && n <= 64, "%zu MiB live below a hard limit of 64", n);
         ok(no_memory_calls > 0, "out_of_memory was called");
         CHECK_EQ(gc_set_hard_limit(0), 64 * MIB);
@@ -1510,21 +1507,15 @@ TEST(one_reservation)
     for (int round = 0; round < 3; round++) {
         void **list = NULL;
         uintptr_t low = UINTPTR_MAX, high = 0;
-        size_t n = 0;
         GC_FRAME(list);
-        for (; n < 1000; n++) {
-            void **more = gc_new_array(&gc_pointer_type, MIB / sizeof(void *));
-            if (!more)
-                break;
-            gc_store(more, list);
-            list = more;
-            low = hide(more) < low ? hide(more) : low;
-            high = hide(more) + MIB > high ? hide(more) + MIB : high;
-        }
-        CHECK_EQ(errno, ENOMEM);
+        size_t n = fill(&list);
         ok(n >= 80 && n < 192, "full after %zu MiB", n);
         CHECK_EQ(gc_stats(&s), 0);
         CHECK(s.heap_reserved >= 100 * MIB && s.heap_reserved < 200 * MIB);
+        for (void **piece = list; piece; piece = *piece) {
+            low = hide(piece) < low ? hide(piece) : low;
+            high = hide(piece) + MIB > high ? hide(piece) + MIB : high;
+        }
         CHECK(high - low <= s.heap_reserved);
         list = NULL;
         CHECK(new_cell(1));
