@@ -33,14 +33,22 @@ static void back_arenas(gc_heap *heap)
     }
 }
 
+/* What kicks there were is read first: who asks the thread to end kicks it then. */
+static bool goes_on(const struct backing *b, uint32_t *kicks)
+{
+    *kicks = u32_load_acquire(&b->kicks);
+    stress(STRESS_MAY_SLEEP);
+    return !u32_load_acquire(&b->stopping);
+}
+
 /* The wish is forgotten before it is looked what there is to do: one that comes later counts. */
 static void thread_main(void *arg)
 {
     gc_heap *heap = arg;
     struct backing *b = backing_of(heap);
+    uint32_t kicks;
     os_thread_title("gcheap-back");
-    while (!u32_load_acquire(&b->stopping)) {
-        uint32_t kicks = u32_load_acquire(&b->kicks);
+    while (goes_on(b, &kicks)) {
         u32_store_seq_cst(&heap->mem.backing_wanted, 0);
         fence_seq_cst();
         back_arenas(heap);

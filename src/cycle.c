@@ -357,13 +357,21 @@ static int64_t background_scavenge(gc_heap *heap)
     return pause;
 }
 
+/* What kicks there were is read first: who asks the thread to end kicks it then. */
+static bool goes_on(const struct collector *c, uint32_t *kicks)
+{
+    *kicks = u32_load_acquire(&c->kicks);
+    stress(STRESS_MAY_SLEEP);
+    return !u32_load_acquire(&c->stopping);
+}
+
 static void background_main(void *arg)
 {
     gc_heap *heap = arg;
     struct collector *c = heap->collector;
+    uint32_t kicks;
     os_thread_title("gcheap");
-    while (!u32_load_acquire(&c->stopping)) {
-        uint32_t kicks = u32_load_acquire(&c->kicks);
+    while (goes_on(c, &kicks)) {
         if (wants_cycle(c)) {
             lock_acquire(&c->lock);
             if (wants_cycle(c))

@@ -1,12 +1,21 @@
 #include "fiber.h"
 #include <errno.h>
 
-gc_fiber *fiber_create(gc_heap *heap)
+static bool past_roots(const gc_thread *t)
 {
+    return t->phase == PHASE_MARK || t->phase == PHASE_DONE;
+}
+
+/* I10: once the collector has visited the fibers none is unscanned, not even a new one. Its stack
+ * may have words on it that were references once, and would revive what is dead by now. */
+gc_fiber *fiber_create(gc_thread *t)
+{
+    gc_heap *heap = t->heap;
     gc_fiber *f = calloc(1, sizeof *f);
     if (!f)
         return NULL;
     f->heap = heap;
+    f->scanned = past_roots(t) ? heap->cycle : 0;
     lock_acquire(&heap->fibers_lock);
     f->next = heap->fibers;
     if (f->next)
@@ -23,8 +32,8 @@ static void visit(gc_fiber *f, struct gc_tracer *tracer)
         root_visit_words(f->stack_low, f->stack_high, tracer);
 }
 
-/* SUSPENDED -> `to`, waiting while the collector has it claimed (the scan of one root set). false:
- * it is running. */
+/* SUSPENDED -> `to`, waiting while it is claimed (for the scan of one root set). false: it is
+ * running. */
 static bool take(gc_fiber *f, enum fiber_state to)
 {
     for (;;) {
@@ -42,11 +51,6 @@ static void suspend(gc_fiber *f)
 {
     u32_store_release(&f->state, FIBER_SUSPENDED);
     os_wake(&f->state, OS_WAKE_ALL);
-}
-
-static bool past_roots(const gc_thread *t)
-{
-    return t->phase == PHASE_MARK || t->phase == PHASE_DONE;
 }
 
 /* I10: a black thread must not see a root set that nobody has scanned. */
@@ -100,6 +104,7 @@ bool fiber_switch(gc_thread *t, gc_fiber *fiber)
 void fiber_set_stack(gc_fiber *f, uintptr_t low, uintptr_t high)
 {
     bool resting = take(f, FIBER_CLAIMED);
+    stress(STRESS_FIBER_TAKEN);
     f->stack_low = low;
     f->stack_high = high;
     if (resting)
@@ -138,7 +143,7 @@ int fiber_destroy(gc_thread *t, gc_fiber *f)
 static void visit_one_locked(gc_heap *heap, gc_fiber *f, struct gc_tracer *tracer)
 {
     LOCK_ASSERT_HELD(&heap->fibers_lock);
-    if (!u32_cas_acquire(&f->state, FIBER_SUSPENDED, FIBER_CLAIMED))
+    if (!take(f, FIBER_CLAIMED))
         return;
     stress(STRESS_FIBER_CLAIMED);
     if (f->scanned != heap->cycle) {

@@ -2,8 +2,10 @@
  *
  * A suspended fiber's roots are visited once per cycle: by the collector after ROOTS is complete,
  * or by the thread that resumes it first, if that thread is past its own ROOTS (I10). `scanned`
- * holds the number of the cycle in which that was done; a thread that suspends a fiber before its
- * own ROOTS leaves it unscanned.
+ * holds the number of the cycle in which that was done; a thread that makes or suspends a fiber
+ * before its own ROOTS leaves it unscanned.
+ *
+ * A fiber is CLAIMED while someone who does not run it looks at its roots, or changes them.
  */
 #ifndef GC_FIBER_INTERNAL_H
 #define GC_FIBER_INTERNAL_H
@@ -12,7 +14,7 @@
 
 enum fiber_state { FIBER_SUSPENDED, FIBER_RUNNING, FIBER_CLAIMED };
 
-gc_fiber *fiber_create(gc_heap *heap);
+gc_fiber *fiber_create(gc_thread *t);
 /* -EBUSY if it does not rest. */
 int fiber_destroy(gc_thread *t, gc_fiber *fiber);
 /* The calling thread goes on in `fiber` (NULL: its own root set). false: another runs it. */

@@ -124,7 +124,7 @@ size_t finq_run(gc_thread *t, size_t max)
 
 static bool stopping(const struct finq *q)
 {
-    return u32_load_acquire(&q->stopping) != 0;
+    return u32_load_acquire(&q->state) == FINQ_ENDS;
 }
 
 static void run_attached(gc_heap *heap, struct finq *q)
@@ -139,14 +139,22 @@ static void run_attached(gc_heap *heap, struct finq *q)
     thread_detach(thread_self(), true);
 }
 
+/* What kicks there were is read first: who asks the thread to end kicks it then. */
+static bool goes_on(const struct finq *q, uint32_t *kicks)
+{
+    *kicks = u32_load_acquire(&q->kicks);
+    stress(STRESS_MAY_SLEEP);
+    return !stopping(q);
+}
+
 static void thread_main(void *arg)
 {
     gc_heap *heap = arg;
     struct finq *q = finq_of(heap);
+    uint32_t kicks;
     os_thread_title("gcheap-final");
     word_store_relaxed(&q->runner, (word)os_thread_id());
-    while (!stopping(q)) {
-        uint32_t kicks = u32_load_acquire(&q->kicks);
+    while (goes_on(q, &kicks)) {
         if (finq_pending(heap) > 0)
             run_attached(heap, q);
         else
@@ -157,26 +165,33 @@ static void thread_main(void *arg)
 int finq_start_thread(gc_heap *heap)
 {
     struct finq *q = finq_of(heap);
-    if (!(heap->options.flags & GC_FINALIZER_THREAD) || u32_load_acquire(&q->started))
+    if (!(heap->options.flags & GC_FINALIZER_THREAD) || u32_load_acquire(&q->state) != FINQ_NONE ||
+        !u32_cas_acq_rel(&q->state, FINQ_NONE, FINQ_STARTS))
         return 0;
-    if (!u32_cas_acq_rel(&q->started, 0, 1))
-        return 0;
-    if (os_thread_start(&q->thread, thread_main, heap) == 0)
-        return 0;
-    u32_store_release(&q->started, 0);
-    return -EAGAIN;
+    stress(STRESS_FINQ_STARTS);
+    int error = os_thread_start(&q->thread, thread_main, heap) == 0 ? 0 : -EAGAIN;
+    if (error)
+        ptr_store_relaxed(&q->lost, true);
+    u32_store_release(&q->state, error ? FINQ_NONE : FINQ_RUNS);
+    return error;
 }
 
-int finq_stop_thread(gc_heap *heap)
+/* No thread is to start from now on. Returns the state that it found: NONE, RUNS, or ENDS if
+ * another was first. */
+static uint32_t put_an_end(struct finq *q)
 {
-    struct finq *q = finq_of(heap);
+    for (;;) {
+        uint32_t state = u32_load_acquire(&q->state);
+        if (state == FINQ_STARTS)
+            os_yield();
+        else if (state == FINQ_ENDS || u32_cas_acq_rel(&q->state, state, FINQ_ENDS))
+            return state;
+    }
+}
+
+static void join_thread(struct finq *q)
+{
     gc_thread *t = thread_self();
-    ptr_store_relaxed(&q->lost, false);
-    if (!u32_load_acquire(&q->started))
-        return 0;
-    if (word_load_relaxed(&q->runner) == (word)os_thread_id())
-        return -EBUSY;
-    u32_store_release(&q->stopping, 1);
     kick_thread(q);
     if (t)
         thread_blocking_begin(t);
@@ -184,14 +199,28 @@ int finq_stop_thread(gc_heap *heap)
     if (t)
         thread_blocking_end(t);
     word_store_relaxed(&q->runner, 0);
-    u32_store_release(&q->stopping, 0);
-    u32_store_release(&q->started, 0);
-    return 0;
+}
+
+int finq_stop_thread(gc_heap *heap)
+{
+    struct finq *q = finq_of(heap);
+    if (word_load_relaxed(&q->runner) == (word)os_thread_id())
+        return -EBUSY;
+    uint32_t state = put_an_end(q);
+    if (state == FINQ_RUNS)
+        join_thread(q);
+    return state == FINQ_ENDS ? -EBUSY : 0;
+}
+
+void finq_go_on(gc_heap *heap)
+{
+    u32_store_release(&finq_of(heap)->state, FINQ_NONE);
+    finq_start_thread(heap);
 }
 
 void finq_after_fork_in_child(struct finq *q)
 {
-    q->lost |= q->started;
-    q->started = q->stopping = 0;
+    q->lost |= q->state != FINQ_NONE;
+    q->state = FINQ_NONE;
     q->runner = 0;
 }

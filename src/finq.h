@@ -5,6 +5,11 @@
 
 #include "special.h"
 
+/* NONE -> STARTS -> RUNS, or back to NONE, by whoever starts the thread; NONE or RUNS -> ENDS by
+ * the one who will destroy the heap. Then none is started, but if the heap goes on: ENDS -> NONE.
+ */
+enum finq_thread { FINQ_NONE, FINQ_STARTS, FINQ_RUNS, FINQ_ENDS };
+
 struct finq {
     struct lock lock;              /* LOCK_FINQ */
     struct special *first, **last; /* under lock */
@@ -12,11 +17,12 @@ struct finq {
     void (*notify)(void *arg);     /* under lock */
     void *notify_arg;
     /* The thread. It is attached to the heap only while it has something to run. */
-    struct os_thread thread;
-    uint32_t started, stopping; /* atomic */
-    uint32_t kicks;             /* futex: something to do */
-    word runner;                /* os_thread_id of the thread; atomic */
-    bool lost;                  /* a fork left it behind: start it when there is work; atomic */
+    struct os_thread thread; /* whose who moved `state` to STARTS or ENDS */
+    uint32_t state;          /* enum finq_thread; atomic */
+    uint32_t kicks;          /* futex: something to do */
+    word runner;             /* os_thread_id of the thread; atomic */
+    bool lost; /* it is wanted, but a fork or the OS was against it: start it when there is work;
+                  atomic */
 };
 
 /* Records linked by next_queued. Zero: empty. */
@@ -37,9 +43,12 @@ void finq_set_notify(gc_heap *heap, void (*fn)(void *arg), void *arg);
 
 /* Starts the thread if the heap shall have one and it does not run. 0, -EAGAIN. */
 int finq_start_thread(gc_heap *heap);
-/* Waits until the thread has ended; what it runs just now, it finishes. What is queued remains. A
- * mutator that waits is blocked meanwhile. -EBUSY: the caller is that thread. */
+/* The heap is about to be destroyed: waits until the thread has ended; what it runs just now, it
+ * finishes. What is queued remains. A mutator that waits is blocked meanwhile. -EBUSY: the caller
+ * is that thread, or another one destroys the heap. */
 int finq_stop_thread(gc_heap *heap);
+/* It is not destroyed after all. */
+void finq_go_on(gc_heap *heap);
 /* There is no thread here; it starts again when it has something to do. */
 void finq_after_fork_in_child(struct finq *q);
 

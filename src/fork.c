@@ -151,8 +151,8 @@ static void clear_child(gc_heap *heap)
 static bool was_shared(const gc_heap *heap)
 {
     const struct collector *c = heap->collector;
-    return thread_has_others(heap) || c->thread_started || c->marking.nhelpers || c->finq.started ||
-           c->backing.started;
+    return thread_has_others(heap) || c->thread_started || c->marking.nhelpers ||
+           c->finq.state != FINQ_NONE || c->backing.started;
 }
 
 static void find_orphans(void)

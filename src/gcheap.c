@@ -100,7 +100,7 @@ int gc_heap_destroy(gc_heap *heap)
     bool attached = thread_switch(heap) == 0;
     int error = finq_stop_thread(heap);
     if (!error && other_threads(heap, attached ? thread_self() : NULL) > 0) {
-        finq_start_thread(heap);
+        finq_go_on(heap);
         error = -EBUSY;
     }
     if (error) {
@@ -547,7 +547,8 @@ int gc_root_callback_remove(gc_root_fn fn, void *arg)
     struct root_callback callback = {fn, arg};
     if (rootset_remove_callback(&t->roots.callbacks, callback) == 0)
         return 0;
-    return roots_remove_callback(&t->heap->roots, callback);
+    struct shading_tracer shade = handshake_shading_tracer(t);
+    return roots_remove_callback(&t->heap->roots, callback, t->fast.barrier ? &shade.tracer : NULL);
 }
 
 void gc_trace_slot(gc_tracer *tracer, const void *slot)
@@ -735,7 +736,7 @@ int gc_stats(struct gc_statistics *stats)
 gc_fiber *gc_fiber_create(void)
 {
     gc_thread *t = ENTER();
-    return t ? fiber_create(t->heap) : NULL;
+    return t ? fiber_create(t) : NULL;
 }
 
 gc_fiber *gc_fiber_switch(gc_fiber *fiber)

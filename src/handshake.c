@@ -2,11 +2,6 @@
 
 /* ---- What an operation does to a thread and to a P ---- */
 
-struct shading_tracer {
-    struct gc_tracer tracer;
-    gc_thread *thread;
-};
-
 static gc_thread *tracer_thread(struct gc_tracer *tracer)
 {
     return CONTAINER_OF(tracer, struct shading_tracer, tracer)->thread;
@@ -22,20 +17,20 @@ static void shade_stale(struct gc_tracer *tracer, word value)
     barrier_shade_stale(tracer_thread(tracer), value_address(&tracer->heap->options.format, value));
 }
 
-static struct shading_tracer shading_tracer(gc_thread *t)
+struct shading_tracer handshake_shading_tracer(gc_thread *t)
 {
     return (struct shading_tracer){{shade_value, shade_stale, t->heap}, t};
 }
 
 void handshake_shade_roots(gc_thread *t, const struct rootset *set, const struct gc_frame *frames)
 {
-    struct shading_tracer tracer = shading_tracer(t);
+    struct shading_tracer tracer = handshake_shading_tracer(t);
     rootset_visit(set, frames, &tracer.tracer);
 }
 
 void handshake_shade_words(gc_thread *t, uintptr_t low, uintptr_t high)
 {
-    struct shading_tracer tracer = shading_tracer(t);
+    struct shading_tracer tracer = handshake_shading_tracer(t);
     root_visit_words(low, high, &tracer.tracer);
 }
 

@@ -569,13 +569,21 @@ static void help_one_cycle(struct helper *h, struct marking *marking, uint32_t r
     marker_finish(&h->marker);
 }
 
+/* The number is read first: who asks helpers to end changes it then. */
+static bool goes_on(const struct marking *marking, uint32_t *run)
+{
+    *run = u32_load_acquire(&marking->run);
+    stress(STRESS_MAY_SLEEP);
+    return !u32_load_acquire(&marking->stopping);
+}
+
 static void helper_main(void *arg)
 {
     struct helper *h = arg;
     struct marking *marking = &h->heap->collector->marking;
+    uint32_t run;
     os_thread_title("gcheap-mark");
-    while (!u32_load_acquire(&marking->stopping)) {
-        uint32_t run = u32_load_acquire(&marking->run);
+    while (goes_on(marking, &run)) {
         if (run % 2 == 1)
             help_one_cycle(h, marking, run);
         else

@@ -292,10 +292,12 @@ int roots_add_callback(struct roots *r, struct root_callback callback)
     return error;
 }
 
-int roots_remove_callback(struct roots *r, struct root_callback callback)
+int roots_remove_callback(struct roots *r, struct root_callback callback, struct gc_tracer *tracer)
 {
     lock_acquire(&r->lock);
     int error = rootset_remove_callback(&r->callbacks, callback);
+    if (!error && tracer)
+        callback.fn(callback.arg, tracer);
     lock_release(&r->lock);
     return error;
 }

@@ -107,8 +107,10 @@ bool roots_find(struct roots *r, void *base, size_t *n);
  * its slots any more when this returns. false: not rooted. */
 bool roots_remove(struct roots *r, void *base);
 int roots_add_callback(struct roots *r, struct root_callback callback);
-/* Returns when the callback does not run any more. */
-int roots_remove_callback(struct roots *r, struct root_callback callback);
+/* Returns when the callback does not run any more. Last it visits for `tracer`, unless that is
+ * NULL: while barriers are on, threads past their ROOTS may hold what the collector has not found
+ * here. */
+int roots_remove_callback(struct roots *r, struct root_callback callback, struct gc_tracer *tracer);
 /* Visits globals, handles and callbacks. One collector at a time; mutators go on. */
 void roots_visit(struct roots *r, struct gc_tracer *tracer);
 /* After a grace period: frees removed nodes. Collector only, no lock held. */

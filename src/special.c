@@ -532,20 +532,23 @@ static bool has_specials(const struct gc_span *s)
     return bits_test(s->arena->page_specials, arena_page(s->base));
 }
 
-/* A mutator may be adding a record meanwhile; it holds the object, which is marked then, so it does
- * not matter which of the two is first. */
-void special_sweep(gc_heap *heap, struct gc_span *s)
+static void sweep_specials(gc_heap *heap, struct gc_span *s)
 {
-    if (LIKELY(!has_specials(s)))
-        return;
     struct batch b = {.heap = heap, .s = s};
     lock_acquire(&s->specials_lock);
     sweep_table_locked(&b);
     lock_release(&s->specials_lock);
-    /* Before the bits are flipped: whoever sees a flipped bit sees also that this span is being
-     * swept, and the references that were cleared. */
-    fence_release();
     finish_batch(&b);
+}
+
+/* A mutator may be adding a record meanwhile; it holds the object, which is marked then, so it does
+ * not matter which of the two is first. But the fence is for its readers too: whoever sees a
+ * flipped bit sees that this span is being swept, and the references that were cleared. */
+void special_sweep(gc_heap *heap, struct gc_span *s)
+{
+    if (UNLIKELY(has_specials(s)))
+        sweep_specials(heap, s);
+    fence_release();
 }
 
 /* ---- Visits of all spans that have specials ---- */

@@ -54,7 +54,9 @@ enum stress_point {
     STRESS_FIBERS_UNLOCKED,
     STRESS_WEAK_GET,
     STRESS_WEAK_CLEAR,
-    STRESS_SPECIAL
+    STRESS_SPECIAL,
+    STRESS_MAY_SLEEP,
+    STRESS_FINQ_STARTS
 };
 
 extern word stress_seed; /* 0: off; atomic */

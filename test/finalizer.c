@@ -604,6 +604,56 @@ TEST(destroy_waits_for_the_finalizer_thread)
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
+/* One starts the finalizer thread while others try to destroy the heap, to which all are attached:
+ * nothing comes of that. */
+enum { DESTROYERS = 2 };
+static struct {
+    gc_heap *heap;
+    pthread_barrier_t barrier;
+} refused;
+
+static void meet(void)
+{
+    gc_blocking_begin();
+    pthread_barrier_wait(&refused.barrier);
+    gc_blocking_end();
+}
+
+static void *destroyer(void *unused)
+{
+    CHECK(gc_thread_attach(refused.heap) == 0);
+    meet();
+    CHECK_EQ(gc_heap_destroy(refused.heap), -EBUSY);
+    CHECK(gc_heap_current() == refused.heap);
+    meet();
+    CHECK(gc_thread_detach() == 0);
+    return unused;
+}
+
+TEST(destroy_while_the_finalizer_thread_starts)
+{
+    pthread_barrier_init(&refused.barrier, NULL, DESTROYERS + 1);
+    for (uint64_t round = 1, start = os_now_ns();
+         round <= 1000 && os_now_ns() - start < UINT64_C(3000000000); round++) {
+        gc_options o = {.flags = GC_FINALIZER_THREAD, .debug = "delay=5"};
+        pthread_t threads[DESTROYERS];
+        unsigned before = nran;
+        CHECK((refused.heap = gc_heap_create(&o)));
+        for (int i = 0; i < DESTROYERS; i++)
+            pthread_create(&threads[i], NULL, destroyer, NULL);
+        meet();
+        CHECK_EQ(gc_finalizer_set(new_cell(round), finalize, NULL), 0);
+        meet();
+        gc_collect();
+        wait_for(&nran, before + 1);
+        gc_blocking_begin();
+        for (int i = 0; i < DESTROYERS; i++)
+            pthread_join(threads[i], NULL);
+        gc_blocking_end();
+        CHECK_EQ(gc_heap_destroy(refused.heap), 0);
+    }
+}
+
 /* ---- External bytes ---- */
 
 static uint64_t external(void)

@@ -620,6 +620,12 @@ TEST(destroy_when_the_last_leaves_slowly)
     destroy_as_the_last_leaves("delay=3", SLOW ? 100 : 300);
 }
 
+static void ignore_object(void *object, void *arg)
+{
+    (void)object;
+    (void)arg;
+}
+
 /* While the background thread is anywhere in a cycle. */
 static void destroy_in_a_cycle(const char *debug, int rounds)
 {
@@ -652,6 +658,25 @@ TEST(destroy_in_any_phase)
 TEST(destroy_in_any_phase_of_slow_cycles)
 {
     destroy_in_a_cycle("delay=7", SLOW ? 20 : 60);
+}
+
+/* While threads of the library's are about to fall asleep: those that mark, and the one that runs
+ * finalizers. None may sleep through the call to end. */
+TEST(destroy_as_threads_fall_asleep)
+{
+    alarm(120);
+    for (int round = 0; round < (SLOW ? 150 : 600); round++) {
+        gc_options o = {
+            .flags = GC_FINALIZER_THREAD, .debug = "delay=11", .mark_workers = 2 + round % 3};
+        make_heap(&o);
+        CHECK_EQ(gc_finalizer_set(new_pair(1), ignore_object, NULL), 0);
+        if (round % 2) {
+            void *large = gc_new_bytes(3 << 20); /* enough for helpers to be started */
+            GC_FRAME(large);
+            gc_collect();
+        }
+        destroy_heap();
+    }
 }
 
 /* ---- Several heaps, one thread in each ---- */

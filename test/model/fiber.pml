@@ -8,10 +8,33 @@
  * unscanned fiber scans it first. What nobody resumes, the collector claims and scans once ROOTS is
  * complete; until then marking is not over.
  *
+ * With -DSTACKS fibers come and go, and have C stacks, set by threads that claim the fiber for it: on
+ * the bench's a stale word may stand, which is no root, but which a scan takes for one. The heap is
+ * there at the start and is only taken apart.
+ *
  * Threads neither block nor detach here: see mark.pml.
  */
 #define MORE_ROOTS bench
+#ifdef STACKS
+#define CALLS
+#define DELETIONS_ONLY
+#define INITIAL_HEAP slot[0] = 1; slot[1] = 2
+#define SETS_STACK 1 /* pc: has claimed the fiber on the bench */
+#define MORE_HELD BIT(stale)
+#define RENAME_MORE(a, b) SWAP_BITS(bench, a, b); SWAP_REF(stale, a, b)
+#define SETTING (M[0].pc == SETS_STACK || M[1].pc == SETS_STACK)
+#define STALE stale
+#define FORGET_STACK stale = 0
+#define FREE_STALE stale = HAS(mark, stale) * stale
+unsigned stale : 2; /* an object that a word on the suspended fiber's stack names */
+#else
 #define RENAME_MORE(a, b) SWAP_BITS(bench, a, b)
+#define SETTING false
+#define STALE 0
+#define FORGET_STACK skip
+#define FREE_STALE skip
+#endif
+#define MAY_CLAIM_FIBER (!fiber_claimed && !SETTING)
 unsigned bench : 4; /* the suspended fiber's roots */
 bit scanned;        /* … are shaded in this cycle */
 bit fiber_claimed;  /* … are being shaded by the collector */
@@ -31,30 +54,62 @@ bit fiber_claimed;  /* … are being shaded by the collector */
 #define MAY_RESUME true
 #define MUST_SCAN_NOW (MUST_SCAN && !fiber_claimed)
 #else
-#define MAY_RESUME (!fiber_claimed)
+#define MAY_RESUME MAY_CLAIM_FIBER
 #define MUST_SCAN_NOW MUST_SCAN
 #endif
 
+/* By a thread that takes the fiber over. */
+inline scan_first() {
+    if
+    :: MUST_SCAN_NOW ->
+        shade_for(self, (HAS(bench, 1) -> 1 : 0));
+        shade_for(self, (HAS(bench, 2) -> 2 : 0));
+        shade_for(self, STALE)
+    :: else
+    fi
+}
 #define SWITCH \
     d_step { RUNS && MAY_RESUME -> \
         printf("M%d suspends {%d}, resumes {%d}\n", self, M[self].roots, bench); \
+        scan_first(); \
+        FORGET_STACK; \
         t = M[self].roots; \
         M[self].roots = bench; \
         bench = t; t = 0; \
-        if \
-        :: MUST_SCAN_NOW -> \
-            shade_for(self, (HAS(M[self].roots, 1) -> 1 : 0)); \
-            shade_for(self, (HAS(M[self].roots, 2) -> 2 : 0)) \
-        :: else \
-        fi; \
         scanned = SCANNED_BY_NOW }
+
+/* A fiber goes, and another one comes whose stack has been in use. */
+#ifdef MUT_FRESH_UNSCANNED
+#define FRESH_SCANNED false
+#else
+#define FRESH_SCANNED (M[self].phase >= MARK)
+#endif
+#define REPLACE \
+    d_step { RUNS && MAY_CLAIM_FIBER -> \
+        printf("M%d destroys fiber {%d} and makes one\n", self, bench); \
+        scan_first(); \
+        bench = 0; \
+        scanned = FRESH_SCANNED }
+/* gc_fiber_stack: of the fiber on the bench. On the stack an object is named that somebody holds now. */
+#define SET_STACK(o) \
+    d_step { RUNS && MAY_CLAIM_FIBER && HAS(M[self].roots, o) -> \
+        printf("M%d claims fiber to set its stack, with a word for %d\n", self, o); \
+        M[self].pc = SETS_STACK; \
+        stale = o }
+#define STACK_IS_SET \
+    d_step { M[self].pc == SETS_STACK -> M[self].pc = 0 }
+#ifdef STACKS
+#define FIBER_OPERATIONS :: SWITCH :: REPLACE :: SET_STACK(1) :: SET_STACK(2) :: STACK_IS_SET
+#else
+#define FIBER_OPERATIONS :: SWITCH
+#endif
 
 active [2] proctype mutator() {
     do
     :: atomic {
         if
         HEAP_OPERATIONS
-        :: SWITCH
+        FIBER_OPERATIONS
         fi;
         tidy()
     }
@@ -67,27 +122,35 @@ active proctype worker() {
     od
 }
 
+#ifdef MUT_VISIT_PASSES_BY /* what somebody has claimed */
+#define PASSES_BY SETTING
+#else
+#define PASSES_BY false
+#endif
 /* After ROOTS: claims an unscanned fiber on the bench, scans it, and gives it back. */
 inline scan_bench() {
     do
-    :: atomic { !fiber_claimed && !scanned ->
+    :: atomic { MAY_CLAIM_FIBER && !scanned ->
         printf("collector claims fiber {%d}\n", bench);
         fiber_claimed = true }
     :: atomic { fiber_claimed && !scanned_roots ->
         printf("collector scans fiber {%d}\n", bench);
-        queue = queue | (bench & ~mark);
-        mark = mark | bench;
+        r = (bench | BIT(STALE)) & ~1;
+        queue = queue | (r & ~mark);
+        mark = mark | r;
+        r = 0;
         scanned_roots = true;
         tidy() }
     :: atomic { fiber_claimed && scanned_roots ->
         fiber_claimed = false; scanned_roots = false; scanned = true }
-    :: atomic { !fiber_claimed && scanned -> break }
+    :: atomic { !fiber_claimed && (scanned || PASSES_BY) -> break }
     od
 }
 
 inline sweep() {
     atomic {
         nothing_white_is_reachable();
+        FREE_STALE;
         cut = false; mark = 0; scanning = false; op = FLIP;
         M[0].phase = IDLE; M[1].phase = IDLE;
         scanned = false;
@@ -96,6 +159,7 @@ inline sweep() {
 }
 
 active proctype collector() {
+    atomic { INITIAL_HEAP };
     do
     :: true ->
         begin_cycle();

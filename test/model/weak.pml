@@ -49,6 +49,12 @@ unsigned unswept : 3;  /* objects of the old one; a thread allocates by its own 
 unsigned sweeping : 2; /* the object that is being swept */
 unsigned fate : 2;     /* … what becomes of it: */
 unsigned freed : 3;    /* freed, and still in the cell */
+#ifdef MUT_FLIP_OVERTAKES
+bit unseen;            /* … by readers, although its mark is gone */
+#define UNSEEN unseen
+#else
+#define UNSEEN false
+#endif
 #define LIVES 1
 #define DIES 2
 #define QUEUED 3
@@ -165,7 +171,7 @@ inline keep() {
         :: ref == I.obj -> REQUIRE(P4_weak_get_is_final, !HAS(freed, I.obj)); keep() \
         :: else -> LEAVE_CALL \
         fi }
-#define BEING_SWEPT(o) (sweeping == o)
+#define BEING_SWEPT(o) (sweeping == o && !UNSEEN)
 #ifdef MUT_GENERATION_UNCHECKED
 #define GENERATION_CHANGED(o) false
 #else
@@ -278,11 +284,18 @@ inline mark_special() {
 inline resolve() { more = false }
 inline clear() { skip }
 
+#ifdef MUT_FLIP_OVERTAKES /* without a fence, if the sweeper finds no cell: its claim is seen late */
+#define CLAIM_SPAN(o) sweeping = o; unseen = (fate == LIVES && ref != o); mark = (unseen -> mark & ~BIT(o) : mark)
+#define CLAIM_IS_SEEN :: atomic { unseen -> unseen = false; tidy() }
+#else
+#define CLAIM_SPAN(o) sweeping = o
+#define CLAIM_IS_SEEN
+#endif
 #define BEGIN_SWEEP(o) \
     :: atomic { sweeping == 0 && HAS(unswept, o) -> \
         printf("sweeper claims %d\n", o); \
-        sweeping = o; \
         fate = (GREY_OR_BLACK(o) -> LIVES : (fin == o -> QUEUED : DIES)); \
+        CLAIM_SPAN(o); \
         tidy() }
 #ifdef MUT_FINALIZER_FIRST
 #define MAY_QUEUE true
@@ -303,6 +316,7 @@ inline sweep() {
     do
     BEGIN_SWEEP(1)
     BEGIN_SWEEP(2)
+    CLAIM_IS_SEEN
     :: atomic { fate == QUEUED && MAY_QUEUE ->
         printf("finalizer of %d queued\n", fin);
         REQUIRE(P4_weak_get_is_final, ref != fin);
@@ -312,7 +326,7 @@ inline sweep() {
         fate = LIVES;
         tidy() }
     :: atomic { sweeping != 0 && MUST_CLEAR -> printf("cell cleared\n"); ref = 0; tidy() }
-    :: atomic { fate == LIVES || (fate == DIES && !MUST_CLEAR) ->
+    :: atomic { !UNSEEN && (fate == LIVES || (fate == DIES && !MUST_CLEAR)) ->
         printf("%d is swept, fate %d\n", sweeping, fate);
         r = ROOTED; CLOSE;
         REQUIRE(P1_freed_was_unreachable, fate == LIVES || !HAS(r, sweeping));
