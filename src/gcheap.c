@@ -785,7 +785,7 @@ size_t gc_object_size(const void *object)
     if (!t || !mheap_object_base(&t->heap->mem, (uintptr_t)object))
         return 0;
     const struct gc_span *s = mheap_span_of(&t->heap->mem, (uintptr_t)object);
-    return span_is_large(s) ? span_bytes(s) : s->size;
+    return span_object_bytes(s);
 }
 
 bool gc_is_object(const void *address)
@@ -831,8 +831,8 @@ static const gc_type *type_of_object(const struct gc_span *s, uintptr_t object)
 static bool each_one(void *arg, struct gc_span *s, uintptr_t object)
 {
     const struct each_object *each = arg;
-    struct gc_object o = {(void *)object, span_is_large(s) ? span_bytes(s) : s->size,
-                          type_of_object(s, object), !span_noscan(s)};
+    struct gc_object o = {(void *)object, span_object_bytes(s), type_of_object(s, object),
+                          !span_noscan(s)};
     return each->fn(each->arg, &o);
 }
 
@@ -862,7 +862,7 @@ static bool count_one(void *arg, struct gc_span *s, uintptr_t object)
     row->size = s->size;
     row->has_pointers = !span_noscan(s);
     row->objects++;
-    row->bytes += span_is_large(s) ? span_bytes(s) : s->size;
+    row->bytes += span_object_bytes(s);
     return true;
 }
 

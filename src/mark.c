@@ -46,12 +46,6 @@ static void count_object(struct marker *m, size_t bytes)
     m->marked_bytes += bytes;
 }
 
-static size_t target_bytes(const struct target *t)
-{
-    const struct page_class_info *info = target_info(t);
-    return info->large ? span_bytes(t->arena->spans[arena_page(t->base)]) : info->size;
-}
-
 /* Newly marked. */
 INLINE void turn_grey(struct marker *m, const struct target *t)
 {

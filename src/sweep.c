@@ -35,11 +35,6 @@ static void clear_page_mark(struct gc_span *s)
     word_fetch_and_relaxed(&s->arena->page_marks[page / WORD_BITS], ~((word)1 << page % WORD_BITS));
 }
 
-static size_t slot_bytes(const struct gc_span *s)
-{
-    return span_is_large(s) ? span_bytes(s) : s->size;
-}
-
 /* The caller owns the span. I11: nobody else reads or writes its alloc and mark bits now; markers
  * of the next cycle begin when all is swept. */
 static void sweep_bits(gc_heap *heap, struct gc_span *s)
@@ -56,7 +51,7 @@ static void sweep_bits(gc_heap *heap, struct gc_span *s)
     s->live = (uint32_t)live;
     s->next_slot = 0;
     s->needzero = true;
-    count_freed(heap, (before - live) * slot_bytes(s));
+    count_freed(heap, (before - live) * span_object_bytes(s));
     word_fetch_add_relaxed(&sweeping_of(heap)->swept_pages, s->npages);
     if (UNLIKELY(heap->debug.poison) && !span_is_large(s))
         poison(s);
