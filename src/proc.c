@@ -230,7 +230,7 @@ bool proc_should_yield(const struct procs *procs, gc_thread *t)
 
 /* ---- Lending ---- */
 
-/* false: it was granted a P meanwhile. */
+/* I18. false: it was granted a P meanwhile. */
 static bool withdraw(struct procs *procs, struct proc_waiter *w)
 {
     lock_acquire(&procs->lock);
@@ -267,6 +267,7 @@ struct proc *proc_borrow(struct procs *procs, bool (*pointless)(void *), void *a
     return w.grant;
 }
 
+/* I18: a handshake may have claimed it. */
 void proc_return(struct procs *procs, struct proc *p)
 {
     while (!proc_try(p, PROC_LENT, PROC_RUNNING))
