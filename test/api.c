@@ -1478,10 +1478,18 @@ static void make_heaps(unsigned n)
     }
 }
 
-/* AddressSanitizer keeps freed memory for a while. */
 #define RESIDENT_GROWTH (20 * MIB)
 #ifdef __has_feature
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#if __has_feature(address_sanitizer)
+/* It keeps freed memory for a while: here less than the 256 MiB that are usual. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "quarantine_size_mb=64";
+}
+#undef RESIDENT_GROWTH
+#define RESIDENT_GROWTH (150 * MIB)
+#elif __has_feature(thread_sanitizer)
 #undef RESIDENT_GROWTH
 #define RESIDENT_GROWTH (300 * MIB)
 #endif
