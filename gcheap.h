@@ -653,9 +653,12 @@ struct gc_statistics {
     uint64_t last_mark_ns;
     uint64_t flush_waves;               /* of the last cycle */
     uint64_t handshakes;                /* ever */
-    struct gc_histogram handshake_cpu;  /* a mutator's own work in one handshake, thread CPU time */
-    struct gc_histogram handshake_wall; /* the same, wall clock */
-    struct gc_histogram stall;          /* any one visit of a mutator to collector work, wall */
+    struct gc_histogram handshake_cpu;  /* a mutator's own work in one handshake that has any (its
+                                           roots, grey objects, runs), thread CPU time */
+    struct gc_histogram handshake_wall; /* any handshake, wall clock */
+    struct gc_histogram stall_cpu;      /* any one visit of a mutator to the collector's work
+                                           (handshake, assist, sweeping), thread CPU time */
+    struct gc_histogram stall;          /* the same, wall clock */
     struct gc_histogram held;           /* time held by GC_STOP_WORLD or a hold, wall */
 };
 

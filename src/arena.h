@@ -65,7 +65,9 @@ struct arena {
     word page_specials[ARENA_PAGE_WORDS];
     struct arena *older; /* made before this one; see arena_index.newest */
     uintptr_t base;
-    uintptr_t zeroed_base; /* pages from here on were never used; under the heap lock */
+    uintptr_t zeroed_base; /* pages from here on were never used; atomic, it only grows */
+    uintptr_t backed_base; /* huge pages are wanted, and pages up to here backed ahead; or 0;
+                              atomic, the backing thread's once the arena is listed */
     word *checkmarks;      /* a second mark bitmap, while the verifier runs; else NULL */
     char pad1[4096 + CACHE_LINE];
     word heap[ARENA_BITMAP_WORDS];

@@ -27,14 +27,12 @@ static void push_grey(gc_thread *t, uintptr_t base)
 /* Newly marked: queued to be scanned, and counted then; or counted now. */
 static void turn_grey(gc_thread *t, const struct target *target)
 {
-    const struct page_class_info *info = target_info(target);
-    if (!info->noscan) {
+    if (!target_info(target)->noscan) {
         push_grey(t, target->base);
         return;
     }
     t->shaded_objects++;
-    t->shaded_bytes +=
-        info->large ? span_bytes(mheap_span_of(&t->heap->mem, target->base)) : info->size;
+    t->shaded_bytes += target_bytes(target);
 }
 
 void barrier_shade(gc_thread *t, uintptr_t address)

@@ -28,6 +28,12 @@ INLINE const struct page_class_info *target_info(const struct target *t)
     return &page_class_info[page_tag_class(t->tag)];
 }
 
+INLINE size_t target_bytes(const struct target *t)
+{
+    const struct page_class_info *info = target_info(t);
+    return info->large ? span_bytes(t->arena->spans[arena_page(t->base)]) : info->size;
+}
+
 /* Large objects, which have no slots to count. */
 bool target_resolve_large(const struct mheap *h, uintptr_t address, struct target *t);
 

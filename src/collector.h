@@ -2,6 +2,7 @@
 #ifndef GC_COLLECTOR_H
 #define GC_COLLECTOR_H
 
+#include "backing.h"
 #include "fiber.h"
 #include "mark.h"
 #include "pacer.h"
@@ -47,6 +48,7 @@ struct collector {
     struct marking marking;
     struct sweeping sweeping;
     struct scavenging scavenging;
+    struct backing backing;
     struct specials specials;
     struct finq finq;
     struct weaksets weaksets;
@@ -54,7 +56,7 @@ struct collector {
     struct weaks weaks;
     struct lock pacer_lock; /* LOCK_STATS: pacer, record */
     struct pacer pacer;
-    word goal, trigger, live; /* the pacer's, for mutators; atomic */
+    word goal, trigger, live, limit; /* the pacer's, for those without the lock; atomic */
     struct cycle_record record;
     unsigned
         *verify_missed; /* a second marking is wanted, and tells here what it found; under lock */

@@ -35,33 +35,76 @@ static void phase_roots(gc_heap *heap)
 
 /* ---- Marking ---- */
 
-/* Background marking may take this share of the processors that mutators run on. */
+/* The collector's thread takes a processor that mutators leave idle. Without one it works for a
+ * short time beside them, which is enough for a small heap, and rests as long as its share demands;
+ * for a large heap it borrows a P then, so that there are not more threads than processors, which
+ * the OS would let wait for each other (Go: a worker runs on a P). */
 #define BACKGROUND_SHARE 0.25
+#define SHORT_SLICE_NS ((uint64_t)250 * 1000)
+#define LENT_SLICE_NS ((uint64_t)20 * 1000 * 1000)
 #define SLICE_BYTES ((uint64_t)256 << 10)
+#define BORROW_MIN_BYTES ((word)64 << 20)
 
-/* After a slice of `busy` ns on a machine without idle Ps: sleeps what the share demands. */
-static void rest(gc_heap *heap, uint64_t busy)
+static bool processors_are_taken(const gc_heap *heap)
+{
+    return !u8_load_relaxed(&heap->collector->marking.whole) && procs_idle(&heap->procs) == 0;
+}
+
+static bool drain_for(gc_heap *heap, struct marker *m, uint64_t ns)
+{
+    struct marking *marking = &heap->collector->marking;
+    uint64_t budget = u8_load_relaxed(&marking->whole) ? UINT64_MAX : SLICE_BYTES;
+    uint64_t end = os_now_ns() + ns;
+    bool over;
+    do {
+        over = marker_drain(m, budget);
+        marking_give_credit(marking, m);
+    } while (!over && workqueue_has_work(&heap->work) && os_now_ns() < end);
+    return over;
+}
+
+static bool nothing_to_mark(void *heap)
+{
+    return !workqueue_has_work(&((gc_heap *)heap)->work);
+}
+
+static void rest_from(const gc_heap *heap, uint64_t busy)
 {
     double share = BACKGROUND_SHARE * heap->options.max_procs;
-    if (heap->collector->forced || share >= 1 || procs_idle(&heap->procs) > 0)
-        return;
-    os_sleep_ns((uint64_t)((double)busy * (1 / share - 1)));
+    if (share < 1)
+        os_sleep_ns((uint64_t)((double)busy * (1 / share - 1)));
+}
+
+/* Works for a while, as far as there is a processor. Whether all is drained. */
+static bool drain_some(gc_heap *heap, struct marker *m)
+{
+    if (!processors_are_taken(heap))
+        return drain_for(heap, m, SHORT_SLICE_NS);
+    if (word_load_relaxed(&heap->collector->heap_before) < BORROW_MIN_BYTES) {
+        uint64_t start = os_now_ns();
+        bool over = drain_for(heap, m, SHORT_SLICE_NS);
+        if (!over)
+            rest_from(heap, os_now_ns() - start);
+        return over;
+    }
+    struct proc *p = proc_borrow(&heap->procs, nothing_to_mark, heap);
+    bool over = drain_for(heap, m, p ? LENT_SLICE_NS : SHORT_SLICE_NS);
+    if (p)
+        proc_return(&heap->procs, p);
+    return over;
 }
 
 /* Drains until the work word is 0. */
 static void drain(gc_heap *heap, struct marker *m)
 {
-    bool whole = u8_load_relaxed(&heap->collector->marking.whole);
-    for (;;) {
-        uint64_t start = os_now_ns();
-        bool over = marker_drain(m, whole ? UINT64_MAX : SLICE_BYTES);
-        marking_give_credit(&heap->collector->marking, m);
-        if (over)
-            return;
-        if (workqueue_has_work(&heap->work))
-            rest(heap, os_now_ns() - start);
-        else
+    bool over = drain_for(heap, m, SHORT_SLICE_NS);
+    while (!over) {
+        if (workqueue_has_work(&heap->work)) {
+            over = drain_some(heap, m);
+        } else {
             workqueue_wait(&heap->work, 50 * 1000);
+            over = workqueue_is_idle(&heap->work);
+        }
     }
 }
 
@@ -165,13 +208,14 @@ static uint64_t overhead_bytes(const gc_heap *heap)
     return inuse / 16 + (inuse > live ? inuse - live : 0) / 2;
 }
 
-/* What mutators go by. */
+/* What those go by who do not take the lock. */
 static void publish_pace_locked(struct collector *c)
 {
     LOCK_ASSERT_HELD(&c->pacer_lock);
     word_store_relaxed(&c->goal, (word)c->pacer.goal);
     word_store_relaxed(&c->trigger, (word)c->pacer.trigger);
     word_store_relaxed(&c->live, (word)c->pacer.live);
+    word_store_relaxed(&c->limit, (word)c->pacer.limit);
 }
 
 /* What was marked lives; of what was born black meanwhile as much, as far as anyone knows, as of
@@ -255,14 +299,30 @@ static bool wants_cycle(const struct collector *c)
 
 #define IDLE_WAIT_NS ((int64_t)2000 * 1000 * 1000)
 
+static bool nothing_to_sweep(void *heap)
+{
+    struct collector *c = ((gc_heap *)heap)->collector;
+    return wants_cycle(c) || u32_load_acquire(&c->stopping) || sweep_is_done(heap);
+}
+
+static void sweep_for(gc_heap *heap, uint64_t ns)
+{
+    uint64_t cpu = os_thread_cpu_ns(), end = os_now_ns() + ns;
+    while (!wants_cycle(heap->collector) && sweep_one(heap) > 0 && os_now_ns() < end)
+        ;
+    word_fetch_add_relaxed(&heap->collector->sweeping.cpu_ns, os_thread_cpu_ns() - cpu);
+}
+
 static void background_sweep(gc_heap *heap)
 {
-    struct collector *c = heap->collector;
-    uint64_t cpu = os_thread_cpu_ns();
-    while (!wants_cycle(c) && sweep_one(heap) > 0)
-        ;
-    sweep_is_done(heap);
-    word_fetch_add_relaxed(&c->sweeping.cpu_ns, os_thread_cpu_ns() - cpu);
+    while (!nothing_to_sweep(heap)) {
+        struct proc *p = NULL;
+        if (processors_are_taken(heap))
+            p = proc_borrow(&heap->procs, nothing_to_sweep, heap);
+        sweep_for(heap, p ? LENT_SLICE_NS : SHORT_SLICE_NS);
+        if (p)
+            proc_return(&heap->procs, p);
+    }
 }
 
 /* A heap that fits a processor's cache is better swept by those who allocate in it: bitmaps swept
@@ -409,28 +469,31 @@ static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
         return;
     }
     struct marker m;
-    uint64_t wall = os_now_ns(), cpu = os_thread_cpu_ns();
+    struct stopwatch start = stopwatch_start();
     marker_init(&m, heap);
     marker_drain(&m, MAX_OF(debt, ASSIST_MIN));
     m.unpaid -= MIN_OF(m.unpaid, (word)debt); /* what is more pays for allocations to come */
     marking_give_credit(&c->marking, &m);
     marker_finish(&m);
-    word_fetch_add_relaxed(&c->assist_ns, os_thread_cpu_ns() - cpu);
-    histogram_add(&t->times.stall, os_now_ns() - wall);
+    struct stopwatch elapsed = stopwatch_elapsed(&start);
+    word_fetch_add_relaxed(&c->assist_ns, elapsed.cpu);
+    times_add_stall(&t->times, elapsed);
 }
 
 /* A cycle is late, and the heap far beyond its goal: more likely than not the collector waits for
- * this processor. */
-static void give_way(gc_heap *heap)
+ * this processor. If that does not get it started, this thread runs the cycle. */
+static NOINLINE void give_way(gc_heap *heap, gc_thread *t)
 {
     struct collector *c = heap->collector;
-    word goal = word_load_relaxed(&c->goal);
-    if (UNLIKELY(heap_live(heap) / 5 * 4 > goal) && u32_load_relaxed(&c->phase) != CYCLE_IDLE)
+    bool late = wants_cycle(c);
+    if (late && heap_live(heap) / 2 > word_load_relaxed(&c->goal))
+        run_inline(heap, t);
+    else if (late || u32_load_relaxed(&c->phase) != CYCLE_IDLE)
         os_yield();
 }
 
 /* Sweeps what these bytes owe. */
-static void sweep_credit(gc_heap *heap, uint64_t bytes)
+static void sweep_credit(gc_heap *heap, gc_thread *t, uint64_t bytes)
 {
     struct collector *c = heap->collector;
     size_t swept = word_load_relaxed(&c->sweeping.swept_pages);
@@ -438,28 +501,28 @@ static void sweep_credit(gc_heap *heap, uint64_t bytes)
     size_t left = inuse > swept ? inuse - swept : 0;
     double due =
         (double)bytes * pacer_sweep_ratio(word_load_relaxed(&c->trigger), heap_live(heap), left);
-    while (due >= 1) {
-        size_t pages = sweep_one(heap);
-        if (pages == 0)
-            break;
-        due -= (double)pages;
-    }
+    if (due < 1)
+        return;
+    struct stopwatch start = stopwatch_start();
+    for (size_t pages = 1; due >= 1 && pages > 0; due -= (double)pages)
+        pages = sweep_one(heap);
+    times_add_stall(&t->times, stopwatch_elapsed(&start));
 }
 
 void cycle_pace(gc_heap *heap, gc_thread *t, size_t more)
 {
     struct collector *c = heap->collector;
-    struct mcache *cache = t->proc->cache;
-    uint64_t bytes = cache->unreported + more;
-    mcache_report(cache);
-    give_way(heap);
+    uint64_t bytes = t->proc->cache->unreported + more;
+    mcache_report(t->proc->cache);
+    if (UNLIKELY(heap_live(heap) / 5 * 4 > word_load_relaxed(&c->goal)))
+        give_way(heap, t);
     if (t->phase == PHASE_MARK)
         assist(heap, t, bytes);
     else if (u32_load_relaxed(&c->phase) == CYCLE_IDLE &&
              heap_live(heap) + more >= word_load_relaxed(&c->trigger))
         start_cycle(heap, t);
-    else if (cache->sweeping && u32_load_relaxed(&c->sweeping.active))
-        sweep_credit(heap, bytes);
+    else if (t->proc->cache->sweeping && u32_load_relaxed(&c->sweeping.active))
+        sweep_credit(heap, t, bytes);
 }
 
 /* A cycle that starts after now: another one may be under way, which is not ours. With `missed`,
@@ -565,7 +628,8 @@ int cycle_init(gc_heap *heap)
     finq_init(heap);
     weak_init(heap);
     weaksets_init(heap);
-    heap->mem.up = (struct mheap_upcalls){heap, sweep_for_slots_upcall, sweep_reclaim_upcall};
+    heap->mem.up =
+        (struct mheap_upcalls){heap, sweep_for_slots_upcall, sweep_reclaim_upcall, backing_kick};
     return 0;
 }
 
@@ -579,6 +643,7 @@ void cycle_destroy(gc_heap *heap)
         os_thread_join(&c->thread);
     }
     marking_stop_helpers(&c->marking);
+    backing_stop(heap);
     weaksets_destroy(heap);
     special_destroy(heap);
     free(c);

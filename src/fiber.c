@@ -145,6 +145,7 @@ static void visit_one_locked(gc_heap *heap, gc_fiber *f, struct gc_tracer *trace
     LOCK_ASSERT_HELD(&heap->fibers_lock);
     if (!take(f, FIBER_CLAIMED))
         return;
+    stress(STRESS_FIBER_CLAIMED);
     if (f->scanned != heap->cycle) {
         visit(f, tracer);
         f->scanned = heap->cycle;
@@ -163,6 +164,7 @@ void fibers_visit(gc_heap *heap, struct gc_tracer *tracer)
             visit_one_locked(heap, f, tracer);
         }
         lock_release(&heap->fibers_lock);
+        stress(STRESS_FIBERS_UNLOCKED);
         lock_acquire(&heap->fibers_lock);
     }
     lock_release(&heap->fibers_lock);

@@ -143,6 +143,7 @@ static void forget_library_threads(struct collector *c)
 static void clear_child(gc_heap *heap)
 {
     forget_library_threads(heap->collector);
+    backing_after_fork_in_child(heap);
     thread_after_fork_in_child(heap);
     proc_after_fork_in_child(&heap->procs);
 }
@@ -151,7 +152,7 @@ static bool was_shared(const gc_heap *heap)
 {
     const struct collector *c = heap->collector;
     return thread_has_others(heap) || c->thread_started || c->marking.nhelpers ||
-           c->finq.state != FINQ_NONE;
+           c->finq.state != FINQ_NONE || c->backing.started;
 }
 
 static void find_orphans(void)

@@ -202,13 +202,13 @@ int gc_blocking_end(void)
 
 #define PACE_BYTES ((size_t)32 << 10)
 
-/* Every allocation that takes the slow path is a safepoint first, and pays what it owes. */
-/* While a cycle marks more often: what is owed is paid in small parts. */
+/* While a cycle marks, what is owed is paid in small parts. */
 static size_t pace_bytes(const gc_thread *t)
 {
     return t->phase == PHASE_MARK ? PACE_BYTES / 8 : PACE_BYTES;
 }
 
+/* Every allocation that takes the slow path is a safepoint first, and pays what it owes. */
 static struct mcache *allocation_point(gc_thread *t, size_t bytes)
 {
     gc_heap *heap = t->heap;
@@ -239,6 +239,18 @@ static bool find_memory(gc_heap *heap, gc_thread *t, size_t size, unsigned attem
     return ask && ask(heap->options.user, size);
 }
 
+/* In pieces: nobody waits for this thread until it has gone through gigabytes (Go:
+ * memclrNoHeapPointersChunked). */
+static void zero_in_pieces(gc_thread *t, void *object, size_t bytes)
+{
+    GC_FRAME(object);
+    for (size_t done = 0, step; done < bytes; done += step) {
+        step = MIN_OF(bytes - done, MALLOC_ZERO_PIECE);
+        memset((char *)object + done, 0, step);
+        thread_poll(t);
+    }
+}
+
 static void *allocate(gc_thread *t, const struct request *r)
 {
     gc_heap *heap = t->heap;
@@ -246,6 +258,10 @@ static void *allocate(gc_thread *t, const struct request *r)
     void *p = r->make(c, r);
     for (unsigned attempt = 0; UNLIKELY(!p) && find_memory(heap, t, r->size, attempt); attempt++)
         p = r->make(t->proc->cache, r);
+    size_t unzeroed = t->proc->cache->unzeroed;
+    t->proc->cache->unzeroed = 0;
+    if (UNLIKELY(unzeroed))
+        zero_in_pieces(t, p, unzeroed);
     if (UNLIKELY(!p))
         errno = ENOMEM;
     return p;
@@ -662,6 +678,7 @@ static void add_thread_times(gc_heap *heap, struct gc_statistics *s)
         const struct thread_times *times = t ? &t->times : kept;
         histogram_merge(&s->handshake_cpu, &times->handshake_cpu);
         histogram_merge(&s->handshake_wall, &times->handshake_wall);
+        histogram_merge(&s->stall_cpu, &times->stall_cpu);
         histogram_merge(&s->stall, &times->stall);
         histogram_merge(&s->held, &times->held);
         if (!t)
@@ -725,10 +742,10 @@ gc_fiber *gc_fiber_create(void)
 gc_fiber *gc_fiber_switch(gc_fiber *fiber)
 {
     gc_thread *t = ENTER();
-    gc_fiber *before = t ? t->fiber : NULL;
-    errno = t ? 0 : EPERM;
-    if (t && !fiber_switch(t, fiber))
-        errno = EBUSY;
+    if (!t)
+        return NULL;
+    gc_fiber *before = t->fiber;
+    errno = fiber_switch(t, fiber) ? 0 : EBUSY;
     return before;
 }
 
@@ -768,7 +785,7 @@ size_t gc_object_size(const void *object)
     if (!t || !mheap_object_base(&t->heap->mem, (uintptr_t)object))
         return 0;
     const struct gc_span *s = mheap_span_of(&t->heap->mem, (uintptr_t)object);
-    return span_is_large(s) ? span_bytes(s) : s->size;
+    return span_object_bytes(s);
 }
 
 bool gc_is_object(const void *address)
@@ -814,8 +831,8 @@ static const gc_type *type_of_object(const struct gc_span *s, uintptr_t object)
 static bool each_one(void *arg, struct gc_span *s, uintptr_t object)
 {
     const struct each_object *each = arg;
-    struct gc_object o = {(void *)object, span_is_large(s) ? span_bytes(s) : s->size,
-                          type_of_object(s, object), !span_noscan(s)};
+    struct gc_object o = {(void *)object, span_object_bytes(s), type_of_object(s, object),
+                          !span_noscan(s)};
     return each->fn(each->arg, &o);
 }
 
@@ -845,7 +862,7 @@ static bool count_one(void *arg, struct gc_span *s, uintptr_t object)
     row->size = s->size;
     row->has_pointers = !span_noscan(s);
     row->objects++;
-    row->bytes += span_is_large(s) ? span_bytes(s) : s->size;
+    row->bytes += span_object_bytes(s);
     return true;
 }
 

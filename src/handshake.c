@@ -112,8 +112,8 @@ static void catch_up(gc_thread *t, uint32_t epoch, enum handshake_op op)
     handshake_wake_collector(t->heap);
 }
 
-/* The others set a flag or two: reading the thread's own clock, a system call, would be most of
- * their cost. */
+/* The others set a flag or two, and count as no work: reading the thread's own clock, a system
+ * call, would be most of their cost. */
 static bool does_work(enum handshake_op op)
 {
     return op == OP_ROOTS || op == OP_FLUSH || op == OP_FLIP;
@@ -125,11 +125,18 @@ void handshake_catch_up(gc_thread *t)
     if (epoch == t->epoch && epoch == t->proc->epoch)
         return;
     enum handshake_op op = u32_load_relaxed(&t->heap->mutators.op);
-    uint64_t wall = os_now_ns(), cpu = does_work(op) ? os_thread_cpu_ns() : 0;
-    catch_up(t, epoch, op);
-    wall = os_now_ns() - wall;
-    histogram_add(&t->times.handshake_wall, wall);
-    histogram_add(&t->times.handshake_cpu, cpu ? os_thread_cpu_ns() - cpu : wall);
+    if (does_work(op)) {
+        struct stopwatch start = stopwatch_start();
+        catch_up(t, epoch, op);
+        struct stopwatch elapsed = stopwatch_elapsed(&start);
+        histogram_add(&t->times.handshake_wall, elapsed.wall);
+        histogram_add(&t->times.handshake_cpu, elapsed.cpu);
+        times_add_stall(&t->times, elapsed);
+    } else {
+        uint64_t start = os_now_ns();
+        catch_up(t, epoch, op);
+        histogram_add(&t->times.handshake_wall, os_now_ns() - start);
+    }
 }
 
 /* Pairs with collector_sleep: either it sees our ack, or we see that it sleeps. */
@@ -152,8 +159,8 @@ void handshake_wake_collector(gc_heap *heap)
 /* Who keeps the collector waiting, for the watchdog. */
 struct wait {
     gc_heap *heap;
+    uint64_t since; /* 0: it has not come to waiting */
     unsigned spins; /* left */
-    uint64_t since;
     bool told;
 };
 
@@ -180,16 +187,18 @@ static void watchdog(struct wait *w, const gc_thread *t, const struct proc *p)
              call ? call : "gc_thread_attach");
 }
 
-static struct wait wait_begin(gc_heap *heap)
+static void wait_begin(struct wait *w)
 {
-    return (struct wait){heap, procs_idle(&heap->procs) > 0 ? SPINS_IDLE : SPINS, os_now_ns(),
-                         false};
+    w->since = os_now_ns();
+    w->spins = procs_idle(&w->heap->procs) > 0 ? SPINS_IDLE : SPINS;
 }
 
 /* Waits a little for `done` to become true: spins, then sleeps until somebody acks. */
 static bool wait_step(struct wait *w, bool (*done)(void *), void *arg)
 {
     struct mutators *m = &w->heap->mutators;
+    if (w->since == 0)
+        wait_begin(w);
     if (w->spins > 0) {
         w->spins--;
         cpu_relax();
@@ -239,7 +248,7 @@ static bool thread_is_done(const gc_thread *t, uint32_t epoch)
 
 static void handshake_thread(gc_heap *heap, gc_thread *t, enum handshake_op op, uint32_t epoch)
 {
-    struct wait w = wait_begin(heap);
+    struct wait w = {.heap = heap};
     struct thread_wait arg = {t, epoch};
     while (!thread_is_done(t, epoch)) {
         if (claim_thread(t)) {
@@ -263,21 +272,21 @@ struct proc_wait {
 static bool proc_is_ready(void *arg)
 {
     struct proc_wait *w = arg;
-    return u32_load_acquire(&w->p->epoch) == w->epoch ||
-           u32_load_relaxed(&w->p->state) == PROC_IDLE;
+    return u32_load_acquire(&w->p->epoch) == w->epoch || proc_rests(w->p);
 }
 
 /* A P that runs belongs to a thread that does the work when it next looks (proc_acquire makes it
  * look). */
 static void handshake_proc(gc_heap *heap, struct proc *p, uint32_t epoch)
 {
-    struct wait w = wait_begin(heap);
+    struct wait w = {.heap = heap};
     struct proc_wait arg = {p, epoch};
+    enum proc_state was;
     while (u32_load_acquire(&p->epoch) != epoch) {
-        if (proc_try(p, PROC_CLAIMED)) {
+        if (proc_claim(p, &was)) {
             stress(STRESS_PROC_CLAIMED);
             proc_catch_up(heap, p, epoch);
-            proc_unclaim(&heap->procs, p);
+            proc_unclaim(&heap->procs, p, was);
             return;
         }
         if (!wait_step(&w, proc_is_ready, &arg))
@@ -403,7 +412,7 @@ static bool thread_is_blocked(void *arg)
 
 static void hold_thread(gc_heap *heap, gc_thread *t)
 {
-    struct wait w = wait_begin(heap);
+    struct wait w = {.heap = heap};
     while (!claim_thread(t)) {
         if (state_of(u32_load_acquire(&t->st)) == THREAD_GONE)
             return;

@@ -62,19 +62,27 @@ static void *finish_large(struct mcache *c, struct gc_span *s, size_t size)
     return (void *)s->base;
 }
 
-static struct gc_span *large_span(struct mcache *c, size_t size, unsigned spanclass)
+/* *unzeroed: bytes from its base on that are not known to be zero. */
+static struct gc_span *large_span(struct mcache *c, size_t size, unsigned spanclass,
+                                  size_t *unzeroed)
 {
     bool zeroed;
     struct gc_span *s = mcache_alloc_large(c, divide_up(size, PAGE_SIZE), spanclass, &zeroed);
-    if (s && !zeroed)
-        memset((void *)s->base, 0, span_bytes(s));
+    *unzeroed = s && !zeroed ? span_bytes(s) : 0;
     return s;
 }
 
 static void *large_noscan(struct mcache *c, size_t size)
 {
-    struct gc_span *s = large_span(c, size, spanclass_make(0, true));
-    return s ? finish_large(c, s, size) : NULL;
+    size_t unzeroed;
+    struct gc_span *s = large_span(c, size, spanclass_make(0, true), &unzeroed);
+    if (!s)
+        return NULL;
+    if (unzeroed > MALLOC_ZERO_PIECE)
+        c->unzeroed = unzeroed;
+    else
+        memset((void *)s->base, 0, unzeroed);
+    return finish_large(c, s, size);
 }
 
 /* ---- Shapes ---- */
@@ -112,9 +120,11 @@ static void write_layout(const struct layout *l, struct heapbits_sink *sink)
 static void *large_scan(struct mcache *c, const struct layout *l)
 {
     unsigned spanclass = traced_type(l) ? spanclass_make_traced(0) : spanclass_make(0, false);
-    struct gc_span *s = large_span(c, l->size, spanclass);
+    size_t unzeroed;
+    struct gc_span *s = large_span(c, l->size, spanclass, &unzeroed);
     if (!s)
         return NULL;
+    memset((void *)s->base, 0, unzeroed);
     struct heapbits_sink sink;
     heapbits_begin(&sink, &c->heap->arenas, s->base);
     write_layout(l, &sink);

@@ -1,11 +1,17 @@
 /* Allocation behind the inline fast paths: sizes, shapes and bits. Each call takes the cache of the
  * P that the calling thread holds, returns zeroed memory, and is no safepoint itself (the door
  * makes it one before it calls). NULL: no memory, with nothing changed but what was cached.
+ *
+ * An object that is long to zero is left to the caller, if it has no references: then the cache's
+ * `unzeroed` says how many bytes.
  */
 #ifndef GC_MALLOC_H
 #define GC_MALLOC_H
 
 #include "mcache.h"
+
+/* As much is zeroed between two safepoints at most. */
+#define MALLOC_ZERO_PIECE ((size_t)256 << 10)
 
 /* The address of every object of size 0; never freed, not in any arena. */
 extern const uint64_t malloc_zero_object;

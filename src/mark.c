@@ -46,12 +46,6 @@ static void count_object(struct marker *m, size_t bytes)
     m->marked_bytes += bytes;
 }
 
-static size_t target_bytes(const struct target *t)
-{
-    const struct page_class_info *info = target_info(t);
-    return info->large ? span_bytes(t->arena->spans[arena_page(t->base)]) : info->size;
-}
-
 /* Newly marked. */
 INLINE void turn_grey(struct marker *m, const struct target *t)
 {
@@ -156,6 +150,25 @@ static NOINLINE void tell_marks(struct marker *m, const struct mark_edge *e, siz
     }
 }
 
+/* Marks the objects of n edges whose mark bits share a word; the bits that this changed. */
+INLINE word mark_neighbours(const struct mark_edge *e, size_t n)
+{
+    word mask = 0;
+    for (size_t i = 0; i < n; i++)
+        mask |= edge_mask(e[i].target);
+    return mask & ~word_fetch_or_acq_rel(e[0].map, mask);
+}
+
+/* An object on this page was marked. */
+INLINE void note_page(struct marker *m, uintptr_t page)
+{
+    uintptr_t *noted = &m->noted[page % MARK_NOTED];
+    if (*noted == page)
+        return;
+    *noted = page;
+    note_span(m, page << PAGE_SHIFT);
+}
+
 /* Marks what the edges lead to: neighbours whose bits share a map word by one atomic or.
  * Acquire-release, for weak_get. What was asked for first is pushed last. */
 static NOINLINE void mark_edges(struct marker *m)
@@ -163,18 +176,13 @@ static NOINLINE void mark_edges(struct marker *m)
     struct mark_edge *e = m->edges;
     size_t n = keep_unmarked(e, m->nedges);
     struct workbuf *b = stack_with_room(m, n);
-    uintptr_t noted = 0;
     m->nedges = 0;
     for (size_t end = n, i; end > 0; end = i) {
-        uintptr_t page = e[end - 1].target >> PAGE_SHIFT;
-        word *map = e[end - 1].map, mask = edge_mask(e[end - 1].target);
-        for (i = end - 1; i > 0 && e[i - 1].map == map; i--)
-            mask |= edge_mask(e[i - 1].target);
-        word fresh = mask & ~word_fetch_or_acq_rel(map, mask);
-        if (noted != page && fresh) {
-            noted = page;
-            note_span(m, page << PAGE_SHIFT);
-        }
+        for (i = end - 1; i > 0 && e[i - 1].map == e[i].map; i--)
+            ;
+        word fresh = mark_neighbours(&e[i], end - i);
+        if (fresh)
+            note_page(m, e[i].target >> PAGE_SHIFT);
         grey_edges(m, b, &e[i], end - i, fresh);
         if (UNLIKELY(m->on_mark != NULL)) {
             tell_marks(m, &e[i], end - i, fresh);
@@ -449,22 +457,22 @@ void marking_shade_roots(gc_thread *t)
 #define SHARE_MIN 8
 #define BATCHES_PER_LOOK 8
 
+/* A word of a piece costs an edge; a small object has one for so many bytes. */
+#define PIECE_WEIGHT 4
+
 static uint64_t work_done(const struct marker *m)
 {
-    return (uint64_t)m->marked_bytes + m->piece_bytes;
+    return (uint64_t)m->marked_bytes + PIECE_WEIGHT * (uint64_t)m->piece_bytes;
 }
 
-/* Private work until there is none (true) or the limit is reached, as finely as
- * BATCHES_PER_LOOK. */
+/* Private work until there is none (true) or the limit is reached, to a batch. */
 static bool work_privately(struct marker *m, uint64_t limit)
 {
     struct workqueue *q = &m->heap->work;
     for (unsigned n = 1; work_some(m); n++) {
-        if (n % BATCHES_PER_LOOK != 0)
-            continue;
         if (work_done(m) >= limit)
             return false;
-        if (workqueue_is_wanted(q) && m->stack->n >= SHARE_MIN)
+        if (n % BATCHES_PER_LOOK == 0 && workqueue_is_wanted(q) && m->stack->n >= SHARE_MIN)
             share_half(m);
     }
     return true;
@@ -527,7 +535,7 @@ static bool marking_over(const struct marking *marking, uint32_t run)
 }
 
 #define HELPER_SLICE ((uint64_t)1 << 20)
-#define HELPER_PAUSE_NS (500 * 1000)
+#define HELPER_PAUSE_NS (10 * 1000 * 1000)
 
 /* Helpers use processors that mutators leave idle, beyond the one that the driver is on. If someone
  * waits for the cycle, all. */
@@ -539,9 +547,10 @@ static bool has_processor(const struct helper *h, const struct marking *marking)
 static void help_one_cycle(struct helper *h, struct marking *marking, uint32_t run)
 {
     struct workqueue *q = &h->heap->work;
+    memset(h->marker.noted, 0, sizeof h->marker.noted);
     while (!marking_over(marking, run)) {
         if (!has_processor(h, marking)) {
-            os_sleep_ns(HELPER_PAUSE_NS);
+            os_wait(&marking->run, run, HELPER_PAUSE_NS);
         } else if (take_buffer(&h->marker)) {
             uint64_t cpu = os_thread_cpu_ns();
             marker_drain(&h->marker, HELPER_SLICE);

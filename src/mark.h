@@ -10,8 +10,10 @@
 #include "handshake.h"
 
 #define MARK_EDGES 32
+/* Pages are remembered by their low bits. */
+#define MARK_NOTED 128
 /* Large objects are scanned in pieces of this size. */
-#define MARK_PIECE ((size_t)128 << 10)
+#define MARK_PIECE ((size_t)4 << 10)
 #define MARK_WORKERS_MAX 64
 
 /* An edge to a small object. */
@@ -33,7 +35,8 @@ struct marker {
     word piece_bytes;                  /* of pieces of large objects, which are work too */
     /* Called for each object it marks; NULL: none. Copied from `marking` when it takes work. */
     void (*on_mark)(struct marker *m, uintptr_t object);
-    struct gc_tracer tracer;                        /* pushes edges */
+    uintptr_t noted[MARK_NOTED]; /* pages whose spans it has told of marks in this cycle */
+    struct gc_tracer tracer;     /* pushes edges */
     struct mark_edge edges[MARK_EDGES + WORD_BITS]; /* marked together when there are MARK_EDGES */
 };
 

@@ -49,6 +49,13 @@ static bool wants_huge_pages(const struct mheap *h)
     return h->huge_pages ? h->huge_pages == GC_HUGE_PAGES : h->arenas.count > 0;
 }
 
+static void want_huge_pages(struct mheap *h, uintptr_t base, size_t size)
+{
+    os_huge_pages((void *)base, size);
+    for (uintptr_t at = base; at < base + size; at += ARENA_SIZE)
+        arena_of(&h->arenas, at)->backed_base = at;
+}
+
 /* More arenas for at least npages pages. */
 static bool grow_locked(struct mheap *h, size_t npages)
 {
@@ -60,7 +67,7 @@ static bool grow_locked(struct mheap *h, size_t npages)
     if (!base)
         return false;
     if (huge)
-        os_huge_pages((void *)base, size);
+        want_huge_pages(h, base, size);
     if (!pagealloc_grow(&h->pages, base, size)) {
         arena_ungrow(&h->arenas, base, size);
         return false;
@@ -149,21 +156,38 @@ static uintptr_t alloc_uncached(struct mheap *h, size_t npages, size_t *scavenge
     return base;
 }
 
+/* Not more often than it is heard. */
+static void want_backing(struct mheap *h)
+{
+    if (h->up.back_ahead && !u32_exchange_acq_rel(&h->backing_wanted, 1))
+        h->up.back_ahead(h->up.self);
+}
+
+/* Notes that pages of an arena are in use; whether they never were before. */
+static bool take_fresh(struct mheap *h, struct arena *a, uintptr_t at, uintptr_t stop)
+{
+    uintptr_t zeroed = word_load_relaxed(&a->zeroed_base);
+    bool fresh = at >= zeroed;
+    if (stop <= zeroed)
+        return false;
+    while (zeroed < stop && !word_cas_relaxed(&a->zeroed_base, zeroed, stop))
+        zeroed = word_load_relaxed(&a->zeroed_base);
+    uintptr_t backed = word_load_relaxed(&a->backed_base);
+    if (backed && backed < MIN_OF(stop + MHEAP_BACK_AHEAD / 2, a->base + ARENA_SIZE))
+        want_backing(h);
+    return fresh;
+}
+
 /* Whether the pages were never used, or all came back from the OS; notes that they now are. */
 static bool pages_are_zero(struct mheap *h, uintptr_t base, size_t npages, size_t scavenged)
 {
     uintptr_t end = base + (npages << PAGE_SHIFT);
-    bool zero = scavenged == npages;
     bool fresh = true;
     for (uintptr_t at = base; at < end; at = (at | (ARENA_SIZE - 1)) + 1) {
         struct arena *a = arena_of(&h->arenas, at);
-        uintptr_t stop = MIN_OF(end, a->base + ARENA_SIZE);
-        uintptr_t zeroed = word_load_relaxed(&a->zeroed_base);
-        fresh &= at >= zeroed;
-        while (zeroed < stop && !word_cas_relaxed(&a->zeroed_base, zeroed, stop))
-            zeroed = word_load_relaxed(&a->zeroed_base);
+        fresh &= take_fresh(h, a, at, MIN_OF(end, a->base + ARENA_SIZE));
     }
-    return zero || fresh;
+    return scavenged == npages || fresh;
 }
 
 struct gc_span *mheap_alloc_span(struct mheap *h, struct mcache *cache, size_t npages,

@@ -10,8 +10,8 @@
 struct mcache;
 
 /* What the allocator asks of the storeys above it. Set once, when the heap is made; `self` is the
- * heap. Both run on the thread that owns the mcache, in a refill, and only while cache->sweeping.
- */
+ * heap. They run on the thread that owns the mcache, in a refill; the first two only while
+ * cache->sweeping. */
 struct mheap_upcalls {
     void *self;
     /* Sweeps spans of a class until one has a free slot: that one, which the caller then owns, or
@@ -19,6 +19,8 @@ struct mheap_upcalls {
     struct gc_span *(*sweep_for_slots)(void *self, unsigned spanclass, uint32_t sweepgen);
     /* Sweeps until about npages pages came free, or nothing is left to sweep. */
     void (*reclaim)(void *self, size_t npages);
+    /* Allocation comes to memory that was never used: some of it should be backed ahead. */
+    void (*back_ahead)(void *self);
 };
 
 /* Counters that any thread adds to, each on a line of its own where they are hot. */
@@ -38,11 +40,12 @@ struct mheap {
     struct fixalloc spans;  /* under lock */
     struct persistent persistent;
     struct spanset_pool pool;
-    size_t mapped_bytes; /* under lock; address space of arenas */
-    size_t hard_limit;   /* 0: none; atomic */
-    unsigned huge_pages; /* GC_HUGE_PAGES, GC_NO_HUGE_PAGES or neither */
-    size_t tiny_align;   /* of objects under 16 bytes, at least; see value_address */
-    uint32_t run_limit;  /* debug: slots in a run at most; 0: a page of them */
+    size_t mapped_bytes;     /* under lock; address space of arenas */
+    size_t hard_limit;       /* 0: none; atomic */
+    unsigned huge_pages;     /* GC_HUGE_PAGES, GC_NO_HUGE_PAGES or neither */
+    size_t tiny_align;       /* of objects under 16 bytes, at least; see value_address */
+    uint32_t backing_wanted; /* back_ahead was called and has not been heard yet; atomic */
+    uint32_t run_limit;      /* debug: slots in a run at most; 0: a page of them */
     struct mheap_upcalls up;
     /* The generation in force. Written by the cycle when FLIP starts (release); Ps go by their own
      * view of it, see mcache.h. */
@@ -50,6 +53,9 @@ struct mheap {
     struct mheap_counts counts CACHE_ALIGNED;
     struct mcentral centrals[SPANCLASS_COUNT];
 };
+
+/* So much never used memory is to be backed ahead where huge pages are wanted. */
+#define MHEAP_BACK_AHEAD ((size_t)16 << 20)
 
 /* 0, or a negative errno with nothing held. reserve: see gc_options. */
 int mheap_init(struct mheap *h, const gc_options *options);

@@ -29,6 +29,8 @@ void os_unmap(void *p, size_t size);
 /* Advice only: back the range with large pages; or, as a sparsely used table, with small ones. */
 void os_huge_pages(void *p, size_t size);
 void os_small_pages(void *p, size_t size);
+/* Backs the range, which may be in use, without changing what is in it. false: not to be had. */
+bool os_back(void *p, size_t size);
 /* Bytes of the range that are backed now; for statistics and tests. */
 size_t os_resident(const void *p, size_t size);
 

@@ -32,6 +32,16 @@ void os_small_pages(void *p, size_t size)
     madvise(p, size, MADV_NOHUGEPAGE);
 }
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+/* Since Linux 5.14. */
+bool os_back(void *p, size_t size)
+{
+    return madvise(p, size, MADV_POPULATE_WRITE) == 0;
+}
+
 size_t os_resident(const void *p, size_t size)
 {
     unsigned char present[1024];

@@ -29,6 +29,12 @@ void os_small_pages(void *p, size_t size)
     (void)p, (void)size;
 }
 
+bool os_back(void *p, size_t size)
+{
+    (void)p, (void)size;
+    return false;
+}
+
 /* Not to be had: everything, which errs on the side that statistics should. */
 size_t os_resident(const void *p, size_t size)
 {

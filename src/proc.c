@@ -3,6 +3,8 @@
 /* How long a thread keeps its P while others wait for one: long beside what handing it over costs.
  */
 #define SLICE_NS (20 * 1000 * 1000)
+/* How often somebody who wants to borrow looks whether that is still wanted. */
+#define BORROW_LOOK_NS (2 * 1000 * 1000)
 
 void procs_init(struct procs *procs, unsigned max)
 {
@@ -83,11 +85,11 @@ static struct proc *make_proc(gc_heap *heap)
 
 static struct proc *try_idle(struct procs *procs, struct proc *first)
 {
-    if (first && proc_try(first, PROC_RUNNING))
+    if (first && proc_try(first, PROC_IDLE, PROC_RUNNING))
         return first;
     uint32_t count = u32_load_acquire(&procs->count);
     for (uint32_t i = 0; i < count; i++) {
-        if (proc_try(procs->all[i], PROC_RUNNING))
+        if (proc_try(procs->all[i], PROC_IDLE, PROC_RUNNING))
             return procs->all[i];
     }
     return NULL;
@@ -95,25 +97,23 @@ static struct proc *try_idle(struct procs *procs, struct proc *first)
 
 /* ---- The queue ---- */
 
-static gc_thread *dequeue_locked(struct procs *procs)
+static struct proc_waiter *dequeue_locked(struct procs *procs, struct proc_waiter **at)
 {
     LOCK_ASSERT_HELD(&procs->lock);
-    gc_thread *t = procs->queue;
-    if (!t)
-        return NULL;
-    procs->queue = t->next_waiting;
-    if (!procs->queue)
-        procs->queue_tail = &procs->queue;
+    struct proc_waiter *w = *at;
+    *at = w->next;
+    if (!*at)
+        procs->queue_tail = at;
     u32_store_relaxed(&procs->waiting, procs->waiting - 1);
-    return t;
+    return w;
 }
 
-static void grant(gc_thread *t, struct proc *p)
+static void grant(struct proc_waiter *w, struct proc *p)
 {
     stress(STRESS_GRANT);
-    t->grant = p;
-    u32_store_release(&t->granted, 1);
-    os_wake(&t->granted, 1);
+    w->grant = p;
+    u32_store_release(&w->granted, 1);
+    os_wake(&w->granted, 1);
 }
 
 /* Gives idle Ps to those who wait. */
@@ -124,20 +124,22 @@ static void serve_queue(struct procs *procs)
         struct proc *p = try_idle(procs, NULL);
         if (!p)
             break;
-        grant(dequeue_locked(procs), p);
+        grant(dequeue_locked(procs, &procs->queue), p);
     }
     lock_release(&procs->lock);
 }
 
-static void enqueue(struct procs *procs, gc_thread *t)
+/* A P that went idle before we stood in the queue is found by serve_queue; one that does so later
+ * is brought to us by its last owner (proc_release). */
+static void enqueue_locked(struct procs *procs, struct proc_waiter *w, struct proc_waiter **at)
 {
-    lock_acquire(&procs->lock);
-    t->granted = 0;
-    t->next_waiting = NULL;
-    *procs->queue_tail = t;
-    procs->queue_tail = &t->next_waiting;
+    LOCK_ASSERT_HELD(&procs->lock);
+    w->granted = 0;
+    w->next = *at;
+    *at = w;
+    if (!w->next)
+        procs->queue_tail = &w->next;
     u32_store_seq_cst(&procs->waiting, procs->waiting + 1);
-    lock_release(&procs->lock);
 }
 
 /* Those who run look at the queue at their next safepoint. */
@@ -151,19 +153,19 @@ static void request_hand_over(struct procs *procs)
     }
 }
 
-/* A P that went idle before we stood in the queue is found by serve_queue; one that does so later
- * is brought to us by its last owner (proc_release). */
-static struct proc *wait_turn(struct procs *procs, gc_thread *t)
+static struct proc *wait_turn(struct procs *procs, struct proc_waiter *w)
 {
-    enqueue(procs, t);
+    lock_acquire(&procs->lock);
+    enqueue_locked(procs, w, procs->queue_tail);
+    lock_release(&procs->lock);
     stress(STRESS_ENQUEUED);
     serve_queue(procs);
-    while (!u32_load_acquire(&t->granted)) {
-        os_wait(&t->granted, 0, SLICE_NS);
-        if (!u32_load_acquire(&t->granted))
+    while (!u32_load_acquire(&w->granted)) {
+        os_wait(&w->granted, 0, SLICE_NS);
+        if (!u32_load_acquire(&w->granted))
             request_hand_over(procs);
     }
-    return t->grant;
+    return w->grant;
 }
 
 bool proc_acquire(gc_heap *heap, gc_thread *t)
@@ -175,12 +177,20 @@ bool proc_acquire(gc_heap *heap, gc_thread *t)
     if (!p && u32_load_acquire(&procs->count) == 0)
         return false;
     if (!p)
-        p = wait_turn(procs, t);
+        p = wait_turn(procs, &t->waiter);
     t->proc = p;
     t->fast.runs = p->cache->runs;
     ptr_store_release(&p->owner, t); /* whoever asks it to poll sees its struct made */
     t->slice_start = u32_load_relaxed(&procs->waiting) ? os_now_ns() : 0;
     return true;
+}
+
+static void become_idle(struct procs *procs, struct proc *p)
+{
+    u32_store_release(&p->state, PROC_IDLE);
+    fence_seq_cst();
+    if (u32_load_relaxed(&procs->waiting))
+        serve_queue(procs);
 }
 
 static const struct gc_run no_runs[RUN_SLOTS];
@@ -195,16 +205,16 @@ void proc_release(gc_heap *heap, gc_thread *t)
     mcache_report(p->cache);
     ptr_store_relaxed(&p->owner, NULL);
     stress(STRESS_PROC_RELEASED);
-    proc_unclaim(procs, p);
+    become_idle(procs, p);
     handshake_wake_collector(heap);
 }
 
-void proc_unclaim(struct procs *procs, struct proc *p)
+void proc_unclaim(struct procs *procs, struct proc *p, enum proc_state was)
 {
-    u32_store_release(&p->state, PROC_IDLE);
-    fence_seq_cst();
-    if (u32_load_relaxed(&procs->waiting))
-        serve_queue(procs);
+    if (was == PROC_IDLE)
+        become_idle(procs, p);
+    else
+        u32_store_release(&p->state, was);
 }
 
 /* The slice is only measured while somebody waits: it starts when the first look finds a queue. */
@@ -216,6 +226,53 @@ bool proc_should_yield(const struct procs *procs, gc_thread *t)
     if (t->slice_start == 0)
         t->slice_start = now;
     return now - t->slice_start >= SLICE_NS;
+}
+
+/* ---- Lending ---- */
+
+/* I18. false: it was granted a P meanwhile. */
+static bool withdraw(struct procs *procs, struct proc_waiter *w)
+{
+    lock_acquire(&procs->lock);
+    struct proc_waiter **at = &procs->queue;
+    while (*at && *at != w)
+        at = &(*at)->next;
+    bool found = *at != NULL;
+    if (found)
+        dequeue_locked(procs, at);
+    lock_release(&procs->lock);
+    return found;
+}
+
+/* A thread that does not poll may keep its P for as long as it likes. */
+#define BORROW_PATIENCE_NS ((uint64_t)2 * SLICE_NS)
+
+struct proc *proc_borrow(struct procs *procs, bool (*pointless)(void *), void *arg)
+{
+    struct proc_waiter w;
+    uint64_t since = os_now_ns();
+    lock_acquire(&procs->lock);
+    enqueue_locked(procs, &w, &procs->queue);
+    lock_release(&procs->lock);
+    serve_queue(procs);
+    while (!u32_load_acquire(&w.granted)) {
+        request_hand_over(procs);
+        os_wait(&w.granted, 0, BORROW_LOOK_NS);
+        bool enough = pointless(arg) || os_now_ns() - since > BORROW_PATIENCE_NS;
+        if (enough && !u32_load_acquire(&w.granted) && withdraw(procs, &w))
+            return NULL;
+    }
+    stress(STRESS_LENT);
+    u32_store_release(&w.grant->state, PROC_LENT);
+    return w.grant;
+}
+
+/* I18: a handshake may have claimed it. */
+void proc_return(struct procs *procs, struct proc *p)
+{
+    while (!proc_try(p, PROC_LENT, PROC_RUNNING))
+        os_yield();
+    become_idle(procs, p);
 }
 
 void proc_after_fork_in_child(struct procs *procs)

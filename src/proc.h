@@ -1,10 +1,12 @@
 /* Ps: the right to run managed code, with the allocation cache that goes with it (Go: P). A thread
  * holds one while it runs and gives it back while it blocks, so there are as many caches as threads
- * that run, not as threads.
+ * that run, not as threads. When all run, the collector's threads borrow one for their work: its
+ * cache rests meanwhile, and the processor is theirs.
  *
- * A P's state word: IDLE -> RUNNING (a thread takes it) -> IDLE; IDLE -> CLAIMED (the collector
- * works on it) -> IDLE; and IDLE or RUNNING -> RUNNING for another thread when it is handed over.
- * All by CAS, but for the owner's giving it up.
+ * A P's state word: IDLE -> RUNNING (a thread takes it) -> IDLE; RUNNING -> LENT (the collector's)
+ * -> IDLE; IDLE or LENT -> CLAIMED (a handshake works on it) -> what it was; and IDLE or RUNNING ->
+ * RUNNING for another thread when it is handed over. All by CAS, but for what its owner or claimant
+ * does.
  */
 #ifndef GC_PROC_H
 #define GC_PROC_H
@@ -13,7 +15,7 @@
 
 #define PROCS_MAX 256
 
-enum proc_state { PROC_IDLE, PROC_RUNNING, PROC_CLAIMED };
+enum proc_state { PROC_IDLE, PROC_RUNNING, PROC_CLAIMED, PROC_LENT };
 
 struct proc {
     uint32_t state CACHE_ALIGNED; /* enum proc_state; atomic */
@@ -25,13 +27,20 @@ struct proc {
     unsigned id;
 };
 
+/* Who waits for a P: a thread, or one of the collector's. */
+struct proc_waiter {
+    struct proc_waiter *next; /* under LOCK_PROCS */
+    struct proc *grant;       /* the P it was given; set before `granted` */
+    uint32_t granted;         /* futex: 1 when its turn has come */
+};
+
 struct procs {
     struct lock lock; /* LOCK_PROCS: the queue; with LOCK_REGISTRY: making Ps */
     unsigned max;
     uint32_t count; /* Ps made; grows under lock, with release */
     struct proc *all[PROCS_MAX];
-    gc_thread *queue, **queue_tail; /* who waits for a P, in turn; under lock */
-    uint32_t waiting;               /* length of the queue; written under lock */
+    struct proc_waiter *queue, **queue_tail; /* in turn; under lock */
+    uint32_t waiting;                        /* length of the queue; written under lock */
 };
 
 void procs_init(struct procs *procs, unsigned max);
@@ -51,11 +60,28 @@ unsigned procs_idle(const struct procs *procs);
 /* In the child of a fork: nobody holds a P or waits for one. */
 void proc_after_fork_in_child(struct procs *procs);
 
-INLINE bool proc_try(struct proc *p, enum proc_state to)
+/* For one of the collector's threads, which stands first in the queue: the next P that comes free,
+ * with its processor, or NULL. Gives up waiting when that has become pointless, or takes long. */
+struct proc *proc_borrow(struct procs *procs, bool (*pointless)(void *), void *arg);
+void proc_return(struct procs *procs, struct proc *p);
+
+INLINE bool proc_try(struct proc *p, enum proc_state from, enum proc_state to)
 {
-    return u32_load_relaxed(&p->state) == PROC_IDLE && u32_cas_acquire(&p->state, PROC_IDLE, to);
+    return u32_load_relaxed(&p->state) == (uint32_t)from && u32_cas_acquire(&p->state, from, to);
 }
-/* Ends a CLAIM; serves the queue. */
-void proc_unclaim(struct procs *procs, struct proc *p);
+/* Nobody uses its cache. */
+INLINE bool proc_rests(const struct proc *p)
+{
+    uint32_t state = u32_load_relaxed(&p->state);
+    return state == PROC_IDLE || state == PROC_LENT;
+}
+/* For a handshake: from IDLE or LENT, which is *was, to CLAIMED. */
+INLINE bool proc_claim(struct proc *p, enum proc_state *was)
+{
+    *was = u32_load_relaxed(&p->state) == PROC_LENT ? PROC_LENT : PROC_IDLE;
+    return proc_try(p, *was, PROC_CLAIMED);
+}
+/* Ends a claim; serves the queue. */
+void proc_unclaim(struct procs *procs, struct proc *p, enum proc_state was);
 
 #endif

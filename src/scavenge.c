@@ -34,7 +34,7 @@ static size_t excess_pages(gc_heap *heap)
     uint64_t goal = word_load_relaxed(&heap->collector->goal);
     if (goal == (word)UINT64_MAX)
         return 0;
-    uint64_t limit = heap->collector->pacer.limit;
+    uint64_t limit = word_load_relaxed(&heap->collector->limit);
     uint64_t peak = MAX_OF(sc->peak, sc->previous_peak);
     uint64_t needed = MAX_OF(goal, limit ? MIN_OF(peak, limit) : peak);
     uint64_t keep = needed + needed / 10;

@@ -59,6 +59,11 @@ INLINE size_t span_bytes(const struct gc_span *s)
 {
     return s->npages << PAGE_SHIFT;
 }
+/* Of one object's memory. */
+INLINE size_t span_object_bytes(const struct gc_span *s)
+{
+    return span_is_large(s) ? span_bytes(s) : s->size;
+}
 INLINE uintptr_t span_slot(const struct gc_span *s, size_t i)
 {
     return s->base + i * s->size;

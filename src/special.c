@@ -596,7 +596,7 @@ static void mark_record(struct gc_span *s, struct special *r, void *arg)
     if (r->queued)
         marker_edge(m, span_slot(s, r->slot));
     else if (!span_noscan(s) && !slot_is_marked(s, r->slot))
-        marker_scan(m, span_slot(s, r->slot), span_is_large(s) ? span_bytes(s) : s->size);
+        marker_scan(m, span_slot(s, r->slot), span_object_bytes(s));
 }
 
 static void mark_span(gc_heap *heap, struct gc_span *s, void *marker)

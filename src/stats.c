@@ -20,6 +20,23 @@ void histogram_add(struct thread_histogram *h, uint64_t ns)
         word_store_relaxed(&h->max, (word)ns);
 }
 
+struct stopwatch stopwatch_start(void)
+{
+    return (struct stopwatch){os_now_ns(), os_thread_cpu_ns()};
+}
+
+struct stopwatch stopwatch_elapsed(const struct stopwatch *start)
+{
+    struct stopwatch now = stopwatch_start();
+    return (struct stopwatch){now.wall - start->wall, now.cpu - start->cpu};
+}
+
+void times_add_stall(struct thread_times *t, struct stopwatch elapsed)
+{
+    histogram_add(&t->stall, elapsed.wall);
+    histogram_add(&t->stall_cpu, elapsed.cpu);
+}
+
 void histogram_merge(struct gc_histogram *total, const struct thread_histogram *h)
 {
     for (size_t i = 0; i < ARRAY_LEN(h->buckets); i++)
@@ -43,6 +60,7 @@ void times_fold(struct thread_times *kept, const struct thread_times *t)
 {
     histogram_fold(&kept->handshake_cpu, &t->handshake_cpu);
     histogram_fold(&kept->handshake_wall, &t->handshake_wall);
+    histogram_fold(&kept->stall_cpu, &t->stall_cpu);
     histogram_fold(&kept->stall, &t->stall);
     histogram_fold(&kept->held, &t->held);
 }

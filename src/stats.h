@@ -4,6 +4,7 @@
 
 #include "../gcheap.h"
 #include "atomics.h"
+#include "os.h"
 
 /* One thread's times. Written by the thread (or the collector on its behalf), read by anyone:
  * words, relaxed. */
@@ -13,8 +14,17 @@ struct thread_histogram {
 };
 
 struct thread_times {
-    struct thread_histogram handshake_cpu, handshake_wall, stall, held;
+    struct thread_histogram handshake_cpu, handshake_wall, stall_cpu, stall, held;
 };
+
+/* Two clocks: the time of day, and the calling thread's own, which is a system call. In ns. */
+struct stopwatch {
+    uint64_t wall, cpu;
+};
+struct stopwatch stopwatch_start(void);
+struct stopwatch stopwatch_elapsed(const struct stopwatch *start);
+/* A visit of a mutator to the collector's work has taken so long. */
+void times_add_stall(struct thread_times *t, struct stopwatch elapsed);
 
 void histogram_add(struct thread_histogram *h, uint64_t ns);
 /* Adds a thread's to a total. */

@@ -35,11 +35,6 @@ static void clear_page_mark(struct gc_span *s)
     word_fetch_and_relaxed(&s->arena->page_marks[page / WORD_BITS], ~((word)1 << page % WORD_BITS));
 }
 
-static size_t slot_bytes(const struct gc_span *s)
-{
-    return span_is_large(s) ? span_bytes(s) : s->size;
-}
-
 /* The caller owns the span. I11: nobody else reads or writes its alloc and mark bits now; markers
  * of the next cycle begin when all is swept. */
 static void sweep_bits(gc_heap *heap, struct gc_span *s)
@@ -56,7 +51,7 @@ static void sweep_bits(gc_heap *heap, struct gc_span *s)
     s->live = (uint32_t)live;
     s->next_slot = 0;
     s->needzero = true;
-    count_freed(heap, (before - live) * slot_bytes(s));
+    count_freed(heap, (before - live) * span_object_bytes(s));
     word_fetch_add_relaxed(&sweeping_of(heap)->swept_pages, s->npages);
     if (UNLIKELY(heap->debug.poison) && !span_is_large(s))
         poison(s);
@@ -102,12 +97,16 @@ static void sweep_and_file(gc_heap *heap, struct gc_span *s, uint32_t sweepgen)
 
 void sweep_reclaim_upcall(void *heap, size_t npages)
 {
+    struct stopwatch start = stopwatch_start();
     sweep_reclaim(heap, npages);
+    times_add_stall(&thread_self()->times, stopwatch_elapsed(&start));
 }
 
 /* Unswept spans that a refill sweeps without finding a free slot before it takes new pages: at most
  * 1 % of space is wasted for a bounded wait (Go: mcentral.go, spanBudget). */
 #define SWEEP_BUDGET 100
+
+/* That the first of them has free slots is most likely, and takes less than to read the clocks. */
 
 struct gc_span *sweep_for_slots_upcall(void *self, unsigned spanclass, uint32_t sweepgen)
 {
@@ -115,6 +114,7 @@ struct gc_span *sweep_for_slots_upcall(void *self, unsigned spanclass, uint32_t 
     struct sweeping *sw = sweeping_of(heap);
     struct mcentral *c = &heap->mem.centrals[spanclass];
     struct gc_span *found = NULL, *s;
+    struct stopwatch start = {0, 0};
     if (!enter(sw))
         return NULL;
     for (int budget = SWEEP_BUDGET; budget > 0 && !found; budget--) {
@@ -125,8 +125,12 @@ struct gc_span *sweep_for_slots_upcall(void *self, unsigned spanclass, uint32_t 
             found = s;
         else
             mcentral_file_swept(&heap->mem, s, sweepgen);
+        if (!found && start.wall == 0)
+            start = stopwatch_start();
     }
     leave(sw);
+    if (start.wall)
+        times_add_stall(&thread_self()->times, stopwatch_elapsed(&start));
     return found;
 }
 

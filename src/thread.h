@@ -81,9 +81,7 @@ struct gc_thread {
     char name[32];                   /* under LOCK_REGISTRY, as is os_id */
     uint64_t os_id;
     struct thread_times times;
-    gc_thread *next_waiting;  /* under LOCK_PROCS */
-    struct proc *grant;       /* the P it was given; set before `granted` */
-    uint32_t granted;         /* futex: 1 when its turn has come */
+    struct proc_waiter waiter;
     gc_thread *next, *prev;   /* of the heap; under LOCK_REGISTRY */
     gc_thread *next_attached; /* of the OS thread; its own */
 };

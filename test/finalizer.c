@@ -1,40 +1,8 @@
 /* Finalizers, cleanups, and the bytes that objects own outside the heap. */
-#include <errno.h>
-#include <pthread.h>
-#include <sched.h>
+#include <limits.h>
 #include <setjmp.h>
-#include "collector.h"
-#include "tap.h"
-
-struct cell {
-    struct cell *next;
-    uint64_t magic;
-    uint64_t id;
-};
-static GC_TYPE(cell_type, struct cell, next);
-#define MAGIC UINT64_C(0x6d61676963)
-
-static struct cell *new_cell(uint64_t id)
-{
-    struct cell *c = gc_new(&cell_type);
-    CHECK(c);
-    c->magic = MAGIC;
-    c->id = id;
-    return c;
-}
-
-static gc_heap *new_heap(unsigned flags)
-{
-    gc_options o = {.flags = flags, .debug = "poison"};
-    gc_heap *heap = gc_heap_create(&o);
-    CHECK(heap);
-    return heap;
-}
-
-static size_t records(const gc_heap *heap)
-{
-    return heap->collector->specials.records.inuse;
-}
+#include "cells.h"
+#include "random.h"
 
 /* What ran, in order: a finalizer's object's id, or 1000 + the argument of a cleanup. */
 static uint64_t ran[100];
@@ -94,18 +62,7 @@ static void runs_once(unsigned flags)
     CHECK(gc_heap_destroy(heap) == 0);
 }
 
-TEST(concurrent_heap)
-{
-    runs_once(0);
-}
-TEST(stop_world_heap)
-{
-    runs_once(GC_STOP_WORLD);
-}
-TEST(heap_without_background)
-{
-    runs_once(GC_NO_BACKGROUND);
-}
+TEST_EACH_WAY(runs_once)
 
 static struct cell *risen;
 static void rise(void *object, void *arg)
@@ -783,9 +740,6 @@ TEST(external_bytes_without_background)
 enum { THREADS = 3 };
 
 static struct {
-    gc_heap *heap;
-    atomic_int started, allowed; /* new objects, so many in a cycle */
-    atomic_bool stop;
     atomic_uint finalized, cleaned, cancelled, set, added;
     atomic_int *runs[THREADS]; /* of each cleanup; until the heap is gone */
 } shared;
@@ -805,82 +759,70 @@ static void count_cleaned(void *arg)
     shared.cleaned++;
 }
 
-static void *owner(void *tag)
+/* A new object with a finalizer and a cleanup; returns the cleanup's number. */
+static int64_t make_owned(struct cell **place, uint64_t id, atomic_int *run)
 {
-    uint64_t r = (uintptr_t)tag;
-    enum { HELD = 200, MOST = 200000 };
-    atomic_int *runs = calloc(MOST, sizeof *runs);
-    shared.runs[r - 1] = runs;
-    unsigned next_run = 0;
-    CHECK(gc_thread_attach(shared.heap) == 0);
-    {
-        struct cell *held[HELD] = {NULL};
-        int64_t ids[HELD] = {0};
-        GC_FRAME_ARRAY(held, HELD);
-        shared.started++;
-        while (!shared.stop) {
-            gc_safepoint();
-            r = r * 6364136223846793005u + 1442695040888963407u;
-            unsigned i = (unsigned)(r >> 40) % HELD;
-            if (held[i] && r >> 62 == 0 && ids[i]) {
-                shared.cancelled += gc_cleanup_cancel(held[i], ids[i]) == 0;
-                ids[i] = 0;
-            }
-            if (next_run == MOST || atomic_fetch_sub(&shared.allowed, 1) <= 0) {
-                shared.allowed++;
-                gc_finalizers_run(10);
-                sched_yield();
-                continue;
-            }
-            held[i] = new_cell((r >> 30) * 2);
-            gc_store(&held[i]->next, new_cell((r >> 30) * 2 + 1));
-            CHECK(gc_finalizer_set(held[i], count_finalized, NULL) == 0);
-            shared.set++;
-            ids[i] = gc_cleanup_add(held[i], count_cleaned, &runs[next_run++]);
-            CHECK(ids[i] > 0);
-            shared.added++;
-            if (r >> 61 == 1)
-                gc_finalizers_run(10);
-        }
-    }
-    CHECK(gc_thread_detach() == 0);
-    return NULL;
+    *place = new_cell(id);
+    gc_store(&(*place)->next, new_cell(id + 1));
+    CHECK(gc_finalizer_set(*place, count_finalized, NULL) == 0);
+    shared.set++;
+    int64_t number = gc_cleanup_add(*place, count_cleaned, run);
+    CHECK(number > 0);
+    shared.added++;
+    return number;
 }
 
-static void stress_owners(const char *debug, unsigned flags)
+static void owner(void)
 {
-    gc_options o = {.flags = flags, .debug = debug, .max_procs = THREADS};
-    pthread_t threads[THREADS];
-    unsigned cycles = 0;
-    shared.heap = gc_heap_create(&o);
-    for (uintptr_t i = 0; i < THREADS; i++)
-        pthread_create(&threads[i], NULL, owner, (void *)(i + 1));
-    while (shared.started < THREADS) {
+    enum { HELD = 200, MOST = 200000 };
+    uint64_t random = crowd_number;
+    atomic_int *runs = shared.runs[crowd_number] = calloc(MOST, sizeof *runs);
+    unsigned next_run = 0;
+    struct cell *held[HELD] = {NULL};
+    int64_t ids[HELD] = {0};
+    GC_FRAME_ARRAY(held, HELD);
+    while (!crowd.stop) {
         gc_safepoint();
-        sched_yield();
+        size_t i = random_below(&random, HELD);
+        if (held[i] && ids[i] && random_one_in(&random, 4)) {
+            shared.cancelled += gc_cleanup_cancel(held[i], ids[i]) == 0;
+            ids[i] = 0;
+        }
+        if (next_run == MOST || !crowd_may_step()) {
+            gc_finalizers_run(10);
+            continue;
+        }
+        ids[i] = make_owned(&held[i], 2 * (random_next(&random) >> 30), &runs[next_run++]);
+        if (random_one_in(&random, 8))
+            gc_finalizers_run(10);
     }
-    for (uint64_t start = os_now_ns(); os_now_ns() - start < UINT64_C(3000000000); cycles++) {
-        shared.allowed = 3000;
-        gc_collect();
-    }
-    shared.stop = true;
-    gc_blocking_begin();
-    for (int i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
-    gc_blocking_end();
+}
+
+/* Twice: what a finalized object refers to dies later. */
+static void run_what_remains(bool others_run_too)
+{
     for (int i = 0; i < 2; i++) {
         gc_collect();
         while (gc_finalizers_run(0) > 0 || gc_finalizers_pending() > 0)
             sched_yield();
         gc_blocking_begin();
-        usleep(flags & GC_FINALIZER_THREAD ? 100000 : 0);
+        usleep(others_run_too ? 100000 : 0);
         gc_blocking_end();
     }
+}
+
+static void stress_owners(const char *debug, unsigned flags)
+{
+    crowd_heap(debug, flags, THREADS);
+    crowd_start(THREADS, owner);
+    unsigned cycles = crowd_collect(3000, UINT_MAX, 3000);
+    crowd_stop();
+    run_what_remains(flags & GC_FINALIZER_THREAD);
     ok(shared.finalized == shared.set && shared.cleaned + shared.cancelled == shared.added,
        "%u cycles; %u of %u finalized; %u + %u of %u cleaned or cancelled", cycles,
        shared.finalized, shared.set, shared.cleaned, shared.cancelled, shared.added);
-    CHECK_EQ(records(shared.heap), 0);
-    CHECK(gc_heap_destroy(shared.heap) == 0);
+    CHECK_EQ(records(crowd.heap), 0);
+    CHECK(gc_heap_destroy(crowd.heap) == 0);
     for (int i = 0; i < THREADS; i++)
         free(shared.runs[i]);
 }

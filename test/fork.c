@@ -26,12 +26,10 @@ enum { FORKS = 4 };
 enum { FORKS = 20 };
 #endif
 
-/* Seconds that a child may take. The address sanitizer does not hold the locks of its own allocator
- * across a fork: now and then it hangs in the child, which says nothing of the library. */
 #ifdef __SANITIZE_ADDRESS__
-enum { PATIENCE = 10, MAY_HANG = 1 };
+enum { ADDRESS_SANITIZER = 1 };
 #else
-enum { PATIENCE = 60, MAY_HANG = 0 };
+enum { ADDRESS_SANITIZER = 0 };
 #endif
 
 struct node {
@@ -65,6 +63,7 @@ static long sum(const struct node *node)
 
 static gc_heap *heap;
 static atomic_bool stop;
+static bool others; /* such threads run */
 
 static void churn(void)
 {
@@ -127,6 +126,7 @@ static void *comes_and_goes(void *unused)
 static void start(pthread_t threads[], void *(*const mains[])(void *), size_t n)
 {
     atomic_store(&stop, false);
+    others = true;
     for (size_t i = 0; i < n; i++)
         CHECK_EQ(pthread_create(&threads[i], NULL, mains[i], NULL), 0);
 }
@@ -138,9 +138,24 @@ static void finish(const pthread_t threads[], size_t n)
     for (size_t i = 0; i < n; i++)
         pthread_join(threads[i], NULL);
     gc_blocking_end();
+    others = false;
 }
 
 /* ---- What a child does ---- */
+
+/* The address sanitizer does not hold its allocator's locks across a fork. One that a thread has
+ * taken at that moment, in SizeClassAllocator64::GetFromAllocator(), stays taken in the child, and
+ * who wants it there hangs: mostly a thread that starts, which allocates in pthread_getattr_np().
+ * Threads of the test's own allocate at any time. */
+static bool sanitizer_may_hang(void)
+{
+    return ADDRESS_SANITIZER && others;
+}
+
+static void limit_time(void)
+{
+    alarm(sanitizer_may_hang() ? 10 : 60);
+}
 
 static void *child_thread(void *unused)
 {
@@ -160,11 +175,14 @@ static int wait_for(pid_t child)
 
 static void expect(pid_t child, int expected)
 {
+    static int hangs;
     int status = wait_for(child);
-    if (MAY_HANG && status == 128 + SIGALRM)
-        diag("the sanitizer hangs in a child");
-    else
+    if (!sanitizer_may_hang() || status != 128 + SIGALRM) {
         CHECK_EQ(status, expected);
+        return;
+    }
+    diag("the sanitizer hangs in a child");
+    CHECK(++hangs <= FORKS / 2);
 }
 
 static void use_heap(struct node *kept, long nodes)
@@ -172,7 +190,7 @@ static void use_heap(struct node *kept, long nodes)
     struct gc_statistics stats;
     struct node *mine = NULL;
     GC_FRAME(kept, mine);
-    alarm(PATIENCE);
+    limit_time();
     CHECK_EQ(gc_stats(&stats), 0);
     CHECK_EQ(stats.threads, 1);
     CHECK_EQ(sum(kept), nodes);
@@ -345,6 +363,7 @@ TEST(finalizer_thread)
     make_finalizable();
     pid_t child = fork();
     if (child == 0) {
+        limit_time();
         CHECK_EQ(atomic_load(&finalized), 100);
         gc_collect();
         CHECK(reaches(&finalized, 200));
@@ -358,25 +377,39 @@ TEST(finalizer_thread)
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
+static uint64_t cycles_now(void)
+{
+    struct gc_statistics stats;
+    CHECK_EQ(gc_stats(&stats), 0);
+    return stats.cycles;
+}
+
+/* Asks the background thread for a cycle, and waits for it. */
+static bool cycle_comes(void)
+{
+    uint64_t before = cycles_now();
+    time_t end = time(NULL) + 10;
+    CHECK_EQ(gc_collect_start(), 0);
+    do {
+        gc_safepoint();
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    } while (cycles_now() == before && time(NULL) <= end);
+    return cycles_now() > before;
+}
+
 TEST(background_thread)
 {
     heap = gc_heap_create(&(gc_options){.flags = GC_FORK_SAFE, .min_heap = 1 << 20});
     for (int i = 0; i < 30; i++)
         tree(10);
+    CHECK(cycle_comes());
+    CHECK_EQ(gc_collect_start(), 0); /* a wish that is lost on the child */
     pid_t child = fork();
     if (child == 0) {
-        struct gc_statistics before, after;
-        gc_stats(&before);
+        limit_time();
         for (int i = 0; i < 200; i++)
             tree(10);
-        gc_collect_start();
-        time_t end = time(NULL) + 10;
-        do {
-            gc_safepoint();
-            nanosleep(&(struct timespec){0, 1000000}, NULL);
-            gc_stats(&after);
-        } while (after.cycles == before.cycles && time(NULL) <= end);
-        CHECK(after.cycles > before.cycles);
+        CHECK(cycle_comes());
         CHECK_EQ(gc_heap_verify(), 0);
         CHECK_EQ(gc_heap_destroy(heap), 0);
         _exit(3);
@@ -427,7 +460,7 @@ TEST(not_fork_safe)
     pid_t child = fork();
     if (child == 0) {
         struct gc_statistics stats;
-        alarm(20);
+        limit_time();
         errno = 0;
         CHECK(gc_heap_current() == NULL);
         CHECK(gc_new(&node_type) == NULL && errno == EPERM);

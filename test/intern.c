@@ -1,9 +1,7 @@
 /* Intern tables: canonical strings that nobody keeps alive. */
-#include <errno.h>
-#include <pthread.h>
-#include <sched.h>
-#include "collector.h"
-#include "tap.h"
+#include <limits.h>
+#include "heaps.h"
+#include "random.h"
 
 struct string {
     uint64_t magic;
@@ -57,14 +55,6 @@ static struct string *intern(gc_intern *table, const char *text)
     return gc_intern_get(table, text, strlen(text), NULL);
 }
 
-static gc_heap *new_heap(unsigned flags)
-{
-    gc_options o = {.flags = flags, .debug = "poison"};
-    gc_heap *heap = gc_heap_create(&o);
-    CHECK(heap);
-    return heap;
-}
-
 static void lives_and_dies(unsigned flags)
 {
     gc_heap *heap = new_heap(flags);
@@ -88,18 +78,7 @@ static void lives_and_dies(unsigned flags)
     CHECK(gc_heap_destroy(heap) == 0);
 }
 
-TEST(concurrent_heap)
-{
-    lives_and_dies(0);
-}
-TEST(stop_world_heap)
-{
-    lives_and_dies(GC_STOP_WORLD);
-}
-TEST(heap_without_background)
-{
-    lives_and_dies(GC_NO_BACKGROUND);
-}
+TEST_EACH_WAY(lives_and_dies)
 
 TEST(many)
 {
@@ -293,19 +272,18 @@ TEST(argument_errors)
 {
     gc_heap *heap = new_heap(0);
     const struct gc_intern_ops no_hash = {NULL, equal, make}, no_equal = {hash, NULL, make};
-#define REFUSED(call, error) (errno = 0, !(call) && errno == (error))
-    CHECK(REFUSED(gc_intern_new(NULL), EINVAL));
-    CHECK(REFUSED(gc_intern_new(&no_hash), EINVAL));
-    CHECK(REFUSED(gc_intern_new(&no_equal), EINVAL));
-    CHECK(REFUSED(gc_intern_get(NULL, "", 0, NULL), EINVAL));
-    CHECK(REFUSED(gc_intern_count(NULL), EINVAL));
+    CHECK_REFUSED(gc_intern_new(NULL), EINVAL);
+    CHECK_REFUSED(gc_intern_new(&no_hash), EINVAL);
+    CHECK_REFUSED(gc_intern_new(&no_equal), EINVAL);
+    CHECK_REFUSED(gc_intern_get(NULL, "", 0, NULL), EINVAL);
+    CHECK_REFUSED(gc_intern_count(NULL), EINVAL);
     gc_intern *table = gc_intern_new(&strings);
     gc_heap *other = new_heap(0);
-    CHECK(REFUSED(gc_intern_get(table, "", 0, NULL), EINVAL));
+    CHECK_REFUSED(gc_intern_get(table, "", 0, NULL), EINVAL);
     gc_heap_destroy(other);
     gc_thread_switch(NULL);
-    CHECK(REFUSED(gc_intern_get(table, "", 0, NULL), EPERM));
-    CHECK(REFUSED(gc_intern_new(&strings), EPERM));
+    CHECK_REFUSED(gc_intern_get(table, "", 0, NULL), EPERM);
+    CHECK_REFUSED(gc_intern_new(&strings), EPERM);
     gc_intern_free(table);
     gc_intern_free(NULL);
     gc_thread_switch(heap);
@@ -317,13 +295,10 @@ TEST(argument_errors)
 enum { THREADS = 3, TEXTS = 2000, HELD = 300 };
 
 static struct {
-    gc_heap *heap;
     gc_intern *table;
     _Atomic(struct string *) canonical[TEXTS]; /* while somebody holds it */
     atomic_int holders[TEXTS];
     pthread_mutex_t locks[TEXTS];
-    atomic_int started, allowed; /* steps, so many in a cycle */
-    atomic_bool stop;
     atomic_uint_fast64_t interned;
 } shared;
 
@@ -360,69 +335,44 @@ static void let_go(struct string **place, unsigned i)
     *place = NULL;
 }
 
-static void *interner(void *tag)
+static void interner(void)
 {
-    uint64_t r = (uintptr_t)tag;
-    CHECK(gc_thread_attach(shared.heap) == 0);
-    {
-        struct string *held[HELD] = {NULL};
-        unsigned which[HELD];
-        GC_FRAME_ARRAY(held, HELD);
-        shared.started++;
-        while (!shared.stop) {
-            gc_safepoint();
-            if (atomic_fetch_sub(&shared.allowed, 1) <= 0) {
-                shared.allowed++;
-                sched_yield();
-                continue;
-            }
-            r = r * 6364136223846793005u + 1442695040888963407u;
-            unsigned place = (unsigned)(r >> 40) % HELD, i = (unsigned)(r >> 20) % TEXTS;
-            if (held[place])
-                let_go(&held[place], which[place]);
-            else
-                hold(&held[which[place] = i, place], i);
-            if (r >> 62)
-                intern_text((unsigned)(r >> 30) % TEXTS);
-        }
-        for (unsigned i = 0; i < HELD; i++) {
-            if (held[i])
-                let_go(&held[i], which[i]);
-        }
+    uint64_t random = crowd_number;
+    struct string *held[HELD] = {NULL};
+    unsigned which[HELD];
+    GC_FRAME_ARRAY(held, HELD);
+    while (!crowd.stop) {
+        if (!crowd_may_step())
+            continue;
+        size_t place = random_below(&random, HELD);
+        unsigned i = (unsigned)random_below(&random, TEXTS);
+        if (held[place])
+            let_go(&held[place], which[place]);
+        else
+            hold(&held[place], which[place] = i);
+        if (!random_one_in(&random, 4))
+            intern_text((unsigned)random_below(&random, TEXTS));
     }
-    CHECK(gc_thread_detach() == 0);
-    return NULL;
+    for (unsigned i = 0; i < HELD; i++) {
+        if (held[i])
+            let_go(&held[i], which[i]);
+    }
 }
 
 static void stress_interners(const char *debug, unsigned flags)
 {
-    gc_options o = {.flags = flags, .debug = debug, .max_procs = THREADS};
-    pthread_t threads[THREADS];
-    unsigned cycles = 0;
-    shared.heap = gc_heap_create(&o);
+    crowd_heap(debug, flags, THREADS);
     shared.table = gc_intern_new(&strings);
     for (int i = 0; i < TEXTS; i++)
         pthread_mutex_init(&shared.locks[i], NULL);
-    for (uintptr_t i = 0; i < THREADS; i++)
-        pthread_create(&threads[i], NULL, interner, (void *)(i + 1));
-    while (shared.started < THREADS) {
-        gc_safepoint();
-        sched_yield();
-    }
-    for (uint64_t start = os_now_ns(); os_now_ns() - start < UINT64_C(3000000000); cycles++) {
-        shared.allowed = TEXTS;
-        gc_collect();
-    }
-    shared.stop = true;
-    gc_blocking_begin();
-    for (int i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
-    gc_blocking_end();
+    crowd_start(THREADS, interner);
+    unsigned cycles = crowd_collect(3000, UINT_MAX, TEXTS);
+    crowd_stop();
     ok(made > TEXTS, "%u cycles, %" PRIu64 " interned, %d made", cycles, (uint64_t)shared.interned,
        made);
     gc_collect();
     CHECK_EQ(gc_intern_count(shared.table), 0);
-    CHECK(gc_heap_destroy(shared.heap) == 0);
+    CHECK(gc_heap_destroy(crowd.heap) == 0);
 }
 
 TEST(interning_during_cycles)

@@ -8,30 +8,6 @@ LISP=${LISP:-$BUILD/lisp}
 export LISP_HISTORY=$scratch/history
 programs=examples/lisp/programs
 
-# prints EXPECTED COMMAND…: the command succeeds and writes that, and nothing on standard error.
-prints() {
-    local expected=$1
-    shift
-    "$@" >"$scratch/out" 2>"$scratch/err" || { echo "status $?"; cat "$scratch/err"; return 1; }
-    diff <(printf '%s' "$expected") "$scratch/out" && diff /dev/null "$scratch/err"
-}
-
-# fails STATUS ERROR COMMAND…: the command ends with that status and says that error.
-fails() {
-    local status=$1 error=$2 got
-    shift 2
-    "$@" >"$scratch/out" 2>"$scratch/err"
-    got=$?
-    [[ $got == "$status" ]] || { echo "status $got, expected $status"; cat "$scratch/err"; return 1; }
-    diff <(printf '%s\n' "$error") "$scratch/err"
-}
-
-# converses INPUT OUTPUT ERRORS: what is said to a prompt that is no terminal.
-converses() {
-    "$LISP" <<<"$1" >"$scratch/out" 2>"$scratch/err" || return 1
-    diff <(printf '%s' "$2") "$scratch/out" && diff <(printf '%s' "$3") "$scratch/err"
-}
-
 # evaluates EXPRESSION VALUE
 evaluates() {
     prints "$2"$'\n' "$LISP" -e "$1"
@@ -43,16 +19,11 @@ file_of() { # TEXT: a file with that text
 }
 
 runs_program() {
-    "$LISP" "$programs/$1.scm" >"$scratch/out" && diff "$programs/$1.expected" "$scratch/out"
+    prints_file "$programs/$1.expected" "$LISP" "$programs/$1.scm"
 }
 
 runs_under_stress() { # PROGRAM SWITCHES: with the heap's own checks on
     GCHEAP_DEBUG=$2 runs_program "$1"
-}
-
-traces() { # a line of the collector's for each collection
-    "$LISP" --gc-trace -e '(gc)' -e '(gc)' 2>"$scratch/err" >/dev/null &&
-        [[ $(grep -c '^gcheap: gc ' "$scratch/err") -ge 2 ]]
 }
 
 is_silent() { # no trace unless asked for
@@ -160,19 +131,19 @@ check 'and can be survived' prints $'"out of memory"\n42\n' "$LISP" --heap-limit
     -e '(length (iota 42))'
 
 # The prompt
-check 'the prompt evaluates' converses $'(define x 20)\n(* x 2) "s"\n(define (f) 1) (f)' \
+check 'the prompt evaluates' converses "$LISP" $'(define x 20)\n(* x 2) "s"\n(define (f) 1) (f)' \
     $'40\n"s"\n1\n' ''
-check 'an error returns to the prompt' converses $'(+ 1 1)\n(car 5)\n(+ 2 2)' $'2\n4\n' \
+check 'an error returns to the prompt' converses "$LISP" $'(+ 1 1)\n(car 5)\n(+ 2 2)' $'2\n4\n' \
     $'stdin:2: car: expected a pair, got 5\n'
-check 'a stray parenthesis too' converses $'(+ 1 1))\n(+ 2 2)' $'2\n4\n' \
+check 'a stray parenthesis too' converses "$LISP" $'(+ 1 1))\n(+ 2 2)' $'2\n4\n' \
     $'stdin:1: unexpected )\n'
-check 'forms over several lines' converses $'(list 1\n  ; a comment\n  2 #| another |#\n  3)' \
+check 'forms over several lines' converses "$LISP" $'(list 1\n  ; a comment\n  2 #| another |#\n  3)' \
     $'(1 2 3)\n' ''
-check 'definitions survive an error' converses $'(define n 1)\n(begin (set! n 2) (car n))\nn' \
+check 'definitions survive an error' converses "$LISP" $'(define n 1)\n(begin (set! n 2) (car n))\nn' \
     $'2\n' $'stdin:2: car: expected a pair, got 2\n'
-check 'continuations reach back to earlier lines' converses \
+check 'continuations reach back to earlier lines' converses "$LISP" \
     $'(define k #f)\n(+ 1 (call/cc (lambda (c) (set! k c) 1)))\n(k 10)' $'2\n11\n' ''
-check 'programs read the lines after them' converses $'(read-line)\nsome text\n(+ 1 1)' \
+check 'programs read the lines after them' converses "$LISP" $'(read-line)\nsome text\n(+ 1 1)' \
     $'"some text"\n2\n' ''
 if [[ -z $SAN ]] && command -v script >/dev/null; then
     check 'the prompt at a terminal' converses_at_a_terminal
@@ -180,7 +151,7 @@ fi
 
 # The command line
 check '--help' shows_help
-check '--gc-trace' traces
+check '--gc-trace' traces "$LISP" --gc-trace -e '(gc)' -e '(gc)'
 check 'no trace unasked' is_silent
 check 'an unknown option' bash -c "! $LISP --nonsense 2>/dev/null"
 check 'a bad limit' fails 2 'lisp: not a number of megabytes: x' "$LISP" --heap-limit x -e 1

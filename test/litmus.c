@@ -1,10 +1,6 @@
 /* Litmus tests of docs/memory-model.md: what an embedder's threads may count on, tried thousands of
  * times while another thread collects all the time. */
-#include <gcheap.h>
-#include <pthread.h>
-#include <sched.h>
-#include <time.h>
-#include "tap.h"
+#include "heaps.h"
 
 struct message {
     struct message *text;
@@ -16,17 +12,13 @@ static GC_TYPE(message_type, struct message, text, more);
 /* Each test ends after this many rounds, or this long: sanitizers and small machines are slow. */
 enum { ROUNDS = 50000, MILLISECONDS = 900 };
 
-static gc_heap *heap;
-static atomic_bool stop;
 static atomic_uint collected, acknowledged;
-static struct message *x, *y; /* rooted */
+static struct message *x, *y, *top; /* rooted */
 static uint64_t deadline;
 
 static uint64_t now_ms(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+    return os_now_ns() / 1000000;
 }
 
 static bool time_left(uint64_t round)
@@ -35,20 +27,14 @@ static bool time_left(uint64_t round)
 }
 
 /* The collecting thread. */
+static atomic_bool stop_collecting;
 static void *collect(void *unused)
 {
-    CHECK_EQ(gc_thread_attach(heap), 0);
-    for (; !stop; collected++)
+    CHECK_EQ(gc_thread_attach(crowd.heap), 0);
+    for (; !stop_collecting; collected++)
         CHECK_EQ(gc_collect(), 0);
     CHECK_EQ(gc_thread_detach(), 0);
     return unused;
-}
-
-static void join(pthread_t thread)
-{
-    CHECK_EQ(gc_blocking_begin(), 0);
-    CHECK_EQ(pthread_join(thread, NULL), 0);
-    CHECK_EQ(gc_blocking_end(), 0);
 }
 
 /* Waits a little, for other threads on few CPUs. */
@@ -60,32 +46,32 @@ static void relax(void)
     gc_blocking_end();
 }
 
-/* Runs `one` on n threads, each with its number, and `here` on this one, among collections. */
-static void run(void *(*one)(void *), size_t n, void (*here)(void))
+/* Runs `one` on n threads, and `here` on this one, among collections. */
+static void run(void (*one)(void), size_t n, void (*here)(void))
 {
-    pthread_t threads[8], collector;
-    heap = gc_heap_create(&(gc_options){.debug = "poison", .max_procs = 8});
-    CHECK(heap);
+    pthread_t collector;
+    crowd_heap("poison", 0, 8);
     CHECK_EQ(gc_root(&x), 0);
     CHECK_EQ(gc_root(&y), 0);
+    CHECK_EQ(gc_root(&top), 0);
     CHECK_EQ(pthread_create(&collector, NULL, collect, NULL), 0);
     while (!collected)
         relax();
     deadline = now_ms() + MILLISECONDS;
-    for (uintptr_t i = 0; i < n; i++)
-        CHECK_EQ(pthread_create(&threads[i], NULL, one, (void *)i), 0);
+    crowd_start(n, one);
     if (here)
         here();
-    for (size_t i = 0; i < n; i++)
-        join(threads[i]);
-    stop = true;
-    join(collector);
+    crowd_join();
+    stop_collecting = true;
+    CHECK_EQ(gc_blocking_begin(), 0);
+    CHECK_EQ(pthread_join(collector, NULL), 0);
+    CHECK_EQ(gc_blocking_end(), 0);
     struct gc_statistics stats;
     CHECK_EQ(gc_stats(&stats), 0);
     diag("%" PRIu64 " cycles", stats.cycles);
     CHECK(stats.cycles > 0);
     CHECK_EQ(gc_heap_verify(), 0);
-    CHECK_EQ(gc_heap_destroy(heap), 0);
+    CHECK_EQ(gc_heap_destroy(crowd.heap), 0);
 }
 
 /* A fresh object, initialised plainly: its b follows from its a, and it holds another like it. */
@@ -118,11 +104,10 @@ static void check_message(const struct message *m)
 
 static atomic_uint seen;
 
-static void *read_x(void *unused)
+static void read_x(void)
 {
     uint64_t last = 0;
-    CHECK_EQ(gc_thread_attach(heap), 0);
-    for (unsigned i = 0; !stop; i++) {
+    for (unsigned i = 0; !crowd.stop; i++) {
         struct message *m = gc_load(&x);
         gc_safepoint(); /* the slot may be written now, but not what m is */
         m = gc_load(&x);
@@ -135,8 +120,6 @@ static void *read_x(void *unused)
         if (i % 64 == 0)
             relax();
     }
-    CHECK_EQ(gc_thread_detach(), 0);
-    return unused;
 }
 
 static void publish(void)
@@ -147,7 +130,7 @@ static void publish(void)
         if (i % 64 == 0)
             relax();
     }
-    stop = true;
+    crowd.stop = true;
     diag("%" PRIu64 " published", i);
 }
 
@@ -158,29 +141,24 @@ TEST(publication)
 }
 
 /* A reader that keeps what it loaded has it whole, long after the slot changed. */
-static void *keep_x(void *unused)
+static void keep_x(void)
 {
     enum { KEPT = 32 };
     struct message *kept[KEPT] = {NULL};
-    CHECK_EQ(gc_thread_attach(heap), 0);
-    {
-        GC_FRAME_ARRAY(kept, KEPT);
-        for (unsigned i = 0; !stop; i++) {
-            struct message *m = gc_load(&x);
-            if (kept[i % KEPT])
-                check_message(kept[i % KEPT]);
-            kept[i % KEPT] = m;
-            gc_safepoint();
-            if (i % 128 == 0)
-                relax();
-        }
-        for (unsigned i = 0; i < KEPT; i++) {
-            if (kept[i])
-                check_message(kept[i]);
-        }
+    GC_FRAME_ARRAY(kept, KEPT);
+    for (unsigned i = 0; !crowd.stop; i++) {
+        struct message *m = gc_load(&x);
+        if (kept[i % KEPT])
+            check_message(kept[i % KEPT]);
+        kept[i % KEPT] = m;
+        gc_safepoint();
+        if (i % 128 == 0)
+            relax();
     }
-    CHECK_EQ(gc_thread_detach(), 0);
-    return unused;
+    for (unsigned i = 0; i < KEPT; i++) {
+        if (kept[i])
+            check_message(kept[i]);
+    }
 }
 
 TEST(what_was_loaded_and_rooted_stays)
@@ -190,31 +168,26 @@ TEST(what_was_loaded_and_rooted_stays)
 
 /* ---- Two slots, written x then y, read y then x ---- */
 
-static void *read_y_then_x(void *unused)
+static void read_y_then_x(void)
 {
     struct message *first = NULL, *second = NULL;
-    CHECK_EQ(gc_thread_attach(heap), 0);
-    {
-        GC_FRAME(first, second);
-        for (unsigned i = 0; !stop; i++) {
-            first = gc_load(&y);
-            if (i % 2)
-                gc_safepoint();
-            second = gc_load(&x);
-            if (first) {
-                check_message(first);
-                CHECK(second);
-                check_message(second);
-                CHECK(second->a >= first->a);
-                seen += second->a == first->a;
-            }
-            first = second = NULL;
-            if (i % 128 == 0)
-                relax();
+    GC_FRAME(first, second);
+    for (unsigned i = 0; !crowd.stop; i++) {
+        first = gc_load(&y);
+        if (i % 2)
+            gc_safepoint();
+        second = gc_load(&x);
+        if (first) {
+            check_message(first);
+            CHECK(second);
+            check_message(second);
+            CHECK(second->a >= first->a);
+            seen += second->a == first->a;
         }
+        first = second = NULL;
+        if (i % 128 == 0)
+            relax();
     }
-    CHECK_EQ(gc_thread_detach(), 0);
-    return unused;
 }
 
 static void store_x_then_y(void)
@@ -225,7 +198,7 @@ static void store_x_then_y(void)
         if (i % 64 == 0)
             relax();
     }
-    stop = true;
+    crowd.stop = true;
 }
 
 TEST(two_slots_in_order)
@@ -235,27 +208,30 @@ TEST(two_slots_in_order)
 
 /* ---- Hand-over: who takes it is all that keeps it ---- */
 
-static void *take_from_slot(void *unused)
+static void take_all(struct message *(*take)(void))
 {
-    uint64_t expected = 1;
     struct message *m = NULL;
-    CHECK_EQ(gc_thread_attach(heap), 0);
-    {
-        GC_FRAME(m);
-        for (;;) {
-            while (!(m = gc_load(&x)))
-                relax();
-            gc_store(&x, NULL);
-            if (m->a == 0)
-                break;
-            gc_safepoint();
-            CHECK_EQ(m->a, expected++);
-            check_message(m);
-            m = NULL;
-        }
+    GC_FRAME(m);
+    for (uint64_t expected = 1; (m = take())->a != 0; expected++) {
+        gc_safepoint();
+        CHECK_EQ(m->a, expected);
+        check_message(m);
+        m = NULL;
     }
-    CHECK_EQ(gc_thread_detach(), 0);
-    return unused;
+}
+
+static struct message *take_from_slot(void)
+{
+    struct message *m;
+    while (!(m = gc_load(&x)))
+        relax();
+    gc_store(&x, NULL);
+    return m;
+}
+
+static void take_all_from_slot(void)
+{
+    take_all(take_from_slot);
 }
 
 static void give_slot(void)
@@ -276,37 +252,28 @@ static void give_slot(void)
 
 TEST(hand_over_through_a_slot)
 {
-    run(take_from_slot, 1, give_slot);
+    run(take_all_from_slot, 1, give_slot);
 }
 
 /* The queue is C memory; it holds handles. */
 static _Atomic(gc_handle *) queue;
 
-static void *take_handle(void *unused)
+static struct message *take_handle(void)
 {
-    uint64_t expected = 1;
-    struct message *m = NULL;
-    CHECK_EQ(gc_thread_attach(heap), 0);
-    {
-        GC_FRAME(m);
-        for (;;) {
-            gc_handle *h;
-            while (!(h = atomic_exchange(&queue, NULL)))
-                relax();
-            if (expected % 2)
-                gc_safepoint();
-            m = gc_handle_get(h);
-            gc_handle_free(h);
-            if (m->a == 0)
-                break;
-            gc_safepoint();
-            CHECK_EQ(m->a, expected++);
-            check_message(m);
-            m = NULL;
-        }
-    }
-    CHECK_EQ(gc_thread_detach(), 0);
-    return unused;
+    static bool pauses;
+    gc_handle *h;
+    while (!(h = atomic_exchange(&queue, NULL)))
+        relax();
+    if ((pauses = !pauses))
+        gc_safepoint();
+    struct message *m = gc_handle_get(h);
+    gc_handle_free(h);
+    return m;
+}
+
+static void take_all_handles(void)
+{
+    take_all(take_handle);
 }
 
 static void give_handle(void)
@@ -323,17 +290,16 @@ static void give_handle(void)
 
 TEST(hand_over_through_a_handle)
 {
-    run(take_handle, 1, give_handle);
+    run(take_all_handles, 1, give_handle);
 }
 
 /* One handle, set and read by both. */
 static gc_handle *box;
 
-static void *read_box(void *unused)
+static void read_box(void)
 {
     uint64_t last = 0;
-    CHECK_EQ(gc_thread_attach(heap), 0);
-    while (!stop) {
+    while (!crowd.stop) {
         struct message *m = box ? gc_handle_get(box) : NULL;
         if (m) {
             check_message(m);
@@ -342,13 +308,10 @@ static void *read_box(void *unused)
         }
         relax();
     }
-    CHECK_EQ(gc_thread_detach(), 0);
-    return unused;
 }
 
-static void *set_box(void *unused)
+static void set_box(void)
 {
-    CHECK_EQ(gc_thread_attach(heap), 0);
     gc_handle *h = gc_handle_new(NULL);
     __atomic_store_n(&box, h, __ATOMIC_RELEASE);
     for (uint64_t i = 1; time_left(i); i++) {
@@ -356,34 +319,28 @@ static void *set_box(void *unused)
         if (i % 64 == 0)
             relax();
     }
-    stop = true;
-    CHECK_EQ(gc_thread_detach(), 0);
-    return unused;
+    crowd.stop = true;
 }
 
-static void *read_box_when_made(void *unused)
+static void use_box(void)
 {
+    if (crowd_number == 0)
+        set_box();
     while (!__atomic_load_n(&box, __ATOMIC_ACQUIRE))
-        sched_yield();
-    return read_box(unused);
-}
-
-static void *box_role(void *number)
-{
-    return number ? read_box_when_made(number) : set_box(number);
+        relax();
+    read_box();
 }
 
 TEST(publication_through_a_handle)
 {
-    run(box_role, 3, NULL);
+    run(use_box, 3, NULL);
 }
 
 /* ---- gc_cas ---- */
 
 enum { STACKERS = 4, NODES = 20000 };
-static struct message *top; /* rooted */
 static atomic_uchar popped[STACKERS * NODES];
-static atomic_uint pushed, pops, ready;
+static atomic_uint pushed, pops;
 
 static void push(struct message *node)
 {
@@ -411,74 +368,51 @@ static void note_popped(const struct message *m)
     pops++;
 }
 
-static void *push_and_pop(void *number)
+static void push_and_pop(void)
 {
     struct message *m = NULL;
-    CHECK_EQ(gc_thread_attach(heap), 0);
-    {
-        GC_FRAME(m);
-        for (uint64_t i = 0; i < NODES && time_left(i + 1); i++) {
-            m = new_message((uintptr_t)number * NODES + i);
-            push(m);
-            pushed++;
-            m = NULL;
-            if (i % 32 == 0)
-                relax();
-            if (i % 4 == 0)
-                continue;
-            m = pop();
-            gc_safepoint();
-            if (m)
-                note_popped(m);
-            m = NULL;
-        }
-        while ((m = pop()))
+    GC_FRAME(m);
+    for (uint64_t i = 0; i < NODES && time_left(i + 1); i++) {
+        m = new_message(crowd_number * NODES + i);
+        push(m);
+        pushed++;
+        m = NULL;
+        if (i % 32 == 0)
+            relax();
+        if (i % 4 == 0)
+            continue;
+        m = pop();
+        gc_safepoint();
+        if (m)
             note_popped(m);
+        m = NULL;
     }
-    CHECK_EQ(gc_thread_detach(), 0);
-    return number;
-}
-
-static void root_top(void)
-{
-    CHECK_EQ(gc_root(&top), 0);
-    ready = 1;
-}
-
-static void *push_and_pop_when_rooted(void *number)
-{
-    while (!ready)
-        sched_yield();
-    return push_and_pop(number);
+    while ((m = pop()))
+        note_popped(m);
 }
 
 TEST(stack_by_four_threads)
 {
-    run(push_and_pop_when_rooted, STACKERS, root_top);
+    run(push_and_pop, STACKERS, NULL);
     CHECK(!top);
     ok(pushed == pops && pushed > 0, "%u pushed, %u popped, none twice", pushed, pops);
 }
 
 /* Counters in one slot: every success is somebody's. */
-static void *count_up(void *unused)
+static void count_up(void)
 {
     struct message *old = NULL, *new = NULL;
-    CHECK_EQ(gc_thread_attach(heap), 0);
-    {
-        GC_FRAME(old, new);
-        for (uint64_t i = 1; i < 5000 && time_left(i); i++) {
-            do {
-                gc_safepoint();
-                old = gc_load(&x);
-                new = new_message(old ? old->a + 1 : 1);
-            } while (!gc_cas(&x, old, new));
-            pushed++;
-            if (i % 32 == 0)
-                relax();
-        }
+    GC_FRAME(old, new);
+    for (uint64_t i = 1; i < 5000 && time_left(i); i++) {
+        do {
+            gc_safepoint();
+            old = gc_load(&x);
+            new = new_message(old ? old->a + 1 : 1);
+        } while (!gc_cas(&x, old, new));
+        pushed++;
+        if (i % 32 == 0)
+            relax();
     }
-    CHECK_EQ(gc_thread_detach(), 0);
-    return unused;
 }
 
 static void read_count(void)
@@ -507,31 +441,26 @@ TEST(cas_loses_no_update)
 enum { BATCH = 64 };
 static struct message *source[BATCH], *target[BATCH]; /* rooted */
 
-static void *read_batch(void *unused)
+static void read_batch(void)
 {
     struct message *flag = NULL, *m = NULL;
     uint64_t last = 0;
-    CHECK_EQ(gc_thread_attach(heap), 0);
-    {
-        GC_FRAME(flag, m);
-        for (; !stop; relax()) {
-            flag = gc_load(&y);
-            if (!flag || flag->a == last)
-                continue;
-            check_message(flag);
-            for (size_t j = 0; j < BATCH; j++) {
-                m = gc_load(&target[j]);
-                CHECK(m);
-                check_message(m);
-                CHECK(m->a >= flag->a);
-                seen++;
-            }
-            last = flag->a;
-            acknowledged++;
+    GC_FRAME(flag, m);
+    for (; !crowd.stop; relax()) {
+        flag = gc_load(&y);
+        if (!flag || flag->a == last)
+            continue;
+        check_message(flag);
+        for (size_t j = 0; j < BATCH; j++) {
+            m = gc_load(&target[j]);
+            CHECK(m);
+            check_message(m);
+            CHECK(m->a >= flag->a);
+            seen++;
         }
+        last = flag->a;
+        acknowledged++;
     }
-    CHECK_EQ(gc_thread_detach(), 0);
-    return unused;
 }
 
 /* ThreadSanitizer does not know that a release fence orders relaxed stores: for it, no batch is
@@ -561,7 +490,7 @@ static void copy_batches(void)
         if (i % 4 == 0)
             relax();
     }
-    stop = true;
+    crowd.stop = true;
     diag("%" PRIu64 " batches", i);
 }
 

@@ -34,14 +34,6 @@ static gc_heap *new_heap(void)
     return heap;
 }
 
-/* The call returns NULL (or false) and sets errno. */
-#define CHECK_REFUSED(call, error)                                                                 \
-    do {                                                                                           \
-        errno = 0;                                                                                 \
-        CHECK(!(call));                                                                            \
-        CHECK_EQ(errno, error);                                                                    \
-    } while (0)
-
 static bool each_nothing(void *arg, const struct gc_object *object)
 {
     (void)arg, (void)object;

@@ -3,10 +3,9 @@
 # The conformance suite of examples/osier, plain and with a collection at every allocation that
 # takes the slow path, and at every seventh. OSIER names another binary.
 cd "$(dirname "$0")/.." || exit 1
-BUILD=${BUILD:-build}
+. test/tap.bash
 OSIER=$(realpath "${OSIER:-$BUILD/osier}")
 cd examples/osier || exit 1
-count=0 failed=0
 
 # suite NAME SWITCHES: all cases, as one TAP; a run that breaks off has failed once more.
 suite() {
@@ -14,22 +13,16 @@ suite() {
     export GCHEAP_DEBUG=$2
     while IFS= read -r line; do
         case $line in
-        "ok "*) count=$((count + 1)) && echo "ok $count - $name: ${line#ok * - }" ;;
-        "not ok "*)
-            count=$((count + 1)) failed=$((failed + 1))
-            echo "not ok $count - $name: ${line#not ok * - }"
-            ;;
+        "ok "*) report ok "$name: ${line#ok * - }" ;;
+        "not ok "*) report "not ok" "$name: ${line#not ok * - }" ;;
         1..*) ended=yes ;;
         *) echo "# ${line#\# }" ;;
         esac
     done < <("$OSIER" conformance/run.osr conformance/*.cases 2>&1)
-    [[ $ended == yes ]] && return
-    count=$((count + 1)) failed=$((failed + 1))
-    echo "not ok $count - $name: the suite came to its end"
+    [[ $ended == yes ]] || report "not ok" "$name: the suite came to its end"
 }
 
 suite "plain" ""
 suite "nth=7" "nth=7"
 suite "nth=1" "nth=1"
-echo "1..$count"
-exit $((failed > 0))
+done_testing

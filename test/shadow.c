@@ -10,7 +10,8 @@
  * A thread writes only the objects it made, so that its shadow of them is exact, and writes and
  * reads others' through "racy" places: rooted globals, handles, slots visited by a heap callback,
  * and objects that anyone may write. What a racy place holds is read off the stamp of what it
- * refers to.
+ * refers to. Fibers by the hundred are made, go from thread to thread, and are destroyed with what
+ * they root.
  *
  *   shadow                         all modes in turn, as TAP
  *   shadow NAME=VALUE…             one run
@@ -100,6 +101,7 @@ struct space {
     shape_word *slots;
     struct shadow *shadows;
     size_t n;
+    shape_word **top; /* of a stack */
     gc_handle *handle;
 };
 
@@ -123,9 +125,7 @@ struct mutator {
     unsigned depth;
     gc_fiber *fiber;
     struct space fiber_space;
-    struct gc_frame *base_frame;
     jmp_buf base;
-    unsigned base_spaces;
     bool resting;
     size_t positions[MAPS]; /* in the maps, of op_map_walk */
     uint64_t operations, refused;
@@ -138,6 +138,33 @@ struct shared_fiber {
     shape_word slots[FIBER_SLOTS];
     shape_word *top;
     struct shadow shadows[FIBER_SLOTS];
+};
+
+/* A fiber that any thread makes, runs, suspends for others, or destroys. */
+#define POOL 512
+#define POOL_BUSY 3
+#define POOL_STACK 6
+#define POOL_FRAMES 3
+#define POOL_LOCALS 2 /* of a frame */
+#define POOL_WORDS 3
+struct pooled {
+    uint32_t taken;  /* atomic: by a thread, which alone looks at the rest */
+    gc_fiber *fiber; /* NULL: none at present */
+    unsigned last;   /* the thread that ran it last */
+    /* Its range. */
+    shape_word stack[POOL_STACK], *top;
+    struct shadow stack_shadows[POOL_STACK];
+    struct space stack_space;
+    /* Its frames, as many as are open. */
+    struct gc_frame frames[POOL_FRAMES];
+    unsigned depth;
+    shape_word locals[POOL_FRAMES * POOL_LOCALS];
+    struct shadow local_shadows[POOL_FRAMES * POOL_LOCALS];
+    struct space local_space;
+    /* Its C stack: has references while the fiber is suspended. */
+    bool has_words;
+    shape_word words[POOL_WORDS];
+    struct shadow word_shadows[POOL_WORDS];
 };
 
 #define RACY_GLOBALS 64
@@ -154,6 +181,9 @@ static struct world {
     gc_handle *handles[RACY_HANDLES];
     shape_word visited[RACY_VISITED];
     struct shared_fiber fibers[SHARED_FIBERS];
+    struct pooled pool[POOL];
+    uint64_t made_fibers, moved_fibers; /* atomic; moved: to another thread than before */
+    unsigned most_fibers;               /* at a rest */
     gc_weakmap *maps[MAPS];
     gc_intern *intern;
     struct node *known[KNOWN]; /* atomic */
@@ -383,16 +413,16 @@ struct place {
     size_t i;
 };
 
-static size_t space_size(const struct mutator *m, const struct space *s)
+static size_t space_size(const struct space *s)
 {
-    return s->kind == SPACE_STACK ? (size_t)(m->top - s->slots) : s->n;
+    return s->kind == SPACE_STACK ? (size_t)(*s->top - s->slots) : s->n;
 }
 
 static struct place any_place(struct mutator *m)
 {
     for (;;) {
         struct space *s = m->spaces[random_below(&m->random, m->nspaces)];
-        size_t n = space_size(m, s);
+        size_t n = space_size(s);
         if (n)
             return (struct place){s, random_below(&m->random, n)};
     }
@@ -419,15 +449,25 @@ static void space_add(struct mutator *m, struct space *s)
     m->spaces[m->nspaces++] = s;
 }
 
+/* The others stay in order. */
+static void space_remove(struct mutator *m, const struct space *s)
+{
+    unsigned at = m->nspaces;
+    while (m->spaces[--at] != s)
+        ;
+    m->nspaces--;
+    memmove(&m->spaces[at], &m->spaces[at + 1], (m->nspaces - at) * sizeof m->spaces[0]);
+}
+
 static struct space space_make(enum space_kind kind, void *slots, struct shadow *shadows, size_t n)
 {
-    return (struct space){kind, false, slots, shadows, n, NULL};
+    return (struct space){.kind = kind, .slots = slots, .shadows = shadows, .n = n};
 }
 
 static void drop_roots(struct mutator *m, unsigned one_in)
 {
     for (unsigned i = 0; i < m->nspaces; i++) {
-        for (size_t j = 0; j < space_size(m, m->spaces[i]); j++) {
+        for (size_t j = 0; j < space_size(m->spaces[i]); j++) {
             if (random_one_in(&m->random, one_in))
                 hold((struct place){m->spaces[i], j}, NULL, 0);
         }
@@ -670,22 +710,28 @@ static void op_copy(struct mutator *m)
     memmove(&to->slots[at], &from->slots[source], count * sizeof to->slots[0]);
 }
 
+static struct space *any_stack(struct mutator *m)
+{
+    size_t from = random_below(&m->random, m->nspaces);
+    for (size_t i = 0; i < m->nspaces; i++) {
+        struct space *s = m->spaces[(from + i) % m->nspaces];
+        if (s->kind == SPACE_STACK)
+            return s;
+    }
+    return NULL;
+}
+
 static void op_stack(struct mutator *m)
 {
-    for (unsigned i = 0; i < m->nspaces; i++) {
-        struct space *s = m->spaces[i];
-        if (s->kind != SPACE_STACK)
-            continue;
-        size_t n = space_size(m, s);
-        if (n > 1 && random_one_in(&m->random, 2)) {
-            m->top -= 1 + random_below(&m->random, n / 4 + 1);
-        } else if (n < s->n) {
-            struct node *to = any_held(m, false);
-            s->slots[n] = to ? reference(m, to) : immediate(m);
-            s->shadows[n] = (struct shadow){s->slots[n], to};
-            m->top++;
-        }
-        return;
+    struct space *s = any_stack(m);
+    size_t n = s ? space_size(s) : 0;
+    if (n > 1 && random_one_in(&m->random, 2)) {
+        *s->top -= 1 + random_below(&m->random, n / 4 + 1);
+    } else if (s && n < s->n) {
+        struct node *to = any_held(m, false);
+        s->slots[n] = to ? reference(m, to) : immediate(m);
+        s->shadows[n] = (struct shadow){s->slots[n], to};
+        ++*s->top;
     }
 }
 
@@ -1103,16 +1149,13 @@ static void op_deep(struct mutator *m)
     space_add(m, &sb);
     space_add(m, &sm);
     m->depth++;
-    unsigned before = m->nspaces;
     steps(m, random_below(&m->random, 60));
     if (!gc_fiber_current() && random_one_in(&m->random, 30))
         longjmp(m->base, 1);
-    /* Roots that came meanwhile stay, below these. */
     m->depth--;
-    unsigned kept = before - 3;
-    for (unsigned i = before; i < m->nspaces; i++)
-        m->spaces[kept++] = m->spaces[i];
-    m->nspaces = kept;
+    space_remove(m, &sm);
+    space_remove(m, &sb);
+    space_remove(m, &sa);
 }
 
 /* Into a fiber that all threads share, and back. */
@@ -1129,12 +1172,8 @@ static void op_fiber(struct mutator *m)
         BAD("gc_fiber_switch does not switch");
     struct space s = space_make(SPACE_PLAIN, f->slots, f->shadows, FIBER_SLOTS);
     space_add(m, &s);
-    unsigned at = m->nspaces;
     steps(m, random_below(&m->random, 80));
-    unsigned kept = at - 1;
-    for (unsigned i = at; i < m->nspaces; i++)
-        m->spaces[kept++] = m->spaces[i];
-    m->nspaces = kept;
+    space_remove(m, &s);
     if (gc_fiber_switch(NULL) != f->fiber)
         BAD("gc_fiber_switch does not come back");
 }
@@ -1151,18 +1190,12 @@ static void op_fiber_frame(struct mutator *m)
     {
         GC_FRAME_ARRAY(locals, 4);
         space_add(m, &s);
-        unsigned at = m->nspaces;
         m->depth = 6;
         steps(m, random_below(&m->random, 40));
         /* The frame is the fiber's: the slots may not be written while that rests. */
-        s.n = 0;
+        space_remove(m, &s);
         gc_fiber_switch(NULL);
-        s.n = 4;
-        s.kind = SPACE_PLAIN;
-        struct space *last = m->spaces[at - 1];
-        memmove(&m->spaces[at - 1], &m->spaces[at], (m->nspaces - at) * sizeof m->spaces[0]);
-        m->nspaces--;
-        m->fiber_space = *last;
+        m->fiber_space = s;
         steps(m, random_below(&m->random, 40));
         m->fiber_space = (struct space){0};
         gc_fiber_switch(m->fiber);
@@ -1173,6 +1206,275 @@ static void op_fiber_frame(struct mutator *m)
         m->depth = 0;
     }
     gc_fiber_switch(NULL);
+}
+
+/* ---- The pool of fibers ---- */
+
+/* One that nobody has taken, and that is there, or is yet to be made; NULL: none was found. A few
+ * go from hand to hand. */
+static struct pooled *pool_take(struct mutator *m, bool there)
+{
+    for (int tries = 0; tries < 8; tries++) {
+        size_t among = there && random_one_in(&m->random, 2) ? POOL_BUSY : POOL;
+        struct pooled *p = &w.pool[random_below(&m->random, among)];
+        if (__atomic_exchange_n(&p->taken, 1, __ATOMIC_ACQUIRE))
+            continue;
+        if ((p->fiber != NULL) == there)
+            return p;
+        atomic_set(&p->taken, 0);
+    }
+    return NULL;
+}
+
+/* What was on its C stack goes to the thread's roots. */
+static void pool_resumed(struct mutator *m, struct pooled *p)
+{
+    const struct gc_frame *frame = p->depth ? &p->frames[p->depth - 1] : NULL;
+    if (gc_fiber_current() != p->fiber || gc_frame_mark() != frame)
+        BAD("a fiber does not come back as it was left");
+    space_add(m, &p->stack_space);
+    space_add(m, &p->local_space);
+    for (int i = 0; i < POOL_WORDS; i++) {
+        struct shadow *shadow = &p->word_shadows[i];
+        if (shadow->to) {
+            check_intact(shadow->to);
+            hold(any_place(m), shadow->to, p->words[i]);
+        }
+        p->words[i] = 0;
+        *shadow = (struct shadow){0, NULL};
+    }
+    __atomic_fetch_add(&w.moved_fibers, p->last != m->index, __ATOMIC_RELAXED);
+    p->last = m->index;
+}
+
+static void pool_suspends(struct mutator *m, struct pooled *p)
+{
+    if (gc_fiber_destroy(p->fiber) != -EBUSY)
+        BAD("a fiber that runs is destroyed");
+    space_remove(m, &p->local_space);
+    space_remove(m, &p->stack_space);
+    for (int i = 0; i < POOL_WORDS && p->has_words; i++) {
+        struct node *n = any_held(m, false);
+        p->words[i] = n ? (uint64_t)(uintptr_t)n->address : 0;
+        p->word_shadows[i] = (struct shadow){p->words[i], n};
+    }
+}
+
+/* From one fiber into another; NULL: the thread's own root set. Whoever wants may take the one that
+ * was left. */
+static void pool_switch(struct mutator *m, struct pooled *from, struct pooled *to)
+{
+    gc_fiber *left = from ? from->fiber : NULL;
+    if (from)
+        pool_suspends(m, from);
+    if (gc_fiber_switch(to ? to->fiber : NULL) != left || errno)
+        BAD("gc_fiber_switch does not switch");
+    if (from)
+        atomic_set(&from->taken, 0);
+    if (to)
+        pool_resumed(m, to);
+}
+
+static void clear_space(const struct space *s, size_t from)
+{
+    memset(&s->slots[from], 0, (s->n - from) * sizeof s->slots[0]);
+    memset(&s->shadows[from], 0, (s->n - from) * sizeof s->shadows[0]);
+}
+
+/* The fiber that runs opens a frame, or closes its innermost one. */
+static void pool_frame(struct mutator *m, struct pooled *p)
+{
+    struct gc_frame *frame = &p->frames[p->depth];
+    size_t n = p->local_space.n;
+    if (p->depth && (p->depth == POOL_FRAMES || random_one_in(&m->random, 2))) {
+        gc_frame_reset(p->frames[--p->depth].prev);
+        p->local_space.n -= POOL_LOCALS;
+        return;
+    }
+    p->depth++;
+    p->local_space.n += POOL_LOCALS;
+    clear_space(&p->local_space, n);
+    *frame = (struct gc_frame){gc_frame_mark(), POOL_LOCALS, NULL, &p->locals[n]};
+    gc_frame_reset(frame);
+}
+
+/* Objects that nothing else refers to, and others. */
+static void pool_fill(struct mutator *m, struct space *s)
+{
+    for (size_t i = 0; i < space_size(s); i++) {
+        struct node *n = random_one_in(&m->random, 2) ? new_node(m) : any_held(m, false);
+        if (n)
+            hold((struct place){s, i}, n, reference(m, n));
+    }
+}
+
+static void pool_init(struct pooled *p)
+{
+    p->depth = 0;
+    p->top = p->stack + POOL_STACK;
+    p->stack_space = space_make(SPACE_STACK, p->stack, p->stack_shadows, POOL_STACK);
+    p->stack_space.top = &p->top;
+    p->local_space = space_make(SPACE_PLAIN, p->locals, p->local_shadows, 0);
+    clear_space(&p->stack_space, 0);
+}
+
+static void pool_make(struct mutator *m, struct pooled *p)
+{
+    pool_init(p);
+    p->last = m->index;
+    p->has_words = random_one_in(&m->random, 2);
+    UNTIL(p->fiber, gc_fiber_create());
+    if (p->has_words && gc_fiber_stack(p->fiber, p->words, p->words + POOL_WORDS) != 0)
+        BAD("gc_fiber_stack fails");
+    pool_switch(m, NULL, p);
+    if (gc_thread_range(p->stack, &p->top) != 0)
+        BAD("a fiber is refused a range");
+    for (size_t i = random_below(&m->random, POOL_FRAMES); i > 0; i--)
+        pool_frame(m, p);
+    pool_fill(m, &p->stack_space);
+    pool_fill(m, &p->local_space);
+    pool_switch(m, p, NULL);
+    __atomic_fetch_add(&w.made_fibers, 1, __ATOMIC_RELAXED);
+}
+
+/* With what it roots. */
+static void pool_destroy(struct pooled *p)
+{
+    if (gc_fiber_destroy(p->fiber) != 0)
+        BAD("a suspended fiber is not destroyed");
+    p->fiber = NULL;
+    memset(p->words, 0, sizeof p->words);
+    memset(p->word_shadows, 0, sizeof p->word_shadows);
+    atomic_set(&p->taken, 0);
+}
+
+static void pool_grow(struct mutator *m, size_t n)
+{
+    for (struct pooled *p; n > 0 && (p = pool_take(m, false)); n--)
+        pool_make(m, p);
+}
+
+static void pool_shrink(struct mutator *m, size_t n)
+{
+    for (struct pooled *p; n > 0 && (p = pool_take(m, true)); n--)
+        pool_destroy(p);
+}
+
+/* The thread blocks in the fiber, and a cycle may well claim it there. */
+static void pool_work(struct mutator *m, struct pooled *p)
+{
+    pool_frame(m, p);
+    steps(m, random_below(&m->random, 40));
+    if (random_one_in(&m->random, 4)) {
+        gc_collect_start();
+        op_block(m);
+    }
+    if (gc_thread_detach() != -EBUSY)
+        BAD("a thread is detached in a fiber");
+    pool_frame(m, p);
+}
+
+static void swap_held(struct place a, struct place b)
+{
+    struct shadow x = a.space->shadows[a.i], y = b.space->shadows[b.i];
+    hold(a, y.to, y.word);
+    hold(b, x.to, x.word);
+}
+
+/* References go from the thread's roots to the fiber's and back, with no safepoint in between. */
+static void pool_pass(struct mutator *m, struct pooled *p)
+{
+    pool_switch(m, NULL, p);
+    for (size_t i = 0; i < space_size(&p->stack_space); i++)
+        swap_held(any_place(m), (struct place){&p->stack_space, i});
+    for (size_t i = 0; i < space_size(&p->local_space); i++)
+        swap_held(any_place(m), (struct place){&p->local_space, i});
+    pool_switch(m, p, NULL);
+}
+
+static void pool_pass_some(struct mutator *m, size_t n)
+{
+    for (struct pooled *p; n > 0 && (p = pool_take(m, true)); n--)
+        pool_pass(m, p);
+}
+
+/* Through a few of them. */
+static void pool_run(struct mutator *m)
+{
+    struct pooled *p = pool_take(m, true);
+    if (p)
+        pool_switch(m, NULL, p);
+    while (p) {
+        pool_work(m, p);
+        struct pooled *next = random_one_in(&m->random, 2) ? pool_take(m, true) : NULL;
+        pool_switch(m, p, next);
+        p = next;
+    }
+}
+
+/* A thread that ends in a fiber, attached: it works for another that waits for it, but has roots of
+ * its own. */
+struct short_life {
+    struct mutator *m;
+    struct pooled *p;
+    shape_word locals[4], *top;
+    struct shadow shadows[4];
+};
+
+static void *end_in_fiber(void *arg)
+{
+    struct short_life *life = arg;
+    struct mutator *m = life->m;
+    struct space s = space_make(SPACE_PLAIN, life->locals, life->shadows, 4);
+    while (gc_thread_attach(w.heap) != 0)
+        m->refused++;
+    if (gc_thread_range(life->locals, &life->top) != 0)
+        BAD("a thread is refused a range");
+    space_add(m, &s);
+    pool_switch(m, NULL, life->p);
+    for (size_t i = random_below(&m->random, 20); i > 0; i--) {
+        op_new(m);
+        op_stack(m);
+        pool_frame(m, life->p);
+    }
+    pool_suspends(m, life->p);
+    return NULL;
+}
+
+static void pool_abandon(struct mutator *m)
+{
+    struct space *spaces[SPACES];
+    struct short_life life = {.m = m, .p = pool_take(m, true), .top = life.locals + 4};
+    unsigned nspaces = m->nspaces;
+    pthread_t thread;
+    if (!life.p)
+        return;
+    memcpy(spaces, m->spaces, sizeof spaces);
+    m->nspaces = 0;
+    gc_blocking_begin();
+    if (pthread_create(&thread, NULL, end_in_fiber, &life) != 0 || pthread_join(thread, NULL) != 0)
+        BAD("a thread does not start or end");
+    gc_blocking_end();
+    memcpy(m->spaces, spaces, sizeof spaces);
+    m->nspaces = nspaces;
+    atomic_set(&life.p->taken, 0);
+}
+
+static void op_pool(struct mutator *m)
+{
+    size_t what = random_below(&m->random, 64);
+    if (what < 2)
+        pool_shrink(m, random_below(&m->random, POOL / 2));
+    else if (gc_fiber_current() || m->nspaces + 12 > SPACES)
+        return;
+    else if (what < 4)
+        pool_grow(m, random_below(&m->random, POOL / 2));
+    else if (what < 5)
+        pool_abandon(m);
+    else if (what < 53)
+        pool_pass_some(m, random_below(&m->random, 16));
+    else
+        pool_run(m);
 }
 
 /* ---- The rest: everybody waits but one, who compares ---- */
@@ -1287,10 +1589,32 @@ static void reach_from(struct node *n)
     }
 }
 
-static void reach_space(const struct mutator *m, const struct space *s)
+static void reach_slots(const shape_word *slots, const struct shadow *shadows, size_t n)
 {
-    for (size_t i = 0; i < space_size(m, s); i++)
-        reach_slot(&s->slots[i], &s->shadows[i], NULL);
+    for (size_t i = 0; i < n; i++)
+        reach_slot(&slots[i], &shadows[i], NULL);
+}
+
+static void reach_space(const struct space *s)
+{
+    reach_slots(s->slots, s->shadows, space_size(s));
+}
+
+static void reach_pool(void)
+{
+    unsigned n = 0;
+    for (const struct pooled *p = w.pool; p < w.pool + POOL; p++) {
+        if (!p->fiber)
+            continue;
+        w.via_root = "a range of a pooled fiber";
+        reach_space(&p->stack_space);
+        w.via_root = "a frame of a pooled fiber";
+        reach_space(&p->local_space);
+        w.via_root = "the C stack of a pooled fiber";
+        reach_slots(p->words, p->word_shadows, POOL_WORDS);
+        n++;
+    }
+    w.most_fibers = n > w.most_fibers ? n : w.most_fibers;
 }
 
 static void reach_roots(void)
@@ -1301,16 +1625,15 @@ static void reach_roots(void)
         struct mutator *m = &w.mutators[t];
         for (unsigned i = 0; i < m->nspaces; i++) {
             w.via_root = kinds[m->spaces[i]->kind];
-            reach_space(m, m->spaces[i]);
+            reach_space(m->spaces[i]);
         }
         w.via_root = "a frame of a suspended fiber";
-        reach_space(m, &m->fiber_space);
+        reach_space(&m->fiber_space);
     }
     w.via_root = "a shared fiber";
-    for (int i = 0; i < SHARED_FIBERS; i++) {
-        for (int j = 0; j < FIBER_SLOTS; j++)
-            reach_slot(&w.fibers[i].slots[j], &w.fibers[i].shadows[j], NULL);
-    }
+    for (int i = 0; i < SHARED_FIBERS; i++)
+        reach_slots(w.fibers[i].slots, w.fibers[i].shadows, FIBER_SLOTS);
+    reach_pool();
     w.via_root = "a racy root";
     for (int i = 0; i < RACY_GLOBALS; i++)
         reach_racy(&w.globals[i]);
@@ -1654,8 +1977,10 @@ static void rest_of_all(struct mutator *m)
     atomic_set(&w.round, w.round + 1);
     pthread_cond_broadcast(&w.changed);
     pthread_mutex_unlock(&w.lock);
-    if (atomic_get(&w.shrink))
+    if (atomic_get(&w.shrink)) {
         drop_roots(m, 2);
+        pool_shrink(m, POOL / 2);
+    }
 }
 
 /* ---- A thread ---- */
@@ -1711,6 +2036,8 @@ static void step(struct mutator *m)
         op_map(m);
     else if (what < 990)
         op_intern(m);
+    else if (what < 996)
+        op_pool(m);
     else
         gc_safepoint();
 }
@@ -1753,6 +2080,7 @@ static void session_begin(struct mutator *m, struct session *s)
     m->top = s->stack;
     s->space = space_make(SPACE_PLAIN, s->locals, s->shadows, LOCALS);
     s->stack_space = space_make(SPACE_STACK, s->stack, s->stack_shadows, STACK);
+    s->stack_space.top = &m->top;
     s->visited_space = space_make(SPACE_PLAIN, s->visited, s->visited_shadows, 8);
     s->local_space = space_make(SPACE_PLAIN, s->local, s->local_shadows, 8);
     space_add(m, &s->space);
@@ -1794,7 +2122,6 @@ static bool is_over(const struct mutator *m)
 static void session_steps(struct mutator *m, struct session *s, size_t n)
 {
     struct gc_frame *mark = gc_frame_mark();
-    m->base_spaces = m->nspaces;
     if (setjmp(m->base)) {
         gc_frame_reset(mark);
         /* The spaces of the frames that were left are no roots any more. */
@@ -1920,6 +2247,10 @@ static void drop_shared(void)
         CHECK(gc_fiber_destroy(w.fibers[i].fiber) == 0);
         memset(&w.fibers[i], 0, sizeof w.fibers[i]);
     }
+    for (int i = 0; i < POOL; i++) {
+        if (w.pool[i].fiber)
+            pool_destroy(&w.pool[i]);
+    }
     for (int i = 0; i < RACY_HANDLES; i++)
         store((shape_word *)(void *)w.handles[i], 0);
     gc_clear(w.globals, sizeof w.globals);
@@ -1935,6 +2266,8 @@ static void lead(struct mutator *m)
         session_begin(m, s);
         {
             GC_FRAME_ARRAY(s->locals, LOCALS);
+            if (w.rest == 0)
+                pool_grow(m, POOL / 2);
             session_steps(m, s, 200 + random_below(&m->random, 3000));
             rest_of_all(m);
         }
@@ -1997,6 +2330,8 @@ static void say_results(void)
          (unsigned long long)w.finalized, (unsigned long long)w.cleaned,
          (unsigned long long)refused, (unsigned long long)stats.cycles,
          (unsigned long long)stats.procs);
+    diag("%llu fibers, %u at once, %llu times moved to another thread",
+         (unsigned long long)w.made_fibers, w.most_fibers, (unsigned long long)w.moved_fibers);
 }
 
 /* The words that repeat it. */
@@ -2072,6 +2407,14 @@ static void run_as(unsigned threads, enum mode mode, enum format format)
     run(setup);
 }
 
+static void run_delayed(unsigned threads)
+{
+    struct setup setup = default_setup();
+    setup.threads = threads;
+    snprintf(setup.debug, sizeof setup.debug, "delay=%u", (unsigned)(setup.seed % 1000000) + 1);
+    run(setup);
+}
+
 TEST(one_thread)
 {
     run_as(1, CONCURRENT, PLAIN);
@@ -2107,6 +2450,14 @@ TEST(boxed_two)
 TEST(boxed_eight)
 {
     run_as(8, CONCURRENT, BOXED);
+}
+TEST(delayed_two)
+{
+    run_delayed(2);
+}
+TEST(delayed_eight)
+{
+    run_delayed(8);
 }
 TEST(stop_one)
 {

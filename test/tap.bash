@@ -8,18 +8,23 @@ failed=0
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
+# report VERDICT NAME: a line of TAP; the verdict is "ok" or "not ok".
+report() {
+    count=$((count + 1))
+    [[ $1 == ok ]] || failed=$((failed + 1))
+    echo "$1 $count - $2"
+}
+
 # check NAME COMMAND…: passes if the command does; otherwise shows what it said. With an argument
 # to the script, only checks whose name contains it are made.
 check() {
     local name=$1
     shift
     [[ $name == *"$only"* ]] || return 0
-    count=$((count + 1))
     if "$@" >"$scratch/said" 2>&1; then
-        echo "ok $count - $name"
+        report ok "$name"
     else
-        failed=$((failed + 1))
-        echo "not ok $count - $name"
+        report "not ok" "$name"
         head -n 400 "$scratch/said" | sed 's/^/# /'
     fi
 }
@@ -27,4 +32,42 @@ check() {
 done_testing() {
     echo "1..$count"
     exit $((failed > 0))
+}
+
+# ---- What a command says -------------------------------------------------------------------
+
+# prints EXPECTED COMMAND…: the command succeeds and writes that, and nothing on standard error.
+prints() {
+    local expected=$1
+    shift
+    "$@" >"$scratch/out" 2>"$scratch/err" || { echo "status $?"; cat "$scratch/err"; return 1; }
+    diff <(printf '%s' "$expected") "$scratch/out" && diff /dev/null "$scratch/err"
+}
+
+# prints_file FILE COMMAND…: the command succeeds and writes what the file holds.
+prints_file() {
+    local file=$1
+    shift
+    "$@" >"$scratch/out" && diff "$file" "$scratch/out"
+}
+
+# fails STATUS ERROR COMMAND…: the command ends with that status and says that error.
+fails() {
+    local status=$1 error=$2 got
+    shift 2
+    "$@" >"$scratch/out" 2>"$scratch/err"
+    got=$?
+    [[ $got == "$status" ]] || { echo "status $got, expected $status"; cat "$scratch/err"; return 1; }
+    diff <(printf '%s\n' "$error") "$scratch/err"
+}
+
+# converses COMMAND INPUT OUTPUT ERRORS: what is said to a prompt that is no terminal.
+converses() {
+    "$1" <<<"$2" >"$scratch/out" 2>"$scratch/err" || return 1
+    diff <(printf '%s' "$3") "$scratch/out" && diff <(printf '%s' "$4") "$scratch/err"
+}
+
+# traces COMMAND…: writes a line of the collector's for each of two collections.
+traces() {
+    "$@" 2>"$scratch/err" >/dev/null && [[ $(grep -c '^gcheap: gc ' "$scratch/err") -ge 2 ]]
 }

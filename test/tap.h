@@ -22,6 +22,7 @@
  *   ok(cond, fmt, …)          one TAP line; returns cond. Any thread.
  *   CHECK(cond)               silent if true; otherwise ends the test as failed. Any thread.
  *   CHECK_EQ(a, b)            the same for integers and pointers; says both values.
+ *   CHECK_REFUSED(call, error) the call returns NULL (or false) and sets errno.
  *   FAIL(fmt, …)              ends the test as failed, saying why.
  *   SKIP(fmt, …)              ends the test as skipped, saying why.
  *   diag(fmt, …)              a line of comment; shown when the test fails.
@@ -35,6 +36,7 @@
 #ifndef TAP_H
 #define TAP_H
 
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -86,6 +88,12 @@ enum { TAP_PASSED = 0, TAP_FAILED = 99, TAP_SKIPPED = 98 };
 #define CHECK(cond) ((cond) ? (void)0 : tap_fail(__FILE__, __LINE__, "CHECK(%s)", #cond))
 #define CHECK_EQ(a, b)                                                                             \
     tap_check_eq((intptr_t)(a), (intptr_t)(b), "CHECK_EQ(" #a ", " #b ")", __FILE__, __LINE__)
+#define CHECK_REFUSED(call, error)                                                                 \
+    do {                                                                                           \
+        errno = 0;                                                                                 \
+        CHECK(!(call));                                                                            \
+        CHECK_EQ(errno, error);                                                                    \
+    } while (0)
 #define FAIL(...) tap_fail(__FILE__, __LINE__, __VA_ARGS__)
 #define SKIP(...) tap_skip(__VA_ARGS__)
 #define diag(...) tap_say("# ", __VA_ARGS__)

@@ -746,6 +746,69 @@ TEST(threads_of_several_heaps)
         CHECK_EQ(gc_heap_destroy(heaps[i]), 0);
 }
 
+/* ---- Long calls ---- */
+
+static void *collects_until_over(void *arg)
+{
+    (void)arg;
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    while (!atomic_load(&over))
+        CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(gc_thread_detach(), 0);
+    return NULL;
+}
+
+static bool is_zero(const char *bytes, size_t size)
+{
+    return bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0;
+}
+
+/* Cycles that begin and end while memory that was used before is made zero. */
+static uint64_t cycles_in_long_call(size_t size)
+{
+    uint64_t before = stats_now().cycles;
+    char *p = gc_new_bytes(size);
+    uint64_t cycles = stats_now().cycles - before;
+    CHECK(p);
+    CHECK(is_zero(p, size));
+    memset(p, 0xaa, size);
+    return cycles;
+}
+
+/* More than the one under way at its start, and the one that waits for the call's end. */
+TEST(collections_go_on_while_memory_is_zeroed)
+{
+    make_heap(NULL);
+    atomic_store(&over, false);
+    pthread_t other = start(collects_until_over, NULL);
+    uint64_t most = 0;
+    for (int i = 0; i < 50 && most < 3; i++) {
+        uint64_t cycles = cycles_in_long_call((size_t)32 << 20);
+        most = cycles > most ? cycles : most;
+    }
+    ok(most >= 3, "%llu cycles in a call", (unsigned long long)most);
+    atomic_store(&over, true);
+    CHECK_EQ(gc_blocking_begin(), 0);
+    pthread_join(other, NULL);
+    CHECK_EQ(gc_blocking_end(), 0);
+    destroy_heap();
+}
+
+/* Settings are read by the library's thread while it gives memory back. */
+TEST(settings_change_while_memory_goes_back)
+{
+    make_heap(NULL);
+    for (int round = 0; round < 20; round++) {
+        for (int i = 0; i < 16; i++)
+            CHECK(gc_new_bytes((size_t)1 << 20));
+        CHECK_EQ(gc_collect(), 0);
+        gc_set_limit((size_t)(32 + round) << 20);
+        CHECK(gc_set_percent(50 + round) >= 0);
+        os_sleep_ns(10 * 1000 * 1000);
+    }
+    destroy_heap();
+}
+
 /* ---- What is told of handshakes ---- */
 
 TEST(handshakes_are_counted)

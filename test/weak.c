@@ -1,40 +1,6 @@
 /* Weak references: gc_weak_new, gc_weak_get, gc_weak_free. */
-#include <errno.h>
-#include <pthread.h>
-#include <sched.h>
-#include "collector.h"
-#include "tap.h"
-
-struct cell {
-    struct cell *next;
-    uint64_t magic;
-    uint64_t id;
-};
-static GC_TYPE(cell_type, struct cell, next);
-#define MAGIC UINT64_C(0x6d61676963)
-
-static struct cell *new_cell(uint64_t id)
-{
-    struct cell *c = gc_new(&cell_type);
-    CHECK(c);
-    c->magic = MAGIC;
-    c->id = id;
-    return c;
-}
-
-static gc_heap *new_heap(unsigned flags)
-{
-    gc_options o = {.flags = flags, .debug = "poison"};
-    gc_heap *heap = gc_heap_create(&o);
-    CHECK(heap);
-    return heap;
-}
-
-/* Records of specials in use. */
-static size_t records(const gc_heap *heap)
-{
-    return heap->collector->specials.records.inuse;
-}
+#include "cells.h"
+#include "random.h"
 
 /* ---- One thread ---- */
 
@@ -61,18 +27,7 @@ static void lives_and_dies(unsigned flags)
     CHECK(gc_heap_destroy(heap) == 0);
 }
 
-TEST(concurrent_heap)
-{
-    lives_and_dies(0);
-}
-TEST(stop_world_heap)
-{
-    lives_and_dies(GC_STOP_WORLD);
-}
-TEST(heap_without_background)
-{
-    lives_and_dies(GC_NO_BACKGROUND);
-}
+TEST_EACH_WAY(lives_and_dies)
 
 TEST(one_cell_per_object)
 {
@@ -175,29 +130,23 @@ TEST(argument_errors)
     GC_FRAME(c);
     int on_stack;
     void *bad[] = {NULL, &on_stack, (char *)c + 8, gc_new_bytes(0), (void *)(uintptr_t)-8};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        errno = 0;
-        CHECK(!gc_weak_new(bad[i]) && errno == EINVAL);
-    }
-    errno = 0;
-    CHECK(!gc_weak_get(NULL) && errno == EINVAL);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        CHECK_REFUSED(gc_weak_new(bad[i]), EINVAL);
+    CHECK_REFUSED(gc_weak_get(NULL), EINVAL);
     gc_weak_free(NULL);
     gc_weak *w = gc_weak_new(c);
     CHECK(gc_blocking_begin() == 0);
-    errno = 0;
-    CHECK(!gc_weak_get(w) && errno == EPERM);
-    CHECK(!gc_weak_new(c) && errno == EPERM);
+    CHECK_REFUSED(gc_weak_get(w), EPERM);
+    CHECK_REFUSED(gc_weak_new(c), EPERM);
     gc_blocking_end();
     gc_heap *other = new_heap(0);
-    errno = 0;
-    CHECK(!gc_weak_get(w) && errno == EINVAL);
-    CHECK(!gc_weak_new(c) && errno == EINVAL);
+    CHECK_REFUSED(gc_weak_get(w), EINVAL);
+    CHECK_REFUSED(gc_weak_new(c), EINVAL);
     gc_heap_destroy(other);
     CHECK(gc_thread_switch(heap) == 0);
     CHECK(gc_weak_get(w) == c);
     CHECK(gc_thread_switch(NULL) == 0);
-    errno = 0;
-    CHECK(!gc_weak_get(w) && errno == EPERM);
+    CHECK_REFUSED(gc_weak_get(w), EPERM);
     gc_weak_free(w);
     CHECK(gc_thread_switch(heap) == 0);
     gc_heap_destroy(heap);
@@ -236,11 +185,8 @@ struct entry {
 enum { ENTRIES = 4096, HELD = 8, READERS = 3 };
 
 static struct {
-    gc_heap *heap;
     _Atomic(struct entry *) table[ENTRIES];
     _Atomic(struct entry *) made; /* all, to be freed at the end */
-    atomic_bool stop;
-    atomic_int started, allowed;
     atomic_uint hits, deaths;
     atomic_uint_fast64_t ids;
 } shared;
@@ -275,41 +221,35 @@ static void read_entry(struct entry *e, struct cell **place)
     *place = c;
 }
 
-static void *reader(void *seed_)
+/* Makes a new entry in place of a dead one, if that is this thread's to do. */
+static void replace_dead(size_t slot, struct cell **place)
 {
-    uint64_t seed = (uint64_t)(uintptr_t)seed_;
-    CHECK(gc_thread_attach(shared.heap) == 0);
+    if (!shared.table[slot]->dead || slot % READERS != crowd_number)
+        return;
+    shared.deaths++;
+    shared.table[slot] = new_entry(place);
+}
+
+static void reader(void)
+{
+    uint64_t random = crowd_number;
     struct cell *held[HELD] = {NULL};
-    {
-        GC_FRAME_ARRAY(held, HELD);
-        shared.started++;
-        for (unsigned i = 0; !shared.stop; i++) {
-            gc_safepoint();
-            if (atomic_fetch_sub(&shared.allowed, 1) <= 0) {
-                shared.allowed++;
-                sched_yield();
-                continue;
-            }
-            seed = seed * 6364136223846793005u + 1442695040888963407u;
-            unsigned slot = (unsigned)(seed >> 40) % ENTRIES, place = (unsigned)(seed >> 33) % HELD;
-            struct entry *e = shared.table[slot];
-            read_entry(e, &held[place]);
-            if (e->dead && slot % READERS == (uintptr_t)seed_ % READERS) {
-                shared.deaths++;
-                shared.table[slot] = new_entry(&held[place]);
-            }
-            if (i % 16 == 0)
-                held[(seed >> 50) % HELD] = NULL;
-            if (i % 64 == 0)
-                new_cell(0);
-            if (held[0] && held[1] && i % 8 == 0) {
-                /* Through the heap: what was read weakly becomes reachable from elsewhere. */
-                gc_store(&held[0]->next->next, held[1]);
-            }
+    GC_FRAME_ARRAY(held, HELD);
+    for (unsigned i = 0; !crowd.stop; i++) {
+        if (!crowd_may_step())
+            continue;
+        size_t slot = random_below(&random, ENTRIES), place = random_below(&random, HELD);
+        read_entry(shared.table[slot], &held[place]);
+        replace_dead(slot, &held[place]);
+        if (i % 16 == 0)
+            held[random_below(&random, HELD)] = NULL;
+        if (i % 64 == 0)
+            new_cell(0);
+        if (held[0] && held[1] && i % 8 == 0) {
+            /* Through the heap: what was read weakly becomes reachable from elsewhere. */
+            gc_store(&held[0]->next->next, held[1]);
         }
     }
-    CHECK(gc_thread_detach() == 0);
-    return NULL;
 }
 
 static void fill_table(void)
@@ -329,35 +269,20 @@ static void free_entries(void)
     }
 }
 
-/* As many cycles as come in a few seconds, but no more than that. */
 static void stress_readers(const char *debug, unsigned flags, unsigned cycles)
 {
-    gc_options o = {.flags = flags, .debug = debug, .max_procs = READERS};
-    pthread_t threads[READERS];
-    shared.heap = gc_heap_create(&o);
-    CHECK(shared.heap);
+    crowd_heap(debug, flags, READERS);
     fill_table();
-    for (uintptr_t i = 0; i < READERS; i++)
-        pthread_create(&threads[i], NULL, reader, (void *)(i + 1));
-    while (shared.started < READERS)
-        usleep(1000);
-    for (uint64_t i = 0, start = os_now_ns();
-         i < cycles && os_now_ns() - start < UINT64_C(4000000000); i++) {
-        shared.allowed = ENTRIES;
-        gc_collect();
-    }
-    shared.stop = true;
-    gc_blocking_begin();
-    for (int i = 0; i < READERS; i++)
-        pthread_join(threads[i], NULL);
-    gc_blocking_end();
+    crowd_start(READERS, reader);
+    crowd_collect(4000, cycles, ENTRIES);
+    crowd_stop();
     free_entries();
     ok(shared.hits > 0 && shared.deaths > 0, "%u reads of the living, %u deaths", shared.hits,
        shared.deaths);
     gc_collect();
     gc_collect();
-    CHECK_EQ(records(shared.heap), 0);
-    CHECK(gc_heap_destroy(shared.heap) == 0);
+    CHECK_EQ(records(crowd.heap), 0);
+    CHECK(gc_heap_destroy(crowd.heap) == 0);
 }
 
 TEST(readers_and_cycles)
@@ -374,56 +299,42 @@ TEST(readers_and_stopped_cycles)
 }
 
 /* The same object's cell made and freed by many threads, while it lives and while it dies. */
-static void *maker(void *handle_)
+static gc_handle *handle;
+
+static void maker(void)
 {
-    gc_handle *handle = handle_;
-    CHECK(gc_thread_attach(shared.heap) == 0);
     struct cell *c = NULL;
-    {
-        GC_FRAME(c);
-        while (!shared.stop) {
-            shared.started = 1;
-            c = gc_handle_get(handle);
-            gc_weak *w = gc_weak_new(c);
-            CHECK(w);
-            CHECK(gc_weak_get(w) == c);
-            c = NULL;
-            gc_safepoint();
-            c = gc_weak_get(w);
-            CHECK(!c || c->magic == MAGIC);
-            gc_weak_free(w);
-            c = NULL;
-            gc_safepoint();
-        }
+    GC_FRAME(c);
+    while (!crowd.stop) {
+        c = gc_handle_get(handle);
+        gc_weak *w = gc_weak_new(c);
+        CHECK(w);
+        CHECK(gc_weak_get(w) == c);
+        c = NULL;
+        gc_safepoint();
+        c = gc_weak_get(w);
+        CHECK(!c || c->magic == MAGIC);
+        gc_weak_free(w);
+        c = NULL;
+        gc_safepoint();
     }
-    CHECK(gc_thread_detach() == 0);
-    return NULL;
 }
 
 TEST(makers_and_cycles)
 {
-    enum { MAKERS = 3 };
-    shared.heap = new_heap(0);
-    gc_handle *handle = gc_handle_new(new_cell(1));
-    pthread_t threads[MAKERS];
-    for (int i = 0; i < MAKERS; i++)
-        pthread_create(&threads[i], NULL, maker, handle);
-    while (!shared.started)
-        usleep(1000);
+    crowd_heap("poison", 0, 0);
+    handle = gc_handle_new(new_cell(1));
+    crowd_start(3, maker);
     for (uint64_t i = 0, start = os_now_ns(); i < 200 && os_now_ns() - start < UINT64_C(2000000000);
          i++) {
         gc_collect();
         gc_handle_set(handle, new_cell(i));
     }
-    shared.stop = true;
-    gc_blocking_begin();
-    for (int i = 0; i < MAKERS; i++)
-        pthread_join(threads[i], NULL);
-    gc_blocking_end();
+    crowd_stop();
     gc_collect();
-    CHECK_EQ(records(shared.heap), 0);
+    CHECK_EQ(records(crowd.heap), 0);
     gc_handle_free(handle);
-    gc_heap_destroy(shared.heap);
+    gc_heap_destroy(crowd.heap);
 }
 
 TAP_MAIN

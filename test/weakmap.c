@@ -1,50 +1,11 @@
 /* Weak maps and ephemerons.
  * gcheap-test: alone */
-#include <errno.h>
-#include <pthread.h>
-#include <sched.h>
+#include <limits.h>
 #include <time.h>
-#include "collector.h"
-#include "tap.h"
-
-struct cell {
-    struct cell *next;
-    uint64_t magic;
-    uint64_t id;
-};
-static GC_TYPE(cell_type, struct cell, next);
-#define MAGIC UINT64_C(0x6d61676963)
+#include "cells.h"
+#include "random.h"
 
 static uint64_t seed = 1;
-static uint64_t random_u64(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed;
-}
-
-static struct cell *new_cell(uint64_t id)
-{
-    struct cell *c = gc_new(&cell_type);
-    CHECK(c);
-    c->magic = MAGIC;
-    c->id = id;
-    return c;
-}
-
-static gc_heap *new_heap(unsigned flags)
-{
-    gc_options o = {.flags = flags, .debug = "poison"};
-    gc_heap *heap = gc_heap_create(&o);
-    CHECK(heap);
-    return heap;
-}
-
-static bool is_cell(const struct cell *c, uint64_t id)
-{
-    return c && c->magic == MAGIC && c->id == id;
-}
 
 /* ---- One thread ---- */
 
@@ -96,18 +57,7 @@ static void value_leads_to_key(unsigned flags)
     gc_heap_destroy(heap);
 }
 
-TEST(ephemeron)
-{
-    value_leads_to_key(0);
-}
-TEST(ephemeron_stop_world)
-{
-    value_leads_to_key(GC_STOP_WORLD);
-}
-TEST(ephemeron_without_background)
-{
-    value_leads_to_key(GC_NO_BACKGROUND);
-}
+TEST_EACH_WAY(value_leads_to_key)
 
 TEST(large_and_tiny_keys)
 {
@@ -159,22 +109,21 @@ TEST(argument_errors)
     CHECK_EQ(gc_weakmap_set(map, &k->magic, k), -EINVAL);
     CHECK_EQ(gc_weakmap_set(map, gc_new_bytes(0), k), -EINVAL);
     CHECK(!gc_weakmap_has(map, NULL) && !gc_weakmap_get(map, &out) && !gc_weakmap_delete(map, &at));
-#define REFUSED(call, error) (errno = 0, !(call) && errno == (error))
-    CHECK(REFUSED(gc_weakmap_get(NULL, k), EINVAL));
-    CHECK(REFUSED(gc_weakmap_has(NULL, k), EINVAL));
-    CHECK(REFUSED(gc_weakmap_delete(NULL, k), EINVAL));
-    CHECK(REFUSED(gc_weakmap_count(NULL), EINVAL));
-    CHECK(REFUSED(gc_weakmap_next(NULL, &at, &out, &out), EINVAL));
-    CHECK(REFUSED(gc_weakmap_next(map, NULL, &out, &out), EINVAL));
-    CHECK(REFUSED(gc_weakmap_next(map, &at, NULL, &out), EINVAL));
-    CHECK(REFUSED(gc_weakmap_next(map, &at, &out, NULL), EINVAL));
+    CHECK_REFUSED(gc_weakmap_get(NULL, k), EINVAL);
+    CHECK_REFUSED(gc_weakmap_has(NULL, k), EINVAL);
+    CHECK_REFUSED(gc_weakmap_delete(NULL, k), EINVAL);
+    CHECK_REFUSED(gc_weakmap_count(NULL), EINVAL);
+    CHECK_REFUSED(gc_weakmap_next(NULL, &at, &out, &out), EINVAL);
+    CHECK_REFUSED(gc_weakmap_next(map, NULL, &out, &out), EINVAL);
+    CHECK_REFUSED(gc_weakmap_next(map, &at, NULL, &out), EINVAL);
+    CHECK_REFUSED(gc_weakmap_next(map, &at, &out, NULL), EINVAL);
     gc_heap *other = new_heap(0);
-    CHECK(REFUSED(gc_weakmap_get(map, k), EINVAL));
+    CHECK_REFUSED(gc_weakmap_get(map, k), EINVAL);
     CHECK_EQ(gc_weakmap_set(map, k, k), -EINVAL);
     gc_heap_destroy(other);
     gc_thread_switch(NULL);
-    CHECK(REFUSED(gc_weakmap_new(), EPERM));
-    CHECK(REFUSED(gc_weakmap_get(map, k), EPERM));
+    CHECK_REFUSED(gc_weakmap_new(), EPERM);
+    CHECK_REFUSED(gc_weakmap_get(map, k), EPERM);
     CHECK_EQ(gc_weakmap_set(map, k, k), -EPERM);
     gc_weakmap_free(map);
     gc_weakmap_free(NULL);
@@ -205,7 +154,7 @@ TEST(iterates_while_changing)
         CHECK(k == v && !gone[k->id] && !seen[k->id]++);
         given++;
         for (int i = 0; i < 3; i++) {
-            uint64_t victim = random_u64() % N;
+            size_t victim = random_below(&seed, N);
             if (gc_weakmap_delete(map, keys[victim]))
                 gone[victim] = 1;
         }
@@ -226,7 +175,7 @@ TEST(iterates_while_changing)
 static void shuffle(struct cell **keys, size_t n)
 {
     for (size_t i = n; i > 1; i--) {
-        size_t j = random_u64() % i;
+        size_t j = random_below(&seed, i);
         struct cell *k = keys[i - 1];
         gc_store(&keys[i - 1], keys[j]);
         gc_store(&keys[j], k);
@@ -366,27 +315,24 @@ TEST(maps_by_the_thousand)
 enum { THREADS = 3, KEYS = 3000 };
 
 static struct {
-    gc_heap *heap;
-    gc_weakmap *map;             /* all threads' keys */
-    atomic_int started, allowed; /* changes, so many in a cycle */
-    atomic_bool stop;
+    gc_weakmap *map; /* all threads' keys */
     atomic_uint_fast64_t changes, iterated;
 } shared;
 
-static void change(struct cell **keys, uint64_t *value_of, uint64_t r, uint64_t tag)
+static void change(struct cell **keys, uint64_t *value_of, uint64_t *random)
 {
-    size_t i = (size_t)(r >> 20) % KEYS;
+    size_t i = random_below(random, KEYS);
     struct cell *k = keys[i];
-    switch (k ? r % 8 : 0) {
+    switch (k ? random_below(random, 8) : 0) {
     case 0: /* a new key; if there was one it dies */
-        gc_store(&keys[i], new_cell(tag));
+        gc_store(&keys[i], new_cell(crowd_number));
         value_of[i] = 0;
         return;
     case 1:
     case 2:
     case 3:
-        value_of[i] = r | 1;
-        CHECK(gc_weakmap_set(shared.map, k, new_cell(r | 1)) == 0);
+        value_of[i] = random_next(random) | 1;
+        CHECK(gc_weakmap_set(shared.map, k, new_cell(value_of[i])) == 0);
         return;
     case 4:
         CHECK(gc_weakmap_delete(shared.map, k) == (value_of[i] != 0));
@@ -397,6 +343,15 @@ static void change(struct cell **keys, uint64_t *value_of, uint64_t r, uint64_t 
         CHECK(value_of[i] ? is_cell(v, value_of[i]) : !v);
     }
     }
+}
+
+/* Nearly all keys die: the table shrinks. */
+static void drop_keys(struct cell **keys, uint64_t *value_of)
+{
+    gc_clear(keys, (KEYS - 50) * sizeof *keys);
+    memset(value_of, 0, KEYS * sizeof *value_of);
+    for (size_t i = KEYS - 50; i < KEYS; i++)
+        gc_store(&keys[i], NULL);
 }
 
 static void iterate(size_t *at)
@@ -415,70 +370,48 @@ static void iterate(size_t *at)
     }
 }
 
-static void *changer(void *tag_)
+static void changer(void)
 {
-    uint64_t tag = (uintptr_t)tag_, r = tag, *value_of = calloc(KEYS, sizeof *value_of);
-    CHECK(gc_thread_attach(shared.heap) == 0);
-    {
-        struct cell **keys = gc_new_array(&gc_pointer_type, KEYS);
-        size_t at = 0;
-        GC_FRAME(keys);
-        shared.started++;
-        for (unsigned i = 0; !shared.stop; i++) {
-            gc_safepoint();
-            if (atomic_fetch_sub(&shared.allowed, 1) <= 0) {
-                shared.allowed++;
-                sched_yield();
-                continue;
-            }
-            r = r * 6364136223846793005u + 1442695040888963407u;
-            change(keys, value_of, r >> 8, tag);
-            if (i % 1000 == 0)
-                iterate(&at);
-            /* Now and then nearly all keys die: the table shrinks. */
-            if (i % 40000 == 0) {
-                gc_clear(keys, (KEYS - 50) * sizeof *keys);
-                memset(value_of, 0, KEYS * sizeof *value_of);
-                for (size_t j = KEYS - 50; j < KEYS; j++)
-                    gc_store(&keys[j], NULL);
-            }
-            shared.changes++;
-        }
+    uint64_t random = crowd_number, *value_of = calloc(KEYS, sizeof *value_of);
+    struct cell **keys = gc_new_array(&gc_pointer_type, KEYS);
+    size_t at = 0;
+    GC_FRAME(keys);
+    for (unsigned i = 0; !crowd.stop; i++) {
+        if (!crowd_may_step())
+            continue;
+        change(keys, value_of, &random);
+        if (i % 1000 == 0)
+            iterate(&at);
+        if (i % 40000 == 0)
+            drop_keys(keys, value_of);
+        shared.changes++;
     }
     free(value_of);
-    CHECK(gc_thread_detach() == 0);
-    return NULL;
+}
+
+static void make_shared(const char *debug, unsigned flags)
+{
+    crowd_heap(debug, flags, THREADS);
+    shared.map = gc_weakmap_new();
+    CHECK(shared.map);
+}
+
+static void end_shared(void)
+{
+    crowd_stop();
+    gc_collect();
+    CHECK_EQ(gc_weakmap_count(shared.map), 0);
+    CHECK(gc_heap_destroy(crowd.heap) == 0);
 }
 
 static void stress_changers(const char *debug, unsigned flags)
 {
-    gc_options o = {.flags = flags, .debug = debug, .max_procs = THREADS};
-    pthread_t threads[THREADS];
-    shared.heap = gc_heap_create(&o);
-    shared.map = gc_weakmap_new();
-    for (uintptr_t i = 0; i < THREADS; i++)
-        pthread_create(&threads[i], NULL, changer, (void *)(i + 1));
-    while (shared.started < THREADS) {
-        gc_safepoint();
-        sched_yield();
-    }
-    unsigned cycles = 0;
-    for (uint64_t start = os_now_ns(); cycles < 5 || os_now_ns() - start < UINT64_C(3000000000);
-         cycles++) {
-        shared.allowed = 50000;
-        gc_collect();
-    }
-    shared.stop = true;
-    gc_blocking_begin();
-    for (int i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
-    gc_blocking_end();
+    make_shared(debug, flags);
+    crowd_start(THREADS, changer);
+    unsigned cycles = crowd_collect(3000, UINT_MAX, 50000);
+    end_shared();
     ok(shared.changes > 0 && shared.iterated > 0, "%u cycles, %" PRIu64 " operations", cycles,
        (uint64_t)shared.changes);
-    gc_collect();
-    gc_collect();
-    CHECK_EQ(gc_weakmap_count(shared.map), 0);
-    CHECK(gc_heap_destroy(shared.heap) == 0);
 }
 
 TEST(changes_during_cycles)
@@ -495,171 +428,113 @@ TEST(changes_and_stopped_cycles)
 }
 
 /* Threads that do nothing but read all there is: the cycle must end all the same. */
-static void *restless(void *unused)
+static void restless(void)
 {
-    CHECK(gc_thread_attach(shared.heap) == 0);
     struct cell *k = NULL, *v = NULL;
-    {
-        GC_FRAME(k, v);
-        size_t at = 0;
-        shared.started++;
-        while (!shared.stop) {
-            if (!gc_weakmap_next(shared.map, &at, (void **)&k, (void **)&v))
-                at = 0;
-            k = v = NULL;
-            if (shared.iterated++ % 16 == 0)
-                gc_safepoint();
-        }
+    GC_FRAME(k, v);
+    for (size_t at = 0; !crowd.stop;) {
+        if (!gc_weakmap_next(shared.map, &at, (void **)&k, (void **)&v))
+            at = 0;
+        k = v = NULL;
+        if (shared.iterated++ % 16 == 0)
+            gc_safepoint();
     }
-    CHECK(gc_thread_detach() == 0);
-    return unused;
+}
+
+static void fill_map(uint64_t n)
+{
+    struct cell *k = NULL;
+    GC_FRAME(k);
+    for (uint64_t i = 0; i < n; i++) {
+        k = new_cell(i);
+        CHECK(gc_weakmap_set(shared.map, k, new_cell(i)) == 0);
+    }
 }
 
 TEST(cycles_end_under_restless_reading)
 {
-    gc_options o = {.debug = "poison", .max_procs = THREADS};
-    pthread_t threads[THREADS];
-    shared.heap = gc_heap_create(&o);
-    shared.map = gc_weakmap_new();
-    {
-        struct cell *k = NULL;
-        GC_FRAME(k);
-        for (uint64_t i = 0; i < 300000; i++) {
-            k = new_cell(i);
-            CHECK(gc_weakmap_set(shared.map, k, new_cell(i)) == 0);
-        }
-    }
-    for (int i = 0; i < THREADS; i++)
-        pthread_create(&threads[i], NULL, restless, NULL);
-    while (shared.started < THREADS) {
-        gc_safepoint();
-        sched_yield();
-    }
     struct gc_statistics s;
+    make_shared("poison", 0);
+    fill_map(300000);
+    crowd_start(THREADS, restless);
     for (int i = 0; i < 3; i++) {
         gc_collect();
         gc_stats(&s);
         CHECK(s.flush_waves < 40);
     }
     diag("%" PRIu64 " waves, %zu entries left", s.flush_waves, gc_weakmap_count(shared.map));
-    shared.stop = true;
-    gc_blocking_begin();
-    for (int i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
-    gc_blocking_end();
-    gc_collect();
-    CHECK_EQ(gc_weakmap_count(shared.map), 0);
-    CHECK(gc_heap_destroy(shared.heap) == 0);
+    end_shared();
 }
 
 /* Threads follow chains of ephemerons by gc_weakmap_get alone, cut and extend them. A link that was
  * found is alive. */
-static void *walker(void *tag_)
+static uint64_t length_of_chain(struct cell **at)
 {
-    uint64_t r = (uintptr_t)tag_;
-    CHECK(gc_thread_attach(shared.heap) == 0);
-    {
-        struct cell *head = NULL, *at = NULL, *fresh = NULL;
-        GC_FRAME(head, at, fresh);
-        head = new_cell(0);
-        shared.started++;
-        while (!shared.stop) {
-            uint64_t length = 0;
-            at = head;
-            for (struct cell *next; (next = gc_weakmap_get(shared.map, at)); length++) {
-                CHECK(is_cell(next, at->id + 1));
-                at = next;
-                gc_safepoint();
-            }
-            for (int i = 0; i < 20; i++) {
-                fresh = new_cell(at->id + 1);
-                CHECK(gc_weakmap_set(shared.map, at, fresh) == 0);
-                at = fresh;
-            }
-            r = r * 6364136223846793005u + 1442695040888963407u;
-            if (length > 300 || (r >> 60) == 0) {
-                /* The head goes on: what was before it dies. */
-                at = head;
-                for (uint64_t skip = (r >> 40) % (length + 1); skip > 0; skip--)
-                    at = gc_weakmap_get(shared.map, at);
-                head = at;
-            }
-            shared.changes++;
-        }
+    uint64_t length = 0;
+    for (struct cell *next; (next = gc_weakmap_get(shared.map, *at)); length++) {
+        CHECK(is_cell(next, (*at)->id + 1));
+        *at = next;
+        gc_safepoint();
     }
-    CHECK(gc_thread_detach() == 0);
-    return NULL;
+    return length;
+}
+
+static void walker(void)
+{
+    uint64_t random = crowd_number;
+    struct cell *head = NULL, *at = NULL, *fresh = NULL;
+    GC_FRAME(head, at, fresh);
+    for (head = new_cell(0); !crowd.stop; shared.changes++) {
+        at = head;
+        uint64_t length = length_of_chain(&at);
+        for (int i = 0; i < 20; i++) {
+            fresh = new_cell(at->id + 1);
+            CHECK(gc_weakmap_set(shared.map, at, fresh) == 0);
+            at = fresh;
+        }
+        if (length <= 300 && !random_one_in(&random, 16))
+            continue;
+        /* The head goes on: what was before it dies. */
+        for (size_t skip = random_below(&random, length + 1); skip > 0; skip--)
+            head = gc_weakmap_get(shared.map, head);
+    }
 }
 
 TEST(chains_that_change)
 {
-    gc_options o = {.debug = "poison,delay=5", .max_procs = THREADS};
-    pthread_t threads[THREADS];
-    shared.heap = gc_heap_create(&o);
-    shared.map = gc_weakmap_new();
-    for (uintptr_t i = 0; i < THREADS; i++)
-        pthread_create(&threads[i], NULL, walker, (void *)(i + 1));
-    while (shared.started < THREADS) {
-        gc_safepoint();
-        sched_yield();
-    }
-    for (uint64_t start = os_now_ns(); os_now_ns() - start < UINT64_C(4000000000);)
-        gc_collect();
-    shared.stop = true;
-    gc_blocking_begin();
-    for (int i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
-    gc_blocking_end();
+    make_shared("poison,delay=5", 0);
+    crowd_start(THREADS, walker);
+    crowd_collect(4000, UINT_MAX, 0);
+    end_shared();
     ok(shared.changes > 0, "%" PRIu64 " walks", (uint64_t)shared.changes);
-    gc_collect();
-    CHECK_EQ(gc_weakmap_count(shared.map), 0);
-    CHECK(gc_heap_destroy(shared.heap) == 0);
 }
 
 /* Maps made and freed while the collector goes through all of them. */
-static void *map_maker(void *unused)
+static void map_maker(void)
 {
-    CHECK(gc_thread_attach(shared.heap) == 0);
     struct cell *k = NULL, *other = NULL;
-    {
-        GC_FRAME(k, other);
-        k = new_cell(1);
-        shared.started++;
-        gc_weakmap *maps[8] = {NULL};
-        for (unsigned i = 0; !shared.stop; i++) {
-            gc_weakmap_free(maps[i % 8]);
-            maps[i % 8] = gc_weakmap_new();
-            for (uint64_t j = 0; j < i % 100; j++) {
-                other = new_cell(j);
-                CHECK(gc_weakmap_set(maps[i % 8], j == 0 ? k : other, new_cell(j)) == 0);
-            }
-            if (i % 100)
-                CHECK(is_cell(gc_weakmap_get(maps[i % 8], k), 0));
+    GC_FRAME(k, other);
+    k = new_cell(1);
+    gc_weakmap *maps[8] = {NULL};
+    for (unsigned i = 0; !crowd.stop; i++) {
+        gc_weakmap_free(maps[i % 8]);
+        maps[i % 8] = gc_weakmap_new();
+        for (uint64_t j = 0; j < i % 100; j++) {
+            other = new_cell(j);
+            CHECK(gc_weakmap_set(maps[i % 8], j == 0 ? k : other, new_cell(j)) == 0);
         }
+        if (i % 100)
+            CHECK(is_cell(gc_weakmap_get(maps[i % 8], k), 0));
     }
-    CHECK(gc_thread_detach() == 0);
-    return unused;
 }
 
 TEST(makers_and_cycles)
 {
-    gc_options o = {.debug = "poison,delay=9"};
-    pthread_t threads[THREADS];
-    shared.heap = gc_heap_create(&o);
-    for (int i = 0; i < THREADS; i++)
-        pthread_create(&threads[i], NULL, map_maker, NULL);
-    while (shared.started < THREADS) {
-        gc_safepoint();
-        sched_yield();
-    }
-    for (uint64_t start = os_now_ns(); os_now_ns() - start < UINT64_C(2000000000);)
-        gc_collect();
-    shared.stop = true;
-    gc_blocking_begin();
-    for (int i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
-    gc_blocking_end();
-    CHECK(gc_heap_destroy(shared.heap) == 0);
+    crowd_heap("poison,delay=9", 0, 0);
+    crowd_start(THREADS, map_maker);
+    crowd_collect(2000, UINT_MAX, 0);
+    crowd_stop();
+    CHECK(gc_heap_destroy(crowd.heap) == 0);
 }
 
 TAP_MAIN

@@ -37,6 +37,7 @@ void bm_report_collector(void)
     result("cycles", (double)s.cycles, "");
     uint64_t stall = s.stall.max > s.held.max ? s.stall.max : s.held.max;
     result("stall_max", (double)stall, "ns");
+    result("stall_cpu_max", (double)s.stall_cpu.max, "ns");
     result("handshake_wall_max", (double)s.handshake_wall.max, "ns");
     result("handshake_cpu_max", (double)s.handshake_cpu.max, "ns");
     if (s.handshake_cpu.count)

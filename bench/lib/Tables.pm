@@ -122,6 +122,8 @@ sub tables {
                    qw(p50 p99 p99.9 p99.99 p99.999 max time cpu)),
         of_programs($r, 'Stall: longest visit to the collector (Boehm, Go: world stopped), ns',
                     'stall_max', '', qw(latency growth tree)),
+        of_programs($r, 'Stall: longest visit to the collector, CPU ns', 'stall_cpu_max', '',
+                    qw(latency growth tree)),
         of_programs($r, 'A mutator\'s longest handshake, CPU ns', 'handshake_cpu_max', '',
                     qw(latency growth tree)),
         of_programs($r, 'A mutator\'s longest handshake, wall ns', 'handshake_wall_max', '',

@@ -133,17 +133,29 @@ static value string_lower(struct thread *t, value *args, int n)
     return map_bytes(t, args, tolower);
 }
 
+#define FILL_PIECE ((size_t)256 << 10)
+
+/* Repeats the first `unit` bytes: twice as many each time, up to a piece, with a safepoint after
+ * each, so that no collection waits for the whole. */
+static void fill_with_first(struct string *s, size_t unit)
+{
+    GC_FRAME(s);
+    for (size_t filled = unit, step; filled < s->length; filled += step) {
+        size_t from = filled % unit, left = s->length - filled;
+        step = filled - from < left ? filled - from : left;
+        step = step < FILL_PIECE ? step : FILL_PIECE;
+        memcpy(s->bytes + filled, s->bytes + from, step);
+        gc_safepoint();
+    }
+}
+
 static value string_repeat(struct thread *t, value *args, int n)
 {
     (void)n;
     int64_t times = arg_int_in(t, args, 1, 0, 1 << 30);
-    size_t length = SELF->length * (size_t)times, filled = times ? SELF->length : 0;
-    struct string *s = string_begin(t, length);
-    memcpy(s->bytes, SELF->bytes, filled);
-    for (size_t step; filled < length; filled += step) { /* twice as much each time */
-        step = filled < length - filled ? filled : length - filled;
-        memcpy(s->bytes + filled, s->bytes, step);
-    }
+    struct string *s = string_begin(t, SELF->length * (size_t)times);
+    memcpy(s->bytes, SELF->bytes, times ? SELF->length : 0);
+    fill_with_first(s, SELF->length);
     return from_object(string_finish(t, s));
 }
 

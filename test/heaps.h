@@ -1,0 +1,119 @@
+/* Heaps as tests make them, and a crowd: threads that work on one heap while another collects it.
+ */
+#ifndef HEAPS_H
+#define HEAPS_H
+
+#include "gcheap.h"
+#include "os.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include "tap.h"
+
+static inline gc_heap *new_heap(unsigned flags)
+{
+    gc_heap *heap = gc_heap_create(&(gc_options){.flags = flags, .debug = "poison"});
+    CHECK(heap);
+    return heap;
+}
+
+/* Three tests: body(flags) for each way to collect. */
+#define TEST_EACH_WAY(body)                                                                        \
+    TEST(body##_concurrent)                                                                        \
+    {                                                                                              \
+        body(0);                                                                                   \
+    }                                                                                              \
+    TEST(body##_stop_world)                                                                        \
+    {                                                                                              \
+        body(GC_STOP_WORLD);                                                                       \
+    }                                                                                              \
+    TEST(body##_without_background)                                                                \
+    {                                                                                              \
+        body(GC_NO_BACKGROUND);                                                                    \
+    }
+
+/* ---- The crowd ---- */
+
+enum { CROWD = 8 };
+
+static struct {
+    gc_heap *heap;
+    void (*work)(void);
+    size_t n;
+    pthread_t threads[CROWD];
+    atomic_size_t attached;
+    atomic_int allowed; /* steps; so many in a cycle */
+    atomic_bool stop;
+} crowd;
+static _Thread_local uint64_t crowd_number; /* of the calling thread, from 0 on */
+
+static inline void crowd_heap(const char *debug, unsigned flags, unsigned procs)
+{
+    crowd.heap = gc_heap_create(&(gc_options){.flags = flags, .debug = debug, .max_procs = procs});
+    CHECK(crowd.heap);
+}
+
+static inline void *crowd_thread(void *number)
+{
+    CHECK_EQ(gc_thread_attach(crowd.heap), 0);
+    crowd.attached++;
+    crowd_number = (uintptr_t)number;
+    crowd.work();
+    CHECK_EQ(gc_thread_detach(), 0);
+    return NULL;
+}
+
+/* n threads attach and do `work`; returns when all are attached. */
+static inline void crowd_start(size_t n, void (*work)(void))
+{
+    CHECK(n <= CROWD);
+    crowd.work = work;
+    crowd.n = n;
+    for (uintptr_t i = 0; i < n; i++)
+        CHECK_EQ(pthread_create(&crowd.threads[i], NULL, crowd_thread, (void *)i), 0);
+    while (crowd.attached < n) {
+        gc_safepoint();
+        sched_yield();
+    }
+}
+
+/* Whether the calling thread may take a step now; if not, it has let others run. */
+static inline bool crowd_may_step(void)
+{
+    gc_safepoint();
+    if (atomic_fetch_sub(&crowd.allowed, 1) > 0)
+        return true;
+    crowd.allowed++;
+    sched_yield();
+    return false;
+}
+
+/* Collects for so long, five times at least and `most` times at most, with so many steps allowed in
+ * each cycle. Returns how often. */
+static inline unsigned crowd_collect(uint64_t ms, unsigned most, int steps)
+{
+    unsigned cycles = 0;
+    uint64_t end = os_now_ns() + ms * 1000000;
+    for (; cycles < most && (cycles < 5 || os_now_ns() < end); cycles++) {
+        crowd.allowed = steps;
+        CHECK_EQ(gc_collect(), 0);
+    }
+    return cycles;
+}
+
+static inline void crowd_join(void)
+{
+    CHECK_EQ(gc_blocking_begin(), 0);
+    for (size_t i = 0; i < crowd.n; i++)
+        CHECK_EQ(pthread_join(crowd.threads[i], NULL), 0);
+    CHECK_EQ(gc_blocking_end(), 0);
+}
+
+static inline void crowd_stop(void)
+{
+    crowd.stop = true;
+    crowd_join();
+}
+
+#endif

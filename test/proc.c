@@ -1,0 +1,185 @@
+/* Ps that are lent to the collector's threads, and memory that is backed before it is used. */
+#include "collector.h"
+
+#include <pthread.h>
+
+#include "tap.h"
+
+static gc_heap *heap;
+static uint32_t lent, enough, turns;
+
+static bool never(void *arg)
+{
+    (void)arg;
+    return false;
+}
+
+static bool at_once(void *arg)
+{
+    (void)arg;
+    return true;
+}
+
+static void wait_for(const uint32_t *flag)
+{
+    while (!u32_load_acquire(flag))
+        os_sleep_ns(1000 * 1000);
+}
+
+/* Keeps a P until it is told that it is enough. */
+static void *borrow(void *arg)
+{
+    (void)arg;
+    struct proc *p = proc_borrow(&heap->procs, never, NULL);
+    CHECK(p && u32_load_relaxed(&p->state) == PROC_LENT);
+    u32_store_release(&lent, 1);
+    wait_for(&enough);
+    proc_return(&heap->procs, p);
+    return NULL;
+}
+
+static void *take_turns(void *arg)
+{
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    while (!u32_load_acquire(&enough)) {
+        gc_safepoint();
+        u32_fetch_add_acq_rel(&turns, 1);
+    }
+    CHECK_EQ(gc_thread_detach(), 0);
+    return arg;
+}
+
+/* A heap of one P, in which the calling thread does not run. */
+static void begin(void)
+{
+    heap = gc_heap_create(&(gc_options){.max_procs = 1, .flags = GC_NO_BACKGROUND});
+    CHECK(heap);
+    lent = enough = turns = 0;
+    CHECK_EQ(gc_blocking_begin(), 0);
+}
+
+static void end(void)
+{
+    CHECK_EQ(gc_blocking_end(), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* The thread that has the P gives it up at a safepoint, and waits until it is returned. */
+TEST(lent_by_one_that_runs)
+{
+    pthread_t runner, borrower;
+    begin();
+    CHECK_EQ(pthread_create(&runner, NULL, take_turns, NULL), 0);
+    wait_for(&turns);
+    CHECK_EQ(pthread_create(&borrower, NULL, borrow, NULL), 0);
+    wait_for(&lent);
+    uint32_t seen = u32_load_acquire(&turns);
+    os_sleep_ns(50 * 1000 * 1000);
+    CHECK_EQ(u32_load_acquire(&turns), seen);
+    u32_store_release(&enough, 1);
+    pthread_join(borrower, NULL);
+    pthread_join(runner, NULL);
+    end();
+}
+
+static void *hold_on(void *arg)
+{
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    u32_store_release(&turns, 1);
+    wait_for(&enough);
+    CHECK_EQ(gc_thread_detach(), 0);
+    return arg;
+}
+
+/* A P that does not come free is not waited for: not when there is no use for it any more, and not
+ * for ever. The queue is as it was. */
+TEST(not_lent)
+{
+    pthread_t runner;
+    begin();
+    CHECK_EQ(pthread_create(&runner, NULL, hold_on, NULL), 0);
+    wait_for(&turns);
+    CHECK(!proc_borrow(&heap->procs, at_once, NULL));
+    CHECK(!proc_borrow(&heap->procs, never, NULL));
+    CHECK_EQ(heap->procs.waiting, 0);
+    CHECK(!heap->procs.queue && heap->procs.queue_tail == &heap->procs.queue);
+    u32_store_release(&enough, 1);
+    pthread_join(runner, NULL);
+    end();
+}
+
+static void *handshakes(void *arg)
+{
+    handshake(heap, OP_SETTLE);
+    u32_store_release((uint32_t *)arg, 1);
+    return NULL;
+}
+
+/* A handshake does not wait for whoever has borrowed a P. */
+TEST(handshake_with_a_lent_proc)
+{
+    pthread_t borrower, collector;
+    uint32_t done = 0;
+    begin();
+    CHECK_EQ(pthread_create(&borrower, NULL, borrow, NULL), 0);
+    wait_for(&lent);
+    CHECK_EQ(pthread_create(&collector, NULL, handshakes, &done), 0);
+    wait_for(&done);
+    CHECK_EQ(heap->procs.all[0]->state, PROC_LENT);
+    CHECK_EQ(heap->procs.all[0]->epoch, heap->mutators.epoch);
+    u32_store_release(&enough, 1);
+    pthread_join(borrower, NULL);
+    pthread_join(collector, NULL);
+    CHECK_EQ(heap->procs.all[0]->state, PROC_IDLE);
+    end();
+}
+
+/* ---- Memory ahead of its use ---- */
+
+static size_t resident_ahead(void)
+{
+    const struct arena *a = heap->mem.arenas.newest;
+    uintptr_t from = align_up(word_load_relaxed(&a->zeroed_base), (size_t)4 << 20);
+    return os_resident((const void *)from, a->base + ARENA_SIZE - from);
+}
+
+static bool system_backs(void)
+{
+    const size_t size = (size_t)4 << 20;
+    void *p = os_map(size);
+    CHECK(p);
+    bool backs = os_back(p, size) && os_resident(p, size) == size;
+    os_unmap(p, size);
+    return backs;
+}
+
+TEST(memory_is_backed_ahead)
+{
+    if (ARENA_SIZE < (size_t)64 << 20 || !system_backs()) {
+        ok(true, "not on this system");
+        return;
+    }
+    heap = gc_heap_create(&(gc_options){.flags = GC_HUGE_PAGES, .percent = GC_PERCENT_OFF});
+    CHECK(heap);
+    for (int i = 0; i < 20000; i++)
+        CHECK(gc_new_bytes(1000));
+    for (int ms = 0; ms < 10000 && resident_ahead() == 0; ms++)
+        os_sleep_ns(1000 * 1000);
+    ok(resident_ahead() > 0, "%zu bytes ahead", resident_ahead());
+    ok(resident_ahead() <= MHEAP_BACK_AHEAD, "not more than that");
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* Nobody asked for huge pages: nothing is touched before it is used. */
+TEST(memory_is_not_backed_ahead)
+{
+    heap = gc_heap_create(&(gc_options){.flags = GC_NO_HUGE_PAGES, .percent = GC_PERCENT_OFF});
+    CHECK(heap);
+    for (int i = 0; i < 20000; i++)
+        CHECK(gc_new_bytes(1000));
+    CHECK(!heap->collector->backing.started);
+    CHECK_EQ(resident_ahead(), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TAP_MAIN
