@@ -14,7 +14,7 @@ struct backing {
 };
 
 /* mheap_upcalls.back_ahead */
-void backing_kick(void *heap);
+void backing_kick(void *self);
 /* Ends the thread. No mutator is attached. */
 void backing_stop(gc_heap *heap);
 void backing_after_fork_in_child(gc_heap *heap);

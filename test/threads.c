@@ -666,8 +666,9 @@ TEST(destroy_as_threads_fall_asleep)
 {
     alarm(120);
     for (int round = 0; round < (SLOW ? 150 : 600); round++) {
-        gc_options o = {
-            .flags = GC_FINALIZER_THREAD, .debug = "delay=11", .mark_workers = 2 + round % 3};
+        gc_options o = {.flags = GC_FINALIZER_THREAD,
+                        .debug = "delay=11",
+                        .mark_workers = 2 + (unsigned)round % 3};
         make_heap(&o);
         CHECK_EQ(gc_finalizer_set(new_pair(1), ignore_object, NULL), 0);
         if (round % 2) {
