@@ -415,7 +415,7 @@ GC_API int gc_blocking_end(void);
 /* ------------------------------------------------------------------------------------------
  * Allocation
  *
- * All memory is zeroed. NULL with ENOMEM: the OS or a limit refused; the heap stays usable.
+ * All memory is zeroed, but for gc_new_bytes_raw. NULL with ENOMEM: the OS or a limit refused; the heap stays usable.
  * Every allocation is a safepoint: what is not rooted may be collected in it. A fresh object's
  * fields may be assigned plainly until the thread's next safepoint.
  */
@@ -457,6 +457,23 @@ static inline void *gc_new_bytes(size_t size)
         }
     }
     return gc_new_bytes_slow(size);
+}
+
+GC_API void *gc_new_bytes_raw_slow(size_t size);
+/* The same, not zeroed: what it holds is undefined until it is written, and may be what an object
+ * that died has left. For buffers and strings that are filled at once. */
+#define GC_BYTES_RAW_SLOTS 204
+static inline void *gc_new_bytes_raw(size_t size)
+{
+    if (GC_LIKELY(size - 16 <= GC_INLINE_BYTES_MAX - 16)) {
+        struct gc_run *run = &gc_self->runs[gc_bytes_slot[(size + 7) / 8] + GC_BYTES_RAW_SLOTS];
+        uintptr_t p = run->cursor;
+        if (GC_LIKELY(p != run->limit)) {
+            run->cursor = p + run->size;
+            return (void *)p;
+        }
+    }
+    return gc_new_bytes_raw_slow(size);
 }
 
 /* The bytes an allocation of `size` would take: its size class. */

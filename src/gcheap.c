@@ -275,6 +275,10 @@ static void *make_bytes(struct mcache *c, const struct request *r)
 {
     return malloc_bytes(c, r->size);
 }
+static void *make_bytes_raw(struct mcache *c, const struct request *r)
+{
+    return malloc_bytes_raw(c, r->size);
+}
 static void *make_array(struct mcache *c, const struct request *r)
 {
     return malloc_array(c, r->type, r->n);
@@ -308,17 +312,27 @@ void *gc_new_slow(gc_type *type)
     return allocate(t, &r);
 }
 
-void *gc_new_bytes_slow(size_t size)
+static void *new_bytes(gc_thread *t, size_t size,
+                       void *(*make)(struct mcache *, const struct request *))
 {
-    gc_thread *t = ENTER();
     if (!t)
         return NULL;
     if (size == 0)
         return (void *)(uintptr_t)&malloc_zero_object;
     if (absurd(size))
         return refuse_memory();
-    struct request r = {make_bytes, NULL, NULL, 1, size};
+    struct request r = {make, NULL, NULL, 1, size};
     return allocate(t, &r);
+}
+
+void *gc_new_bytes_slow(size_t size)
+{
+    return new_bytes(ENTER(), size, make_bytes);
+}
+
+void *gc_new_bytes_raw_slow(size_t size)
+{
+    return new_bytes(ENTER(), size, make_bytes_raw);
 }
 
 /* Traced objects have a header each; and the references of all elements must lie on words. */

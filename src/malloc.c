@@ -21,6 +21,13 @@ static void *small_noscan(struct mcache *c, unsigned sizeclass)
     return from_run(c, RUN_SLOT_NOSCAN + sizeclass, spanclass_make(sizeclass, true), NULL);
 }
 
+_Static_assert(GC_BYTES_RAW_SLOTS == RUN_SLOT_RAW - RUN_SLOT_NOSCAN, "gcheap.h");
+
+static void *small_raw(struct mcache *c, unsigned sizeclass)
+{
+    return from_run(c, RUN_SLOT_RAW + sizeclass, spanclass_make(sizeclass, true), NULL);
+}
+
 /* A slot whose heap bits, and trace header, the caller writes. */
 static void *small_variable(struct mcache *c, unsigned sizeclass, bool traced)
 {
@@ -185,6 +192,17 @@ void *malloc_bytes(struct mcache *c, size_t size)
     if (size < SIZECLASS_TINY)
         return tiny(c, size);
     return noscan_aligned(c, size, 1);
+}
+
+void *malloc_bytes_raw(struct mcache *c, size_t size)
+{
+    if (size < SIZECLASS_TINY)
+        return tiny(c, size);
+    if (size <= SIZECLASS_MAX_SIZE)
+        return small_raw(c, sizeclass_of(size));
+    size_t unzeroed;
+    struct gc_span *s = large_span(c, size, spanclass_make(0, true), &unzeroed);
+    return s ? finish_large(c, s, size) : NULL;
 }
 
 void *malloc_array(struct mcache *c, struct type_info *info, size_t n)

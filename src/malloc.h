@@ -1,5 +1,5 @@
 /* Allocation behind the inline fast paths: sizes, shapes and bits. Each call takes the cache of the
- * P that the calling thread holds, returns zeroed memory, and is no safepoint itself (the door
+ * P that the calling thread holds, returns zeroed memory (but for malloc_bytes_raw), and is no safepoint itself (the door
  * makes it one before it calls). NULL: no memory, with nothing changed but what was cached.
  *
  * An object that is long to zero is left to the caller, if it has no references: then the cache's
@@ -25,5 +25,7 @@ size_t malloc_flex_offset(const struct type_info *head, const struct type_info *
 void *malloc_flex(struct mcache *c, struct type_info *head, struct type_info *element, size_t n);
 /* Pointer-free memory of at least 1 byte. */
 void *malloc_bytes(struct mcache *c, size_t size);
+/* The same, not zeroed. */
+void *malloc_bytes_raw(struct mcache *c, size_t size);
 
 #endif

@@ -332,19 +332,91 @@ INLINE void lane_edge(struct lane *l, struct marker *m, uintptr_t address)
         lane_mark_large(l, m, address);
 }
 
-/* An object that is not plain is left to others: false. */
-INLINE bool lane_scan(struct lane *l, struct marker *m, uintptr_t at, const gc_value_format *format)
+static NOINLINE void lane_mark_edges(struct lane *l, struct marker *m)
 {
-    const struct arena *a = l->map[at >> ARENA_SHIFT];
-    const struct page_class_info *info = &page_class_info[page_tag_class(arena_tag(a, at))];
-    if (UNLIKELY(!info->plain_mask))
+    lane_end(l, m);
+    mark_edges(m);
+    *l = lane_begin(m);
+}
+
+/* A page that is scanned, and what all its objects have in common. */
+struct lane_page {
+    uintptr_t base;
+    size_t size; /* 0: who waits for marks is told of each, so none is put off */
+    struct arena *arena;
+    uint16_t tag;
+    const struct page_class_info *info;
+};
+
+/* An edge to the page itself. false: its object begins on the page before. */
+INLINE bool walk_edge(struct page_walk *w, const struct lane_page *page, uintptr_t address)
+{
+    uintptr_t offset = arena_slot_start(address, page->tag) - page->base;
+    if (UNLIKELY(offset >= PAGE_SIZE))
         return false;
-    count_object(m, info->size);
-    word bits = bits_peek(a->heap, arena_bit(at)) & info->plain_mask;
+    size_t at = offset >> WORD_SHIFT, i = at / WORD_BITS;
+    word mask = (word)1 << at % WORD_BITS;
+    word *map = &page->arena->mark[arena_bit(page->base) / WORD_BITS + i];
+    if ((word_load_relaxed(map) | w->fresh[i]) & mask)
+        return true;
+    w->fresh[i] |= mask;
+    w->touched |= (uint64_t)1 << i;
+    w->stack[w->n++] = (uint16_t)at;
+    return true;
+}
+
+/* Tells of the marks: acquire-release, for weak_get. */
+static NOINLINE void walk_tell(struct marker *m, const struct lane_page *page)
+{
+    struct page_walk *w = &m->walk;
+    word *map = &page->arena->mark[arena_bit(page->base) / WORD_BITS];
+    size_t n = 0;
+    for (uint64_t left = w->touched; left; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(left);
+        n += bits_count(w->fresh[i] & ~word_fetch_or_acq_rel(&map[i], w->fresh[i]));
+        w->fresh[i] = 0;
+    }
+    w->touched = 0;
+    m->marked_objects += n;
+    m->marked_bytes += n * page->info->size;
+    note_page(m, page->base >> PAGE_SHIFT);
+}
+
+INLINE void lane_scan_object(struct lane *l, struct marker *m, const struct lane_page *page,
+                             uintptr_t at, const gc_value_format *format)
+{
+    word bits = bits_peek(page->arena->heap, arena_bit(at)) & page->info->plain_mask;
     for (; bits; bits &= bits - 1) {
         word value = slot_load_acquire((const slot_word *)at + bits_trailing_zeros(bits));
-        lane_edge(l, m, format ? value_address(format, value) : value);
+        uintptr_t address = format ? value_address(format, value) : value;
+        if (address - page->base >= page->size || !walk_edge(&m->walk, page, address))
+            lane_edge(l, m, address);
     }
+}
+
+/* With the objects on its page that it leads to over the page alone. One that is not plain is left
+ * to others: false. */
+INLINE bool lane_scan(struct lane *l, struct marker *m, uintptr_t at, const gc_value_format *format)
+{
+    struct page_walk *w = &m->walk;
+    struct lane_page page;
+    page.base = at & ~(PAGE_SIZE - 1);
+    page.size = m->on_mark ? 0 : PAGE_SIZE;
+    page.arena = l->map[at >> ARENA_SHIFT];
+    page.tag = arena_tag(page.arena, at);
+    page.info = &page_class_info[page_tag_class(page.tag)];
+    if (UNLIKELY(!page.info->plain_mask))
+        return false;
+    count_object(m, page.info->size);
+    lane_scan_object(l, m, &page, at, format);
+    while (w->n > 0) {
+        if (UNLIKELY(l->nedges >= MARK_EDGES))
+            lane_mark_edges(l, m);
+        lane_scan_object(l, m, &page, page.base + ((uintptr_t)w->stack[--w->n] << WORD_SHIFT),
+                         format);
+    }
+    if (w->touched)
+        walk_tell(m, &page);
     return true;
 }
 
@@ -406,7 +478,9 @@ static void trace_stale(struct gc_tracer *tracer, word value)
 
 void marker_init(struct marker *m, gc_heap *heap)
 {
-    memset(m, 0, sizeof *m);
+    memset(m, 0, offsetof(struct marker, edges));
+    m->walk.touched = m->walk.n = 0;
+    memset(m->walk.fresh, 0, sizeof m->walk.fresh);
     m->heap = heap;
     m->formatted = heap->options.format.mask != 0;
     m->tracer = (struct gc_tracer){trace_value, trace_stale, heap};
@@ -454,8 +528,8 @@ void marking_shade_roots(gc_thread *t)
 }
 
 /* A smaller stack is not worth sharing. */
-#define SHARE_MIN 8
-#define BATCHES_PER_LOOK 8
+#define SHARE_MIN 2
+#define BATCHES_PER_LOOK 1
 
 /* A word of a piece costs an edge; a small object has one for so many bytes. */
 #define PIECE_WEIGHT 4

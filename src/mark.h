@@ -3,7 +3,8 @@
  * Edges are collected, while their mark words are on their way, and marked by the batch: first it
  * is looked which lead to unmarked objects, whose first lines are asked for; then come the atomic
  * operations, which nothing overtakes. What they newly mark goes on a LIFO stack, to be scanned in
- * the order in which it was asked for. */
+ * the order in which it was asked for. An edge to the page that is being scanned is followed at
+ * once. */
 #ifndef GC_MARK_H
 #define GC_MARK_H
 
@@ -23,6 +24,18 @@ struct mark_edge {
 };
 #define MARK_NOSCAN ((uintptr_t)1)
 
+/* What a worker has marked on the page of the object that it scans, for itself as yet: neighbours
+ * refer to each other, and one atomic or tells of all that share a map word. Until it has told it
+ * is active, so that a mark which others do not see is nothing that they could miss (I5). Somebody
+ * who marks one of them meanwhile queues it, and it is scanned twice. */
+#define WALK_WORDS (PAGE_WORDS / WORD_BITS)
+struct page_walk {
+    word fresh[WALK_WORDS];
+    uint64_t touched; /* which words of `fresh` are not 0 */
+    size_t n;         /* objects to scan */
+    uint16_t stack[PAGE_WORDS]; /* where they begin, in words */
+};
+
 /* One worker: a thread that marks. Its own but for what it queues. */
 struct marker {
     gc_heap *heap;
@@ -38,6 +51,7 @@ struct marker {
     uintptr_t noted[MARK_NOTED]; /* pages whose spans it has told of marks in this cycle */
     struct gc_tracer tracer;     /* pushes edges */
     struct mark_edge edges[MARK_EDGES + WORD_BITS]; /* marked together when there are MARK_EDGES */
+    struct page_walk walk;                          /* empty but while it scans a page */
 };
 
 /* What all workers of a heap share. */

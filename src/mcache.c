@@ -80,13 +80,19 @@ static void write_bits(struct mcache *c, struct gc_span *s, size_t first, size_t
         write_trace_headers(s, first, n, info->type);
 }
 
+static bool is_raw(const struct mcache *c, const struct gc_run *run)
+{
+    size_t slot = (size_t)(run - c->runs);
+    return slot >= RUN_SLOT_RAW && slot < RUN_SLOT_TYPES;
+}
+
 /* I8: all of this is done before the first slot is handed out. */
 static void open_run(struct mcache *c, struct gc_run *run, struct gc_span *s, size_t first,
                      size_t n, const struct type_info *info)
 {
     uintptr_t from = span_slot(s, first);
     size_t bytes = n * s->size;
-    if (s->needzero)
+    if (s->needzero && !is_raw(c, run))
         memset((void *)from, 0, bytes);
     if (info && !info->noscan)
         write_bits(c, s, first, n, info);

@@ -8,11 +8,13 @@
 #include "heapbits.h"
 
 /* Run slots: 0 is always empty; then noscan by size class; then slots of variable shape by size
- * class, and traced ones; then one per registered type with references, while there are slots. */
+ * class, traced ones, and noscan ones that are not zeroed; then one per registered type with
+ * references, while there are slots. */
 #define RUN_SLOT_NOSCAN 0
 #define RUN_SLOT_VARIABLE SIZECLASS_COUNT
 #define RUN_SLOT_TRACED (2 * SIZECLASS_COUNT)
-#define RUN_SLOT_TYPES (3 * SIZECLASS_COUNT)
+#define RUN_SLOT_RAW (3 * SIZECLASS_COUNT)
+#define RUN_SLOT_TYPES (4 * SIZECLASS_COUNT)
 #define RUN_SLOTS 4096
 
 /* What the allocator wants to know of a type; made once, when it is registered. */

@@ -8,7 +8,7 @@
 #define BM_TYPE(name, T, ...) static GC_TYPE(name, T, __VA_ARGS__)
 #define BM_NEW(T, name) ((T *)gc_new(&name))
 #define BM_NEW_ZEROED(T, name) ((T *)gc_new(&name))
-#define BM_BYTES(n) gc_new_bytes(n)
+#define BM_BYTES(n) gc_new_bytes_raw(n)
 #define BM_BYTES_ZEROED(n) gc_new_bytes(n)
 #define BM_POINTERS(n) ((void **)gc_new_array(&gc_pointer_type, (n)))
 #define BM_STORE(slot, value) gc_store((slot), (value))
