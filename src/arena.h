@@ -55,7 +55,8 @@ void arena_tables_init(void);
  *   relaxed; read by anyone.
  * mark: set by anyone with atomic or; cleared by the span's sweeper only.
  * spans: written when a span is set up, under nobody's eyes; page_tag last (release).
- * page_in_use, page_marks, page_specials: atomic or/and; bit of a span's first page.
+ * page_in_use, page_specials: atomic or/and; bit of a span's first page.
+ * page_marks: atomic or/and; a span has a marked object if the bit of any of its pages is set.
  */
 struct arena {
     word mark[ARENA_BITMAP_WORDS];
@@ -131,6 +132,15 @@ INLINE uint16_t arena_tag(const struct arena *a, uintptr_t address)
 /* The base of the next arena behind `address`, or UINTPTR_MAX: there may be much space between two.
  * Any thread. */
 uintptr_t arena_after(const struct arena_index *index, uintptr_t address);
+
+/* A marked object begins at this address. */
+INLINE void arena_note_mark(struct arena *a, uintptr_t address)
+{
+    size_t page = arena_page(address);
+    word *map = &a->page_marks[page / WORD_BITS], mask = (word)1 << page % WORD_BITS;
+    if (UNLIKELY(!(word_load_relaxed(map) & mask)))
+        word_fetch_or_relaxed(map, mask);
+}
 
 /* Index of an address's bit in the three maps. */
 INLINE size_t arena_bit(uintptr_t address)

@@ -56,13 +56,6 @@ INLINE bool target_is_marked(const struct target *t)
     return bits_test(t->arena->mark, arena_bit(t->base));
 }
 
-/* The span's pages hold a marked object. */
-INLINE void target_note_page(const struct target *t)
-{
-    size_t page = arena_page(t->base) - page_tag_offset(arena_tag(t->arena, t->base));
-    if (UNLIKELY(!bits_test(t->arena->page_marks, page)))
-        word_fetch_or_relaxed(&t->arena->page_marks[page / WORD_BITS], (word)1 << page % WORD_BITS);
-}
 
 /* Sets the mark bit; true for the one caller that changed it. Test before or: many edges lead to
  * marked objects. Acquire-release, for weak_get. */
@@ -77,7 +70,7 @@ INLINE bool target_mark(const struct target *t)
 {
     bool yes = target_set_bit(t);
     if (yes)
-        target_note_page(t);
+        arena_note_mark(t->arena, t->base);
     return yes;
 }
 

@@ -102,7 +102,7 @@ static void drain(gc_heap *heap, struct marker *m)
         if (workqueue_has_work(&heap->work)) {
             over = drain_some(heap, m);
         } else {
-            workqueue_wait(&heap->work, 50 * 1000);
+            workqueue_wait(&heap->work, 50 * 1000, true);
             over = workqueue_is_idle(&heap->work);
         }
     }

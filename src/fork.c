@@ -135,7 +135,7 @@ static void forget_library_threads(struct collector *c)
     c->wanted = c->started;
     c->marking.nhelpers = 0;
     c->sweeping.sweepers = 0;
-    c->heap->work.waiters = 0;
+    c->heap->work.waiters = c->heap->work.sleepers = 0;
     c->heap->mutators.collector_waits = 0;
     finq_after_fork_in_child(&c->finq);
 }

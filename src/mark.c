@@ -93,28 +93,27 @@ INLINE const word *edge_heapbits(const word *map)
     return map + (offsetof(struct arena, heap) - offsetof(struct arena, mark)) / WORD_SIZE;
 }
 
+/* The arena whose mark word for `target` this is. */
+INLINE struct arena *edge_arena(uintptr_t target, const word *map)
+{
+    return CONTAINER_OF(map - arena_bit(target) / WORD_BITS, struct arena, mark);
+}
+
 /* Those that lead to unmarked objects, whose first lines and heap-bitmap words are asked for. No
- * locked operation stands between these lookups: each would hold up the loads behind it. */
+ * locked operation stands between these lookups: each would hold up the loads behind it. Nor does a
+ * branch: whether an edge leads to a marked object is anybody's guess. */
 static size_t keep_unmarked(struct mark_edge *edges, size_t n)
 {
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {
-        uintptr_t target = edges[i].target;
-        word *map = edges[i].map;
-        if (word_load_relaxed(map) >> edge_bit(target) & 1)
-            continue;
-        edges[kept].target = target;
-        edges[kept++].map = map;
-        __builtin_prefetch((const void *)target);
-        __builtin_prefetch(edge_heapbits(map));
+        struct mark_edge e = edges[i];
+        bool marked = word_load_relaxed(e.map) >> edge_bit(e.target) & 1;
+        edges[kept] = e;
+        kept += !marked;
+        __builtin_prefetch(marked ? (const void *)edges : (const void *)e.target);
+        __builtin_prefetch(marked ? (const void *)edges : (const void *)edge_heapbits(e.map));
     }
     return kept;
-}
-
-static NOINLINE void note_span(struct marker *m, uintptr_t base)
-{
-    struct target t = {base, arena_of(&m->heap->mem.arenas, base), 0};
-    target_note_page(&t);
 }
 
 static NOINLINE void count_noscan(struct marker *m, uintptr_t base)
@@ -159,16 +158,6 @@ INLINE word mark_neighbours(const struct mark_edge *e, size_t n)
     return mask & ~word_fetch_or_acq_rel(e[0].map, mask);
 }
 
-/* An object on this page was marked. */
-INLINE void note_page(struct marker *m, uintptr_t page)
-{
-    uintptr_t *noted = &m->noted[page % MARK_NOTED];
-    if (*noted == page)
-        return;
-    *noted = page;
-    note_span(m, page << PAGE_SHIFT);
-}
-
 /* Marks what the edges lead to: neighbours whose bits share a map word by one atomic or.
  * Acquire-release, for weak_get. What was asked for first is pushed last. */
 static NOINLINE void mark_edges(struct marker *m)
@@ -181,8 +170,9 @@ static NOINLINE void mark_edges(struct marker *m)
         for (i = end - 1; i > 0 && e[i - 1].map == e[i].map; i--)
             ;
         word fresh = mark_neighbours(&e[i], end - i);
-        if (fresh)
-            note_page(m, e[i].target >> PAGE_SHIFT);
+        if (!fresh)
+            continue;
+        arena_note_mark(edge_arena(e[i].target, e[i].map), e[i].target);
         grey_edges(m, b, &e[i], end - i, fresh);
         if (UNLIKELY(m->on_mark != NULL)) {
             tell_marks(m, &e[i], end - i, fresh);
@@ -289,149 +279,181 @@ static NOINLINE void scan_slow(struct marker *m, uintptr_t at)
         scan_traced(m, at, (const gc_type *)((word *)(at + info->size))[-1]);
 }
 
-/* What the scanning loop keeps in registers of a marker. */
-struct lane {
-    struct arena **map;
-    uintptr_t *stack;
-    struct mark_edge *edges;
-    size_t nstack, nedges;
-};
-
-INLINE struct lane lane_begin(struct marker *m)
-{
-    struct workbuf *b = stack_of(m);
-    return (struct lane){m->heap->mem.arenas.map, b->items, m->edges, b->n, m->nedges};
-}
-
-INLINE void lane_end(const struct lane *l, struct marker *m)
-{
-    m->stack->n = (uint32_t)l->nstack;
-    m->nedges = l->nedges;
-}
-
-static NOINLINE void lane_mark_large(struct lane *l, struct marker *m, uintptr_t address)
-{
-    lane_end(l, m);
-    mark_large(m, address);
-    *l = lane_begin(m);
-}
-
-/* A slot's word, which need not lead into the heap. */
-INLINE void lane_edge(struct lane *l, struct marker *m, uintptr_t address)
+/* A slot's word, which need not lead into the heap. Takes and returns the number of edges noted. */
+INLINE size_t scan_edge(struct marker *m, struct arena **map, size_t nedges, uintptr_t address)
 {
     uintptr_t i = address >> ARENA_SHIFT;
     if (UNLIKELY(i >= ARENA_INDEX_SIZE))
-        return;
-    struct arena *a = ptr_load_acquire(&l->map[i]);
+        return nedges;
+    struct arena *a = ptr_load_acquire(&map[i]);
     if (!a)
-        return;
+        return nedges;
     uint16_t tag = arena_tag(a, address);
     if (LIKELY(page_class_info[page_tag_class(tag)].size))
-        l->nedges = note_edge(l->edges, l->nedges, a, address, tag);
-    else
-        lane_mark_large(l, m, address);
+        return note_edge(m->edges, nedges, a, address, tag);
+    mark_large(m, address);
+    return nedges;
 }
 
-static NOINLINE void lane_mark_edges(struct lane *l, struct marker *m)
-{
-    lane_end(l, m);
-    mark_edges(m);
-    *l = lane_begin(m);
-}
+/* ---- Within a page ---- */
 
-/* A page that is scanned, and what all its objects have in common. */
-struct lane_page {
+/* A page that is scanned. */
+struct walked {
     uintptr_t base;
-    size_t size; /* 0: who waits for marks is told of each, so none is put off */
-    struct arena *arena;
     uint16_t tag;
-    const struct page_class_info *info;
+    word *marks;    /* its mark words */
+    uintptr_t next; /* object to scan before those on the stack; 0: none */
 };
 
-/* An edge to the page itself. false: its object begins on the page before. */
-INLINE bool walk_edge(struct page_walk *w, const struct lane_page *page, uintptr_t address)
+/* What `value` most likely is. Whoever goes on with the guess does not wait for the value: a chain
+ * of references is followed as fast as its links can be loaded. */
+INLINE word guessed(word value, word guess)
 {
-    uintptr_t offset = arena_slot_start(address, page->tag) - page->base;
-    if (UNLIKELY(offset >= PAGE_SIZE))
+    if (UNLIKELY(value != guess))
+        return value;
+    __asm__("" : "+r"(guess));
+    return guess;
+}
+
+/* An edge to the page itself. false: its object begins on the page before. */
+INLINE bool walk_edge(struct page_walk *w, struct walked *page, uintptr_t address)
+{
+    uintptr_t target = guessed(arena_slot_start(address, page->tag), address);
+    if (UNLIKELY(target < page->base))
         return false;
-    size_t at = offset >> WORD_SHIFT, i = at / WORD_BITS;
+    size_t at = (target - page->base) >> WORD_SHIFT, i = at / WORD_BITS;
     word mask = (word)1 << at % WORD_BITS;
-    word *map = &page->arena->mark[arena_bit(page->base) / WORD_BITS + i];
-    if ((word_load_relaxed(map) | w->fresh[i]) & mask)
+    if ((word_load_relaxed(&page->marks[i]) | w->fresh[i]) & mask)
         return true;
     w->fresh[i] |= mask;
     w->touched |= (uint64_t)1 << i;
-    w->stack[w->n++] = (uint16_t)at;
+    if (page->next)
+        w->stack[w->n++] = (uint16_t)((page->next - page->base) >> WORD_SHIFT);
+    page->next = target;
     return true;
 }
 
+/* The next object on the page to scan, or 0. */
+INLINE uintptr_t walk_next(struct page_walk *w, struct walked *page)
+{
+    uintptr_t at = page->next;
+    page->next = 0;
+    if (!at && w->n > 0)
+        at = page->base + ((uintptr_t)w->stack[--w->n] << WORD_SHIFT);
+    return at;
+}
+
 /* Tells of the marks: acquire-release, for weak_get. */
-static NOINLINE void walk_tell(struct marker *m, const struct lane_page *page)
+static void walk_tell(struct marker *m, struct arena *a, uintptr_t base, size_t size)
 {
     struct page_walk *w = &m->walk;
-    word *map = &page->arena->mark[arena_bit(page->base) / WORD_BITS];
+    word *marks = &a->mark[arena_bit(base) / WORD_BITS];
     size_t n = 0;
     for (uint64_t left = w->touched; left; left &= left - 1) {
         unsigned i = (unsigned)__builtin_ctzll(left);
-        n += bits_count(w->fresh[i] & ~word_fetch_or_acq_rel(&map[i], w->fresh[i]));
+        n += bits_count(w->fresh[i] & ~word_fetch_or_acq_rel(&marks[i], w->fresh[i]));
         w->fresh[i] = 0;
     }
     w->touched = 0;
     m->marked_objects += n;
-    m->marked_bytes += n * page->info->size;
-    note_page(m, page->base >> PAGE_SHIFT);
+    m->marked_bytes += n * size;
+    if (n > 0)
+        arena_note_mark(a, base);
 }
 
-INLINE void lane_scan_object(struct lane *l, struct marker *m, const struct lane_page *page,
-                             uintptr_t at, const gc_value_format *format)
+INLINE size_t walk_scan(struct marker *m, struct arena **map, size_t nedges, struct walked *page,
+                        uintptr_t at, word bits, const gc_value_format *format)
 {
-    word bits = bits_peek(page->arena->heap, arena_bit(at)) & page->info->plain_mask;
     for (; bits; bits &= bits - 1) {
         word value = slot_load_acquire((const slot_word *)at + bits_trailing_zeros(bits));
         uintptr_t address = format ? value_address(format, value) : value;
-        if (address - page->base >= page->size || !walk_edge(&m->walk, page, address))
-            lane_edge(l, m, address);
+        if (address - page->base >= PAGE_SIZE || !walk_edge(&m->walk, page, address))
+            nedges = scan_edge(m, map, nedges, address);
     }
+    return nedges;
 }
 
-/* With the objects on its page that it leads to over the page alone. One that is not plain is left
- * to others: false. */
-INLINE bool lane_scan(struct lane *l, struct marker *m, uintptr_t at, const gc_value_format *format)
+static NOINLINE size_t walk_mark_edges(struct marker *m, size_t nedges)
+{
+    m->nedges = nedges;
+    mark_edges(m);
+    return m->nedges;
+}
+
+/* Scans the slots `bits` of an object, one of which leads to a neighbour, and the objects on its
+ * page that they lead to over the page alone. */
+INLINE size_t walk(struct marker *m, size_t nedges, uintptr_t at, word bits,
+                   const gc_value_format *format)
 {
     struct page_walk *w = &m->walk;
-    struct lane_page page;
-    page.base = at & ~(PAGE_SIZE - 1);
-    page.size = m->on_mark ? 0 : PAGE_SIZE;
-    page.arena = l->map[at >> ARENA_SHIFT];
-    page.tag = arena_tag(page.arena, at);
-    page.info = &page_class_info[page_tag_class(page.tag)];
-    if (UNLIKELY(!page.info->plain_mask))
-        return false;
-    count_object(m, page.info->size);
-    lane_scan_object(l, m, &page, at, format);
-    while (w->n > 0) {
-        if (UNLIKELY(l->nedges >= MARK_EDGES))
-            lane_mark_edges(l, m);
-        lane_scan_object(l, m, &page, page.base + ((uintptr_t)w->stack[--w->n] << WORD_SHIFT),
-                         format);
+    struct arena **map = m->heap->mem.arenas.map, *a = map[at >> ARENA_SHIFT];
+    uintptr_t base = at & ~(PAGE_SIZE - 1);
+    size_t word_of_page = arena_bit(base) / WORD_BITS;
+    const word *heapbits = &a->heap[word_of_page];
+    struct walked page = {base, arena_tag(a, at), &a->mark[word_of_page], 0};
+    const struct page_class_info *info = &page_class_info[page_tag_class(page.tag)];
+    const word plain_mask = info->plain_mask;
+    word most = bits;
+    nedges = walk_scan(m, map, nedges, &page, at, bits, format);
+    while ((at = walk_next(w, &page)) != 0) {
+        if (UNLIKELY(nedges >= MARK_EDGES))
+            nedges = walk_mark_edges(m, nedges);
+        bits = bits_peek(heapbits, (at - base) >> WORD_SHIFT) & plain_mask;
+        most = guessed(bits, most);
+        nedges = walk_scan(m, map, nedges, &page, at, most, format);
     }
-    if (w->touched)
-        walk_tell(m, &page);
-    return true;
+    walk_tell(m, a, base, info->size);
+    return nedges;
+}
+
+static NOINLINE size_t walk_plain(struct marker *m, size_t nedges, uintptr_t at, word bits)
+{
+    return walk(m, nedges, at, bits, NULL);
+}
+static NOINLINE size_t walk_formatted(struct marker *m, size_t nedges, uintptr_t at, word bits)
+{
+    return walk(m, nedges, at, bits, &m->heap->options.format);
+}
+
+/* ---- The stack ---- */
+
+/* `near`: addresses that differ by less are on one page; or 0: who is told of each mark has no use
+ * for those that are told late. */
+INLINE size_t scan_object(struct marker *m, struct arena **map, uintptr_t near, size_t nedges,
+                          uintptr_t at, word bits, const gc_value_format *format)
+{
+    for (; bits; bits &= bits - 1) {
+        word value = slot_load_acquire((const slot_word *)at + bits_trailing_zeros(bits));
+        uintptr_t address = format ? value_address(format, value) : value;
+        if ((address ^ at) < near)
+            return format ? walk_formatted(m, nedges, at, bits) : walk_plain(m, nedges, at, bits);
+        nedges = scan_edge(m, map, nedges, address);
+    }
+    return nedges;
 }
 
 /* Scans from the stack until the edges are a batch, or the stack is empty. Returns an object that
- * is left to scan_slow, or 0. */
+ * is not plain, and left to scan_slow, or 0. */
 INLINE uintptr_t scan_stack(struct marker *m, const gc_value_format *format)
 {
-    struct lane l = lane_begin(m);
+    struct workbuf *b = stack_of(m);
+    struct arena **map = m->heap->mem.arenas.map;
+    const uintptr_t near = m->on_mark ? 0 : PAGE_SIZE;
+    size_t nedges = m->nedges;
     uintptr_t rest = 0;
-    while (l.nstack > 0 && l.nedges < MARK_EDGES && !rest) {
-        uintptr_t at = l.stack[--l.nstack];
-        if (!lane_scan(&l, m, at, format))
+    while (b->n > 0 && nedges < MARK_EDGES) {
+        uintptr_t at = b->items[--b->n];
+        struct arena *a = map[at >> ARENA_SHIFT];
+        const struct page_class_info *info = &page_class_info[page_tag_class(arena_tag(a, at))];
+        if (UNLIKELY(!info->plain_mask)) {
             rest = at;
+            break;
+        }
+        word bits = bits_peek(a->heap, arena_bit(at)) & info->plain_mask;
+        count_object(m, info->size);
+        nedges = scan_object(m, map, near, nedges, at, bits, format);
     }
-    lane_end(&l, m);
+    m->nedges = nedges;
     return rest;
 }
 
@@ -621,20 +643,19 @@ static bool has_processor(const struct helper *h, const struct marking *marking)
 static void help_one_cycle(struct helper *h, struct marking *marking, uint32_t run)
 {
     struct workqueue *q = &h->heap->work;
-    memset(h->marker.noted, 0, sizeof h->marker.noted);
+    uint64_t cpu = os_thread_cpu_ns();
     while (!marking_over(marking, run)) {
         if (!has_processor(h, marking)) {
             os_wait(&marking->run, run, HELPER_PAUSE_NS);
         } else if (take_buffer(&h->marker)) {
-            uint64_t cpu = os_thread_cpu_ns();
             marker_drain(&h->marker, HELPER_SLICE);
             marking_give_credit(marking, &h->marker);
-            word_fetch_add_relaxed(&marking->helper_cpu_ns, os_thread_cpu_ns() - cpu);
         } else {
-            workqueue_wait(q, 1000 * 1000);
+            workqueue_wait(q, 1000 * 1000, false);
         }
     }
     marker_finish(&h->marker);
+    word_fetch_add_relaxed(&marking->helper_cpu_ns, os_thread_cpu_ns() - cpu);
 }
 
 /* The number is read first: who asks helpers to end changes it then. */

@@ -11,8 +11,6 @@
 #include "handshake.h"
 
 #define MARK_EDGES 32
-/* Pages are remembered by their low bits. */
-#define MARK_NOTED 128
 /* Large objects are scanned in pieces of this size. */
 #define MARK_PIECE ((size_t)4 << 10)
 #define MARK_WORKERS_MAX 64
@@ -31,8 +29,8 @@ struct mark_edge {
 #define WALK_WORDS (PAGE_WORDS / WORD_BITS)
 struct page_walk {
     word fresh[WALK_WORDS];
-    uint64_t touched; /* which words of `fresh` are not 0 */
-    size_t n;         /* objects to scan */
+    uint64_t touched;           /* which words of `fresh` are not 0 */
+    size_t n;                   /* objects to scan */
     uint16_t stack[PAGE_WORDS]; /* where they begin, in words */
 };
 
@@ -48,8 +46,7 @@ struct marker {
     word piece_bytes;                  /* of pieces of large objects, which are work too */
     /* Called for each object it marks; NULL: none. Copied from `marking` when it takes work. */
     void (*on_mark)(struct marker *m, uintptr_t object);
-    uintptr_t noted[MARK_NOTED]; /* pages whose spans it has told of marks in this cycle */
-    struct gc_tracer tracer;     /* pushes edges */
+    struct gc_tracer tracer;                        /* pushes edges */
     struct mark_edge edges[MARK_EDGES + WORD_BITS]; /* marked together when there are MARK_EDGES */
     struct page_walk walk;                          /* empty but while it scans a page */
 };

@@ -46,14 +46,16 @@ void span_publish(struct gc_span *s, const struct arena_index *index)
 
 static void clear_page_bit(word *map, size_t page)
 {
-    word_fetch_and_relaxed(&map[page / WORD_BITS], ~((word)1 << page % WORD_BITS));
+    word mask = (word)1 << page % WORD_BITS;
+    if (word_load_relaxed(&map[page / WORD_BITS]) & mask)
+        word_fetch_and_relaxed(&map[page / WORD_BITS], ~mask);
 }
 
 void span_retract(struct gc_span *s, const struct arena_index *index)
 {
     size_t first = arena_page(s->base);
     clear_page_bit(s->arena->page_in_use, first);
-    clear_page_bit(s->arena->page_marks, first);
+    span_clear_page_marks(s);
     clear_page_bit(s->arena->page_specials, first);
     for (size_t i = 0; i < s->npages; i++) {
         uintptr_t at = s->base + (i << PAGE_SHIFT);
@@ -211,9 +213,25 @@ void span_clear_marks(struct gc_span *s, size_t first, size_t n)
 
 void span_note_mark(struct gc_span *s)
 {
+    arena_note_mark(s->arena, s->base);
+}
+
+/* Pages that a marked object can begin on. They lie in one arena (I14). */
+static size_t mark_pages(const struct gc_span *s)
+{
+    return span_is_large(s) ? 1 : s->npages;
+}
+
+bool span_has_marks(const struct gc_span *s)
+{
+    return bits_extract(s->arena->page_marks, arena_page(s->base), mark_pages(s)) != 0;
+}
+
+void span_clear_page_marks(struct gc_span *s)
+{
     size_t page = arena_page(s->base);
-    if (!bits_test(s->arena->page_marks, page))
-        word_fetch_or_relaxed(&s->arena->page_marks[page / WORD_BITS], (word)1 << page % WORD_BITS);
+    for (size_t n = mark_pages(s); n > 0; n--)
+        clear_page_bit(s->arena->page_marks, page++);
 }
 
 /* Map words of the span's slots. A large object has its bits in its first word. */

@@ -86,8 +86,10 @@ void span_clear_alloc(struct gc_span *s, size_t first, size_t n);
 /* mark bits of the same slots, atomically: born black, or not born after all. */
 void span_set_marks(struct gc_span *s, size_t first, size_t n);
 void span_clear_marks(struct gc_span *s, size_t first, size_t n);
-/* This span holds a marked object. */
+/* This span holds a marked object; whether one does; forgets it. */
 void span_note_mark(struct gc_span *s);
+bool span_has_marks(const struct gc_span *s);
+void span_clear_page_marks(struct gc_span *s);
 
 /* alloc := mark, mark := 0 over the whole span; returns how many slots are taken. Sweeper only. */
 size_t span_flip_bits(struct gc_span *s);

@@ -24,17 +24,6 @@ static void count_freed(gc_heap *heap, size_t bytes)
     word_fetch_add_relaxed(&heap->mem.counts.freed_bytes, bytes);
 }
 
-static bool has_marks(const struct gc_span *s)
-{
-    return bits_test(s->arena->page_marks, arena_page(s->base));
-}
-
-static void clear_page_mark(struct gc_span *s)
-{
-    size_t page = arena_page(s->base);
-    word_fetch_and_relaxed(&s->arena->page_marks[page / WORD_BITS], ~((word)1 << page % WORD_BITS));
-}
-
 /* The caller owns the span. I11: nobody else reads or writes its alloc and mark bits now; markers
  * of the next cycle begin when all is swept. */
 static void sweep_bits(gc_heap *heap, struct gc_span *s)
@@ -42,9 +31,9 @@ static void sweep_bits(gc_heap *heap, struct gc_span *s)
     size_t before = s->live, live = 0;
     stress(STRESS_SWEEP_SPAN);
     special_sweep(heap, s);
-    if (has_marks(s)) {
+    if (span_has_marks(s)) {
         live = span_flip_bits(s);
-        clear_page_mark(s);
+        span_clear_page_marks(s);
     } else {
         span_clear_bits(s);
     }

@@ -95,7 +95,7 @@ static void check_bits(struct check *c, struct gc_span *s)
         taken += slot_is_object(s, i);
     EXPECT(c, bits_count_range(s->arena->alloc, first, first + bits) == taken, s->base, taken);
     EXPECT(c, bits_count_range(s->arena->mark, first, first + bits) == 0, s->base, s->spanclass);
-    EXPECT(c, !bits_test(s->arena->page_marks, arena_page(s->base)), s->base, s->spanclass);
+    EXPECT(c, !span_has_marks(s), s->base, s->spanclass);
     EXPECT(c, taken == s->live, s->base, s->live);
 }
 

@@ -114,7 +114,7 @@ void workqueue_push(struct workqueue *q, struct workbuf *b)
     lock_release(&q->lock);
     u32_store_relaxed(&q->asked, 0);
     fence_seq_cst();
-    if (u32_load_relaxed(&q->waiters)) {
+    if (u32_load_relaxed(&q->sleepers)) {
         u32_fetch_add_acq_rel(&q->wakeups, 1);
         os_wake(&q->wakeups, 1);
     }
@@ -168,19 +168,40 @@ bool workqueue_has_work(const struct workqueue *q)
     return word_load_acquire(&q->load) >> QUEUED_SHIFT != 0;
 }
 
-void workqueue_wait(struct workqueue *q, int64_t timeout_ns)
+#define SPINS 400
+
+static bool comes_soon(const struct workqueue *q, uint32_t seen, bool until_idle)
 {
-    uint32_t seen = u32_load_acquire(&q->wakeups);
-    u32_fetch_add_acq_rel(&q->waiters, 1);
+    for (int i = 0; i < SPINS; i++) {
+        if (workqueue_has_work(q) || u32_load_relaxed(&q->wakeups) != seen ||
+            (until_idle && workqueue_is_idle(q)))
+            return true;
+        cpu_relax();
+    }
+    return false;
+}
+
+static void sleep_for_work(struct workqueue *q, uint32_t seen, int64_t timeout_ns)
+{
+    u32_fetch_add_acq_rel(&q->sleepers, 1);
     fence_seq_cst();
     if (!workqueue_has_work(q))
         os_wait(&q->wakeups, seen, timeout_ns);
+    u32_fetch_sub_acq_rel(&q->sleepers, 1);
+}
+
+void workqueue_wait(struct workqueue *q, int64_t timeout_ns, bool until_idle)
+{
+    uint32_t seen = u32_load_acquire(&q->wakeups);
+    u32_fetch_add_acq_rel(&q->waiters, 1);
+    if (!comes_soon(q, seen, until_idle))
+        sleep_for_work(q, seen, timeout_ns);
     u32_fetch_sub_acq_rel(&q->waiters, 1);
 }
 
 void workqueue_wake_waiters(struct workqueue *q)
 {
-    if (u32_load_relaxed(&q->waiters))
+    if (u32_load_relaxed(&q->sleepers))
         workqueue_wake_all(q);
 }
 

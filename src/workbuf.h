@@ -27,8 +27,9 @@ struct workqueue {
     struct workbuf *batches; /* what `free` was made from; under lock */
     /* queued << 32 | active (16 bits each on 32-bit hosts). Changed by CAS only. */
     word load CACHE_ALIGNED;
-    uint32_t waiters; /* workers asleep on `wakeups` */
-    uint32_t asked;   /* someone who does not wait found nothing to do */
+    uint32_t waiters;  /* workers with nothing to do */
+    uint32_t sleepers; /* those of them that sleep on `wakeups`, or are about to */
+    uint32_t asked;    /* someone who does not wait found nothing to do */
     uint32_t wakeups;
 };
 
@@ -53,8 +54,9 @@ bool workqueue_is_idle(const struct workqueue *q);
 bool workqueue_has_work(const struct workqueue *q);
 /* Becomes active without a buffer: root jobs. */
 void workqueue_activate(struct workqueue *q);
-/* Sleeps until there may be work, or timeout_ns. */
-void workqueue_wait(struct workqueue *q, int64_t timeout_ns);
+/* Until there may be work, or timeout_ns; with `until_idle` also until the word is 0. Looks for
+ * some microseconds, as long as it takes to be woken, then sleeps. */
+void workqueue_wait(struct workqueue *q, int64_t timeout_ns, bool until_idle);
 void workqueue_wake_all(struct workqueue *q);
 /* The same, if there are any. */
 void workqueue_wake_waiters(struct workqueue *q);
