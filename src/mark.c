@@ -300,9 +300,10 @@ INLINE size_t scan_edge(struct marker *m, struct arena **map, size_t nedges, uin
 /* A page that is scanned. */
 struct walked {
     uintptr_t base;
-    uint16_t tag;
-    word *marks;    /* its mark words */
-    uintptr_t next; /* object to scan before those on the stack; 0: none */
+    uintptr_t lead;       /* how far into its span it lies */
+    uint32_t size, magic; /* of page_class_info */
+    word *marks;          /* its mark words */
+    uintptr_t next;       /* object to scan before those on the stack; 0: none */
 };
 
 /* What `value` most likely is. Whoever goes on with the guess does not wait for the value: a chain
@@ -315,21 +316,31 @@ INLINE word guessed(word value, word guess)
     return guess;
 }
 
+/* Where on the page the slot begins that has this offset; beyond PAGE_SIZE: on the page before.
+ * Most offsets are those of slots: then the low half of their product with the magic number, which
+ * is the remainder's, is small (Lemire, Kaser, Kurz: Faster remainder by direct computation). */
+INLINE uintptr_t walk_slot(const struct walked *page, uintptr_t offset)
+{
+    uint64_t product = (uint64_t)(offset + page->lead) * page->magic;
+    if (LIKELY((uint32_t)product < page->magic))
+        return offset;
+    return (uintptr_t)(product >> 32) * page->size - page->lead;
+}
+
 /* An edge to the page itself. false: its object begins on the page before. */
 INLINE bool walk_edge(struct page_walk *w, struct walked *page, uintptr_t address)
 {
-    uintptr_t target = guessed(arena_slot_start(address, page->tag), address);
-    if (UNLIKELY(target < page->base))
+    uintptr_t offset = walk_slot(page, address - page->base);
+    if (UNLIKELY(offset >= PAGE_SIZE))
         return false;
-    size_t at = (target - page->base) >> WORD_SHIFT, i = at / WORD_BITS;
-    word mask = (word)1 << at % WORD_BITS;
-    if ((word_load_relaxed(&page->marks[i]) | w->fresh[i]) & mask)
+    size_t at = offset >> WORD_SHIFT, i = at / WORD_BITS;
+    word mask = (word)1 << at % WORD_BITS, fresh = w->fresh[i];
+    if ((word_load_relaxed(&page->marks[i]) | fresh) & mask)
         return true;
-    w->fresh[i] |= mask;
-    w->touched |= (uint64_t)1 << i;
+    w->fresh[i] = fresh | mask;
     if (page->next)
         w->stack[w->n++] = (uint16_t)((page->next - page->base) >> WORD_SHIFT);
-    page->next = target;
+    page->next = page->base + offset;
     return true;
 }
 
@@ -349,12 +360,12 @@ static void walk_tell(struct marker *m, struct arena *a, uintptr_t base, size_t 
     struct page_walk *w = &m->walk;
     word *marks = &a->mark[arena_bit(base) / WORD_BITS];
     size_t n = 0;
-    for (uint64_t left = w->touched; left; left &= left - 1) {
-        unsigned i = (unsigned)__builtin_ctzll(left);
+    for (size_t i = 0; i < WALK_WORDS; i++) {
+        if (!w->fresh[i])
+            continue;
         n += bits_count(w->fresh[i] & ~word_fetch_or_acq_rel(&marks[i], w->fresh[i]));
         w->fresh[i] = 0;
     }
-    w->touched = 0;
     m->marked_objects += n;
     m->marked_bytes += n * size;
     if (n > 0)
@@ -390,8 +401,11 @@ INLINE size_t walk(struct marker *m, size_t nedges, uintptr_t at, word bits,
     uintptr_t base = at & ~(PAGE_SIZE - 1);
     size_t word_of_page = arena_bit(base) / WORD_BITS;
     const word *heapbits = &a->heap[word_of_page];
-    struct walked page = {base, arena_tag(a, at), &a->mark[word_of_page], 0};
-    const struct page_class_info *info = &page_class_info[page_tag_class(page.tag)];
+    uint16_t tag = arena_tag(a, at);
+    const struct page_class_info *info = &page_class_info[page_tag_class(tag)];
+    struct walked page = {
+        base, page_tag_offset(tag) << PAGE_SHIFT, info->size, info->magic, &a->mark[word_of_page],
+        0};
     const word plain_mask = info->plain_mask;
     word most = bits;
     nedges = walk_scan(m, map, nedges, &page, at, bits, format);
@@ -501,7 +515,7 @@ static void trace_stale(struct gc_tracer *tracer, word value)
 void marker_init(struct marker *m, gc_heap *heap)
 {
     memset(m, 0, offsetof(struct marker, edges));
-    m->walk.touched = m->walk.n = 0;
+    m->walk.n = 0;
     memset(m->walk.fresh, 0, sizeof m->walk.fresh);
     m->heap = heap;
     m->formatted = heap->options.format.mask != 0;
