@@ -56,7 +56,6 @@ INLINE bool target_is_marked(const struct target *t)
     return bits_test(t->arena->mark, arena_bit(t->base));
 }
 
-
 /* Sets the mark bit; true for the one caller that changed it. Test before or: many edges lead to
  * marked objects. Acquire-release, for weak_get. */
 INLINE bool target_set_bit(const struct target *t)

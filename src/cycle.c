@@ -469,13 +469,13 @@ static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
         return;
     }
     struct marker m;
-    struct stopwatch start = stopwatch_start();
+    uint64_t start = os_now_ns();
     marker_init(&m, heap);
     marker_drain(&m, MAX_OF(debt, ASSIST_MIN));
     m.unpaid -= MIN_OF(m.unpaid, (word)debt); /* what is more pays for allocations to come */
     marking_give_credit(&c->marking, &m);
     marker_finish(&m);
-    struct stopwatch elapsed = stopwatch_elapsed(&start);
+    struct stopwatch elapsed = stopwatch_short(start);
     word_fetch_add_relaxed(&c->assist_ns, elapsed.cpu);
     times_add_stall(&t->times, elapsed);
 }
@@ -503,10 +503,10 @@ static void sweep_credit(gc_heap *heap, gc_thread *t, uint64_t bytes)
         (double)bytes * pacer_sweep_ratio(word_load_relaxed(&c->trigger), heap_live(heap), left);
     if (due < 1)
         return;
-    struct stopwatch start = stopwatch_start();
+    uint64_t start = os_now_ns();
     for (size_t pages = 1; due >= 1 && pages > 0; due -= (double)pages)
         pages = sweep_one(heap);
-    times_add_stall(&t->times, stopwatch_elapsed(&start));
+    times_add_stall(&t->times, stopwatch_short(start));
 }
 
 void cycle_pace(gc_heap *heap, gc_thread *t, size_t more)

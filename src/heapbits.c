@@ -128,17 +128,35 @@ void heapbits_pattern(word pattern[2], word mask, unsigned words)
         pattern[i / WORD_BITS] |= (mask >> (i % words) & 1) << (i % WORD_BITS);
 }
 
+static void store_bits(word *map, size_t shift, size_t n, word bits)
+{
+    word mask = bits_mask(shift, shift + n);
+    word_store_relaxed(map, (*map & ~mask) | (bits << shift & mask));
+}
+
+/* The pattern from bit `phase` on. */
+static word phased(const word pattern[2], unsigned phase)
+{
+    return phase ? pattern[0] >> phase | pattern[1] << (WORD_BITS - phase) : pattern[0];
+}
+
 void heapbits_fill(struct arena *a, uintptr_t from, size_t words_total, const word pattern[2],
                    unsigned words)
 {
-    size_t at = arena_bit(from), to = at + words_total;
-    unsigned phase = 0;
-    while (at < to) {
-        size_t shift = at % WORD_BITS, stop = MIN_OF(WORD_BITS, shift + (to - at));
-        word bits = phase ? pattern[0] >> phase | pattern[1] << (WORD_BITS - phase) : pattern[0];
-        word mask = bits_mask(shift, stop), *map = &a->heap[at / WORD_BITS];
-        word_store_relaxed(map, (*map & ~mask) | (bits << shift & mask));
-        phase = (unsigned)((phase + (stop - shift)) % words);
-        at += stop - shift;
+    size_t bit = arena_bit(from), shift = bit % WORD_BITS, left = words_total;
+    word *map = &a->heap[bit / WORD_BITS];
+    unsigned phase = 0, step = WORD_BITS % words;
+    if (shift) {
+        size_t n = MIN_OF(left, WORD_BITS - shift);
+        store_bits(map++, shift, n, pattern[0]);
+        phase = (unsigned)n % words;
+        left -= n;
     }
+    for (; left >= WORD_BITS; left -= WORD_BITS) {
+        word_store_relaxed(map++, phased(pattern, phase));
+        phase += step;
+        phase -= phase >= words ? words : 0;
+    }
+    if (left)
+        store_bits(map, 0, left, phased(pattern, phase));
 }

@@ -1,6 +1,7 @@
 /* Allocation behind the inline fast paths: sizes, shapes and bits. Each call takes the cache of the
- * P that the calling thread holds, returns zeroed memory (but for malloc_bytes_raw), and is no safepoint itself (the door
- * makes it one before it calls). NULL: no memory, with nothing changed but what was cached.
+ * P that the calling thread holds, returns zeroed memory (but for malloc_bytes_raw), and is no
+ * safepoint itself (the door makes it one before it calls). NULL: no memory, with nothing changed
+ * but what was cached.
  *
  * An object that is long to zero is left to the caller, if it has no references: then the cache's
  * `unzeroed` says how many bytes.

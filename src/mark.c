@@ -446,6 +446,10 @@ INLINE size_t scan_object(struct marker *m, struct arena **map, uintptr_t near, 
     return nedges;
 }
 
+/* Pages that refer to themselves alone give no edges: whoever works for so many bytes looks up now
+ * and then. */
+#define SCAN_BYTES ((word)16 << 10)
+
 /* Scans from the stack until the edges are a batch, or the stack is empty. Returns an object that
  * is not plain, and left to scan_slow, or 0. */
 INLINE uintptr_t scan_stack(struct marker *m, const gc_value_format *format)
@@ -454,8 +458,9 @@ INLINE uintptr_t scan_stack(struct marker *m, const gc_value_format *format)
     struct arena **map = m->heap->mem.arenas.map;
     const uintptr_t near = m->on_mark ? 0 : PAGE_SIZE;
     size_t nedges = m->nedges;
+    const word limit = m->marked_bytes + SCAN_BYTES;
     uintptr_t rest = 0;
-    while (b->n > 0 && nedges < MARK_EDGES) {
+    while (b->n > 0 && nedges < MARK_EDGES && m->marked_bytes < limit) {
         uintptr_t at = b->items[--b->n];
         struct arena *a = map[at >> ARENA_SHIFT];
         const struct page_class_info *info = &page_class_info[page_tag_class(arena_tag(a, at))];

@@ -165,12 +165,15 @@ INLINE void each_start_word(struct gc_span *s, word *map, size_t first, size_t n
         return;
     }
     word pattern = every((unsigned)w);
-    while (at < to) {
-        size_t shift = at % WORD_BITS, i = at / WORD_BITS;
-        size_t stop = MIN_OF(WORD_BITS, shift + (to - at));
-        f(&map[i], pattern << shift & bits_mask(shift, stop));
-        at += (WORD_BITS - shift + w - 1) / w * w;
+    size_t i = at / WORD_BITS, last = (to - 1) / WORD_BITS, shift = at % WORD_BITS;
+    size_t later = (w - WORD_BITS % w) % w; /* starts in the next map word, modulo w */
+    for (size_t next = (shift + later) % w; i < last; i++) {
+        f(&map[i], pattern << shift);
+        shift = next;
+        next += later;
+        next -= next >= w ? w : 0;
     }
+    f(&map[i], pattern << shift & bits_mask(shift, (to - 1) % WORD_BITS + 1));
 }
 
 static void set_plain(word *p, word bits)

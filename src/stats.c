@@ -31,6 +31,12 @@ struct stopwatch stopwatch_elapsed(const struct stopwatch *start)
     return (struct stopwatch){now.wall - start->wall, now.cpu - start->cpu};
 }
 
+struct stopwatch stopwatch_short(uint64_t start)
+{
+    uint64_t wall = os_now_ns() - start;
+    return (struct stopwatch){wall, MIN_OF(wall, SHORT_VISIT_NS)};
+}
+
 void times_add_stall(struct thread_times *t, struct stopwatch elapsed)
 {
     histogram_add(&t->stall, elapsed.wall);

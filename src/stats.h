@@ -25,6 +25,11 @@ struct stopwatch stopwatch_start(void);
 struct stopwatch stopwatch_elapsed(const struct stopwatch *start);
 /* A visit of a mutator to the collector's work has taken so long. */
 void times_add_stall(struct thread_times *t, struct stopwatch elapsed);
+/* The same for work that is known to be short, when reading the thread's clock twice would be most
+ * of its cost: by the time of day, from os_now_ns() at its start. What is beyond SHORT_VISIT_NS the
+ * thread did not run. */
+#define SHORT_VISIT_NS ((uint64_t)100 * 1000)
+struct stopwatch stopwatch_short(uint64_t start);
 
 void histogram_add(struct thread_histogram *h, uint64_t ns);
 /* Adds a thread's to a total. */

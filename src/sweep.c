@@ -84,19 +84,12 @@ static void sweep_and_file(gc_heap *heap, struct gc_span *s, uint32_t sweepgen)
     mcentral_file_swept(&heap->mem, s, sweepgen);
 }
 
-void sweep_reclaim_upcall(void *heap, size_t npages)
-{
-    struct stopwatch start = stopwatch_start();
-    sweep_reclaim(heap, npages);
-    times_add_stall(&thread_self()->times, stopwatch_elapsed(&start));
-}
-
 /* Unswept spans that a refill sweeps without finding a free slot before it takes new pages: at most
  * 1 % of space is wasted for a bounded wait (Go: mcentral.go, spanBudget). */
 #define SWEEP_BUDGET 100
 
-/* That the first of them has free slots is most likely, and takes less than to read the clocks. */
-
+/* That the first span has free slots is most likely, and takes less than to read the clocks: the
+ * visit is timed from the second on. */
 struct gc_span *sweep_for_slots_upcall(void *self, unsigned spanclass, uint32_t sweepgen)
 {
     gc_heap *heap = self;
@@ -244,6 +237,12 @@ static uintptr_t next_chunk(gc_heap *heap, struct sweeping *sw)
     return 0;
 }
 
+static bool all_looked_at(const gc_heap *heap)
+{
+    return word_load_relaxed(&sweeping_of(heap)->reclaim_cursor) >=
+           word_load_relaxed(&heap->mem.arenas.high);
+}
+
 /* Between arenas: goes on at the next one. */
 static void skip_gap(gc_heap *heap, struct sweeping *sw, uintptr_t at)
 {
@@ -265,10 +264,12 @@ static bool take_credit(struct sweeping *sw, size_t npages)
     return false;
 }
 
-void sweep_reclaim(gc_heap *heap, size_t npages)
+/* Frees whole spans, found by their page bits, until npages pages came free or all were looked at.
+ */
+static void reclaim(gc_heap *heap, size_t npages)
 {
     struct sweeping *sw = sweeping_of(heap);
-    if (!u32_load_relaxed(&sw->active) || take_credit(sw, npages) || !enter(sw))
+    if (!enter(sw))
         return;
     uint32_t sweepgen = u32_load_acquire(&heap->mem.sweepgen);
     size_t freed = 0;
@@ -285,4 +286,15 @@ void sweep_reclaim(gc_heap *heap, size_t npages)
     leave(sw);
     if (freed > npages)
         word_fetch_add_relaxed(&sw->reclaim_credit, freed - npages);
+}
+
+void sweep_reclaim_upcall(void *self, size_t npages)
+{
+    gc_heap *heap = self;
+    struct sweeping *sw = sweeping_of(heap);
+    if (!u32_load_relaxed(&sw->active) || all_looked_at(heap) || take_credit(sw, npages))
+        return;
+    struct stopwatch start = stopwatch_start();
+    reclaim(heap, npages);
+    times_add_stall(&thread_self()->times, stopwatch_elapsed(&start));
 }

@@ -22,9 +22,6 @@ struct sweeping {
 
 /* Claims and sweeps one span of any class; pages it had, 0: nothing left to claim. */
 size_t sweep_one(gc_heap *heap);
-/* Frees whole spans, found by their page bits, until npages pages came free or all were looked at.
- */
-void sweep_reclaim(gc_heap *heap, size_t npages);
 /* Sweeps everything, and waits for those who sweep. FLIP is complete. */
 void sweep_finish(gc_heap *heap);
 /* Before FLIP; and when it is complete. */
