@@ -23,7 +23,7 @@ enum cycle_phase {
 };
 
 struct cycle_times {
-    uint64_t begin, armed, rooted, marked, flipped, swept; /* os_now_ns */
+    uint64_t begin, armed, rooted, marked, flipped; /* os_now_ns */
 };
 
 /* What gc_stats tells of cycles that ended. */
@@ -36,11 +36,16 @@ struct collector {
     gc_heap *heap;
     struct lock lock; /* LOCK_CYCLE: held by whoever runs a cycle, and its sweep if forced */
     uint32_t phase;   /* enum cycle_phase; atomic */
-    /* Cycle numbers, atomic; futexes: wanted for the background thread, the others for those who
-     * wait. started >= flipped >= swept. */
+    /* Cycle numbers, atomic. started >= flipped. */
     uint32_t wanted CACHE_ALIGNED;
-    uint32_t started, flipped, swept;
-    bool forced;             /* someone waits: use every processor */
+    uint32_t started, flipped;
+    bool forced;             /* someone waits: use every processor. Under lock */
+    unsigned step;           /* enum step, what comes next; under lock */
+    uint64_t driver_ns;      /* what the present cycle took its drivers; under lock */
+    bool quick;              /* the present cycle was begun by a mutator; under lock */
+    uint32_t quick_backoff;  /* cycles, see note_quick; under lock */
+    uint32_t quick_from;     /* a mutator may begin this cycle, or a later one; atomic */
+    uint32_t left;           /* a cycle was left to the background thread, with the lock; atomic */
     uint32_t stopping;       /* atomic */
     uint32_t kicks;          /* futex of the background thread: something to do */
     uint32_t thread_started; /* atomic: 1 once it runs */

@@ -1,9 +1,8 @@
 #include "cycle.h"
+#include "background.h"
 #include "trace.h"
 #include "verify.h"
 #include <errno.h>
-
-/* ---- Phases ---- */
 
 static void set_phase(struct collector *c, enum cycle_phase to)
 {
@@ -14,23 +13,65 @@ static void set_phase(struct collector *c, enum cycle_phase to)
     u32_store_release(&c->phase, to);
 }
 
-static void phase_arm(gc_heap *heap)
+/* ---- The driver ---- */
+
+/* A cycle goes from step to step. It can change its driver between any two: a mutator that runs the
+ * cycle of a small heap leaves it to the background when a step would keep it, with c->lock held
+ * all the while. What a step needs to know of earlier ones is in struct collector. */
+enum step {
+    STEP_SWEEP,
+    STEP_BEGIN,
+    STEP_ARM,
+    STEP_SETTLE,
+    STEP_ROOTS,
+    STEP_MARK,
+    STEP_RESOLVE,
+    STEP_DRAIN,
+    STEP_FLUSH,
+    STEP_DISARM,
+    STEP_FLIP,
+    STEP_OVER
+};
+
+struct driver {
+    gc_heap *heap;
+    uint64_t until; /* it leaves the cycle to others then; 0: it is patient */
+    struct marker marker;
+};
+
+static bool is_patient(const struct driver *d)
 {
-    struct collector *c = heap->collector;
-    set_phase(c, CYCLE_ARM);
-    handshake(heap, OP_ARM);
-    /* A store that began before ARM was complete may overwrite what a thread without a barrier
-     * wrote after the store's own barrier had looked; after this no such store is in flight. */
-    handshake(heap, OP_SETTLE);
-    c->times.armed = os_now_ns();
+    return d->until == 0;
 }
 
-static void phase_roots(gc_heap *heap)
+static bool has_time(const struct driver *d)
+{
+    return is_patient(d) || os_now_ns() < d->until;
+}
+
+/* All spans are swept before ARM: then every mark bit is 0 (I11). */
+static bool sweep_the_rest(struct driver *d)
+{
+    bool done;
+    while (!(done = sweep_is_done(d->heap)) && has_time(d)) {
+        if (sweep_one(d->heap) == 0)
+            os_yield();
+    }
+    return done;
+}
+
+static void begin(gc_heap *heap)
 {
     struct collector *c = heap->collector;
-    set_phase(c, CYCLE_ROOTS);
-    handshake(heap, OP_ROOTS);
-    c->times.rooted = os_now_ns();
+    c->times.begin = os_now_ns();
+    scavenge_note_peak(heap, c->times.begin);
+    word_store_relaxed(&c->heap_before, (word)cycle_heap_live(heap));
+    c->allocated_before = word_load_relaxed(&heap->mem.counts.allocated_bytes);
+    c->flush_waves = 0;
+    u32_store_release(&c->started, c->started + 1);
+    heap->cycle = c->started;
+    if (heap->options.flags & GC_STOP_WORLD)
+        handshake_hold(heap);
 }
 
 /* ---- Marking ---- */
@@ -40,15 +81,8 @@ static void phase_roots(gc_heap *heap)
  * for a large heap it borrows a P then, so that there are not more threads than processors, which
  * the OS would let wait for each other (Go: a worker runs on a P). */
 #define BACKGROUND_SHARE 0.25
-#define SHORT_SLICE_NS ((uint64_t)250 * 1000)
-#define LENT_SLICE_NS ((uint64_t)20 * 1000 * 1000)
 #define SLICE_BYTES ((uint64_t)256 << 10)
 #define BORROW_MIN_BYTES ((word)64 << 20)
-
-static bool processors_are_taken(const gc_heap *heap)
-{
-    return !u8_load_relaxed(&heap->collector->marking.whole) && procs_idle(&heap->procs) == 0;
-}
 
 static bool drain_for(gc_heap *heap, struct marker *m, uint64_t ns)
 {
@@ -78,26 +112,27 @@ static void rest_from(const gc_heap *heap, uint64_t busy)
 /* Works for a while, as far as there is a processor. Whether all is drained. */
 static bool drain_some(gc_heap *heap, struct marker *m)
 {
-    if (!processors_are_taken(heap))
-        return drain_for(heap, m, SHORT_SLICE_NS);
+    if (!cycle_processors_taken(heap))
+        return drain_for(heap, m, CYCLE_SHORT_SLICE_NS);
     if (word_load_relaxed(&heap->collector->heap_before) < BORROW_MIN_BYTES) {
         uint64_t start = os_now_ns();
-        bool over = drain_for(heap, m, SHORT_SLICE_NS);
+        bool over = drain_for(heap, m, CYCLE_SHORT_SLICE_NS);
         if (!over)
             rest_from(heap, os_now_ns() - start);
         return over;
     }
     struct proc *p = proc_borrow(&heap->procs, nothing_to_mark, heap);
-    bool over = drain_for(heap, m, p ? LENT_SLICE_NS : SHORT_SLICE_NS);
+    bool over = drain_for(heap, m, p ? CYCLE_LENT_SLICE_NS : CYCLE_SHORT_SLICE_NS);
     if (p)
         proc_return(&heap->procs, p);
     return over;
 }
 
 /* Drains until the work word is 0. */
-static void drain(gc_heap *heap, struct marker *m)
+static void drain_patiently(gc_heap *heap, struct marker *m)
 {
-    bool over = drain_for(heap, m, SHORT_SLICE_NS);
+    marking_call_helpers(heap, &heap->collector->marking);
+    bool over = drain_for(heap, m, CYCLE_SHORT_SLICE_NS);
     while (!over) {
         if (workqueue_has_work(&heap->work)) {
             over = drain_some(heap, m);
@@ -106,6 +141,24 @@ static void drain(gc_heap *heap, struct marker *m)
             over = workqueue_is_idle(&heap->work);
         }
     }
+}
+
+/* Between two looks at the clock. */
+#define IMPATIENT_SLICE ((uint64_t)32 << 10)
+
+/* Whether the work word is 0. */
+static bool drain(struct driver *d)
+{
+    struct marker *m = &d->marker;
+    if (is_patient(d)) {
+        drain_patiently(d->heap, m);
+        return true;
+    }
+    bool over;
+    do {
+        over = marker_drain(m, IMPATIENT_SLICE);
+    } while (!over && has_time(d));
+    return over;
 }
 
 static void mark_roots(gc_heap *heap, struct marker *m)
@@ -117,23 +170,31 @@ static void mark_roots(gc_heap *heap, struct marker *m)
     roots_free_retired(&heap->roots);
 }
 
-/* Termination (I6): the work word was 0 when the wave began, and no mutator held grey at its ack or
- * gave grey away since the draining began: then there was no grey at all when the wave began, and
- * there is none now. `handed` is cleared before the draining: a thread that detaches reports at any
- * time. */
-static void mark_to_fixpoint(gc_heap *heap, struct marker *m)
+static void begin_marking(struct driver *d)
 {
+    gc_heap *heap = d->heap;
+    struct marker *m = &d->marker;
+    set_phase(heap->collector, CYCLE_MARK);
+    marking_begin(heap, &heap->collector->marking);
+    m->active = true;
+    workqueue_activate(&heap->work);
+    mark_roots(heap, m);
+}
+
+/* The wave is over. Termination (I6): the work word was 0 when it began, and no mutator held grey
+ * at its ack or gave grey away since the draining began: then there was no grey at all when the
+ * wave began, and there is none now. `handed` is cleared before the draining: a thread that
+ * detaches reports at any time. */
+static bool was_last_wave(struct driver *d)
+{
+    gc_heap *heap = d->heap;
     struct collector *c = heap->collector;
-    do {
-        u8_store_relaxed(&heap->mutators.handed, false);
-        drain(heap, m);
-        stress(STRESS_DRAINED);
-        handshake(heap, OP_FLUSH);
-        c->flush_waves++;
-        stress(STRESS_FLUSHED);
-        if (UNLIKELY(c->flush_waves == WEAK_PATIENCE))
-            weak_give_up(heap, m);
-    } while (u8_load_relaxed(&heap->mutators.handed) || !workqueue_is_idle(&heap->work));
+    c->flush_waves++;
+    stress(STRESS_FLUSHED);
+    if (UNLIKELY(c->flush_waves == WEAK_PATIENCE))
+        weak_give_up(heap, &d->marker);
+    bool dirty = u8_load_relaxed(&heap->mutators.handed) || !workqueue_is_idle(&heap->work);
+    return !dirty && weak_cut(heap, &d->marker);
 }
 
 /* What mutators marked is marked. */
@@ -145,54 +206,37 @@ static void count_shaded(gc_heap *heap)
     word_fetch_add_relaxed(&marking->marked_bytes, word_exchange_acq_rel(&m->shaded_bytes, 0));
 }
 
-static void phase_mark(gc_heap *heap)
+static void end_marking(struct driver *d)
 {
+    gc_heap *heap = d->heap;
     struct collector *c = heap->collector;
-    struct marker m;
-    set_phase(c, CYCLE_MARK);
-    c->flush_waves = 0;
-    marker_init(&m, heap);
-    marking_begin(heap, &c->marking);
-    m.active = true;
-    workqueue_activate(&heap->work);
-    mark_roots(heap, &m);
-    /* Values of weak maps before any wave: fewer of them are found unmarked by those who read. */
-    do {
-        drain(heap, &m);
-    } while (ephemerons_resolve(heap, &m));
-    do {
-        mark_to_fixpoint(heap, &m);
-    } while (!weak_cut(heap, &m));
     set_phase(c, CYCLE_CUT);
     weak_clear(heap);
-    marker_finish(&m);
+    marker_finish(&d->marker);
     marking_end(heap, &c->marking);
     count_shaded(heap);
     c->times.marked = os_now_ns();
+    verify_after_mark(heap);
 }
 
 /* ---- The end ---- */
 
-static void phase_disarm_and_flip(gc_heap *heap)
+static void end_flip(gc_heap *heap)
 {
     struct collector *c = heap->collector;
-    set_phase(c, CYCLE_DISARM);
-    stress(STRESS_CUT);
-    handshake(heap, OP_DISARM);
-    stress(STRESS_DISARMED);
-    sweep_prepare(heap);
-    set_phase(c, CYCLE_FLIP);
-    handshake(heap, OP_FLIP);
     stress(STRESS_FLIP);
     weak_flipped(heap);
     sweep_begin(heap);
     c->times.flipped = os_now_ns();
     set_phase(c, CYCLE_IDLE);
+    verify_after_cycle(heap);
+    if (heap->options.flags & GC_STOP_WORLD)
+        handshake_release(heap);
 }
 
 /* What counts towards the goal: what the last cycle left, and what was allocated since. Not less as
  * sweeping goes on, which may be late. */
-static uint64_t heap_live(const gc_heap *heap)
+uint64_t cycle_heap_live(const gc_heap *heap)
 {
     const struct collector *c = heap->collector;
     return (word)(word_load_relaxed(&c->live_offset) +
@@ -244,285 +288,156 @@ static void update_pacer(gc_heap *heap)
     lock_release(&c->pacer_lock);
 }
 
-static void note_end(gc_heap *heap, uint64_t cpu)
+/* A cycle that cost its mutator more than it should is not tried again for some cycles; for more
+ * and more, as long as that goes on. */
+static void note_quick(struct collector *c)
+{
+    if (c->quick && c->driver_ns < CYCLE_QUICK_NS)
+        c->quick_backoff = 0;
+    else if (c->quick)
+        c->quick_backoff = MIN_OF(2 * c->quick_backoff + 1, 63u);
+    if (c->quick)
+        u32_store_release(&c->quick_from, c->started + 1 + c->quick_backoff);
+    c->quick = false;
+    c->driver_ns = 0;
+}
+
+static void note_end(gc_heap *heap)
 {
     struct collector *c = heap->collector;
     update_pacer(heap);
     lock_acquire(&c->pacer_lock);
     struct cycle_record *r = &c->record;
-    r->mark_cpu_ns += cpu + word_exchange_acq_rel(&c->marking.helper_cpu_ns, 0);
+    r->mark_cpu_ns += c->driver_ns + word_exchange_acq_rel(&c->marking.helper_cpu_ns, 0);
     r->last_cycle_ns = c->times.flipped - c->times.begin;
     r->last_mark_ns = c->times.marked - c->times.rooted;
     r->forced_cycles += c->forced;
     r->flush_waves = c->flush_waves;
     r->objects_marked = c->marking.marked_objects;
     lock_release(&c->pacer_lock);
+    note_quick(c);
     u32_store_release(&c->flipped, c->started);
-    os_wake(&c->flipped, OS_WAKE_ALL);
     trace_cycle(heap);
 }
 
-/* The driver holds c->lock and is no running mutator. All spans are swept before ARM: then every
- * mark bit is 0 (I11). */
-static void run_cycle(gc_heap *heap, bool forced)
+/* ---- Steps ---- */
+
+static void start_handshake(struct driver *d, enum cycle_phase phase, enum handshake_op op)
 {
+    set_phase(d->heap->collector, phase);
+    handshake_begin(d->heap, op);
+}
+
+/* One step, whose handshake the step before has begun. The step that comes next: the same, if it
+ * would keep who is not patient. */
+static enum step take_step(struct driver *d, enum step step)
+{
+    gc_heap *heap = d->heap;
     struct collector *c = heap->collector;
-    bool stop = heap->options.flags & GC_STOP_WORLD;
-    uint64_t cpu = os_thread_cpu_ns();
-    sweep_finish(heap);
-    c->forced = forced;
-    c->times.begin = os_now_ns();
-    scavenge_note_peak(heap, c->times.begin);
-    word_store_relaxed(&c->heap_before, (word)heap_live(heap));
-    c->allocated_before = word_load_relaxed(&heap->mem.counts.allocated_bytes);
-    u32_store_release(&c->started, c->started + 1);
-    heap->cycle = c->started;
-    if (stop)
-        handshake_hold(heap);
-    phase_arm(heap);
-    phase_roots(heap);
-    phase_mark(heap);
-    verify_after_mark(heap);
-    phase_disarm_and_flip(heap);
-    verify_after_cycle(heap);
-    if (stop)
-        handshake_release(heap);
-    note_end(heap, os_thread_cpu_ns() - cpu);
-}
-
-static bool wants_cycle(const struct collector *c)
-{
-    return (int32_t)(u32_load_acquire(&c->wanted) - u32_load_acquire(&c->started)) > 0;
-}
-
-/* ---- The background thread ---- */
-
-#define IDLE_WAIT_NS ((int64_t)2000 * 1000 * 1000)
-
-static bool nothing_to_sweep(void *heap)
-{
-    struct collector *c = ((gc_heap *)heap)->collector;
-    return wants_cycle(c) || u32_load_acquire(&c->stopping) || sweep_is_done(heap);
-}
-
-static void sweep_for(gc_heap *heap, uint64_t ns)
-{
-    uint64_t cpu = os_thread_cpu_ns(), end = os_now_ns() + ns;
-    while (!wants_cycle(heap->collector) && sweep_one(heap) > 0 && os_now_ns() < end)
-        ;
-    word_fetch_add_relaxed(&heap->collector->sweeping.cpu_ns, os_thread_cpu_ns() - cpu);
-}
-
-static void background_sweep(gc_heap *heap)
-{
-    while (!nothing_to_sweep(heap)) {
-        struct proc *p = NULL;
-        if (processors_are_taken(heap))
-            p = proc_borrow(&heap->procs, nothing_to_sweep, heap);
-        sweep_for(heap, p ? LENT_SLICE_NS : SHORT_SLICE_NS);
-        if (p)
-            proc_return(&heap->procs, p);
-    }
-}
-
-/* A heap that fits a processor's cache is better swept by those who allocate in it: bitmaps swept
- * here would have to come back to them. If they do not get to it soon, they have no use for it.
- * Finalizers, cleanups and external memory wait for sweeping: then it does not wait. */
-#define SMALL_HEAP ((size_t)8 << 20)
-#define SWEEP_PATIENCE_NS (10 * 1000 * 1000)
-
-static bool leave_sweeping(gc_heap *heap)
-{
-    struct collector *c = heap->collector;
-    uint32_t kicks = u32_load_acquire(&c->kicks);
-    if (word_load_relaxed(&heap->mem.counts.pages_inuse) << PAGE_SHIFT > SMALL_HEAP ||
-        special_any(heap) || sweep_is_done(heap))
-        return false;
-    if (!wants_cycle(c) && !u32_load_acquire(&c->stopping))
-        os_wait(&c->kicks, kicks, SWEEP_PATIENCE_NS);
-    return wants_cycle(c) || u32_load_acquire(&c->stopping);
-}
-
-#define BUSY_PAUSE_NS (20 * 1000 * 1000)
-
-/* How long to wait for the next step; -1: there is none. */
-static int64_t background_scavenge(gc_heap *heap)
-{
-    struct collector *c = heap->collector;
-    int64_t pause = BUSY_PAUSE_NS;
-    if (lock_try(&c->lock)) {
-        pause = scavenge_step(heap);
-        lock_release(&c->lock);
-    }
-    return pause;
-}
-
-/* What kicks there were is read first: who asks the thread to end kicks it then. */
-static bool goes_on(const struct collector *c, uint32_t *kicks)
-{
-    *kicks = u32_load_acquire(&c->kicks);
-    stress(STRESS_MAY_SLEEP);
-    return !u32_load_acquire(&c->stopping);
-}
-
-static void background_main(void *arg)
-{
-    gc_heap *heap = arg;
-    struct collector *c = heap->collector;
-    uint32_t kicks;
-    os_thread_title("gcheap");
-    while (goes_on(c, &kicks)) {
-        if (wants_cycle(c)) {
-            lock_acquire(&c->lock);
-            if (wants_cycle(c))
-                run_cycle(heap, false);
-            lock_release(&c->lock);
+    switch (step) {
+    case STEP_SWEEP:
+        return sweep_the_rest(d) ? STEP_BEGIN : STEP_SWEEP;
+    case STEP_BEGIN:
+        begin(heap);
+        start_handshake(d, CYCLE_ARM, OP_ARM);
+        return STEP_ARM;
+    case STEP_ARM:
+        if (!handshake_end(heap, is_patient(d)))
+            return STEP_ARM;
+        /* A store that began before ARM was complete may overwrite what a thread without a barrier
+         * wrote after the store's own barrier had looked; after this no such store is in flight. */
+        handshake_begin(heap, OP_SETTLE);
+        return STEP_SETTLE;
+    case STEP_SETTLE:
+        if (!handshake_end(heap, is_patient(d)))
+            return STEP_SETTLE;
+        c->times.armed = os_now_ns();
+        start_handshake(d, CYCLE_ROOTS, OP_ROOTS);
+        return STEP_ROOTS;
+    case STEP_ROOTS:
+        if (!handshake_end(heap, is_patient(d)))
+            return STEP_ROOTS;
+        c->times.rooted = os_now_ns();
+        return STEP_MARK;
+    case STEP_MARK:
+        begin_marking(d);
+        return STEP_RESOLVE;
+    case STEP_RESOLVE:
+        /* Values of weak maps before any wave: fewer of them are found unmarked by who reads. */
+        if (!drain(d) || ephemerons_resolve(heap, &d->marker))
+            return STEP_RESOLVE;
+        u8_store_relaxed(&heap->mutators.handed, false);
+        return STEP_DRAIN;
+    case STEP_DRAIN:
+        if (!drain(d))
+            return STEP_DRAIN;
+        stress(STRESS_DRAINED);
+        handshake_begin(heap, OP_FLUSH);
+        return STEP_FLUSH;
+    case STEP_FLUSH:
+        if (!handshake_end(heap, is_patient(d)))
+            return STEP_FLUSH;
+        if (!was_last_wave(d)) {
+            u8_store_relaxed(&heap->mutators.handed, false);
+            return STEP_DRAIN;
         }
-        if (!leave_sweeping(heap))
-            background_sweep(heap);
-        int64_t pause = wants_cycle(c) ? 0 : background_scavenge(heap);
-        if (!wants_cycle(c) && u32_load_acquire(&c->kicks) == kicks)
-            os_wait(&c->kicks, kicks, pause < 0 ? IDLE_WAIT_NS : pause);
+        end_marking(d);
+        start_handshake(d, CYCLE_DISARM, OP_DISARM);
+        return STEP_DISARM;
+    case STEP_DISARM:
+        if (!handshake_end(heap, is_patient(d)))
+            return STEP_DISARM;
+        stress(STRESS_DISARMED);
+        sweep_prepare(heap);
+        start_handshake(d, CYCLE_FLIP, OP_FLIP);
+        return STEP_FLIP;
+    case STEP_FLIP:
+        if (!handshake_end(heap, is_patient(d)))
+            return STEP_FLIP;
+        end_flip(heap);
+        return STEP_OVER;
+    case STEP_OVER:
+        break;
     }
+    return STEP_OVER;
 }
 
-static void kick_background(gc_heap *heap)
+/* What a patient driver does is told by its own clock, a system call; a short drive's is as long as
+ * it takes. */
+static uint64_t driver_clock(const struct driver *d)
+{
+    return is_patient(d) ? os_thread_cpu_ns() : os_now_ns();
+}
+
+bool cycle_drive(gc_heap *heap, uint64_t until)
 {
     struct collector *c = heap->collector;
-    if (heap->options.flags & GC_NO_BACKGROUND)
-        return;
-    if (!u32_load_relaxed(&c->thread_started) && u32_cas_acq_rel(&c->thread_started, 0, 1) &&
-        os_thread_start(&c->thread, background_main, heap) != 0)
-        u32_store_release(&c->thread_started, 0);
-    u32_fetch_add_acq_rel(&c->kicks, 1);
-    os_wake(&c->kicks, 1);
-}
-
-static bool has_background(const gc_heap *heap)
-{
-    return u32_load_acquire(&heap->collector->thread_started) == 1;
-}
-
-/* ---- What mutators do ---- */
-
-/* Asks for one cycle more than has started, once. */
-static void want_cycle(struct collector *c)
-{
-    uint32_t next = u32_load_acquire(&c->started) + 1;
-    uint32_t wanted = u32_load_relaxed(&c->wanted);
-    if ((int32_t)(next - wanted) > 0)
-        u32_cas_acq_rel(&c->wanted, wanted, next);
-}
-
-void cycle_request(gc_heap *heap)
-{
-    if (wants_cycle(heap->collector))
-        return;
-    want_cycle(heap->collector);
-    kick_background(heap);
-}
-
-/* The thread runs a cycle itself; if another does, that one will do. */
-static void run_inline(gc_heap *heap, gc_thread *t)
-{
-    struct collector *c = heap->collector;
-    thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
-    thread_enter_blocked(t);
-    if (lock_try(&c->lock)) {
-        if (heap_live(heap) >= word_load_relaxed(&c->trigger))
-            run_cycle(heap, false);
-        lock_release(&c->lock);
+    struct driver d;
+    d.heap = heap;
+    d.until = until;
+    marker_init(&d.marker, heap);
+    uint64_t start = driver_clock(&d);
+    enum step step = c->step, next = take_step(&d, step);
+    while (next != STEP_OVER && (next != step || has_time(&d))) {
+        step = next;
+        next = take_step(&d, step);
     }
-    thread_leave_blocked(t);
+    marker_finish(&d.marker);
+    c->driver_ns += driver_clock(&d) - start;
+    c->step = next == STEP_OVER ? STEP_SWEEP : next;
+    if (next == STEP_OVER)
+        note_end(heap);
+    return next == STEP_OVER;
 }
 
-static void start_cycle(gc_heap *heap, gc_thread *t)
-{
-    if (heap->options.flags & (GC_STOP_WORLD | GC_NO_BACKGROUND)) {
-        run_inline(heap, t);
-        kick_background(heap);
-        return;
-    }
-    cycle_request(heap);
-    if (!has_background(heap))
-        run_inline(heap, t);
-}
+/* ---- On demand ---- */
 
-#define ASSIST_MIN ((uint64_t)16 << 10)
-
-/* Pays for `bytes` allocated while the cycle marks: first from what the background has done, then
- * by marking (Go: bgScanCredit). */
-static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
+static void run_forced(gc_heap *heap)
 {
     struct collector *c = heap->collector;
-    uint64_t marked = word_load_relaxed(&c->marking.marked_bytes);
-    uint64_t live = word_load_relaxed(&c->live);
-    uint64_t expected = MAX_OF(live, (uint64_t)word_load_relaxed(&c->heap_before) / 2);
-    uint64_t left = expected > marked ? expected - marked : expected / 20 + 1;
-    double ratio = pacer_assist_ratio(live, word_load_relaxed(&c->goal), heap_live(heap), left);
-    uint64_t debt = (uint64_t)((double)bytes * ratio);
-    debt -= marking_take_credit(&c->marking, debt);
-    if (debt < ASSIST_MIN / 16)
-        return;
-    if (!workqueue_has_work(&heap->work)) {
-        workqueue_ask(&heap->work);
-        return;
-    }
-    struct marker m;
-    uint64_t start = os_now_ns();
-    marker_init(&m, heap);
-    marker_drain(&m, MAX_OF(debt, ASSIST_MIN));
-    m.unpaid -= MIN_OF(m.unpaid, (word)debt); /* what is more pays for allocations to come */
-    marking_give_credit(&c->marking, &m);
-    marker_finish(&m);
-    struct stopwatch elapsed = stopwatch_short(start);
-    word_fetch_add_relaxed(&c->assist_ns, elapsed.cpu);
-    times_add_stall(&t->times, elapsed);
-}
-
-/* A cycle is late, and the heap far beyond its goal: more likely than not the collector waits for
- * this processor. If that does not get it started, this thread runs the cycle. */
-static NOINLINE void give_way(gc_heap *heap, gc_thread *t)
-{
-    struct collector *c = heap->collector;
-    bool late = wants_cycle(c);
-    if (late && heap_live(heap) / 2 > word_load_relaxed(&c->goal))
-        run_inline(heap, t);
-    else if (late || u32_load_relaxed(&c->phase) != CYCLE_IDLE)
-        os_yield();
-}
-
-/* Sweeps what these bytes owe. */
-static void sweep_credit(gc_heap *heap, gc_thread *t, uint64_t bytes)
-{
-    struct collector *c = heap->collector;
-    size_t swept = word_load_relaxed(&c->sweeping.swept_pages);
-    size_t inuse = word_load_relaxed(&heap->mem.counts.pages_inuse);
-    size_t left = inuse > swept ? inuse - swept : 0;
-    double due =
-        (double)bytes * pacer_sweep_ratio(word_load_relaxed(&c->trigger), heap_live(heap), left);
-    if (due < 1)
-        return;
-    uint64_t start = os_now_ns();
-    for (size_t pages = 1; due >= 1 && pages > 0; due -= (double)pages)
-        pages = sweep_one(heap);
-    times_add_stall(&t->times, stopwatch_short(start));
-}
-
-void cycle_pace(gc_heap *heap, gc_thread *t, size_t more)
-{
-    struct collector *c = heap->collector;
-    uint64_t bytes = t->proc->cache->unreported + more;
-    mcache_report(t->proc->cache);
-    if (UNLIKELY(heap_live(heap) / 5 * 4 > word_load_relaxed(&c->goal)))
-        give_way(heap, t);
-    if (t->phase == PHASE_MARK)
-        assist(heap, t, bytes);
-    else if (u32_load_relaxed(&c->phase) == CYCLE_IDLE &&
-             heap_live(heap) + more >= word_load_relaxed(&c->trigger))
-        start_cycle(heap, t);
-    else if (t->proc->cache->sweeping && u32_load_relaxed(&c->sweeping.active))
-        sweep_credit(heap, t, bytes);
+    c->forced = true;
+    cycle_drive(heap, 0);
+    c->forced = false;
 }
 
 /* A cycle that starts after now: another one may be under way, which is not ours. With `missed`,
@@ -536,7 +451,7 @@ static void collect(gc_heap *heap, gc_thread *t, unsigned *missed)
     lock_acquire(&c->lock);
     c->verify_missed = missed;
     if (missed || (int32_t)(u32_load_relaxed(&c->flipped) - ours) < 0)
-        run_cycle(heap, true);
+        run_forced(heap);
     c->verify_missed = NULL;
     sweep_finish(heap);
     lock_release(&c->lock);
@@ -585,8 +500,7 @@ void cycle_retune(gc_heap *heap, const struct pacer *settings)
     pacer_update(&c->pacer, overhead_bytes(heap));
     publish_pace_locked(c);
     lock_release(&c->pacer_lock);
-    if (has_background(heap))
-        kick_background(heap);
+    background_kick_if_started(heap);
 }
 
 void cycle_report(gc_heap *heap, struct gc_statistics *s)
@@ -636,12 +550,7 @@ int cycle_init(gc_heap *heap)
 void cycle_destroy(gc_heap *heap)
 {
     struct collector *c = heap->collector;
-    u32_store_release(&c->stopping, 1);
-    if (has_background(heap)) {
-        u32_fetch_add_acq_rel(&c->kicks, 1);
-        os_wake(&c->kicks, OS_WAKE_ALL);
-        os_thread_join(&c->thread);
-    }
+    background_stop(heap);
     marking_stop_helpers(&c->marking);
     backing_stop(heap);
     weaksets_destroy(heap);

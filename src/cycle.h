@@ -3,7 +3,8 @@
  *
  *   IDLE -> ARM -> ROOTS -> MARK (with FLUSH waves) -> CUT -> DISARM -> FLIP -> IDLE
  *
- * Whoever holds collector.lock drives: the background thread, or a mutator in the blocked state. */
+ * Whoever holds collector.lock drives: the background thread, or a mutator in the blocked state;
+ * one that is not patient leaves the rest to the background. */
 #ifndef GC_CYCLE_H
 #define GC_CYCLE_H
 
@@ -14,15 +15,40 @@ int cycle_init(gc_heap *heap);
 /* Stops the library's threads; no mutator is attached. */
 void cycle_destroy(gc_heap *heap);
 
-/* At an allocation's safepoint (of `more` bytes, if it is large), when the thread's P has handed
- * out something worth a look: starts a cycle, assists one, sweeps. */
-void cycle_pace(gc_heap *heap, gc_thread *t, size_t more);
+/* Drives the cycle that is under way, or else a new one. The caller holds collector.lock and is no
+ * running mutator. With `until` not 0, not much longer than until os_now_ns() is that: false if the
+ * cycle is not over by then. It is to be driven on, by whoever has the lock, which is not to be
+ * free meanwhile. */
+bool cycle_drive(gc_heap *heap, uint64_t until);
+/* A cycle that is likely to cost less is run by the mutator that starts it, if it is alone. */
+#define CYCLE_QUICK_NS ((uint64_t)100 * 1000)
+/* The next cycle may be. */
+INLINE bool cycle_may_be_quick(const struct collector *c)
+{
+    return (int32_t)(u32_load_acquire(&c->started) + 1 - u32_load_acquire(&c->quick_from)) >= 0;
+}
+
 /* Collects everything that is unreachable now, and sweeps it; the thread blocks meanwhile. */
 void cycle_collect(gc_heap *heap, gc_thread *t);
 /* The same with a second marking; *missed: what the first one missed. */
 void cycle_collect_verified(gc_heap *heap, gc_thread *t, unsigned *missed);
-/* Asks for a cycle. Any thread. */
-void cycle_request(gc_heap *heap);
+/* What counts towards the goal. */
+uint64_t cycle_heap_live(const gc_heap *heap);
+/* It fits a processor's caches, more or less. */
+INLINE bool cycle_heap_is_small(const gc_heap *heap)
+{
+    return word_load_relaxed(&heap->mem.counts.pages_inuse) << PAGE_SHIFT <= (word)8 << 20;
+}
+/* Mutators run on all of them, and nobody waits for the cycle. */
+INLINE bool cycle_processors_taken(const gc_heap *heap)
+{
+    return !u8_load_relaxed(&heap->collector->marking.whole) && procs_idle(&heap->procs) == 0;
+}
+/* How long the background works beside mutators that run on all processors; and on a P that it
+ * has borrowed. */
+#define CYCLE_SHORT_SLICE_NS ((uint64_t)250 * 1000)
+#define CYCLE_LENT_SLICE_NS ((uint64_t)20 * 1000 * 1000)
+
 /* The pacer as it is; and new settings for it (percent, limit). */
 struct pacer cycle_pacer(gc_heap *heap);
 void cycle_retune(gc_heap *heap, const struct pacer *settings);

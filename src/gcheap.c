@@ -1,7 +1,8 @@
 /* The door: every public call but those of types. Checks arguments, calls one room. */
-#include "cycle.h"
+#include "background.h"
 #include "door.h"
 #include "fork.h"
+#include "pace.h"
 #include "scavenge.h"
 #include "verify.h"
 #include <errno.h>
@@ -217,7 +218,7 @@ static struct mcache *allocation_point(gc_thread *t, size_t bytes)
         u32_fetch_add_relaxed(&heap->debug_allocations, 1) % heap->debug.nth == 0)
         cycle_collect(heap, t);
     if (t->proc->cache->unreported + bytes >= pace_bytes(t))
-        cycle_pace(heap, t, bytes);
+        pace_allocation(heap, t, bytes);
     return t->proc->cache;
 }
 
@@ -632,7 +633,7 @@ int gc_collect_start(void)
     gc_thread *t = ENTER();
     if (!t)
         return -EPERM;
-    cycle_request(t->heap);
+    background_request_cycle(t->heap);
     return 0;
 }
 

@@ -1,6 +1,6 @@
 /* The door, second half: weak references, weak maps, intern tables, finalizers, cleanups, external
  * bytes. Checks arguments, calls one room. */
-#include "cycle.h"
+#include "pace.h"
 #include "door.h"
 #include "intern.h"
 #include "weakmap.h"
@@ -202,7 +202,7 @@ int gc_external_add(void *object, ptrdiff_t bytes)
     int error = special_add_external(t->heap, object, bytes);
     if (!error && bytes > 0) {
         thread_poll(t);
-        cycle_pace(t->heap, t, 0);
+        pace_allocation(t->heap, t, 0);
     }
     return error;
 }

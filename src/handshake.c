@@ -159,10 +159,17 @@ void handshake_wake_collector(gc_heap *heap)
 /* Who keeps the collector waiting, for the watchdog. */
 struct wait {
     gc_heap *heap;
+    bool patient;
     uint64_t since; /* 0: it has not come to waiting */
     unsigned spins; /* left */
     bool told;
 };
+
+/* Whoever is not patient is a mutator, which has better things to do. */
+static bool is_tired(const struct wait *w)
+{
+    return !w->patient && w->since != 0 && w->spins == 0;
+}
 
 static void watchdog(struct wait *w, const gc_thread *t, const struct proc *p)
 {
@@ -190,10 +197,11 @@ static void watchdog(struct wait *w, const gc_thread *t, const struct proc *p)
 static void wait_begin(struct wait *w)
 {
     w->since = os_now_ns();
-    w->spins = procs_idle(&w->heap->procs) > 0 ? SPINS_IDLE : SPINS;
+    w->spins = w->patient && procs_idle(&w->heap->procs) > 0 ? SPINS_IDLE : SPINS;
 }
 
-/* Waits a little for `done` to become true: spins, then sleeps until somebody acks. */
+/* Waits a little for `done` to become true: spins, then sleeps until somebody acks. Only spins if
+ * not patient. */
 static bool wait_step(struct wait *w, bool (*done)(void *), void *arg)
 {
     struct mutators *m = &w->heap->mutators;
@@ -204,6 +212,8 @@ static bool wait_step(struct wait *w, bool (*done)(void *), void *arg)
         cpu_relax();
         return done(arg);
     }
+    if (is_tired(w))
+        return false;
     uint32_t seen = u32_load_acquire(&m->acked);
     u32_store_seq_cst(&m->collector_waits, 1);
     fence_seq_cst();
@@ -237,7 +247,8 @@ static bool claim_thread(gc_thread *t)
 static void unclaim_thread(gc_thread *t, uint32_t epoch)
 {
     u32_store_release(&t->st, state_word(epoch, THREAD_BLOCKED));
-    os_wake(&t->st, OS_WAKE_ALL);
+    if (t != thread_self()) /* who drives a cycle does not wait for itself */
+        os_wake(&t->st, OS_WAKE_ALL);
 }
 
 static bool thread_is_done(const gc_thread *t, uint32_t epoch)
@@ -246,22 +257,25 @@ static bool thread_is_done(const gc_thread *t, uint32_t epoch)
     return epoch_reached(epoch_of(st), epoch) || state_of(st) == THREAD_GONE;
 }
 
-static void handshake_thread(gc_heap *heap, gc_thread *t, enum handshake_op op, uint32_t epoch)
+static bool handshake_thread(gc_heap *heap, gc_thread *t, uint32_t epoch, bool patient)
 {
-    struct wait w = {.heap = heap};
+    struct wait w = {.heap = heap, .patient = patient};
     struct thread_wait arg = {t, epoch};
     while (!thread_is_done(t, epoch)) {
         if (claim_thread(t)) {
             stress(STRESS_CLAIMED);
-            thread_op(t, op);
+            thread_op(t, u32_load_relaxed(&heap->mutators.op));
             stress(STRESS_UNCLAIM);
             t->epoch = epoch;
             unclaim_thread(t, epoch);
-            return;
+            return true;
         }
+        if (is_tired(&w))
+            return false;
         if (!wait_step(&w, thread_is_ready, &arg))
             watchdog(&w, t, NULL);
     }
+    return true;
 }
 
 struct proc_wait {
@@ -277,9 +291,9 @@ static bool proc_is_ready(void *arg)
 
 /* A P that runs belongs to a thread that does the work when it next looks (proc_acquire makes it
  * look). */
-static void handshake_proc(gc_heap *heap, struct proc *p, uint32_t epoch)
+static bool handshake_proc(gc_heap *heap, struct proc *p, uint32_t epoch, bool patient)
 {
-    struct wait w = {.heap = heap};
+    struct wait w = {.heap = heap, .patient = patient};
     struct proc_wait arg = {p, epoch};
     enum proc_state was;
     while (u32_load_acquire(&p->epoch) != epoch) {
@@ -287,11 +301,14 @@ static void handshake_proc(gc_heap *heap, struct proc *p, uint32_t epoch)
             stress(STRESS_PROC_CLAIMED);
             proc_catch_up(heap, p, epoch);
             proc_unclaim(&heap->procs, p, was);
-            return;
+            return true;
         }
+        if (is_tired(&w))
+            return false;
         if (!wait_step(&w, proc_is_ready, &arg))
             watchdog(&w, NULL, p);
     }
+    return true;
 }
 
 /* What threads that attach from now on begin with. */
@@ -337,54 +354,39 @@ static gc_thread **take_snapshot(gc_heap *heap, size_t *n)
     return all;
 }
 
-static uint32_t next_epoch(const struct mutators *m)
-{
-    return (m->epoch + 1) & EPOCH_MASK;
-}
-
 /* Ps are made under the procs lock and then adopt the state in force: no P that is made after
  * publication is behind. */
-static void handshake_procs(gc_heap *heap, uint32_t epoch)
+static bool handshake_procs(gc_heap *heap, uint32_t epoch, bool patient)
 {
+    bool done = true;
     uint32_t n = u32_load_acquire(&heap->procs.count);
-    for (uint32_t i = 0; i < n; i++)
-        handshake_proc(heap, heap->procs.all[i], epoch);
+    for (uint32_t i = 0; i < n && done; i++)
+        done = handshake_proc(heap, heap->procs.all[i], epoch, patient);
+    return done;
 }
 
-static void handshake_ragged(gc_heap *heap, enum handshake_op op)
+static bool handshake_threads(gc_heap *heap, uint32_t epoch, bool patient)
 {
     struct mutators *m = &heap->mutators;
+    bool done = true;
     size_t n;
     lock_acquire(&m->lock);
     gc_thread **all = take_snapshot(heap, &n);
-    if (op == OP_FLIP)
-        u32_store_release(&heap->mem.sweepgen, heap->mem.sweepgen + 2);
-    publish_locked(m, op);
-    uint32_t epoch = next_epoch(m);
-    u32_store_release(&m->epoch, epoch);
     lock_release(&m->lock);
     stress(STRESS_PUBLISHED);
     for (size_t i = 0; i < n; i++)
         thread_request_poll(all[i]);
     stress(STRESS_POLLS_SET);
-    for (size_t i = 0; i < n; i++)
-        handshake_thread(heap, all[i], op, epoch);
-    handshake_procs(heap, epoch);
+    for (size_t i = 0; i < n && done; i++)
+        done = handshake_thread(heap, all[i], epoch, patient);
     free(all);
+    return done;
 }
 
 /* With the world held: every thread is claimed, every P is idle or a claimed thread's. */
-static void handshake_held(gc_heap *heap, enum handshake_op op)
+static void work_on_held(gc_heap *heap, enum handshake_op op, uint32_t epoch)
 {
-    struct mutators *m = &heap->mutators;
-    lock_acquire(&m->lock);
-    if (op == OP_FLIP)
-        u32_store_release(&heap->mem.sweepgen, heap->mem.sweepgen + 2);
-    publish_locked(m, op);
-    uint32_t epoch = next_epoch(m);
-    u32_store_release(&m->epoch, epoch);
-    lock_release(&m->lock);
-    for (gc_thread *t = m->list; t; t = t->next) {
+    for (gc_thread *t = heap->mutators.list; t; t = t->next) {
         thread_op(t, op);
         t->epoch = epoch;
     }
@@ -393,12 +395,33 @@ static void handshake_held(gc_heap *heap, enum handshake_op op)
         proc_catch_up(heap, heap->procs.all[i], epoch);
 }
 
+void handshake_begin(gc_heap *heap, enum handshake_op op)
+{
+    struct mutators *m = &heap->mutators;
+    lock_acquire(&m->lock);
+    if (op == OP_FLIP)
+        u32_store_release(&heap->mem.sweepgen, heap->mem.sweepgen + 2);
+    publish_locked(m, op);
+    uint32_t epoch = (m->epoch + 1) & EPOCH_MASK;
+    u32_store_release(&m->epoch, epoch);
+    lock_release(&m->lock);
+    if (u32_load_relaxed(&m->held))
+        work_on_held(heap, op, epoch);
+}
+
+/* Threads that attached after publication have adopted the new state whole. */
+bool handshake_end(gc_heap *heap, bool patient)
+{
+    struct mutators *m = &heap->mutators;
+    uint32_t epoch = u32_load_relaxed(&m->epoch);
+    return u32_load_relaxed(&m->held) ||
+           (handshake_threads(heap, epoch, patient) && handshake_procs(heap, epoch, patient));
+}
+
 void handshake(gc_heap *heap, enum handshake_op op)
 {
-    if (u32_load_relaxed(&heap->mutators.held))
-        handshake_held(heap, op);
-    else
-        handshake_ragged(heap, op);
+    handshake_begin(heap, op);
+    handshake_end(heap, true);
 }
 
 /* ---- Holding the world ---- */
@@ -412,7 +435,7 @@ static bool thread_is_blocked(void *arg)
 
 static void hold_thread(gc_heap *heap, gc_thread *t)
 {
-    struct wait w = {.heap = heap};
+    struct wait w = {.heap = heap, .patient = true};
     while (!claim_thread(t)) {
         if (state_of(u32_load_acquire(&t->st)) == THREAD_GONE)
             return;

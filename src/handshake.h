@@ -8,11 +8,16 @@
 
 #include "barrier.h"
 
-/* Performs `op` on all. Returns when every thread and every P has done it. Collector only. */
+/* Publishes `op`: from now on threads and Ps do it. Collector only, as all that follows. */
+void handshake_begin(gc_heap *heap, enum handshake_op op);
+/* Until every thread and every P has done it. Not patient: false if somebody takes longer than some
+ * microseconds; it is called again then, by whoever drives the cycle. */
+bool handshake_end(gc_heap *heap, bool patient);
+/* Both, patiently. */
 void handshake(gc_heap *heap, enum handshake_op op);
 
 /* Stops the world at a handshake: returns when every mutator is BLOCKED and claimed. While it is
- * held handshake() works on all directly. GC_STOP_WORLD and the verifier. Collector only. */
+ * held handshake_begin() works on all directly. GC_STOP_WORLD and the verifier. */
 void handshake_hold(gc_heap *heap);
 void handshake_release(gc_heap *heap);
 

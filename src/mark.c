@@ -721,15 +721,24 @@ static bool start_helper(gc_heap *heap, struct marking *marking)
 
 void marking_begin(gc_heap *heap, struct marking *marking)
 {
-    unsigned wanted = heap->options.mark_workers - 1;
     u8_store_relaxed(&marking->whole,
                      heap->collector->forced || heap->options.flags & GC_STOP_WORLD);
     word_store_relaxed(&marking->marked_objects, 0);
     word_store_relaxed(&marking->marked_bytes, 0);
     word_store_relaxed(&marking->credit, 0);
-    if (heap->options.flags & GC_NO_BACKGROUND ||
+}
+
+static bool are_called(const struct marking *marking)
+{
+    return u32_load_relaxed(&marking->run) % 2 == 1;
+}
+
+void marking_call_helpers(gc_heap *heap, struct marking *marking)
+{
+    unsigned wanted = heap->options.mark_workers - 1;
+    if (are_called(marking) || heap->options.flags & GC_NO_BACKGROUND ||
         word_load_relaxed(&heap->mem.counts.live_bytes) < HELPER_MIN_BYTES)
-        wanted = 0;
+        return;
     while (marking->nhelpers < wanted && start_helper(heap, marking))
         ;
     u32_fetch_add_acq_rel(&marking->run, 1);
@@ -738,6 +747,8 @@ void marking_begin(gc_heap *heap, struct marking *marking)
 
 void marking_end(gc_heap *heap, struct marking *marking)
 {
+    if (!are_called(marking))
+        return;
     u32_fetch_add_acq_rel(&marking->run, 1);
     workqueue_wake_all(&heap->work);
 }

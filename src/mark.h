@@ -59,7 +59,8 @@ struct marking {
     struct os_thread helpers[MARK_WORKERS_MAX];
     uint32_t nhelpers; /* the cycle's driver's */
     uint8_t whole;     /* this cycle uses all processors; atomic: helpers may lag a cycle behind */
-    uint32_t run;      /* futex: number of the cycle that helpers work for; odd: stop */
+    uint32_t
+        run; /* futex: changes when helpers are called, and when they are to stop; odd: called */
     uint32_t stopping;
     word helper_cpu_ns;                                  /* this cycle; atomic */
     void (*on_mark)(struct marker *m, uintptr_t object); /* set while nobody marks; atomic */
@@ -90,8 +91,9 @@ void marking_give_credit(struct marking *marking, struct marker *m);
 /* Up to `bytes` of it; how many. */
 uint64_t marking_take_credit(struct marking *marking, uint64_t bytes);
 
-/* Starts helpers, as many as may work beside the driver. */
 void marking_begin(gc_heap *heap, struct marking *marking);
+/* As many as may work beside the driver, if the heap is large enough; they go on until the end. */
+void marking_call_helpers(gc_heap *heap, struct marking *marking);
 void marking_end(gc_heap *heap, struct marking *marking);
 void marking_stop_helpers(struct marking *marking);
 

@@ -1,0 +1,12 @@
+/* What mutators do for the collector as they allocate: they start cycles, assist marking and sweep,
+ * in proportion. */
+#ifndef GC_PACE_H
+#define GC_PACE_H
+
+#include "cycle.h"
+
+/* At an allocation's safepoint (of `more` bytes, if it is large), when the thread's P has handed
+ * out something worth a look. */
+void pace_allocation(gc_heap *heap, gc_thread *t, size_t more);
+
+#endif
