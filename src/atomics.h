@@ -49,6 +49,7 @@
     INLINE T F##_fetch_and_relaxed(T *p, T v) { return __atomic_fetch_and(p, v, __ATOMIC_RELAXED); } \
     INLINE T F##_fetch_add_relaxed(T *p, T v) { return __atomic_fetch_add(p, v, __ATOMIC_RELAXED); } \
     INLINE T F##_fetch_add_acq_rel(T *p, T v) { return __atomic_fetch_add(p, v, __ATOMIC_ACQ_REL); } \
+    INLINE T F##_fetch_add_seq_cst(T *p, T v) { return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST); } \
     INLINE T F##_fetch_sub_relaxed(T *p, T v) { return __atomic_fetch_sub(p, v, __ATOMIC_RELAXED); } \
     INLINE T F##_fetch_sub_acq_rel(T *p, T v) { return __atomic_fetch_sub(p, v, __ATOMIC_ACQ_REL); }
 

@@ -13,9 +13,14 @@ INLINE unsigned bits_leading_zeros(word w)
 {
     return (unsigned)__builtin_clzl(w);
 }
+/* In line: not every processor that we are compiled for has an instruction. */
 INLINE unsigned bits_count(word w)
 {
-    return (unsigned)__builtin_popcountl(w);
+    const word ones = ~(word)0;
+    w -= w >> 1 & ones / 3;
+    w = (w & ones / 5) + (w >> 2 & ones / 5);
+    w = (w + (w >> 4)) & ones / 17;
+    return (unsigned)(w * (ones / 255) >> (WORD_BITS - 8));
 }
 
 /* Bits [from, to) of a word; 0 <= from <= to <= WORD_BITS, from < WORD_BITS. */

@@ -71,6 +71,8 @@ struct collector {
     uint64_t flush_waves;     /* of the present cycle; its driver's */
     word live_offset;      /* heap_live is this much more than all that was ever allocated, modulo
                               word size; atomic */
+    word sweep_basis;      /* heap_live when sweeping began; atomic */
+    word sweep_pages;      /* pages of spans to sweep then; atomic */
     word heap_before;      /* heap_live when the cycle began; atomic */
     word allocated_before; /* and what had ever been allocated; its driver's */
 };

@@ -248,7 +248,7 @@ uint64_t cycle_heap_live(const gc_heap *heap)
 static uint64_t overhead_bytes(const gc_heap *heap)
 {
     size_t inuse = word_load_relaxed(&heap->mem.counts.pages_inuse) << PAGE_SHIFT;
-    size_t live = word_load_relaxed(&heap->mem.counts.live_bytes);
+    size_t live = mheap_live_bytes(&heap->mem);
     return inuse / 16 + (inuse > live ? inuse - live : 0) / 2;
 }
 
@@ -306,6 +306,8 @@ static void note_end(gc_heap *heap)
 {
     struct collector *c = heap->collector;
     update_pacer(heap);
+    word_store_relaxed(&c->sweep_basis, (word)cycle_heap_live(heap));
+    word_store_relaxed(&c->sweep_pages, word_load_relaxed(&heap->mem.counts.pages_inuse));
     lock_acquire(&c->pacer_lock);
     struct cycle_record *r = &c->record;
     r->mark_cpu_ns += c->driver_ns + word_exchange_acq_rel(&c->marking.helper_cpu_ns, 0);
@@ -422,6 +424,8 @@ bool cycle_drive(gc_heap *heap, uint64_t until)
         step = next;
         next = take_step(&d, step);
     }
+    if (d.marker.active) /* what it holds is grey that nobody knows of (I5) */
+        marker_drain(&d.marker, 0);
     marker_finish(&d.marker);
     c->driver_ns += driver_clock(&d) - start;
     c->step = next == STEP_OVER ? STEP_SWEEP : next;

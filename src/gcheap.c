@@ -714,9 +714,9 @@ static void add_memory(gc_heap *heap, struct gc_statistics *s)
     s->heap_idle = (uint64_t)(free_pages - scavenged) << PAGE_SHIFT;
     s->heap_released = (uint64_t)scavenged << PAGE_SHIFT;
     s->heap_inuse = (uint64_t)word_load_relaxed(&mem->counts.pages_inuse) << PAGE_SHIFT;
-    s->heap_live = word_load_relaxed(&mem->counts.live_bytes);
-    s->allocated_bytes = word_load_relaxed(&mem->counts.allocated_bytes);
     s->freed_bytes = word_load_relaxed(&mem->counts.freed_bytes);
+    s->allocated_bytes = word_load_relaxed(&mem->counts.allocated_bytes);
+    s->heap_live = s->allocated_bytes - s->freed_bytes;
     s->spans_inuse = word_load_relaxed(&mem->counts.spans_inuse);
     s->metadata += arena_metadata_resident(&mem->arenas);
 }

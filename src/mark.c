@@ -540,7 +540,7 @@ static void report(struct marker *m)
 
 void marker_finish(struct marker *m)
 {
-    ASSERT(!m->stack || m->stack->n == 0);
+    ASSERT(!m->active && (!m->stack || m->stack->n == 0) && "I5");
     if (m->stack)
         workbuf_put_empty(&m->heap->work, m->stack);
     m->stack = NULL;
@@ -737,7 +737,7 @@ void marking_call_helpers(gc_heap *heap, struct marking *marking)
 {
     unsigned wanted = heap->options.mark_workers - 1;
     if (are_called(marking) || heap->options.flags & GC_NO_BACKGROUND ||
-        word_load_relaxed(&heap->mem.counts.live_bytes) < HELPER_MIN_BYTES)
+        mheap_live_bytes(&heap->mem) < HELPER_MIN_BYTES)
         return;
     while (marking->nhelpers < wanted && start_helper(heap, marking))
         ;

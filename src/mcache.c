@@ -239,6 +239,5 @@ void mcache_report(struct mcache *c)
     if (c->unreported == 0)
         return;
     word_fetch_add_relaxed(&counts->allocated_bytes, c->unreported);
-    word_fetch_add_relaxed(&counts->live_bytes, c->unreported);
     c->unreported = 0;
 }

@@ -29,7 +29,6 @@ struct mheap_counts {
     uintptr_t spans_inuse;
     uintptr_t allocated_bytes; /* ever; flushed from mcaches */
     uintptr_t freed_bytes;     /* ever, by sweeping */
-    uintptr_t live_bytes;      /* allocated and not found dead */
 };
 
 struct mheap {
@@ -53,6 +52,14 @@ struct mheap {
     struct mheap_counts counts CACHE_ALIGNED;
     struct mcentral centrals[SPANCLASS_COUNT];
 };
+
+/* Bytes allocated and not found dead. */
+INLINE size_t mheap_live_bytes(const struct mheap *h)
+{
+    size_t freed = word_load_relaxed(&h->counts.freed_bytes);
+    size_t allocated = word_load_relaxed(&h->counts.allocated_bytes);
+    return allocated - MIN_OF(freed, allocated);
+}
 
 /* So much never used memory is to be backed ahead where huge pages are wanted. */
 #define MHEAP_BACK_AHEAD ((size_t)16 << 20)

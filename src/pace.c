@@ -113,20 +113,18 @@ static NOINLINE void give_way(gc_heap *heap, gc_thread *t)
         os_yield();
 }
 
-/* Sweeps what these bytes owe. */
-static void sweep_credit(gc_heap *heap, gc_thread *t, uint64_t bytes)
+/* Sweeps what is owed: part of it was, by those who needed slots. */
+static void sweep_credit(gc_heap *heap, gc_thread *t)
 {
     struct collector *c = heap->collector;
-    size_t swept = word_load_relaxed(&c->sweeping.swept_pages);
-    size_t inuse = word_load_relaxed(&heap->mem.counts.pages_inuse);
-    size_t left = inuse > swept ? inuse - swept : 0;
-    double due = (double)bytes *
-                 pacer_sweep_ratio(word_load_relaxed(&c->trigger), cycle_heap_live(heap), left);
-    if (due < 1)
+    uint64_t due =
+        pacer_pages_swept(word_load_relaxed(&c->trigger), word_load_relaxed(&c->sweep_basis),
+                          cycle_heap_live(heap), word_load_relaxed(&c->sweep_pages));
+    if (word_load_relaxed(&c->sweeping.swept_pages) >= due)
         return;
     uint64_t start = os_now_ns();
-    for (size_t pages = 1; due >= 1 && pages > 0; due -= (double)pages)
-        pages = sweep_one(heap);
+    while (word_load_relaxed(&c->sweeping.swept_pages) < due && sweep_one(heap) > 0)
+        ;
     times_add_stall(&t->times, stopwatch_short(start));
 }
 
@@ -143,5 +141,5 @@ void pace_allocation(gc_heap *heap, gc_thread *t, size_t more)
              cycle_heap_live(heap) + more >= word_load_relaxed(&c->trigger))
         start_cycle(heap, t);
     else if (t->proc->cache->sweeping && u32_load_relaxed(&c->sweeping.active))
-        sweep_credit(heap, t, bytes);
+        sweep_credit(heap, t);
 }

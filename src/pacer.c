@@ -65,9 +65,10 @@ double pacer_assist_ratio(uint64_t live, uint64_t goal, uint64_t heap_live, uint
     return (double)work_left / (double)room;
 }
 
-double pacer_sweep_ratio(uint64_t trigger, uint64_t heap_live, uint64_t pages_left)
+uint64_t pacer_pages_swept(uint64_t trigger, uint64_t basis, uint64_t heap_live, uint64_t pages)
 {
-    uint64_t room = trigger > heap_live ? trigger - heap_live : 0;
-    room = room > room / 10 ? room - room / 10 : 1;
-    return (double)pages_left / (double)MAX_OF(room, (uint64_t)PAGE_SIZE);
+    uint64_t room = trigger > basis ? trigger - basis : 0;
+    uint64_t grown = heap_live > basis ? heap_live - basis : 0;
+    room -= room / 10;
+    return grown < room ? (uint64_t)((double)pages * ((double)grown / (double)room)) : pages;
 }

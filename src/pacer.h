@@ -34,7 +34,8 @@ void pacer_update(struct pacer *p, uint64_t overhead);
  * that is left to the goal. */
 double pacer_assist_ratio(uint64_t live, uint64_t goal, uint64_t heap_live, uint64_t work_left);
 
-/* Pages to sweep per allocated byte so that sweeping is over when the next cycle starts. */
-double pacer_sweep_ratio(uint64_t trigger, uint64_t heap_live, uint64_t pages_left);
+/* How many of `pages` should have been swept since the heap was `basis` bytes large, so that all
+ * are when the next cycle starts. */
+uint64_t pacer_pages_swept(uint64_t trigger, uint64_t basis, uint64_t heap_live, uint64_t pages);
 
 #endif

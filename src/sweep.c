@@ -20,7 +20,6 @@ static void count_freed(gc_heap *heap, size_t bytes)
 {
     if (bytes == 0)
         return;
-    word_fetch_sub_relaxed(&heap->mem.counts.live_bytes, bytes);
     word_fetch_add_relaxed(&heap->mem.counts.freed_bytes, bytes);
 }
 
@@ -65,9 +64,8 @@ static void leave(struct sweeping *sw)
  * stands between two lines. */
 static bool enter(struct sweeping *sw)
 {
-    u32_fetch_add_acq_rel(&sw->sweepers, 1);
-    fence_seq_cst();
-    if (u32_load_acquire(&sw->open))
+    u32_fetch_add_seq_cst(&sw->sweepers, 1);
+    if (u32_load_seq_cst(&sw->open))
         return true;
     leave(sw);
     return false;

@@ -193,8 +193,8 @@ unsigned verify_heap(gc_heap *heap)
     each_span(heap, check_span, &c);
     EXPECT(&c, c.pages == heap->mem.counts.pages_inuse, c.pages, heap->mem.counts.pages_inuse);
     EXPECT(&c, c.spans == heap->mem.counts.spans_inuse, c.spans, heap->mem.counts.spans_inuse);
-    EXPECT(&c, c.live_bytes == heap->mem.counts.live_bytes, c.live_bytes,
-           heap->mem.counts.live_bytes);
+    EXPECT(&c, c.live_bytes == mheap_live_bytes(&heap->mem), c.live_bytes,
+           mheap_live_bytes(&heap->mem));
     verify_each_object(heap, check_object, &e);
     e.from = 0;
     visit_all_roots(heap, &e.tracer);
