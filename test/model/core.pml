@@ -95,6 +95,12 @@ byte slot[N + 1];
 unsigned mark : WIDTH;   /* mark bits */
 unsigned queue : WIDTH;  /* grey objects that wait for a worker */
 unsigned child : NAME;   /* the worker is active: it has loaded this and not yet shaded it */
+#ifdef WALK
+unsigned untold : WIDTH; /* the worker has marked these for itself: nobody sees it yet */
+unsigned todo : WIDTH;   /* … and not scanned these of them */
+#else
+#define untold 0
+#endif
 bit scanning;            /* workers may look into objects */
 bit dirty;               /* somebody reported grey in this FLUSH wave */
 bit cut;                 /* marking is over: what is white is dead */
@@ -120,7 +126,7 @@ byte r, t;               /* scratch, 0 between steps */
 #define MORE_HELD 0 /* neither roots nor garbage yet */
 #endif
 #define ROOTED (1 | M[0].roots | M[1].roots | IN_FLIGHT(0) | IN_FLIGHT(1) | (MORE_ROOTS))
-#define HELD (ROOTED | M[0].grey | M[1].grey | queue | BIT(child) | (MORE_HELD))
+#define HELD (ROOTED | M[0].grey | M[1].grey | queue | untold | BIT(child) | (MORE_HELD))
 
 #ifndef MORE_EDGES
 #define MORE_EDGES 0 /* references that are no slots */
@@ -192,6 +198,11 @@ inline nothing_white_is_reachable() {
 #define BUFFER_KEY(m) 0
 #endif
 
+#ifdef WALK
+#define RENAME_WALK(a, b) SWAP_BITS(untold, a, b); SWAP_BITS(todo, a, b)
+#else
+#define RENAME_WALK(a, b) skip
+#endif
 inline rename(a, b) {
     printf("(%d and %d change names)\n", a, b);
     t = slot[a]; slot[a] = slot[b]; slot[b] = t; t = 0;
@@ -199,7 +210,7 @@ inline rename(a, b) {
 #if N == 3
     SWAP_REF(slot[3], a, b);
 #endif
-    SWAP_BITS(mark, a, b); SWAP_BITS(queue, a, b); SWAP_REF(child, a, b);
+    SWAP_BITS(mark, a, b); SWAP_BITS(queue, a, b); SWAP_REF(child, a, b); RENAME_WALK(a, b);
     SWAP_BITS(M[0].grey, a, b); SWAP_BITS(M[0].roots, a, b);
     SWAP_BITS(M[1].grey, a, b); SWAP_BITS(M[1].roots, a, b);
     SWAP_REF(M[0].dst, a, b); SWAP_REF(M[0].val, a, b);
@@ -601,7 +612,38 @@ inline answer_for(m) { /* by the collector, which has scanned the roots before *
         :: WHITE(child) -> shade(child, queue); NEXT_CHILD \
         :: else -> child = 0 \
         fi }
+#ifdef WALK
+/* Within a page the worker marks for itself what it comes by, scans it, and tells at the end, one map
+ * word after the other. Until then it is active. */
+#define KNOWN(o) HAS(mark | untold | 1, o)
+#define KEEP_CHILD \
+    :: d_step { child != 0 -> \
+        printf("worker keeps %d\n", child); \
+        if \
+        :: KNOWN(child) -> skip \
+        :: else -> untold = untold | BIT(child); todo = todo | BIT(child) \
+        fi; \
+        child = 0 }
+#define WALK_ON(o) \
+    d_step { child == 0 && HAS(todo, o) -> \
+        printf("worker walks on to %d: %d\n", o, slot[o]); \
+        todo = todo & ~BIT(o); \
+        child = (KNOWN(slot[o]) -> 0 : slot[o]) }
+#define TELL(o) \
+    d_step { child == 0 && todo == 0 && HAS(untold, o) -> \
+        printf("worker tells of %d\n", o); \
+        REQUIRE_P3(!cut); \
+        mark = mark | BIT(o); \
+        untold = untold & ~BIT(o) }
+#define WORKER_WALKS KEEP_CHILD EACH_OBJECT(WALK_ON) EACH_OBJECT(TELL)
+#else
+#define WORKER_WALKS
+#endif
+#ifdef MUT_UNTOLD_IS_NO_WORK
 #define NO_WORK (queue == 0 && child == 0)
+#else
+#define NO_WORK (queue == 0 && child == 0 && untold == 0)
+#endif
 
 /* ---- The collector ------------------------------------------------------------------------ */
 

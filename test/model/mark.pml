@@ -51,7 +51,7 @@ active [2] proctype mutator() {
 
 active proctype worker() {
     do
-    :: atomic { if EACH(SCAN) :: SHADE_CHILD fi; tidy() }
+    :: atomic { if EACH(SCAN) :: SHADE_CHILD WORKER_WALKS fi; tidy() }
     od
 }
 
