@@ -135,11 +135,24 @@ static size_t next_free_big(struct gc_span *s, size_t *first)
     return i - *first;
 }
 
+/* All slots from next_slot on are free: those that begin on one page. */
+static size_t next_free_fresh(const struct gc_span *s, size_t *first)
+{
+    size_t at = s->next_slot * (size_t)s->size, page_end = align_up(at + 1, PAGE_SIZE);
+    size_t n = MAX_OF((page_end - at) / s->size, (size_t)1);
+    *first = s->next_slot;
+    return MIN_OF(n, (size_t)s->nslots - s->next_slot);
+}
+
 size_t span_next_free(struct gc_span *s, size_t *first)
 {
+    size_t n;
     if (s->next_slot >= s->nslots)
         return 0;
-    size_t n = s->words < WORD_BITS ? next_free_small(s, first) : next_free_big(s, first);
+    if (s->live == s->next_slot) /* as all slots before it are taken */
+        n = next_free_fresh(s, first);
+    else
+        n = s->words < WORD_BITS ? next_free_small(s, first) : next_free_big(s, first);
     s->next_slot = n ? (uint32_t)(*first + n) : s->nslots;
     return n;
 }
