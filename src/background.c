@@ -131,9 +131,12 @@ static void thread_main(void *arg)
     }
 }
 
+/* collector.thread_started */
+enum { THREAD_NONE, THREAD_STARTING, THREAD_STARTED };
+
 static bool is_started(const struct collector *c)
 {
-    return u32_load_acquire(&c->thread_started) == 1;
+    return u32_load_acquire(&c->thread_started) == THREAD_STARTED;
 }
 
 static void kick(struct collector *c)
@@ -147,15 +150,19 @@ bool background_start(gc_heap *heap)
     struct collector *c = heap->collector;
     if (heap->options.flags & GC_NO_BACKGROUND)
         return false;
-    if (!u32_load_relaxed(&c->thread_started) && u32_cas_acq_rel(&c->thread_started, 0, 1) &&
-        os_thread_start(&c->thread, thread_main, heap) != 0)
-        u32_store_release(&c->thread_started, 0);
+    if (!u32_load_relaxed(&c->thread_started) &&
+        u32_cas_acq_rel(&c->thread_started, THREAD_NONE, THREAD_STARTING)) {
+        bool failed = os_thread_start(&c->thread, thread_main, heap) != 0;
+        u32_store_release(&c->thread_started, failed ? THREAD_NONE : THREAD_STARTED);
+    }
     return is_started(c);
 }
 
+/* Also while somebody else starts the thread: it may have looked already. */
 void background_kick(gc_heap *heap)
 {
-    if (background_start(heap))
+    background_start(heap);
+    if (!(heap->options.flags & GC_NO_BACKGROUND))
         kick(heap->collector);
 }
 
