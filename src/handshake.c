@@ -247,7 +247,8 @@ static bool claim_thread(gc_thread *t)
 static void unclaim_thread(gc_thread *t, uint32_t epoch)
 {
     u32_store_release(&t->st, state_word(epoch, THREAD_BLOCKED));
-    if (t != thread_self()) /* who drives a cycle does not wait for itself */
+    fence_seq_cst(); /* pairs with become_running: it sees our store, or we see that it waits */
+    if (u32_load_relaxed(&t->waits))
         os_wake(&t->st, OS_WAKE_ALL);
 }
 

@@ -55,7 +55,11 @@ static void become_running(gc_thread *t)
     for (;;) {
         uint32_t st = u32_load_acquire(&t->st);
         if (state_of(st) == THREAD_CLAIMED) {
-            os_wait(&t->st, st, -1);
+            u32_store_seq_cst(&t->waits, 1);
+            fence_seq_cst();
+            if (u32_load_acquire(&t->st) == st)
+                os_wait(&t->st, st, -1);
+            u32_store_relaxed(&t->waits, 0);
         } else if (u32_cas_acquire(&t->st, st, state_word(epoch_of(st), THREAD_RUN))) {
             t->epoch = epoch_of(st);
             return;

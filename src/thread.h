@@ -62,6 +62,7 @@ struct gc_thread {
     struct gc_fast fast; /* first: gc_self points here. poll: atomic, set by anyone */
     gc_heap *heap;
     uint32_t st;       /* state word; atomic */
+    uint32_t waits;    /* it sleeps on st, or is about to; the thread's; atomic */
     uint32_t epoch;    /* the thread's copy of its epoch */
     uint8_t phase;     /* enum thread_phase */
     bool handed;       /* gave grey work away since the last FLUSH; see I6 */
