@@ -22,10 +22,18 @@ static void take_over(gc_heap *heap)
     lock_release(&c->lock);
 }
 
-static void run_cycle(gc_heap *heap)
+#define BUSY_PAUSE_NS (1000 * 1000)
+
+/* This thread never waits for the lock: it may be about to be left the cycle that the lock is held
+ * for. Whoever else has it runs a cycle, which most likely is the one that is wanted. */
+static void run_cycle(gc_heap *heap, uint32_t kicks)
 {
     struct collector *c = heap->collector;
-    lock_acquire(&c->lock);
+    stress(STRESS_CYCLE_WANTED);
+    if (!lock_try(&c->lock)) {
+        os_wait(&c->kicks, kicks, BUSY_PAUSE_NS);
+        return;
+    }
     if (wants_cycle(c))
         cycle_drive(heap, 0);
     lock_release(&c->lock);
@@ -36,13 +44,14 @@ static bool has_cycle(const struct collector *c)
     return u32_load_acquire(&c->left) || wants_cycle(c);
 }
 
-static void run_cycles(gc_heap *heap)
+/* `kicks`: as many as there were before it was known that there is a cycle to run. */
+static void run_cycles(gc_heap *heap, uint32_t kicks)
 {
     struct collector *c = heap->collector;
     if (u32_load_acquire(&c->left))
         take_over(heap);
-    if (wants_cycle(c))
-        run_cycle(heap);
+    else if (wants_cycle(c))
+        run_cycle(heap, kicks);
 }
 
 /* ---- Sweeping, and memory that goes back ---- */
@@ -89,13 +98,13 @@ static bool leave_sweeping(gc_heap *heap)
     return has_cycle(c) || u32_load_acquire(&c->stopping);
 }
 
-#define BUSY_PAUSE_NS (20 * 1000 * 1000)
+#define SCAVENGE_PAUSE_NS (20 * 1000 * 1000)
 
 /* How long to wait for the next step; -1: there is none. */
 static int64_t background_scavenge(gc_heap *heap)
 {
     struct collector *c = heap->collector;
-    int64_t pause = BUSY_PAUSE_NS;
+    int64_t pause = SCAVENGE_PAUSE_NS;
     if (lock_try(&c->lock)) {
         pause = scavenge_step(heap);
         lock_release(&c->lock);
@@ -122,7 +131,7 @@ static void thread_main(void *arg)
     uint32_t kicks;
     os_thread_title("gcheap");
     while (goes_on(c, &kicks)) {
-        run_cycles(heap);
+        run_cycles(heap, kicks);
         if (!leave_sweeping(heap))
             background_sweep(heap);
         int64_t pause = has_cycle(c) ? 0 : background_scavenge(heap);
@@ -176,6 +185,7 @@ void background_leave_cycle(gc_heap *heap)
 {
     struct collector *c = heap->collector;
     lock_abandon(&c->lock);
+    stress(STRESS_CYCLE_LEFT);
     u32_store_release(&c->left, 1);
     kick(c);
 }
