@@ -22,10 +22,27 @@ static void take_over(gc_heap *heap)
     lock_release(&c->lock);
 }
 
+#define LOCK_LOOK_NS (1000 * 1000)
+
+/* Takes the lock, unless there is no more need to. Whoever has it may leave a cycle to this thread,
+ * and the lock with it: it must not sleep in lock_acquire() then, where it would wait for itself. */
+static bool take_lock(struct collector *c)
+{
+    while (!lock_try(&c->lock)) {
+        uint32_t kicks = u32_load_acquire(&c->kicks);
+        if (u32_load_acquire(&c->left) || !wants_cycle(c))
+            return false;
+        stress(STRESS_MAY_SLEEP);
+        os_wait(&c->kicks, kicks, LOCK_LOOK_NS);
+    }
+    return true;
+}
+
 static void run_cycle(gc_heap *heap)
 {
     struct collector *c = heap->collector;
-    lock_acquire(&c->lock);
+    if (!take_lock(c))
+        return;
     if (wants_cycle(c))
         cycle_drive(heap, 0);
     lock_release(&c->lock);
