@@ -120,12 +120,14 @@ static int64_t background_scavenge(gc_heap *heap)
     return pause;
 }
 
-/* What kicks there were is read first: who asks the thread to end kicks it then. */
+/* What kicks there were is read first: who asks the thread to end kicks it then. Whether a cycle is
+ * left is read last: it may have been just before that. */
 static bool goes_on(const struct collector *c, uint32_t *kicks)
 {
     *kicks = u32_load_acquire(&c->kicks);
     stress(STRESS_MAY_SLEEP);
-    return u32_load_acquire(&c->left) || !u32_load_acquire(&c->stopping);
+    bool stopping = u32_load_acquire(&c->stopping);
+    return !stopping || u32_load_acquire(&c->left);
 }
 
 /* ---- The thread ---- */
