@@ -150,9 +150,11 @@ static void thread_main(void *arg)
     }
 }
 
+enum { NO_THREAD, STARTS, RUNS }; /* collector.thread_started */
+
 static bool is_started(const struct collector *c)
 {
-    return u32_load_acquire(&c->thread_started) == 1;
+    return u32_load_acquire(&c->thread_started) == RUNS;
 }
 
 static void kick(struct collector *c)
@@ -166,22 +168,26 @@ bool background_start(gc_heap *heap)
     struct collector *c = heap->collector;
     if (heap->options.flags & GC_NO_BACKGROUND)
         return false;
-    if (!u32_load_relaxed(&c->thread_started) && u32_cas_acq_rel(&c->thread_started, 0, 1) &&
-        os_thread_start(&c->thread, thread_main, heap) != 0)
-        u32_store_release(&c->thread_started, 0);
+    if (u32_load_relaxed(&c->thread_started) == NO_THREAD &&
+        u32_cas_acq_rel(&c->thread_started, NO_THREAD, STARTS)) {
+        bool runs = os_thread_start(&c->thread, thread_main, heap) == 0;
+        u32_store_release(&c->thread_started, runs ? RUNS : NO_THREAD);
+    }
     return is_started(c);
 }
 
 void background_kick(gc_heap *heap)
 {
-    if (background_start(heap))
-        kick(heap->collector);
+    background_start(heap);
+    background_kick_if_started(heap);
 }
 
+/* Also while somebody starts the thread: it may be about to sleep already. */
 void background_kick_if_started(gc_heap *heap)
 {
-    if (is_started(heap->collector))
-        kick(heap->collector);
+    struct collector *c = heap->collector;
+    if (u32_load_acquire(&c->thread_started) != NO_THREAD)
+        kick(c);
 }
 
 void background_leave_cycle(gc_heap *heap)
