@@ -418,9 +418,10 @@ bool cycle_drive(gc_heap *heap, uint64_t until)
     d.heap = heap;
     d.until = until;
     marker_init(&d.marker, heap);
+    d.marker.on_mark = ptr_load_acquire(&c->marking.on_mark);
     uint64_t start = driver_clock(&d);
     enum step step = c->step, next = take_step(&d, step);
-    while (next != STEP_OVER && (next != step || has_time(&d))) {
+    while (next != STEP_OVER && (next > step || has_time(&d))) {
         step = next;
         next = take_step(&d, step);
     }
