@@ -390,7 +390,8 @@ static enum step take_step(struct driver *d, enum step step)
         if (!handshake_end(heap, is_patient(d)))
             return STEP_DISARM;
         stress(STRESS_DISARMED);
-        sweep_prepare(heap);
+        if (!sweep_prepare(heap, is_patient(d)))
+            return STEP_DISARM;
         start_handshake(d, CYCLE_FLIP, OP_FLIP);
         return STEP_FLIP;
     case STEP_FLIP:
