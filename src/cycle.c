@@ -68,6 +68,7 @@ static void begin(gc_heap *heap)
     word_store_relaxed(&c->heap_before, (word)cycle_heap_live(heap));
     c->allocated_before = word_load_relaxed(&heap->mem.counts.allocated_bytes);
     c->flush_waves = 0;
+    marking_begin(heap, &c->marking); /* mutators that are past their ROOTS assist */
     u32_store_release(&c->started, c->started + 1);
     heap->cycle = c->started;
     if (heap->options.flags & GC_STOP_WORLD)
@@ -175,7 +176,6 @@ static void begin_marking(struct driver *d)
     gc_heap *heap = d->heap;
     struct marker *m = &d->marker;
     set_phase(heap->collector, CYCLE_MARK);
-    marking_begin(heap, &heap->collector->marking);
     m->active = true;
     workqueue_activate(&heap->work);
     mark_roots(heap, m);
