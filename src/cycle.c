@@ -168,7 +168,6 @@ static void mark_roots(gc_heap *heap, struct marker *m)
     stress(STRESS_ROOTS_VISITED);
     fibers_visit(heap, &m->tracer);
     special_mark_roots(heap, m);
-    roots_free_retired(&heap->roots);
 }
 
 static void begin_marking(struct driver *d)
@@ -179,6 +178,8 @@ static void begin_marking(struct driver *d)
     m->active = true;
     workqueue_activate(&heap->work);
     mark_roots(heap, m);
+    if (is_patient(d)) /* an embedder's thread may allocate within a read section */
+        roots_free_retired(&heap->roots);
 }
 
 /* The wave is over. Termination (I6): the work word was 0 when it began, and no mutator held grey
