@@ -197,6 +197,7 @@ static struct world {
     gc_weakmap *maps[MAPS];
     gc_intern *intern;
     struct node *known[KNOWN]; /* atomic */
+    bool lean; /* no fibers, heap callbacks, finalizers: a mutator may run its cycles itself */
     bool final_thread;
     pthread_mutex_t final_lock;  /* held by a finalizer that runs, and while graphs are compared */
     uint64_t finalized, cleaned; /* atomic */
@@ -1017,7 +1018,7 @@ static void on_final(void *object, void *arg)
 static void op_final(struct mutator *m)
 {
     struct node *n = any_own(m);
-    if (!n || is_small(n))
+    if (!n || is_small(n) || w.lean)
         return;
     if (atomic_get(&n->final) == FINAL_SET) {
         if (gc_finalizer_set(n->address, on_final, n) != -EEXIST)
@@ -1082,7 +1083,7 @@ static void op_cleanup(struct mutator *m)
 static void op_external(struct mutator *m)
 {
     struct node *n = any_own(m);
-    if (!n || is_small(n))
+    if (!n || is_small(n) || w.lean)
         return;
     ptrdiff_t bytes = (ptrdiff_t)random_below(&m->random, 4096);
     bool fewer = random_one_in(&m->random, 2), absurd = fewer && (size_t)bytes > n->external;
@@ -1515,6 +1516,8 @@ static void pool_abandon(struct mutator *m)
 static void op_pool(struct mutator *m)
 {
     size_t what = random_below(&m->random, 64);
+    if (w.lean)
+        return;
     if (what < 2)
         pool_shrink(m, random_below(&m->random, POOL / 2));
     else if (gc_fiber_current() || m->nspaces + 12 > SPACES)
@@ -2409,8 +2412,10 @@ static void make_heap(uint64_t *random)
     if (w.setup.format != PLAIN)
         o.format = formats[w.setup.format];
     o.watchdog_ms = 20000;
-    diag("flags 0x%x, percent %d, min_heap %zu, max_procs %u, mark_workers %u, reserve %zu",
-         o.flags, o.percent, o.min_heap, o.max_procs, o.mark_workers, o.reserve);
+    w.lean = random_one_in(random, 3);
+    diag("flags 0x%x, percent %d, min_heap %zu, max_procs %u, mark_workers %u, reserve %zu%s",
+         o.flags, o.percent, o.min_heap, o.max_procs, o.mark_workers, o.reserve,
+         w.lean ? ", lean" : "");
     UNTIL(w.heap, gc_heap_create(&o));
 }
 
@@ -2421,10 +2426,13 @@ static void make_shared(void)
         UNTIL(w.maps[i], gc_weakmap_new());
     UNTIL(w.intern, gc_intern_new(&ops));
     CHECK(gc_root_range(w.globals, RACY_GLOBALS) == 0);
-    CHECK(gc_root_callback(GC_ROOT_HEAP, heap_callback, w.visited) == 0);
+    if (w.lean)
+        CHECK(gc_root_range(w.visited, RACY_VISITED) == 0);
+    else
+        CHECK(gc_root_callback(GC_ROOT_HEAP, heap_callback, w.visited) == 0);
     for (int i = 0; i < RACY_HANDLES; i++)
         UNTIL(w.handles[i], gc_handle_new(NULL));
-    for (int i = 0; i < SHARED_FIBERS; i++) {
+    for (int i = 0; i < SHARED_FIBERS && !w.lean; i++) {
         struct shared_fiber *f = &w.fibers[i];
         UNTIL(f->fiber, gc_fiber_create());
         f->top = f->slots + FIBER_SLOTS;
@@ -2444,7 +2452,7 @@ static void drop_shared(void)
     pthread_mutex_unlock(&w.final_lock);
     gc_intern_free(w.intern);
     w.intern = NULL;
-    for (int i = 0; i < SHARED_FIBERS; i++) {
+    for (int i = 0; i < SHARED_FIBERS && !w.lean; i++) {
         CHECK(gc_fiber_destroy(w.fibers[i].fiber) == 0);
         memset(&w.fibers[i], 0, sizeof w.fibers[i]);
     }
@@ -2467,7 +2475,7 @@ static void lead(struct mutator *m)
         session_begin(m, s);
         {
             GC_FRAME_ARRAY(s->locals, LOCALS);
-            if (w.rest == 0)
+            if (w.rest == 0 && !w.lean)
                 pool_grow(m, POOL / 2);
             session_steps(m, s, 200 + random_below(&m->random, 3000));
             rest_of_all(m);
