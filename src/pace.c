@@ -125,14 +125,25 @@ static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
     times_add_stall(&t->times, elapsed);
 }
 
+#define LATE_NS ((uint64_t)5 * 1000 * 1000)
+
+/* The thread begins a cycle that the background does not get to, which then goes on with it: who
+ * does not poll may keep that waiting, but not this thread (I2). */
+static void run_late(gc_heap *heap, gc_thread *t)
+{
+    struct stopwatch start = stopwatch_start();
+    run_here(heap, t, background_start(heap) ? start.wall + LATE_NS : 0);
+    times_add_stall(&t->times, stopwatch_elapsed(&start));
+}
+
 /* A cycle is late, and the heap far beyond its goal: more likely than not the collector waits for
- * this processor. If that does not get it started, this thread runs the cycle. */
+ * this processor. If that does not get it started, this thread begins the cycle. */
 static NOINLINE void give_way(gc_heap *heap, gc_thread *t)
 {
     struct collector *c = heap->collector;
     bool late = background_is_late(heap);
     if (late && cycle_heap_live(heap) / 2 > word_load_relaxed(&c->goal))
-        run_whole(heap, t);
+        run_late(heap, t);
     else if (late || u32_load_acquire(&c->left) || u32_load_relaxed(&c->phase) != CYCLE_IDLE)
         os_yield();
 }
