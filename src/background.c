@@ -53,6 +53,12 @@ static bool has_cycle(const struct collector *c)
     return u32_load_acquire(&c->left) || wants_cycle(c);
 }
 
+/* There is more important work than what it is about. */
+static bool is_called(const struct collector *c)
+{
+    return has_cycle(c) || u32_load_acquire(&c->stopping);
+}
+
 static void run_cycles(gc_heap *heap)
 {
     struct collector *c = heap->collector;
@@ -67,7 +73,7 @@ static void run_cycles(gc_heap *heap)
 static bool nothing_to_sweep(void *heap)
 {
     struct collector *c = ((gc_heap *)heap)->collector;
-    return has_cycle(c) || u32_load_acquire(&c->stopping) || sweep_is_done(heap);
+    return is_called(c) || sweep_is_done(heap);
 }
 
 static void sweep_for(gc_heap *heap, uint64_t ns)
@@ -101,9 +107,9 @@ static bool leave_sweeping(gc_heap *heap)
     uint32_t kicks = u32_load_acquire(&c->kicks);
     if (!cycle_heap_is_small(heap) || special_any(heap) || sweep_is_done(heap))
         return false;
-    if (!has_cycle(c) && !u32_load_acquire(&c->stopping))
+    if (!is_called(c))
         os_wait(&c->kicks, kicks, SWEEP_PATIENCE_NS);
-    return has_cycle(c) || u32_load_acquire(&c->stopping);
+    return is_called(c);
 }
 
 #define BUSY_PAUSE_NS (20 * 1000 * 1000)
@@ -144,8 +150,8 @@ static void thread_main(void *arg)
         run_cycles(heap);
         if (!leave_sweeping(heap))
             background_sweep(heap);
-        int64_t pause = has_cycle(c) ? 0 : background_scavenge(heap);
-        if (!has_cycle(c) && u32_load_acquire(&c->kicks) == kicks)
+        int64_t pause = is_called(c) ? 0 : background_scavenge(heap);
+        if (!is_called(c) && u32_load_acquire(&c->kicks) == kicks)
             os_wait(&c->kicks, kicks, pause < 0 ? IDLE_WAIT_NS : pause);
     }
 }
