@@ -22,18 +22,28 @@ static void take_over(gc_heap *heap)
     lock_release(&c->lock);
 }
 
-#define BUSY_PAUSE_NS (1000 * 1000)
+#define LOCK_LOOK_NS (1000 * 1000)
 
-/* This thread never waits for the lock: it may be about to be left the cycle that the lock is held
- * for. Whoever else has it runs a cycle, which most likely is the one that is wanted. */
-static void run_cycle(gc_heap *heap, uint32_t kicks)
+/* Takes the lock, unless there is no more need to. Whoever has it may leave a cycle to this thread,
+ * and the lock with it: it must not sleep in lock_acquire() then, where it would wait for itself. */
+static bool take_lock(struct collector *c)
+{
+    while (!lock_try(&c->lock)) {
+        uint32_t kicks = u32_load_acquire(&c->kicks);
+        if (u32_load_acquire(&c->left) || !wants_cycle(c))
+            return false;
+        stress(STRESS_MAY_SLEEP);
+        os_wait(&c->kicks, kicks, LOCK_LOOK_NS);
+    }
+    return true;
+}
+
+static void run_cycle(gc_heap *heap)
 {
     struct collector *c = heap->collector;
     stress(STRESS_CYCLE_WANTED);
-    if (!lock_try(&c->lock)) {
-        os_wait(&c->kicks, kicks, BUSY_PAUSE_NS);
+    if (!take_lock(c))
         return;
-    }
     if (wants_cycle(c))
         cycle_drive(heap, 0);
     lock_release(&c->lock);
@@ -44,14 +54,19 @@ static bool has_cycle(const struct collector *c)
     return u32_load_acquire(&c->left) || wants_cycle(c);
 }
 
-/* `kicks`: as many as there were before it was known that there is a cycle to run. */
-static void run_cycles(gc_heap *heap, uint32_t kicks)
+/* There is more important work than what it is about. */
+static bool is_called(const struct collector *c)
+{
+    return has_cycle(c) || u32_load_acquire(&c->stopping);
+}
+
+static void run_cycles(gc_heap *heap)
 {
     struct collector *c = heap->collector;
     if (u32_load_acquire(&c->left))
         take_over(heap);
-    else if (wants_cycle(c))
-        run_cycle(heap, kicks);
+    if (wants_cycle(c))
+        run_cycle(heap);
 }
 
 /* ---- Sweeping, and memory that goes back ---- */
@@ -59,7 +74,7 @@ static void run_cycles(gc_heap *heap, uint32_t kicks)
 static bool nothing_to_sweep(void *heap)
 {
     struct collector *c = ((gc_heap *)heap)->collector;
-    return has_cycle(c) || u32_load_acquire(&c->stopping) || sweep_is_done(heap);
+    return is_called(c) || sweep_is_done(heap);
 }
 
 static void sweep_for(gc_heap *heap, uint64_t ns)
@@ -93,18 +108,18 @@ static bool leave_sweeping(gc_heap *heap)
     uint32_t kicks = u32_load_acquire(&c->kicks);
     if (!cycle_heap_is_small(heap) || special_any(heap) || sweep_is_done(heap))
         return false;
-    if (!has_cycle(c) && !u32_load_acquire(&c->stopping))
+    if (!is_called(c))
         os_wait(&c->kicks, kicks, SWEEP_PATIENCE_NS);
-    return has_cycle(c) || u32_load_acquire(&c->stopping);
+    return is_called(c);
 }
 
-#define SCAVENGE_PAUSE_NS (20 * 1000 * 1000)
+#define BUSY_PAUSE_NS (20 * 1000 * 1000)
 
 /* How long to wait for the next step; -1: there is none. */
 static int64_t background_scavenge(gc_heap *heap)
 {
     struct collector *c = heap->collector;
-    int64_t pause = SCAVENGE_PAUSE_NS;
+    int64_t pause = BUSY_PAUSE_NS;
     if (lock_try(&c->lock)) {
         pause = scavenge_step(heap);
         lock_release(&c->lock);
@@ -112,12 +127,14 @@ static int64_t background_scavenge(gc_heap *heap)
     return pause;
 }
 
-/* What kicks there were is read first: who asks the thread to end kicks it then. */
+/* What kicks there were is read first: who asks the thread to end kicks it then. Whether a cycle is
+ * left is read last: it may have been just before that. */
 static bool goes_on(const struct collector *c, uint32_t *kicks)
 {
     *kicks = u32_load_acquire(&c->kicks);
     stress(STRESS_MAY_SLEEP);
-    return u32_load_acquire(&c->left) || !u32_load_acquire(&c->stopping);
+    bool stopping = u32_load_acquire(&c->stopping);
+    return !stopping || u32_load_acquire(&c->left);
 }
 
 /* ---- The thread ---- */
@@ -131,21 +148,20 @@ static void thread_main(void *arg)
     uint32_t kicks;
     os_thread_title("gcheap");
     while (goes_on(c, &kicks)) {
-        run_cycles(heap, kicks);
+        run_cycles(heap);
         if (!leave_sweeping(heap))
             background_sweep(heap);
-        int64_t pause = has_cycle(c) ? 0 : background_scavenge(heap);
-        if (!has_cycle(c) && u32_load_acquire(&c->kicks) == kicks)
+        int64_t pause = is_called(c) ? 0 : background_scavenge(heap);
+        if (!is_called(c) && u32_load_acquire(&c->kicks) == kicks)
             os_wait(&c->kicks, kicks, pause < 0 ? IDLE_WAIT_NS : pause);
     }
 }
 
-/* collector.thread_started */
-enum { THREAD_NONE, THREAD_STARTING, THREAD_STARTED };
+enum { NO_THREAD, STARTS, RUNS }; /* collector.thread_started */
 
 static bool is_started(const struct collector *c)
 {
-    return u32_load_acquire(&c->thread_started) == THREAD_STARTED;
+    return u32_load_acquire(&c->thread_started) == RUNS;
 }
 
 static void kick(struct collector *c)
@@ -159,26 +175,26 @@ bool background_start(gc_heap *heap)
     struct collector *c = heap->collector;
     if (heap->options.flags & GC_NO_BACKGROUND)
         return false;
-    if (!u32_load_relaxed(&c->thread_started) &&
-        u32_cas_acq_rel(&c->thread_started, THREAD_NONE, THREAD_STARTING)) {
-        bool failed = os_thread_start(&c->thread, thread_main, heap) != 0;
-        u32_store_release(&c->thread_started, failed ? THREAD_NONE : THREAD_STARTED);
+    if (u32_load_relaxed(&c->thread_started) == NO_THREAD &&
+        u32_cas_acq_rel(&c->thread_started, NO_THREAD, STARTS)) {
+        bool runs = os_thread_start(&c->thread, thread_main, heap) == 0;
+        u32_store_release(&c->thread_started, runs ? RUNS : NO_THREAD);
     }
     return is_started(c);
 }
 
-/* Also while somebody else starts the thread: it may have looked already. */
 void background_kick(gc_heap *heap)
 {
     background_start(heap);
-    if (!(heap->options.flags & GC_NO_BACKGROUND))
-        kick(heap->collector);
+    background_kick_if_started(heap);
 }
 
+/* Also while somebody starts the thread: it may be about to sleep already. */
 void background_kick_if_started(gc_heap *heap)
 {
-    if (is_started(heap->collector))
-        kick(heap->collector);
+    struct collector *c = heap->collector;
+    if (u32_load_acquire(&c->thread_started) != NO_THREAD)
+        kick(c);
 }
 
 void background_leave_cycle(gc_heap *heap)

@@ -5,7 +5,7 @@
 
 #include "cycle.h"
 
-/* Starts the thread, if there is none yet. Whether there is one now. */
+/* Starts the thread, if there is none yet. Whether there is one for certain now. */
 bool background_start(gc_heap *heap);
 /* There is something to do; starts the thread, unless there is to be none. Any thread. */
 void background_kick(gc_heap *heap);

@@ -48,7 +48,7 @@ struct collector {
     uint32_t left;           /* a cycle was left to the background thread, with the lock; atomic */
     uint32_t stopping;       /* atomic */
     uint32_t kicks;          /* futex of the background thread: something to do */
-    uint32_t thread_started; /* 0: no; background.c's; atomic */
+    uint32_t thread_started; /* see background.c; atomic. 0: there is no thread */
     struct os_thread thread; /* the background thread */
     struct marking marking;
     struct sweeping sweeping;

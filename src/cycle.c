@@ -68,6 +68,7 @@ static void begin(gc_heap *heap)
     word_store_relaxed(&c->heap_before, (word)cycle_heap_live(heap));
     c->allocated_before = word_load_relaxed(&heap->mem.counts.allocated_bytes);
     c->flush_waves = 0;
+    marking_begin(heap, &c->marking); /* mutators that are past their ROOTS assist */
     u32_store_release(&c->started, c->started + 1);
     heap->cycle = c->started;
     if (heap->options.flags & GC_STOP_WORLD)
@@ -167,7 +168,6 @@ static void mark_roots(gc_heap *heap, struct marker *m)
     stress(STRESS_ROOTS_VISITED);
     fibers_visit(heap, &m->tracer);
     special_mark_roots(heap, m);
-    roots_free_retired(&heap->roots);
 }
 
 static void begin_marking(struct driver *d)
@@ -175,10 +175,11 @@ static void begin_marking(struct driver *d)
     gc_heap *heap = d->heap;
     struct marker *m = &d->marker;
     set_phase(heap->collector, CYCLE_MARK);
-    marking_begin(heap, &heap->collector->marking);
     m->active = true;
     workqueue_activate(&heap->work);
     mark_roots(heap, m);
+    if (is_patient(d)) /* an embedder's thread may allocate within a read section */
+        roots_free_retired(&heap->roots);
 }
 
 /* The wave is over. Termination (I6): the work word was 0 when it began, and no mutator held grey
@@ -390,7 +391,8 @@ static enum step take_step(struct driver *d, enum step step)
         if (!handshake_end(heap, is_patient(d)))
             return STEP_DISARM;
         stress(STRESS_DISARMED);
-        sweep_prepare(heap);
+        if (!sweep_prepare(heap, is_patient(d)))
+            return STEP_DISARM;
         start_handshake(d, CYCLE_FLIP, OP_FLIP);
         return STEP_FLIP;
     case STEP_FLIP:
@@ -418,9 +420,10 @@ bool cycle_drive(gc_heap *heap, uint64_t until)
     d.heap = heap;
     d.until = until;
     marker_init(&d.marker, heap);
+    d.marker.on_mark = ptr_load_acquire(&c->marking.on_mark);
     uint64_t start = driver_clock(&d);
     enum step step = c->step, next = take_step(&d, step);
-    while (next != STEP_OVER && (next != step || has_time(&d))) {
+    while (next != STEP_OVER && (next > step || has_time(&d))) {
         step = next;
         next = take_step(&d, step);
     }

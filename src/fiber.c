@@ -170,6 +170,16 @@ void fibers_visit(gc_heap *heap, struct gc_tracer *tracer)
     lock_release(&heap->fibers_lock);
 }
 
+bool fibers_are_few(gc_heap *heap, size_t few)
+{
+    size_t n = 0;
+    lock_acquire(&heap->fibers_lock);
+    for (const gc_fiber *f = heap->fibers; f && n <= few; f = f->next)
+        n++;
+    lock_release(&heap->fibers_lock);
+    return n <= few;
+}
+
 void fibers_destroy(gc_heap *heap)
 {
     while (heap->fibers) {

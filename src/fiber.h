@@ -24,6 +24,8 @@ void fiber_set_stack(gc_fiber *f, uintptr_t low, uintptr_t high);
 /* Visits every suspended fiber not yet scanned in this cycle. Collector, after ROOTS is complete.
  */
 void fibers_visit(gc_heap *heap, struct gc_tracer *tracer);
+/* Whether there are no more than that many. */
+bool fibers_are_few(gc_heap *heap, size_t few);
 void fibers_destroy(gc_heap *heap);
 
 #endif

@@ -42,14 +42,38 @@ static void run_quickly(gc_heap *heap, gc_thread *t)
         background_kick(heap); /* finalizers and cleanups wait for sweeping */
 }
 
+/* A cycle can be left between two steps, and within marking and sweeping; the rest is done in one
+ * go. Of so many each it takes microseconds. */
+#define QUICK_THREADS 8
+#define QUICK_FIBERS 8
+#define QUICK_RECORDS 512
+#define QUICK_NODES 1024
+
+static bool has_few_threads(gc_heap *heap)
+{
+    lock_acquire(&heap->mutators.lock);
+    size_t n = heap->mutators.count;
+    lock_release(&heap->mutators.lock);
+    return n <= QUICK_THREADS;
+}
+
+/* And nobody is called back, who could wait for a lock that the thread holds. */
+static bool has_little_else(gc_heap *heap)
+{
+    return has_few_threads(heap) && fibers_are_few(heap, QUICK_FIBERS) &&
+           roots_are_few(&heap->roots) && special_few(heap, QUICK_RECORDS) &&
+           weaksets_are_small(heap, QUICK_NODES);
+}
+
 /* A cycle of a small heap, of which the last ones cost little, while nobody else runs: it is over
  * in less time than it would take to wake somebody for it, and its tables stay in this processor's
  * caches. */
-static bool is_quickly_done(const gc_heap *heap)
+static bool is_quickly_done(gc_heap *heap)
 {
     const struct procs *procs = &heap->procs;
     return cycle_heap_is_small(heap) && cycle_may_be_quick(heap->collector) &&
-           u32_load_relaxed(&procs->waiting) == 0 && procs_idle(procs) + 1 >= procs->max;
+           u32_load_relaxed(&procs->waiting) == 0 && procs_idle(procs) + 1 >= procs->max &&
+           has_little_else(heap);
 }
 
 static void start_cycle(gc_heap *heap, gc_thread *t)
@@ -101,15 +125,26 @@ static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
     times_add_stall(&t->times, elapsed);
 }
 
+#define LATE_NS ((uint64_t)5 * 1000 * 1000)
+
+/* The thread begins a cycle that the background does not get to, which then goes on with it: who
+ * does not poll may keep that waiting, but not this thread (I2). */
+static void run_late(gc_heap *heap, gc_thread *t)
+{
+    struct stopwatch start = stopwatch_start();
+    run_here(heap, t, background_start(heap) ? start.wall + LATE_NS : 0);
+    times_add_stall(&t->times, stopwatch_elapsed(&start));
+}
+
 /* A cycle is late, and the heap far beyond its goal: more likely than not the collector waits for
- * this processor. If that does not get it started, this thread runs the cycle. */
+ * this processor. If that does not get it started, this thread begins the cycle. */
 static NOINLINE void give_way(gc_heap *heap, gc_thread *t)
 {
     struct collector *c = heap->collector;
     bool late = background_is_late(heap);
     if (late && cycle_heap_live(heap) / 2 > word_load_relaxed(&c->goal))
-        run_whole(heap, t);
-    else if (late || u32_load_relaxed(&c->phase) != CYCLE_IDLE)
+        run_late(heap, t);
+    else if (late || u32_load_acquire(&c->left) || u32_load_relaxed(&c->phase) != CYCLE_IDLE)
         os_yield();
 }
 

@@ -235,8 +235,10 @@ int roots_add(struct roots *r, void *base, size_t n)
             cds_lfht_add_unique(r->table, hash_address(base), match_node, base, &node->node);
         urcu_bp_read_unlock();
         error = there == &node->node ? 0 : -EEXIST;
-        if (!error)
+        if (!error) {
+            r->slots += n;
             table_grow_locked(r);
+        }
     }
     lock_release(&r->lock);
     if (error)
@@ -350,6 +352,20 @@ void roots_visit(struct roots *r, struct gc_tracer *tracer)
     visit_handles(&r->handles, tracer);
 }
 
+#define FEW_SLOTS 4096
+
+bool roots_are_few(struct roots *r)
+{
+    lock_acquire(&r->lock);
+    size_t n = r->slots;
+    bool any = r->callbacks.n > 0;
+    lock_release(&r->lock);
+    lock_acquire(&r->handles.lock);
+    n += r->handles.capacity;
+    lock_release(&r->handles.lock);
+    return !any && n <= FEW_SLOTS;
+}
+
 static void free_nodes(struct root_node *list)
 {
     while (list) {
@@ -364,6 +380,8 @@ void roots_free_retired(struct roots *r)
     lock_acquire(&r->lock);
     struct root_node *list = r->retired;
     r->retired = NULL;
+    for (const struct root_node *node = list; node; node = node->next_retired)
+        r->slots -= node->n;
     lock_release(&r->lock);
     if (list)
         urcu_bp_synchronize_rcu();

@@ -83,6 +83,7 @@ struct roots {
     struct lock lock;                /* LOCK_ROOTS: changes of the table, and all of callbacks */
     struct cds_lfht *table;          /* root_node by address of its first slot; NULL until used */
     size_t count, buckets;           /* under lock */
+    size_t slots;                    /* of all nodes, retired ones too; under lock */
     struct root_node *retired;       /* unrooted, perhaps still being visited; under lock */
     struct root_callbacks callbacks; /* GC_ROOT_HEAP; held while they run */
     struct handles handles;
@@ -113,8 +114,11 @@ int roots_add_callback(struct roots *r, struct root_callback callback);
 int roots_remove_callback(struct roots *r, struct root_callback callback, struct gc_tracer *tracer);
 /* Visits globals, handles and callbacks. One collector at a time; mutators go on. */
 void roots_visit(struct roots *r, struct gc_tracer *tracer);
-/* After a grace period: frees removed nodes. Collector only, no lock held. */
+/* After a grace period, which ends when the embedder's read sections have: frees removed nodes.
+ * Collector only, no lock held. */
 void roots_free_retired(struct roots *r);
+/* Whether a visit takes microseconds, and calls nobody back. */
+bool roots_are_few(struct roots *r);
 
 /* A free slot, NULL: no memory. */
 slot_word *handles_take(struct handles *h);

@@ -9,13 +9,25 @@ static struct specials *specials_of(const gc_heap *heap)
 
 /* ---- Records ---- */
 
+static size_t count_records(gc_heap *heap)
+{
+    struct specials *all = specials_of(heap);
+    lock_acquire(&all->lock);
+    size_t n = all->records.inuse;
+    lock_release(&all->lock);
+    return n;
+}
+
 bool special_any(gc_heap *heap)
 {
-    struct specials *sp = &heap->collector->specials;
-    lock_acquire(&sp->lock);
-    bool any = sp->records.inuse > 0;
-    lock_release(&sp->lock);
-    return any;
+    return count_records(heap) > 0;
+}
+
+bool special_few(gc_heap *heap, size_t few)
+{
+    const struct specials *all = specials_of(heap);
+    bool visited = word_load_relaxed(&all->finalizers) || word_load_relaxed(&all->externals);
+    return !visited || count_records(heap) <= few;
 }
 
 void special_init(gc_heap *heap)

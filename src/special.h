@@ -51,6 +51,8 @@ struct specials {
 void special_init(gc_heap *heap);
 /* Whether any record is attached to an object. */
 bool special_any(gc_heap *heap);
+/* Whether special_mark_roots() and special_cut() come by no more than that many. */
+bool special_few(gc_heap *heap, size_t few);
 /* Nobody uses the heap any more. */
 void special_destroy(gc_heap *heap);
 

@@ -173,20 +173,24 @@ void sweep_finish(gc_heap *heap)
     }
 }
 
-void sweep_prepare(gc_heap *heap)
+bool sweep_prepare(gc_heap *heap, bool patient)
 {
     struct sweeping *sw = sweeping_of(heap);
     ASSERT(sweep_is_done(heap) && "I13");
     u32_store_relaxed(&sw->open, 0);
     fence_seq_cst();
-    while (u32_load_acquire(&sw->sweepers) > 0)
+    while (u32_load_acquire(&sw->sweepers) > 0) {
+        if (!patient)
+            return false;
         os_yield();
+    }
     u32_store_relaxed(&sw->class_cursor, 0);
     word_store_relaxed(&sw->reclaim_cursor, word_load_relaxed(&heap->mem.arenas.low));
     word_store_relaxed(&sw->reclaim_credit, 0);
     word_store_relaxed(&sw->swept_pages, 0);
     word_store_relaxed(&sw->freed_pages, 0);
     u32_store_release(&sw->active, heap->mem.sweepgen + 2);
+    return true;
 }
 
 void sweep_begin(gc_heap *heap)

@@ -24,8 +24,10 @@ struct sweeping {
 size_t sweep_one(gc_heap *heap);
 /* Sweeps everything, and waits for those who sweep. FLIP is complete. */
 void sweep_finish(gc_heap *heap);
-/* Before FLIP; and when it is complete. */
-void sweep_prepare(gc_heap *heap);
+/* Before FLIP: ends sweeping. Not patient: false if somebody is still counted; it is called again
+ * then. */
+bool sweep_prepare(gc_heap *heap, bool patient);
+/* When FLIP is complete. */
 void sweep_begin(gc_heap *heap);
 /* Whether every span is swept. */
 bool sweep_is_done(const gc_heap *heap);

@@ -111,6 +111,25 @@ static void end_walk(struct weaksets *all)
     }
 }
 
+static size_t count_nodes(const struct weakset *set)
+{
+    size_t n = 0;
+    for (unsigned i = 0; i < set->ntables; i++)
+        n += word_load_relaxed(&set->tables[i].count);
+    return n;
+}
+
+bool weaksets_are_small(gc_heap *heap, size_t few)
+{
+    struct weaksets *all = weaksets_of(heap);
+    size_t n = 0;
+    lock_acquire(&all->lock);
+    for (const struct weakset *set = all->first; set && n <= few; set = set->next)
+        n += 1 + count_nodes(set);
+    lock_release(&all->lock);
+    return n <= few;
+}
+
 void weaksets_walk(gc_heap *heap, void (*fn)(struct weakset *set, void *arg), void *arg)
 {
     struct weaksets *all = weaksets_of(heap);

@@ -44,6 +44,8 @@ struct weakset *weakset_new(gc_heap *heap, size_t size, unsigned ntables, bool e
 /* Any thread. Nobody else but the collector uses the set any more. */
 void weakset_free(struct weakset *set);
 
+/* Whether all sets together have no more than that many nodes. */
+bool weaksets_are_small(gc_heap *heap, size_t few);
 /* Calls fn for each set there is when the walk begins. Collector; no lock is held. */
 void weaksets_walk(gc_heap *heap, void (*fn)(struct weakset *set, void *arg), void *arg);
 /* Marks all keys and values. */

@@ -2,8 +2,20 @@
  * and keeps it waiting as long as it likes. */
 #include <pthread.h>
 #include <sched.h>
-#include "collector.h"
+#include "background.h"
+#include "random.h"
 #include "tap.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
 
 struct cell {
     struct cell *next;
@@ -207,6 +219,299 @@ TEST(fibers_whose_stacks_are_set)
     for (unsigned i = 0; i < FIBERS; i++)
         CHECK(gc_fiber_destroy(fibers[i].fiber) == 0);
     CHECK(gc_heap_destroy(heap) == 0);
+}
+
+/* ---- Cycles that a mutator begins itself ---- */
+
+static void make_small_heap(unsigned flags, const char *debug)
+{
+    gc_options o = {.flags = flags, .debug = debug, .max_procs = 4, .min_heap = 1 << 17};
+    CHECK((heap = gc_heap_create(&o)));
+}
+
+static struct {
+    unsigned begun, left; /* by the thread that counts */
+} quick;
+
+/* An allocation, after which it is looked whether it began a cycle that nobody had asked for. What
+ * earlier ones cost is forgotten: the next one may be begun so too. */
+static struct cell *count_new_cell(uint64_t id)
+{
+    struct collector *c = heap->collector;
+    uint32_t before = u32_load_acquire(&c->started);
+    u32_store_release(&c->quick_from, before);
+    struct cell *cell = new_cell(id);
+    uint32_t now = u32_load_acquire(&c->started);
+    if (now != before && (int32_t)(u32_load_acquire(&c->wanted) - now) < 0) {
+        quick.begun++;
+        quick.left += u32_load_acquire(&c->flipped) != now;
+    }
+    return cell;
+}
+
+/* n more cells in front of the list, whose length is their number, and as many that die. */
+static void grow(struct cell **list, uint64_t n)
+{
+    for (; n > 0; n--) {
+        struct cell *cell = count_new_cell(*list ? (*list)->id + 1 : 1);
+        cell->next = *list; /* fresh: no safepoint since */
+        *list = cell;
+        count_new_cell(0);
+    }
+}
+
+static void check_list(struct cell *list)
+{
+    uint64_t id = list ? list->id : 0;
+    for (; list; list = gc_load(&list->next))
+        CHECK(is_cell(list, id--));
+    CHECK_EQ(id, 0);
+}
+
+static bool is_late(uint64_t since)
+{
+    return os_now_ns() - since > UINT64_C(20000000000);
+}
+
+/* The cycle that is under way ends, and another one comes. */
+static void await_cycles(void)
+{
+    const struct collector *c = heap->collector;
+    uint64_t since = os_now_ns();
+    uint32_t next = u32_load_acquire(&c->started) + 1;
+    while ((int32_t)(u32_load_acquire(&c->flipped) - next) < 0) {
+        CHECK(!is_late(since));
+        count_new_cell(0);
+        if (u32_load_relaxed(&c->phase) != CYCLE_IDLE)
+            sched_yield();
+    }
+}
+
+/* More is alive than at the cycle before: it takes longer than the mutator is to have. */
+TEST(a_cycle_begun_quickly_and_left)
+{
+    alarm(120);
+    make_small_heap(0, "poison");
+    struct cell *list = NULL;
+    GC_FRAME(list);
+    for (uint64_t since = os_now_ns(); quick.left < 3 && !is_late(since); list = NULL) {
+        for (int i = 0; i < 40; i++) {
+            grow(&list, 2000);
+            check_list(list);
+        }
+        await_cycles();
+        check_list(list);
+    }
+    diag("%u cycles were begun by the mutator, %u left", quick.begun, quick.left);
+    CHECK(quick.left >= 3);
+    for (int i = 0; i < 10; i++)
+        await_cycles();
+    list = NULL;
+    CHECK_EQ(gc_heap_verify(), 0);
+    CHECK_EQ(gc_collect(), 0);
+    struct gc_statistics s;
+    CHECK_EQ(gc_stats(&s), 0);
+    CHECK_EQ(s.heap_live, 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* Grows the list until a cycle is left. */
+static void leave_a_cycle(struct cell **list)
+{
+    unsigned before = quick.left;
+    for (uint64_t since = os_now_ns(); quick.left == before;) {
+        grow(list, 100);
+        if (*list && (*list)->id > 50000)
+            *list = NULL;
+        CHECK(!is_late(since));
+    }
+    check_list(*list);
+}
+
+static void make_delayed_heap(unsigned flags, unsigned seed)
+{
+    char debug[64];
+    snprintf(debug, sizeof debug, "poison,delay=%u", seed);
+    make_small_heap(flags, debug);
+}
+
+/* The background has a cycle to drive to its end, and no mutator is attached any more. Then it ends
+ * at once. */
+TEST(heaps_that_go_with_a_cycle_left)
+{
+    uint64_t longest = 0;
+    alarm(240);
+    for (unsigned round = 1; round <= (SANITIZED ? 30 : 100); round++) {
+        make_delayed_heap(0, round);
+        {
+            struct cell *list = NULL;
+            GC_FRAME(list);
+            gc_weak *weak = gc_weak_new(new_cell(1));
+            leave_a_cycle(&list);
+            gc_weak_free(weak);
+        }
+        uint64_t since = os_now_ns();
+        if (round % 2)
+            CHECK_EQ(gc_thread_detach(), 0);
+        CHECK_EQ(gc_heap_destroy(heap), 0);
+        longest = MAX_OF(longest, os_now_ns() - since);
+    }
+    diag("the longest took %.1f ms to go", (double)longest / 1e6);
+    CHECK(longest < UINT64_C(1500000000));
+}
+
+static bool count_object(void *n, const struct gc_object *o)
+{
+    ++*(size_t *)n;
+    return o->size > 0;
+}
+
+static void ask_for_something(uint64_t *random)
+{
+    size_t n = 0;
+    struct gc_census rows[4];
+    switch (random_below(random, 8)) {
+    case 0:
+        CHECK_EQ(gc_heap_verify(), 0);
+        break;
+    case 1:
+        CHECK_EQ(gc_heap_each(count_object, &n), 0);
+        break;
+    case 2:
+        CHECK(gc_heap_census(rows, 4) >= 0);
+        break;
+    case 3:
+    case 4:
+        CHECK_EQ(gc_collect(), 0);
+        break;
+    default:
+        CHECK_EQ(gc_collect_start(), 0);
+    }
+}
+
+static void *ask_and_rest(void *unused)
+{
+    uint64_t random = 1;
+    CHECK(gc_thread_attach(heap) == 0);
+    while (!over) {
+        gc_blocking_begin();
+        os_sleep_ns(random_below(&random, 2000000));
+        gc_blocking_end();
+        ask_for_something(&random);
+    }
+    CHECK(gc_thread_detach() == 0);
+    return unused;
+}
+
+/* One thread goes on as if it were alone, another asks for all that needs the cycle's lock. */
+static void among_those_who_ask(unsigned seed)
+{
+    pthread_t asker;
+    make_delayed_heap(0, seed);
+    over = false;
+    pthread_create(&asker, NULL, ask_and_rest, NULL);
+    {
+        struct cell *list = NULL;
+        GC_FRAME(list);
+        for (uint64_t since = os_now_ns(); os_now_ns() - since < UINT64_C(300000000);) {
+            grow(&list, 500);
+            check_list(list);
+            if (list->id > 20000)
+                list = NULL;
+        }
+        await_cycles();
+        check_list(list);
+        over = true;
+        gc_blocking_begin();
+        pthread_join(asker, NULL);
+        gc_blocking_end();
+    }
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(cycles_left_among_others_who_ask_for_them)
+{
+    alarm(120);
+    for (unsigned seed = 1; seed <= 12; seed++)
+        among_those_who_ask(seed);
+    diag("%u cycles were begun by the mutator, %u left", quick.begun, quick.left);
+    CHECK(quick.left > 0);
+}
+
+/* Asks for a cycle in the middle of one that the mutator drives, and lets the background wait. */
+static pthread_t mutator;
+static unsigned asked_for;
+
+static void ask_within(void *unused, gc_tracer *tracer)
+{
+    (void)unused;
+    (void)tracer;
+    if (!pthread_equal(pthread_self(), mutator) || u32_load_acquire(&heap->collector->left))
+        return;
+    background_request_cycle(heap);
+    os_sleep_ns(1000 * 1000);
+    asked_for++;
+}
+
+TEST(a_cycle_left_while_the_background_wants_one)
+{
+    struct gc_type_spec spec = {.name = "asks", .size = 16, .trace = ask_within};
+    gc_type *type = gc_type_create(&spec);
+    alarm(120);
+    CHECK(type);
+    make_small_heap(0, NULL);
+    void *asks = NULL;
+    struct cell *list = NULL;
+    GC_FRAME(list, asks);
+    mutator = pthread_self();
+    asks = gc_new(type);
+    for (int round = 0; round < 30; round++) {
+        grow(&list, 3000);
+        await_cycles();
+        check_list(list);
+        if (round % 10 == 9)
+            list = NULL;
+    }
+    diag("%u cycles were asked for within one", asked_for);
+    CHECK(asked_for > 0);
+    asks = list = NULL;
+    CHECK_EQ(gc_heap_verify(), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+static void in_the_child(struct cell **list)
+{
+    alarm(30);
+    check_list(*list);
+    grow(list, 5000);
+    await_cycles();
+    CHECK_EQ(gc_collect(), 0);
+    check_list(*list);
+    CHECK_EQ(gc_heap_verify(), 0);
+    _exit(0);
+}
+
+TEST(forks_while_a_cycle_is_left)
+{
+    if (SANITIZED)
+        SKIP("a child of a program with threads, in a sanitizer");
+    alarm(240);
+    make_delayed_heap(GC_FORK_SAFE, 3);
+    struct cell *list = NULL;
+    GC_FRAME(list);
+    for (int round = 0; round < 40; round++) {
+        int status;
+        leave_a_cycle(&list);
+        pid_t child = fork();
+        CHECK(child >= 0);
+        if (child == 0)
+            in_the_child(&list);
+        gc_blocking_begin();
+        CHECK_EQ(waitpid(child, &status, 0), child);
+        gc_blocking_end();
+        CHECK_EQ(status, 0);
+        check_list(list);
+    }
 }
 
 TAP_MAIN

@@ -2,10 +2,10 @@
  *
  * The shadow graph: threads allocate, link, hand over and drop objects at random; every object's
  * id (never used twice), shape and references are also known outside the heap, and so are its weak
- * reference, its entries in weak maps and in the intern table, its finalizer and its cleanups. Now
- * and then all threads rest, and then what is reachable in the shadow must be there, intact, and
- * hold what it should; and what is not must be gone after one collection, or wait for its
- * finalizer.
+ * reference, its entries in weak maps and in the intern table, its finalizer, its cleanups and the
+ * bytes that it owns outside the heap. Now and then all threads rest, and then what is reachable in
+ * the shadow must be there, intact, and hold what it should; and what is not must be gone after one
+ * collection, or wait for its finalizer; and the walks of the heap must come by just that.
  *
  * A thread writes only the objects it made, so that its shadow of them is exact, and writes and
  * reads others' through "racy" places: rooted globals, handles, slots visited by a heap callback,
@@ -35,6 +35,7 @@
 #define CHUNK 4096
 #define CHUNKS 16384
 #define USED 48 /* slots of an object that the test uses */
+#define LARGEST_SMALL 32768
 
 enum mode { CONCURRENT, STOP, ALONE, CONSERVATIVE };
 enum format { PLAIN, TAGGED, BOXED };
@@ -89,6 +90,7 @@ struct node {
     uint32_t intern_key;     /* key + 1; 0: none */
     uint32_t interned;       /* it is the object of that key; atomic */
     struct cleanup *cleanups;
+    size_t external;       /* bytes it owns outside the heap */
     struct shadow *mapped; /* its value in each map; NULL: never had any */
     struct shadow slots[];
 };
@@ -173,6 +175,14 @@ struct pooled {
 #define KNOWN 128 /* objects whose weak references anyone gets */
 #define INTERN_KEYS 64
 
+/* An object's slot. */
+struct live {
+    uintptr_t base; /* first */
+    size_t size;
+    const struct node *node; /* one of those in it: tiny objects share blocks */
+    bool seen;               /* by the walk of the heap */
+};
+
 static struct world {
     struct setup setup;
     gc_heap *heap;
@@ -187,6 +197,7 @@ static struct world {
     gc_weakmap *maps[MAPS];
     gc_intern *intern;
     struct node *known[KNOWN]; /* atomic */
+    bool lean; /* no fibers, heap callbacks, finalizers: a mutator may run its cycles itself */
     bool final_thread;
     pthread_mutex_t final_lock;  /* held by a finalizer that runs, and while graphs are compared */
     uint64_t finalized, cleaned; /* atomic */
@@ -207,8 +218,8 @@ static struct world {
     const char *via_root;
     struct node **work; /* what is reachable */
     size_t nwork, work_capacity;
-    uintptr_t *bases; /* and where, in order; tiny objects share blocks */
-    size_t nbases;
+    struct live *live; /* and where, in order */
+    size_t nlive;
     uint64_t checked, freed, kept;
 } w;
 
@@ -1007,7 +1018,7 @@ static void on_final(void *object, void *arg)
 static void op_final(struct mutator *m)
 {
     struct node *n = any_own(m);
-    if (!n || is_small(n))
+    if (!n || is_small(n) || w.lean)
         return;
     if (atomic_get(&n->final) == FINAL_SET) {
         if (gc_finalizer_set(n->address, on_final, n) != -EEXIST)
@@ -1068,6 +1079,26 @@ static void op_cleanup(struct mutator *m)
     n->cleanups = c;
 }
 
+/* Bytes outside the heap, more or fewer; not fewer than there are. */
+static void op_external(struct mutator *m)
+{
+    struct node *n = any_own(m);
+    if (!n || is_small(n) || w.lean)
+        return;
+    ptrdiff_t bytes = (ptrdiff_t)random_below(&m->random, 4096);
+    bool fewer = random_one_in(&m->random, 2), absurd = fewer && (size_t)bytes > n->external;
+    int error = gc_external_add(n->address, fewer ? -bytes : bytes);
+    if (error == -ENOMEM && !fewer) {
+        m->refused++;
+        return;
+    }
+    if (error != (absurd ? -EINVAL : 0))
+        BAD("gc_external_add of %s%td bytes to %zu gives %d", fewer ? "-" : "", bytes, n->external,
+            error);
+    if (!error)
+        n->external = fewer ? n->external - (size_t)bytes : n->external + (size_t)bytes;
+}
+
 static void op_run_finalizers(struct mutator *m)
 {
     gc_finalizers_run(1 + random_below(&m->random, 20));
@@ -1104,13 +1135,8 @@ static void op_collect(struct mutator *m)
         gc_collect_start();
 }
 
-/* Held by nothing but the C stack, or a register, while other things happen. */
-static __attribute__((noinline)) void op_hold_on_stack(struct mutator *m)
+static void do_other_things(struct mutator *m)
 {
-    struct node *n = new_node(m);
-    if (!n || is_small(n))
-        return;
-    char *volatile address = n->address;
     for (size_t i = random_below(&m->random, 50); i > 0; i--) {
         if (random_one_in(&m->random, 10))
             op_block(m);
@@ -1119,8 +1145,35 @@ static __attribute__((noinline)) void op_hold_on_stack(struct mutator *m)
     }
     if (random_one_in(&m->random, 20))
         gc_collect();
+}
+
+/* Held by nothing but the C stack while other things happen. */
+static __attribute__((noinline)) void op_hold_on_stack(struct mutator *m)
+{
+    struct node *n = new_node(m);
+    if (!n || is_small(n))
+        return;
+    char *volatile address = n->address;
+    do_other_things(m);
     if (!gc_is_object(address))
         describe(n, "is gone though the C stack holds it");
+    check_intact(n);
+    hold(any_place(m), n, (uint64_t)(uintptr_t)address);
+}
+
+/* By a local variable, wherever the compiler has it, up to gc_keep_alive(). */
+static __attribute__((noinline)) void op_keep_alive(struct mutator *m)
+{
+    struct node *n = new_node(m);
+    if (!n || is_small(n))
+        return;
+    const char *address = n->address;
+    n->address = NULL; /* no other way to it */
+    do_other_things(m);
+    gc_keep_alive(address);
+    n->address = (char *)(uintptr_t)address;
+    if (!gc_is_object(address))
+        describe(n, "is gone before gc_keep_alive()");
     check_intact(n);
     hold(any_place(m), n, (uint64_t)(uintptr_t)address);
 }
@@ -1463,6 +1516,8 @@ static void pool_abandon(struct mutator *m)
 static void op_pool(struct mutator *m)
 {
     size_t what = random_below(&m->random, 64);
+    if (w.lean)
+        return;
     if (what < 2)
         pool_shrink(m, random_below(&m->random, POOL / 2));
     else if (gc_fiber_current() || m->nspaces + 12 > SPACES)
@@ -1727,32 +1782,44 @@ static void free_node(struct node *n)
     free(n);
 }
 
-static int compare_addresses(const void *a, const void *b)
+static int compare_bases(const void *a, const void *b)
 {
-    uintptr_t x = *(const uintptr_t *)a, y = *(const uintptr_t *)b;
+    uintptr_t x = ((const struct live *)a)->base, y = ((const struct live *)b)->base;
     return (x > y) - (x < y);
 }
 
-static void sort_bases(void)
+static struct live *find_live(uintptr_t base)
+{
+    struct live key = {.base = base};
+    return bsearch(&key, w.live, w.nlive, sizeof key, compare_bases);
+}
+
+static struct live live_of(const struct node *n)
+{
+    return (struct live){(uintptr_t)gc_object_base(n->address), gc_object_size(n->address), n,
+                         false};
+}
+
+static void sort_live(void)
 {
     size_t n = 0;
-    free(w.bases);
-    w.bases = must(malloc((w.nwork + 1) * sizeof *w.bases));
+    free(w.live);
+    w.live = must(malloc((w.nwork + 1) * sizeof *w.live));
     for (size_t i = 0; i < w.nwork; i++)
-        w.bases[i] = (uintptr_t)gc_object_base(w.work[i]->address);
-    qsort(w.bases, w.nwork, sizeof *w.bases, compare_addresses);
+        w.live[i] = live_of(w.work[i]);
+    qsort(w.live, w.nwork, sizeof *w.live, compare_bases);
     for (size_t i = 0; i < w.nwork; i++) {
-        if (n == 0 || w.bases[i] != w.bases[n - 1])
-            w.bases[n++] = w.bases[i];
+        if (n == 0 || w.live[i].base != w.live[n - 1].base)
+            w.live[n++] = w.live[i];
     }
-    w.nbases = n;
+    w.nlive = n;
 }
 
 /* An unreachable object is still where it was; its slot may have a new tenant. */
 static bool is_there(const struct node *n)
 {
     uintptr_t base = (uintptr_t)gc_object_base(n->address);
-    return base && !bsearch(&base, w.bases, w.nbases, sizeof base, compare_addresses);
+    return base && !find_live(base);
 }
 
 /* A node that the shadow does not reach. True: it is gone, as it should be. */
@@ -1778,10 +1845,15 @@ static bool check_dead(const struct node *n)
 static void compare_stats(void)
 {
     struct gc_statistics stats;
-    uint64_t objects = w.nbases - w.nqueue, bytes = 0;
+    uint64_t objects = w.nlive - w.nqueue, bytes = 0, external = 0;
     CHECK(gc_stats(&stats) == 0);
-    for (size_t i = 0; i < w.nbases; i++)
-        bytes += gc_object_size((void *)w.bases[i]);
+    for (size_t i = 0; i < w.nlive; i++)
+        bytes += w.live[i].size;
+    for (size_t i = 0; i < w.nwork; i++)
+        external += w.work[i]->external;
+    if (stats.external < external || (w.setup.mode != CONSERVATIVE && stats.external > external))
+        BAD("%llu bytes outside the heap are told of, objects own %llu",
+            (unsigned long long)stats.external, (unsigned long long)external);
     if (stats.heap_live != stats.allocated_bytes - stats.freed_bytes)
         BAD("heap_live %llu is not what was allocated and not freed: %llu",
             (unsigned long long)stats.heap_live,
@@ -1797,6 +1869,135 @@ static void compare_stats(void)
     if (stats.heap_live != bytes)
         BAD("heap_live is %llu, what is reachable has %llu bytes",
             (unsigned long long)stats.heap_live, (unsigned long long)bytes);
+}
+
+/* ---- Walks of the heap ---- */
+
+struct heap_walk {
+    size_t n, limit;
+    uint64_t bytes;
+    const char *wrong; /* about the object at `address` */
+    uintptr_t address;
+};
+
+static const char *wrong_with(const struct gc_object *o, struct live *live)
+{
+    if (!live)
+        return w.setup.mode == CONSERVATIVE ? NULL : "is not reachable";
+    const struct shape *s = &live->node->shape;
+    if (live->seen)
+        return "comes twice";
+    live->seen = true;
+    if (o->size != live->size)
+        return "has another size";
+    if (o->has_pointers != shape_is_scanned(s))
+        return "is, or is not, to have references";
+    return o->type && o->type != s->layout->type ? "has another type" : NULL;
+}
+
+/* The world is held: nothing of the heap may be used. */
+static bool come_by(void *arg, const struct gc_object *o)
+{
+    struct heap_walk *walk = arg;
+    const char *wrong = wrong_with(o, find_live((uintptr_t)o->address));
+    if (wrong && !walk->wrong) {
+        walk->wrong = wrong;
+        walk->address = (uintptr_t)o->address;
+    }
+    walk->bytes += o->size;
+    return ++walk->n != walk->limit;
+}
+
+static struct heap_walk walk_heap(size_t limit)
+{
+    struct heap_walk walk = {.limit = limit};
+    for (size_t i = 0; i < w.nlive; i++)
+        w.live[i].seen = false;
+    if (gc_heap_each(come_by, &walk) != 0)
+        BAD("gc_heap_each fails");
+    if (walk.wrong)
+        BAD("gc_heap_each: the object at %p %s", (void *)walk.address, walk.wrong);
+    return walk;
+}
+
+/* The walk comes by every object, and ends when it is told to. */
+static void compare_walk(void)
+{
+    struct heap_walk walk = walk_heap(0);
+    size_t limit = w.nlive / 2;
+    if (w.setup.mode != CONSERVATIVE && walk.n != w.nlive)
+        BAD("gc_heap_each finds %zu objects instead of %zu", walk.n, w.nlive);
+    for (size_t i = 0; i < w.nlive; i++) {
+        if (!w.live[i].seen)
+            describe(w.live[i].node, "is not found by gc_heap_each");
+    }
+    if (limit && (walk = walk_heap(limit)).n != limit)
+        BAD("gc_heap_each goes on to %zu objects, not %zu", walk.n, limit);
+}
+
+/* What there is in the class of the row, as far as the shadow knows. */
+static struct gc_census expected_row(const struct gc_census *row)
+{
+    struct gc_census sum = {row->size, row->has_pointers, 0, 0};
+    for (size_t i = 0; i < w.nlive; i++) {
+        const struct live *live = &w.live[i];
+        size_t class = live->size > LARGEST_SMALL ? 0 : live->size;
+        if (class != row->size || shape_is_scanned(&live->node->shape) != row->has_pointers)
+            continue;
+        sum.objects++;
+        sum.bytes += live->size;
+    }
+    return sum;
+}
+
+/* Traced objects have classes of their own, with the sizes of others. */
+static size_t merge_rows(struct gc_census *rows, size_t n)
+{
+    size_t kept = 0;
+    for (size_t i = 0, j; i < n; i++) {
+        for (j = 0; j < kept; j++) {
+            if (rows[j].size == rows[i].size && rows[j].has_pointers == rows[i].has_pointers)
+                break;
+        }
+        if (j == kept) {
+            rows[kept++] = rows[i];
+        } else {
+            rows[j].objects += rows[i].objects;
+            rows[j].bytes += rows[i].bytes;
+        }
+    }
+    return kept;
+}
+
+static void compare_census(void)
+{
+    static struct gc_census rows[256];
+    int found = gc_heap_census(rows, sizeof rows / sizeof rows[0]);
+    if (found < 0)
+        BAD("gc_heap_census fails");
+    size_t n = merge_rows(rows, (size_t)found), objects = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct gc_census expected = expected_row(&rows[i]);
+        bool more = rows[i].objects > expected.objects || rows[i].bytes > expected.bytes;
+        bool fewer = rows[i].objects < expected.objects || rows[i].bytes < expected.bytes;
+        if (fewer || (more && w.setup.mode != CONSERVATIVE))
+            BAD("gc_heap_census: %llu objects of size %zu with %llu bytes instead of %llu, %llu",
+                (unsigned long long)rows[i].objects, rows[i].size,
+                (unsigned long long)rows[i].bytes, (unsigned long long)expected.objects,
+                (unsigned long long)expected.bytes);
+        objects += expected.objects;
+    }
+    if (objects != w.nlive)
+        BAD("gc_heap_census leaves out %zu objects", w.nlive - objects);
+}
+
+/* Finalizers wait, and nobody else runs. */
+static void compare_walks(void)
+{
+    if (w.rest % 3 == 0)
+        compare_census();
+    if (w.rest % 3 == 1)
+        compare_walk();
 }
 
 static void sort_out_dead(void)
@@ -1942,8 +2143,9 @@ static void compare(void)
     CHECK(gc_collect() == 0);
     each_node(note_queued);
     reach_all();
-    sort_bases();
+    sort_live();
     compare_stats();
+    compare_walks();
     for (unsigned i = 0; i < MAPS; i++) {
         if (w.maps[i])
             compare_map(i);
@@ -2023,14 +2225,16 @@ static void step(struct mutator *m)
     else if (what < 958)
         op_fiber_frame(m);
     else if (what < 959 && w.setup.mode == CONSERVATIVE)
-        op_hold_on_stack(m);
+        random_one_in(&m->random, 2) ? op_hold_on_stack(m) : op_keep_alive(m);
     else if (what < 962)
         drop_roots(m, 3);
     else if (what < 967)
         op_final(m);
-    else if (what < 971)
+    else if (what < 970)
         op_cleanup(m);
-    else if (what < 974)
+    else if (what < 973)
+        op_external(m);
+    else if (what < 976)
         op_run_finalizers(m);
     else if (what < 988)
         op_map(m);
@@ -2208,8 +2412,10 @@ static void make_heap(uint64_t *random)
     if (w.setup.format != PLAIN)
         o.format = formats[w.setup.format];
     o.watchdog_ms = 20000;
-    diag("flags 0x%x, percent %d, min_heap %zu, max_procs %u, mark_workers %u, reserve %zu",
-         o.flags, o.percent, o.min_heap, o.max_procs, o.mark_workers, o.reserve);
+    w.lean = random_one_in(random, 3);
+    diag("flags 0x%x, percent %d, min_heap %zu, max_procs %u, mark_workers %u, reserve %zu%s",
+         o.flags, o.percent, o.min_heap, o.max_procs, o.mark_workers, o.reserve,
+         w.lean ? ", lean" : "");
     UNTIL(w.heap, gc_heap_create(&o));
 }
 
@@ -2220,10 +2426,13 @@ static void make_shared(void)
         UNTIL(w.maps[i], gc_weakmap_new());
     UNTIL(w.intern, gc_intern_new(&ops));
     CHECK(gc_root_range(w.globals, RACY_GLOBALS) == 0);
-    CHECK(gc_root_callback(GC_ROOT_HEAP, heap_callback, w.visited) == 0);
+    if (w.lean)
+        CHECK(gc_root_range(w.visited, RACY_VISITED) == 0);
+    else
+        CHECK(gc_root_callback(GC_ROOT_HEAP, heap_callback, w.visited) == 0);
     for (int i = 0; i < RACY_HANDLES; i++)
         UNTIL(w.handles[i], gc_handle_new(NULL));
-    for (int i = 0; i < SHARED_FIBERS; i++) {
+    for (int i = 0; i < SHARED_FIBERS && !w.lean; i++) {
         struct shared_fiber *f = &w.fibers[i];
         UNTIL(f->fiber, gc_fiber_create());
         f->top = f->slots + FIBER_SLOTS;
@@ -2243,7 +2452,7 @@ static void drop_shared(void)
     pthread_mutex_unlock(&w.final_lock);
     gc_intern_free(w.intern);
     w.intern = NULL;
-    for (int i = 0; i < SHARED_FIBERS; i++) {
+    for (int i = 0; i < SHARED_FIBERS && !w.lean; i++) {
         CHECK(gc_fiber_destroy(w.fibers[i].fiber) == 0);
         memset(&w.fibers[i], 0, sizeof w.fibers[i]);
     }
@@ -2266,7 +2475,7 @@ static void lead(struct mutator *m)
         session_begin(m, s);
         {
             GC_FRAME_ARRAY(s->locals, LOCALS);
-            if (w.rest == 0)
+            if (w.rest == 0 && !w.lean)
                 pool_grow(m, POOL / 2);
             session_steps(m, s, 200 + random_below(&m->random, 3000));
             rest_of_all(m);
@@ -2554,9 +2763,9 @@ static struct setup random_setup(uint64_t *random)
         add_switch(s.debug, sizeof s.debug, "failos", 3 + random_below(random, 20));
     if (random_one_in(random, 3))
         add_switch(s.debug, sizeof s.debug, "poison", 1);
-    if (random_one_in(random, 5))
+    if (random_one_in(random, 2))
         add_switch(s.debug, sizeof s.debug, "verify", 1);
-    if (random_one_in(random, 5))
+    if (random_one_in(random, 2))
         add_switch(s.debug, sizeof s.debug, "checkmark", 1);
     return s;
 }

@@ -34,7 +34,7 @@ static inline uint64_t shape_fill(uint64_t id, size_t i)
 
 /* ---- Layouts ---- */
 
-enum shape_how { SHAPE_NEW, SHAPE_ARRAY, SHAPE_FLEX, SHAPE_BYTES };
+enum shape_how { SHAPE_NEW, SHAPE_ARRAY, SHAPE_FLEX, SHAPE_BYTES, SHAPE_RAW };
 #define SHAPE_WORDS 256 /* of a head or an element */
 
 struct layout {
@@ -44,7 +44,7 @@ struct layout {
     size_t align;
     size_t head_words; /* what stands before the elements, the stamp included */
     size_t elem_words; /* distance of two elements; 0: no elements with references */
-    size_t elem_bytes; /* BYTES, or flexible objects that end in bytes: 1 */
+    size_t elem_bytes; /* BYTES, RAW, or flexible objects that end in bytes: 1 */
     size_t fixed;      /* elements that every object has (NEW) */
     uint64_t head[SHAPE_WORDS / 64], elem[SHAPE_WORDS / 64]; /* where the references are */
     bool external;   /* its slots are outside the heap: see shape_trace_external */
@@ -92,6 +92,12 @@ static inline size_t shape_slots(const struct shape *s)
     return s->layout->external ? s->n : s->layout->nhead + s->layout->nelem * s->n;
 }
 
+/* Whether the collector looks for references in it. */
+static inline bool shape_is_scanned(const struct shape *s)
+{
+    return s->layout->external || s->layout->nhead + s->layout->nelem > 0;
+}
+
 static inline shape_word *shape_slot(const struct shape *s, void *object, size_t i)
 {
     const struct layout *l = s->layout;
@@ -135,6 +141,8 @@ static inline void *shape_allocate(const struct shape *s)
         return gc_new_flex(l->type, l->element, s->n);
     case SHAPE_BYTES:
         return gc_new_bytes(s->size);
+    case SHAPE_RAW:
+        return gc_new_bytes_raw(s->size);
     }
     return NULL;
 }
@@ -160,13 +168,15 @@ static inline size_t shape_bytes(const struct shape *s)
     return s->layout->elem_bytes ? s->n : 0;
 }
 
-/* Whether fresh memory is zero and aligned; NULL, or what is wrong. */
+/* Whether fresh memory is aligned, and zero if it is to be; NULL, or what is wrong. */
 static inline const char *shape_check_fresh(const struct shape *s, const void *object)
 {
     const unsigned char *bytes = object;
     size_t step = s->size > 4096 ? 61 : 1;
     if ((uintptr_t)object % s->layout->align)
         return "is not aligned";
+    if (s->layout->how == SHAPE_RAW)
+        return NULL;
     for (size_t i = 0; i < s->size; i += step) {
         if (bytes[i])
             return "is not zero when fresh";
@@ -321,6 +331,7 @@ enum {
     LAYOUT_FLEX,
     LAYOUT_FLEX_BYTES,
     LAYOUT_BYTES,
+    LAYOUT_RAW,
     LAYOUT_LINE,
     LAYOUT_PLAIN_LINE,
     LAYOUT_PAGE,
@@ -487,6 +498,9 @@ static inline void layouts_init(uint64_t seed)
     layouts[LAYOUT_BYTES].head_words = 2;
     layouts[LAYOUT_BYTES].elem_bytes = 1;
     layouts[LAYOUT_BYTES].weight = 8;
+    layouts[LAYOUT_RAW] = layouts[LAYOUT_BYTES];
+    layouts[LAYOUT_RAW].name = "raw";
+    layouts[LAYOUT_RAW].how = SHAPE_RAW;
     l = layout_fixed(LAYOUT_LINE, "line", &shape_line_type, 64, 2);
     l->head[0] = 0x1c;
     l->head_words = 5;

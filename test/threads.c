@@ -490,6 +490,100 @@ TEST(a_thread_that_does_not_poll)
     destroy_heap();
 }
 
+/* ---- Who does not poll while a mutator runs a cycle ---- */
+
+/* A thread in a blocking region is called out of it in the middle of the cycle, by the marker. */
+static struct caller {
+    pthread_t thread; /* that allocates */
+    atomic_bool call, is_out;
+    atomic_uint calls;
+    uint64_t waited; /* for the other; the thread's */
+} caller;
+
+static void call_out(void *object, gc_tracer *tracer)
+{
+    (void)object;
+    (void)tracer;
+    if (!pthread_equal(pthread_self(), caller.thread) || atomic_load(&caller.is_out))
+        return;
+    uint64_t begin = os_now_ns(), waited = 0;
+    atomic_store(&caller.call, true);
+    for (; !atomic_load(&caller.is_out) && waited < (uint64_t)100e6; waited = os_now_ns() - begin)
+        sched_yield();
+    caller.waited += waited;
+}
+
+static void *come_out_and_do_not_poll(void *arg)
+{
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    CHECK_EQ(gc_blocking_begin(), 0);
+    while (!atomic_load(&over)) {
+        if (!atomic_exchange(&caller.call, false)) {
+            os_sleep_ns(20 * 1000);
+            continue;
+        }
+        CHECK_EQ(gc_blocking_end(), 0);
+        atomic_store(&caller.is_out, true);
+        atomic_fetch_add(&caller.calls, 1);
+        pause_ms(200);
+        CHECK_EQ(gc_blocking_begin(), 0);
+        atomic_store(&caller.is_out, false);
+    }
+    CHECK_EQ(gc_blocking_end(), 0);
+    CHECK_EQ(gc_thread_detach(), 0);
+    return arg;
+}
+
+/* The longest step that is not a wait for the other to come out, in ns. */
+static uint64_t allocate_and_call(unsigned calls)
+{
+    uint64_t begin = os_now_ns(), last = begin, longest = 0;
+    caller.waited = 0;
+    while (atomic_load(&caller.calls) < calls && last - begin < (uint64_t)20e9) {
+        uint64_t waited = caller.waited;
+        CHECK(gc_new_bytes(512));
+        uint64_t now = os_now_ns(), step = now - last, idle = caller.waited - waited;
+        step -= idle < step ? idle : step;
+        longest = step > longest ? step : longest;
+        last = now;
+    }
+    CHECK(atomic_load(&caller.calls) >= calls);
+    return longest;
+}
+
+/* Who drives the cycle does not wait for the one who came out; the cycle does, and then cycles go
+ * on. The machine may keep the thread waiting: it has a few tries. */
+TEST(a_thread_that_comes_out_and_does_not_poll)
+{
+    enum { BOUND = 60 * 1000 * 1000, CALLS = 4 };
+    struct gc_type_spec spec = {.name = "calls_out", .size = 16, .trace = call_out};
+    gc_type *type = gc_type_create(&spec);
+    gc_options o = {.min_heap = 1 << 20, .max_procs = 4, .watchdog_ms = 20000};
+    CHECK(type);
+    make_heap(&o);
+    caller.thread = pthread_self();
+    pthread_t thread = start(come_out_and_do_not_poll, NULL);
+    {
+        void *keep = gc_new(type);
+        GC_FRAME(keep);
+        uint64_t longest = UINT64_MAX;
+        for (unsigned i = 1; i <= 5 && longest >= BOUND; i++) {
+            longest = allocate_and_call(i * CALLS);
+            diag("the longest step took %.1f ms", (double)longest / 1e6);
+        }
+        CHECK(longest < BOUND);
+        uint64_t cycles = stats_now().cycles, begin = os_now_ns();
+        atomic_store(&over, true);
+        join_all(&thread, 1);
+        while (stats_now().cycles < cycles + 3) {
+            CHECK(os_now_ns() - begin < (uint64_t)20e9);
+            for (int i = 0; i < 1000; i++)
+                CHECK(gc_new_bytes(512));
+        }
+    }
+    destroy_heap();
+}
+
 /* ---- Threads that end attached ---- */
 
 static void *end_attached(void *how)
