@@ -1,5 +1,10 @@
 package main
 
+import (
+	"encoding/binary"
+	"strings"
+)
+
 const window = 1024
 
 // 16 bytes of references and the rest, which stands first because Go pads after an empty last field.
@@ -41,6 +46,25 @@ func allocBytes[W words](count int) (intact uint64) {
 	return
 }
 
+// Bytes that are not zeroed: what a strings.Builder sets aside.
+func allocRaw(size, count int) (intact uint64) {
+	var kept [window]string
+	var word [8]byte
+	for i := 0; i < count; i++ {
+		var o strings.Builder
+		o.Grow(size)
+		binary.LittleEndian.PutUint64(word[:], uint64(i%window+1))
+		o.Write(word[:])
+		kept[i%window] = o.String()
+	}
+	for i, o := range kept {
+		if o != "" && binary.LittleEndian.Uint64([]byte(o)) == uint64(i+1) {
+			intact++
+		}
+	}
+	return
+}
+
 var allocLoops = map[int][2]func(int) uint64{
 	16:   {allocBytes[[2]uint64], allocPointers[[0]byte]},
 	24:   {allocBytes[[3]uint64], allocPointers[[8]byte]},
@@ -51,15 +75,18 @@ var allocLoops = map[int][2]func(int) uint64{
 }
 
 func runAlloc() {
-	loops, ok := allocLoops[parameter("size", 16)]
+	size := parameter("size", 16)
+	loops, ok := allocLoops[size]
 	if !ok {
 		fail("size is one of 16, 24, 32, 64, 256, 1024")
 	}
 	loop := loops[0]
-	if parameter("pointers", 1) != 0 {
+	pointers, zero := parameter("pointers", 1), parameter("zero", 1)
+	if pointers != 0 {
 		loop = loops[1]
+	} else if zero == 0 {
+		loop = func(count int) uint64 { return allocRaw(size, count) }
 	}
-	parameter("zero", 1)
 	count := parameter("count", 20*1000*1000)
 	loop(count / 20)
 	t0 := nowNs()

@@ -20,14 +20,16 @@ sub job {
     };
 }
 
+# Collectors zero what has pointers, whatever is asked for.
 sub alloc_jobs {
     my ($count, @sizes) = @_;
+    my @all = ('gcheap', 'go', 'boehm', @MALLOC);
     my @jobs;
     for my $pointers (1, 0) {
         for my $size (@sizes) {
             my $what = "size=$size pointers=$pointers count=$count";
-            push @jobs, job('alloc', "$what zero=1", ['gcheap', 'go', 'boehm', @MALLOC]),
-                job('alloc', "$what zero=0", \@MALLOC);
+            push @jobs, job('alloc', "$what zero=1", \@all),
+                job('alloc', "$what zero=0", $pointers ? \@MALLOC : \@all);
         }
     }
     return @jobs;

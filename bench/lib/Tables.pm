@@ -113,7 +113,7 @@ my @PROGRAMS = qw(gcbench hashmap editor broker fragment);
 sub tables {
     my ($r) = @_;
     return join '',
-        of_metric($r, 'Allocation, ns per object (zero=1: calloc, zero=0: malloc)', 'alloc', 'time'),
+        of_metric($r, 'Allocation, ns per object (zero=1: zeroed, calloc; zero=0: not, malloc)', 'alloc', 'time'),
         of_metric($r, 'Binary trees, seconds', 'tree', 'time'),
         of_metric($r, 'Binary trees, CPU seconds', 'tree', 'cpu'),
         of_metric($r, 'Full collection, ns per live object', 'mark', 'time'),

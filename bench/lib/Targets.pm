@@ -18,19 +18,28 @@ sub least {
     return $known[0];
 }
 
+sub alloc_time {
+    my ($r, $peer, $size, $pointers, $zero) = @_;
+    return $r->value('alloc', $peer, 'time', size => $size, pointers => $pointers, zero => $zero);
+}
+
+# Like with like: zeroed memory against calloc, and bytes that are not zeroed against malloc and
+# the faster of Go's two ways.
 sub alloc_targets {
     my ($r, $size, $pointers) = @_;
-    my %at = (size => $size, pointers => $pointers, zero => 1);
-    my $ours = $r->value('alloc', 'gcheap', 'time', %at);
-    my $what = sprintf '%d B %s', $size, $pointers ? 'with pointers' : 'without pointers';
     my $limit = $size <= 64 ? 1 : 1.5;
-    my $mi = sub { $r->value('alloc', 'mimalloc', 'time', %at, zero => $_[0]) };
-    my $go = $r->value('alloc', 'go', 'time', %at);
-    return (
-        target("$what / mimalloc calloc+free", $ours, $mi->(1), '<=', $limit),
-        target("$what / mimalloc malloc+free", $ours, $mi->(0), '<=', $limit),
-        target("$what: Go / gcheap",           $go,   $ours,    '>=', 3),
-    );
+    my @targets;
+    for my $zero ($pointers ? 1 : (1, 0)) {
+        my $what = "$size B " . ($pointers ? 'with pointers'
+                                 : 'without pointers, ' . ($zero ? 'zeroed' : 'not zeroed'));
+        my %t = map { $_ => alloc_time($r, $_, $size, $pointers, $zero) } qw(gcheap mimalloc go);
+        my $go = least($t{go}, $zero ? () : alloc_time($r, 'go', $size, $pointers, 1));
+        push @targets,
+            target("$what / mimalloc " . ($zero ? 'calloc' : 'malloc') . '+free',
+                   $t{gcheap}, $t{mimalloc}, '<=', $limit),
+            target("$what: Go / gcheap", $go, $t{gcheap}, '>=', 3);
+    }
+    return @targets;
 }
 
 sub tree_targets {
@@ -98,13 +107,15 @@ sub instruction_targets {
         sort keys %limit;
 }
 
-sub targets {
+sub alloc_sizes {
     my ($r) = @_;
     my %sizes = map { $_->{params}{size} => 1 } $r->entries('alloc');
-    my @alloc;
-    for my $size (sort { $a <=> $b } keys %sizes) {
-        push @alloc, alloc_targets($r, $size, $_) for 1, 0;
-    }
+    return sort { $a <=> $b } keys %sizes;
+}
+
+sub targets {
+    my ($r) = @_;
+    my @alloc = map { my $size = $_; map { alloc_targets($r, $size, $_) } 1, 0 } alloc_sizes($r);
     my %p9999 = map { $_ => $r->value('latency', $_, 'p99.99', threads => 8) } qw(gcheap go);
     return (
         @alloc, tree_targets($r, 1, 0.9), tree_targets($r, 2, 1.3), mark_targets($r),
@@ -122,6 +133,9 @@ sub information {
                     ["tree, $threads threads / GC_STOP_WORLD",
                      map { $r->value('tree', $_, 'time', threads => $threads) }
                      qw(gcheap gcheap-stw)] } 1, 2;
+    push @all, map { ["$_ B with pointers / mimalloc malloc+free",
+                      alloc_time($r, 'gcheap', $_, 1, 1), alloc_time($r, 'mimalloc', $_, 1, 0)] }
+        alloc_sizes($r);
     push @all, ['gc_store / plain store', @micro{qw(store store_plain)}],
         ['gc_store while marking / plain store', @micro{qw(store_marking store_plain)}];
     return map { [$_->[0], $_->[1] / $_->[2]] } grep { $_->[1] && $_->[2] } @all;
