@@ -126,6 +126,8 @@ sub tables {
                     qw(latency growth tree)),
         of_programs($r, 'A mutator\'s longest handshake, CPU ns', 'handshake_cpu_max', '',
                     qw(latency growth tree)),
+        of_programs($r, 'A mutator\'s handshakes, mean, CPU ns', 'handshake_cpu_mean', '',
+                    qw(latency growth tree)),
         of_programs($r, 'A mutator\'s longest handshake, wall ns', 'handshake_wall_max', '',
                     qw(latency growth tree)),
         of_metric($r, 'Growth: full collection, ns per live object', 'growth', 'mark'),

@@ -13,6 +13,18 @@ sub target {
     return { text => $text, ratio => $ratio, relation => $relation, limit => $limit, met => $met };
 }
 
+# bound(text, value, limit): a value of our own against the most it may be.
+sub bound {
+    my ($text, $value, $limit) = @_;
+    return target($text, $value, 1, '<=', $limit);
+}
+
+# The first less the second.
+sub difference {
+    my ($value, $other) = @_;
+    return defined $value && defined $other ? $value - $other : undef;
+}
+
 sub least {
     my @known = sort { $a <=> $b } grep {defined} @_;
     return $known[0];
@@ -46,7 +58,7 @@ sub tree_targets {
     my ($r, $threads, $limit) = @_;
     my %t = map { $_ => $r->value('tree', $_, 'time', threads => $threads) }
         qw(gcheap mimalloc boehm go);
-    my $what = "tree, $threads thread" . ($threads > 1 ? 's' : '');
+    my $what = 'tree, ' . threads($threads);
     return (
         target("$what / mimalloc",       $t{gcheap}, $t{mimalloc}, '<=', $limit),
         target("$what: Boehm / gcheap", $t{boehm},  $t{gcheap},   '>=', 2),
@@ -87,7 +99,7 @@ sub memory_targets {
     for ([1, 7, 'with'], [0, 4, 'without']) {
         my ($pointers, $limit, $word) = @$_;
         my $percent = $r->value('metadata', 'gcheap', 'metadata', pointers => $pointers);
-        push @targets, target("metadata, % of a heap $word pointers", $percent, 1, '<=', $limit);
+        push @targets, bound("metadata, % of a heap $word pointers", $percent, $limit);
     }
     return @targets;
 }
@@ -95,16 +107,71 @@ sub memory_targets {
 sub label {
     my ($e) = @_;
     my %p = %{ $e->{params} };
-    return "$e->{bench}, $p{threads} threads" if $p{threads};
+    return "$e->{bench}, " . threads($p{threads}) if $p{threads};
     return $p{graph} ? "mark, graph of $p{nodes}" : 'mark, tree';
 }
 
 sub instruction_targets {
     my ($r) = @_;
     my %limit = (gc_new => 12, gc_store => 4, gc_safepoint => 3);
-    return map { target("instructions of $_, each further one",
-                        $r->value('instructions', 'gcheap', $_, first => 0), 1, '<=', $limit{$_}) }
+    return map { bound("instructions of $_, each further one",
+                       $r->value('instructions', 'gcheap', $_, first => 0), $limit{$_}) }
         sort keys %limit;
+}
+
+sub threads {
+    my ($n) = @_;
+    return $n == 1 ? '1 thread' : "$n threads";
+}
+
+# In us of thread CPU time: a run's longest ('max'), or its 'mean'. Of several runs the median.
+sub handshake {
+    my ($r, $statistic, $bench, %params) = @_;
+    my $ns = $r->value($bench, 'gcheap', "handshake_cpu_$statistic", %params);
+    return defined $ns ? $ns / 1000 : undef;
+}
+
+# Live sizes between which a handshake must not differ.
+my @GROWTH = (['100 MB', 100 << 20], ['1 GB', 1 << 30], ['8 GB', 8 << 30]);
+
+# The largest and the smallest of the sizes that were run, if there are two.
+sub handshake_growth {
+    my ($r, $statistic) = @_;
+    my @us = sort { $a <=> $b } grep {$_}
+        map { handshake($r, $statistic, 'growth', live => $_->[1]) } @GROWTH;
+    return @us > 1 ? ($us[-1], $us[0]) : (undef, undef);
+}
+
+# A thread's own work in it.
+my $HANDSHAKE = 'longest handshake, CPU us';
+
+sub handshake_targets {
+    my ($r) = @_;
+    my @latency = map { bound("$HANDSHAKE: latency, " . threads($_),
+                              handshake($r, 'max', 'latency', threads => $_), 100) } 1, 2, 8;
+    my @growth = map { bound("$HANDSHAKE: growth, $_->[0]",
+                             handshake($r, 'max', 'growth', live => $_->[1]), 100) } @GROWTH;
+    return (@latency, @growth, target('longest handshake: growth, largest / smallest',
+                                      handshake_growth($r, 'max'), '<=', 2));
+}
+
+sub own_targets {
+    my ($r) = @_;
+    my %micro = map { $_ => $r->value('micro', 'gcheap', $_) }
+        qw(store_plain store store_marking safepoint);
+    my @tree = map { my $threads = $_;
+                     target('tree, ' . threads($threads) . ' / GC_STOP_WORLD',
+                            map({ $r->value('tree', $_, 'time', threads => $threads) }
+                                qw(gcheap gcheap-stw)), '<=', 1.15) } 1, 2;
+    return (
+        @tree,
+        bound('gc_store less a plain store, ns', difference(@micro{qw(store store_plain)}), 0.5),
+        bound('gc_store while marking less a plain store, ns',
+              difference(@micro{qw(store_marking store_plain)}), 8),
+        bound('gc_safepoint, ns', $micro{safepoint}, 0.5),
+        bound('collection of a heap of 4 MiB, us', $r->value('tiny', 'gcheap', 'time'), 500),
+        handshake_targets($r),
+    );
 }
 
 sub alloc_sizes {
@@ -116,28 +183,36 @@ sub alloc_sizes {
 sub targets {
     my ($r) = @_;
     my @alloc = map { my $size = $_; map { alloc_targets($r, $size, $_) } 1, 0 } alloc_sizes($r);
-    my %p9999 = map { $_ => $r->value('latency', $_, 'p99.99', threads => 8) } qw(gcheap go);
     return (
         @alloc, tree_targets($r, 1, 0.9), tree_targets($r, 2, 1.3), mark_targets($r),
         memory_targets($r),
-        target('latency, 8 threads, p99.99 / Go', $p9999{gcheap}, $p9999{go}, '<=', 1),
-        instruction_targets($r),
+        target('latency, 8 threads, p99.99 / Go', latency($r, 8), '<=', 1),
+        instruction_targets($r), own_targets($r),
     );
 }
 
-# Ratios without a bound: [text, ratio] …
+# Ours and Go's.
+sub latency {
+    my ($r, $threads) = @_;
+    return map { $r->value('latency', $_, 'p99.99', threads => $threads) } qw(gcheap go);
+}
+
+# Values without a bound, and ratios: [text, value] …
 sub information {
     my ($r) = @_;
     my %micro = map { $_ => $r->value('micro', 'gcheap', $_) } qw(store_plain store store_marking);
-    my @all = map { my $threads = $_;
-                    ["tree, $threads threads / GC_STOP_WORLD",
-                     map { $r->value('tree', $_, 'time', threads => $threads) }
-                     qw(gcheap gcheap-stw)] } 1, 2;
-    push @all, map { ["$_ B with pointers / mimalloc malloc+free",
-                      alloc_time($r, 'gcheap', $_, 1, 1), alloc_time($r, 'mimalloc', $_, 1, 0)] }
-        alloc_sizes($r);
-    push @all, ['gc_store / plain store', @micro{qw(store store_plain)}],
-        ['gc_store while marking / plain store', @micro{qw(store_marking store_plain)}];
+    my @all = (
+        map({ ["$_ B with pointers / mimalloc malloc+free",
+               alloc_time($r, 'gcheap', $_, 1, 1), alloc_time($r, 'mimalloc', $_, 1, 0)] }
+            alloc_sizes($r)),
+        map({ ['latency, ' . threads($_) . ', p99.99 / Go', latency($r, $_)] } 1, 2),
+        ['gc_store / plain store', @micro{qw(store store_plain)}],
+        ['gc_store while marking / plain store', @micro{qw(store_marking store_plain)}],
+        ['collection of a heap of 4 MiB, p99, us', $r->value('tiny', 'gcheap', 'p99'), 1],
+        map({ ["mean handshake, CPU us: growth, $_->[0]",
+               handshake($r, 'mean', 'growth', live => $_->[1]), 1] } @GROWTH),
+        ['mean handshake: growth, largest / smallest', handshake_growth($r, 'mean')],
+    );
     return map { [$_->[0], $_->[1] / $_->[2]] } grep { $_->[1] && $_->[2] } @all;
 }
 
