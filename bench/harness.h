@@ -15,10 +15,12 @@ struct workload {
 };
 extern const struct workload workloads[]; /* ends with a NULL name */
 void run_alloc(void);
+void run_attach(void);
 void run_broker(void);
 void run_editor(void);
 void run_fragment(void);
 void run_gcbench(void);
+void run_giveback(void);
 void run_growth(void);
 void run_hashmap(void);
 void run_latency(void);

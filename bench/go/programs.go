@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // ---- latency ----
@@ -527,4 +528,62 @@ func runFragment() {
 	result("resident_released", residence(), "%")
 	check(uint64(len(t.blocks) + t.live))
 	runtime.KeepAlive(t)
+}
+
+// ---- giveback ----
+
+func newBlocks(n int) [][]byte {
+	blocks := make([][]byte, n)
+	for i := range blocks {
+		blocks[i] = newBlock(1024, byte(i))
+	}
+	return blocks
+}
+
+// A second in which 6 MiB is allocated and dropped.
+func idleSecond() {
+	for i := 0; i < 100; i++ {
+		runtime.KeepAlive(newBlocks(64))
+		time.Sleep(time.Second / 100)
+	}
+}
+
+func goalMiB() float64 {
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return float64(stats.NextGC) / (1 << 20)
+}
+
+func runGiveback() {
+	live := parameter("live", 128<<20) / 1024
+	most := parameter("peak", 1<<30) / 1024
+	limit := parameter("seconds", 30)
+	kept := newBlocks(live)
+	runtime.KeepAlive(newBlocks(most - live))
+	runtime.GC()
+	seconds, settled := 0, 0
+	now, before := residentMiB()/goalMiB(), 0.0
+	for seconds < limit && (settled == 0 || now <= before*0.99) {
+		idleSecond()
+		seconds++
+		before = now
+		now = residentMiB() / goalMiB()
+		if settled == 0 && now <= 1.2 {
+			settled = seconds
+		}
+	}
+	if settled == 0 {
+		settled = limit + 1
+	}
+	result("settled", float64(settled), "s")
+	result("residence", now, "")
+	result("goal", goalMiB(), "MiB")
+	result("resident", residentMiB(), "MiB")
+	intact := uint64(0)
+	for i, block := range kept {
+		if block[1023] == byte(i) {
+			intact++
+		}
+	}
+	check(intact)
 }

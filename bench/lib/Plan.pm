@@ -51,12 +51,14 @@ sub full {
                    [qw(gcheap gcheap-stw go boehm glibc mimalloc)], 3, 2000) } 1, 2, 8),
         job('tiny',     '',           \@COLLECTORS),
         job('micro',    '',           ['gcheap']),
+        (map { job('attach', "threads=$_", ['gcheap']) } 1, 2),
         job('metadata', 'pointers=1', ['gcheap']),
         job('metadata', 'pointers=0', ['gcheap']),
         program_jobs(3, gcbench => 'repeat=2', hashmap => 'threads=2', editor => '',
                      broker => '', fragment => ''),
         (map { job('tree', "threads=$_ depth=18", \@PEERS, 2) } 4, 16, 64),
         (map { job('growth', "live=$_", $growth, 2, 3000) } '10m', '100m', '1g'),
+        job('giveback', '', [qw(gcheap go)], 1, 2000, 75),
         job('mark', 'graph=1 nodes=32000000 collections=1', [qw(gcheap go boehm)], 1, 5000, 100),
         job('growth', 'live=8g', $growth, 1, 21000, 130),
     );
@@ -72,11 +74,13 @@ sub quick {
                    [qw(gcheap gcheap-stw go boehm glibc mimalloc)]) } 1, 8),
         job('tiny',     '',                     \@COLLECTORS),
         job('micro',    'count=10000000 depth=20', ['gcheap']),
+        (map { job('attach', "threads=$_ count=200000", ['gcheap']) } 1, 2),
         job('metadata', 'pointers=1 live=128m', ['gcheap']),
         job('metadata', 'pointers=0 live=128m', ['gcheap']),
         program_jobs(2, gcbench => 'repeat=1', hashmap => 'threads=2 keys=200000 operations=800000',
                      editor => 'edits=500000', broker => 'messages=500000', fragment => 'live=16m'),
         (map { job('growth', "live=$_", [qw(gcheap go boehm mimalloc)], 1) } '10m', '100m'),
+        job('giveback', 'peak=256m live=64m seconds=15', ['gcheap'], 1, 500, 16),
     );
 }
 

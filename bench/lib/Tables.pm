@@ -136,6 +136,10 @@ sub tables {
         of_metrics($r, 'Inline paths, ns', 'micro', qw(store_plain store store_marking safepoint)),
         of_metrics($r, 'Inline paths, instructions', 'instructions',
                    qw(gc_new gc_new_bytes gc_store gc_safepoint store_plain)),
+        of_metrics($r, 'A thread that attaches and detaches, ns; around one allocation', 'attach',
+                   qw(pair task)),
+        of_metrics($r, 'Memory back after a peak: seconds until within 20 % of the goal; resident / '
+                   . 'goal; MiB', 'giveback', qw(settled residence goal resident pages tables)),
         of_metric($r, 'Tables of the heap, % of the heap', 'metadata', 'metadata'),
         of_programs($r, 'Programs, seconds', 'time', '', @PROGRAMS, 'language'),
         of_metrics($r, 'Fragmentation: resident, % of live', 'fragment',

@@ -170,8 +170,22 @@ sub own_targets {
               difference(@micro{qw(store_marking store_plain)}), 8),
         bound('gc_safepoint, ns', $micro{safepoint}, 0.5),
         bound('collection of a heap of 4 MiB, us', $r->value('tiny', 'gcheap', 'time'), 500),
-        handshake_targets($r),
+        handshake_targets($r), attach_targets($r),
+        bound('after a peak of 1 GB: s until resident within 20 % of the goal',
+              giveback($r, 'gcheap', 'settled'), 30),
     );
+}
+
+sub attach_targets {
+    my ($r) = @_;
+    return map { bound('attach and detach, ns: ' . threads($_),
+                       $r->value('attach', 'gcheap', 'pair', threads => $_), 2000) } 1, 2;
+}
+
+# Of the runs that wait for as long as the bound says.
+sub giveback {
+    my ($r, $peer, $metric) = @_;
+    return $r->value('giveback', $peer, $metric, peak => 1 << 30, seconds => 30);
 }
 
 sub alloc_sizes {
@@ -208,6 +222,9 @@ sub information {
         map({ ['latency, ' . threads($_) . ', p99.99 / Go', latency($r, $_)] } 1, 2),
         ['gc_store / plain store', @micro{qw(store store_plain)}],
         ['gc_store while marking / plain store', @micro{qw(store_marking store_plain)}],
+        ['after a peak of 1 GB: resident / goal', giveback($r, 'gcheap', 'residence'), 1],
+        ['after a peak of 1 GB: Go, resident / goal', giveback($r, 'go', 'residence'), 1],
+        ['after a peak of 1 GB: Go, s until within 20 %', giveback($r, 'go', 'settled'), 1],
         ['collection of a heap of 4 MiB, p99, us', $r->value('tiny', 'gcheap', 'p99'), 1],
         map({ ["mean handshake, CPU us: growth, $_->[0]",
                handshake($r, 'mean', 'growth', live => $_->[1]), 1] } @GROWTH),

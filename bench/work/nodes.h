@@ -19,7 +19,7 @@ static inline struct node *leaf_new(void)
 }
 
 /* A full tree of 2^(depth + 1) - 1 nodes. */
-static struct node *tree_new(int depth)
+static inline struct node *tree_new(int depth)
 {
     if (depth == 0)
         return leaf_new();
