@@ -207,9 +207,9 @@ uninstall: ## removes what install put there
 # ---- Measuring -----------------------------------------------------------------------------
 
 .PHONY: bench bench-quick
-bench: $(LIBRARY) ## gcheap and its peers, less than 15 minutes
+bench: all ## gcheap and its peers, less than 15 minutes
 	BUILD=$(B) bench/run
-bench-quick: $(LIBRARY) ## smaller sizes, less than two minutes
+bench-quick: all ## smaller sizes, less than two minutes
 	BUILD=$(B) bench/run --quick
 
 # ---- The rest ------------------------------------------------------------------------------
