@@ -20,7 +20,7 @@ sub job {
     };
 }
 
-# Collectors zero what has pointers, whatever is asked for.
+# Collectors zero what has pointers, whatever is asked for. The largest take most of the time.
 sub alloc_jobs {
     my ($count, @sizes) = @_;
     my @all = ('gcheap', 'go', 'boehm', @MALLOC);
@@ -28,8 +28,9 @@ sub alloc_jobs {
     for my $pointers (1, 0) {
         for my $size (@sizes) {
             my $what = "size=$size pointers=$pointers count=$count";
-            push @jobs, job('alloc', "$what zero=1", \@all),
-                job('alloc', "$what zero=0", $pointers ? \@MALLOC : \@all);
+            my $rounds = $size < 1024 ? 3 : 2;
+            push @jobs, job('alloc', "$what zero=1", \@all, $rounds),
+                job('alloc', "$what zero=0", $pointers ? \@MALLOC : \@all, $rounds);
         }
     }
     return @jobs;
@@ -37,7 +38,8 @@ sub alloc_jobs {
 
 sub program_jobs {
     my ($rounds, %size) = @_;
-    return map { job($_, $size{$_}, \@PEERS, $rounds) } qw(gcbench hashmap editor broker fragment);
+    return (map({ job($_, $size{$_}, \@PEERS, $rounds) } qw(gcbench hashmap editor broker)),
+            job('fragment', $size{fragment}, \@PEERS, 2));
 }
 
 sub full {
