@@ -184,6 +184,28 @@ void arena_ungrow(struct arena_index *index, uintptr_t base, size_t size)
     index->count -= size / ARENA_SIZE;
 }
 
+/* Whole pages of the OS only: others hold bits of neighbours. */
+static void release_bits(word *map, size_t from, size_t to)
+{
+    uintptr_t page = os_page_size();
+    uintptr_t begin = align_up((uintptr_t)&map[from / WORD_BITS], page);
+    uintptr_t end = (uintptr_t)&map[to / WORD_BITS] & ~(page - 1);
+    if (begin < end)
+        os_release((void *)begin, end - begin);
+}
+
+void arena_release_maps(const struct arena_index *index, uintptr_t base, size_t size)
+{
+    for (uintptr_t at = base, end = base + size, next; at < end; at = next) {
+        struct arena *a = arena_of(index, at);
+        next = MIN_OF(end, a->base + ARENA_SIZE);
+        size_t from = (at - a->base) >> WORD_SHIFT, to = (next - a->base) >> WORD_SHIFT;
+        release_bits(a->mark, from, to);
+        release_bits(a->heap, from, to);
+        release_bits(a->alloc, from, to);
+    }
+}
+
 size_t arena_metadata_resident(const struct arena_index *index)
 {
     size_t bytes = 0;

@@ -107,6 +107,10 @@ void arena_ungrow(struct arena_index *index, uintptr_t base, size_t size);
 /* They will stay: puts them on the list that others walk. Heap lock held. */
 void arena_enlist(struct arena_index *index, uintptr_t base, size_t size);
 
+/* Gives back what the maps take for pages in which no span lies, nor will meanwhile: their bits are
+ * 0, or of no meaning (`heap`). */
+void arena_release_maps(const struct arena_index *index, uintptr_t base, size_t size);
+
 /* Bytes of metadata backed now; slow, for statistics. */
 size_t arena_metadata_resident(const struct arena_index *index);
 

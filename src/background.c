@@ -25,7 +25,8 @@ static void take_over(gc_heap *heap)
 #define LOCK_LOOK_NS (1000 * 1000)
 
 /* Takes the lock, unless there is no more need to. Whoever has it may leave a cycle to this thread,
- * and the lock with it: it must not sleep in lock_acquire() then, where it would wait for itself. */
+ * and the lock with it: it must not sleep in lock_acquire() then, where it would wait for itself.
+ */
 static bool take_lock(struct collector *c)
 {
     while (!lock_try(&c->lock)) {

@@ -217,7 +217,7 @@ static struct mcache *allocation_point(gc_thread *t, size_t bytes)
     if (UNLIKELY(heap->debug.nth) &&
         u32_fetch_add_relaxed(&heap->debug_allocations, 1) % heap->debug.nth == 0)
         cycle_collect(heap, t);
-    if (t->proc->cache->unreported + bytes >= pace_bytes(t))
+    if (mcache_unpaced(t->proc->cache) + bytes >= pace_bytes(t))
         pace_allocation(heap, t, bytes);
     return t->proc->cache;
 }

@@ -239,5 +239,15 @@ void mcache_report(struct mcache *c)
     if (c->unreported == 0)
         return;
     word_fetch_add_relaxed(&counts->allocated_bytes, c->unreported);
+    if (c->unreported <= SIZE_MAX / 2) /* else more was given back since than handed out */
+        c->unpaced += c->unreported;
     c->unreported = 0;
+}
+
+size_t mcache_take_unpaced(struct mcache *c)
+{
+    mcache_report(c);
+    size_t bytes = c->unpaced;
+    c->unpaced = 0;
+    return bytes;
 }

@@ -28,6 +28,7 @@ struct mcache {
     struct gc_span *spare_spans[MCACHE_SPARE_SPANS]; /* dead ones, for spans from `pages` */
     unsigned nspare;
     size_t unreported; /* bytes handed out that counts do not know yet */
+    size_t unpaced;    /* and those that they know, but pacing has not looked at */
     size_t unzeroed;   /* of the object just made: its maker zeroes it; see malloc.h */
 };
 
@@ -57,5 +58,13 @@ void mcache_flush(struct mcache *c);
 
 /* Adds what was handed out since the last report to the heap's counts. */
 void mcache_report(struct mcache *c);
+
+/* Bytes handed out since the last mcache_take_unpaced(), by whatever threads. */
+INLINE size_t mcache_unpaced(const struct mcache *c)
+{
+    return c->unreported + c->unpaced;
+}
+/* The same, reported; from now on none are. */
+size_t mcache_take_unpaced(struct mcache *c);
 
 #endif

@@ -239,8 +239,8 @@ void mheap_flush_cache(struct mheap *h, struct mcache *cache)
     lock_release(&h->lock);
 }
 
-/* One step of at most this many pages, so that nobody waits long for the lock's owner. */
-#define SCAVENGE_STEP 64
+/* Taken at once, so that there are whole pages of their maps to give back, too. */
+#define SCAVENGE_STEP 256
 
 /* Pages released; 0: there are none, or the OS refused. */
 static size_t scavenge_some(struct mheap *h, size_t max_pages)
@@ -253,6 +253,7 @@ static size_t scavenge_some(struct mheap *h, size_t max_pages)
     lock_release(&h->lock);
     if (base) {
         released = os_release((void *)base, n << PAGE_SHIFT);
+        arena_release_maps(&h->arenas, base, n << PAGE_SHIFT);
         lock_acquire(&h->lock);
         pagealloc_scavenge_give(&h->pages, base, n, released);
         lock_release(&h->lock);

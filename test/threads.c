@@ -889,6 +889,21 @@ TEST(collections_go_on_while_memory_is_zeroed)
     destroy_heap();
 }
 
+/* Who gives up its P after little has been allocated starts cycles all the same. */
+TEST(cycles_start_though_the_thread_blocks_often)
+{
+    make_heap(NULL);
+    for (int i = 0; i < 20000; i++) {
+        CHECK_EQ(gc_blocking_begin(), 0);
+        CHECK_EQ(gc_blocking_end(), 0);
+        CHECK(gc_new_bytes(4096));
+    }
+    struct gc_statistics s = stats_now();
+    ok(s.cycles > 0 && s.heap_live < 40 << 20, "%llu cycles, %llu bytes",
+       (unsigned long long)s.cycles, (unsigned long long)s.heap_live);
+    destroy_heap();
+}
+
 /* Settings are read by the library's thread while it gives memory back. */
 TEST(settings_change_while_memory_goes_back)
 {
