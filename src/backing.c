@@ -9,7 +9,7 @@ static struct backing *backing_of(const gc_heap *heap)
 }
 
 /* From the huge page after the one that allocation has come to. A refusal is final. */
-static void back_arena(struct arena *a)
+static void back_arena(struct mheap *mem, struct arena *a)
 {
     uintptr_t used = word_load_relaxed(&a->zeroed_base), end = a->base + ARENA_SIZE;
     uintptr_t at = MAX_OF(word_load_relaxed(&a->backed_base), align_up(used, HUGE_PAGE));
@@ -21,6 +21,7 @@ static void back_arena(struct arena *a)
         word_store_relaxed(&a->backed_base, backed ? at + HUGE_PAGE : end);
         if (!backed)
             return;
+        mheap_note_backed(mem, at, HUGE_PAGE);
     }
 }
 
@@ -29,7 +30,7 @@ static void back_arenas(gc_heap *heap)
     struct arena *a = ptr_load_acquire(&heap->mem.arenas.newest);
     for (; a; a = a->older) {
         if (word_load_relaxed(&a->backed_base))
-            back_arena(a);
+            back_arena(&heap->mem, a);
     }
 }
 

@@ -16,10 +16,12 @@ static size_t align_of(size_t size)
 void *fixalloc_alloc(struct fixalloc *f)
 {
     void *p = f->free;
-    if (p)
+    if (p) {
         f->free = ptr_load_relaxed((void **)p);
-    else
+        f->kept--;
+    } else {
         p = persistent_alloc(f->memory, f->size, align_of(f->size));
+    }
     f->inuse += p != NULL;
     return p;
 }
@@ -30,4 +32,5 @@ void fixalloc_free(struct fixalloc *f, void *p)
     ptr_store_relaxed((void **)p, f->free);
     f->free = p;
     f->inuse--;
+    f->kept++;
 }

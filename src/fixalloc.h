@@ -12,6 +12,7 @@ struct fixalloc {
     struct persistent *memory;
     void *free;   /* singly linked through the first word */
     size_t inuse; /* objects handed out */
+    size_t kept;  /* objects on the free list */
 };
 
 void fixalloc_init(struct fixalloc *f, size_t size, struct persistent *memory);

@@ -53,10 +53,9 @@ static void *tiny(struct mcache *c, size_t size)
 
 /* ---- Large objects ---- */
 
-static void *finish_large(struct mcache *c, struct gc_span *s, size_t size)
+static void *finish_large(struct mcache *c, struct gc_span *s)
 {
     struct arena *a = s->arena;
-    s->large_size = size;
     s->live = 1;
     size_t bit = arena_bit(s->base);
     word_store_relaxed(&a->alloc[bit / WORD_BITS], (word)1 << bit % WORD_BITS);
@@ -89,7 +88,7 @@ static void *large_noscan(struct mcache *c, size_t size)
         c->unzeroed = unzeroed;
     else
         memset((void *)s->base, 0, unzeroed);
-    return finish_large(c, s, size);
+    return finish_large(c, s);
 }
 
 /* ---- Shapes ---- */
@@ -137,7 +136,7 @@ static void *large_scan(struct mcache *c, const struct layout *l)
     write_layout(l, &sink);
     s->scan_limit = heapbits_end(&sink);
     s->large_type = l->head ? l->head->type : l->element->type;
-    return finish_large(c, s, l->size);
+    return finish_large(c, s);
 }
 
 static void *small_scan(struct mcache *c, const struct layout *l, unsigned sizeclass)
@@ -202,7 +201,7 @@ void *malloc_bytes_raw(struct mcache *c, size_t size)
         return small_raw(c, sizeclass_of(size));
     size_t unzeroed;
     struct gc_span *s = large_span(c, size, spanclass_make(0, true), &unzeroed);
-    return s ? finish_large(c, s, size) : NULL;
+    return s ? finish_large(c, s) : NULL;
 }
 
 void *malloc_array(struct mcache *c, struct type_info *info, size_t n)

@@ -239,6 +239,13 @@ void mheap_flush_cache(struct mheap *h, struct mcache *cache)
     lock_release(&h->lock);
 }
 
+void mheap_note_backed(struct mheap *h, uintptr_t base, size_t size)
+{
+    lock_acquire(&h->lock);
+    pagealloc_note_backed(&h->pages, base, size >> PAGE_SHIFT);
+    lock_release(&h->lock);
+}
+
 /* Taken at once, so that there are whole pages of their maps to give back, too. */
 #define SCAVENGE_STEP 256
 

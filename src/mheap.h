@@ -76,6 +76,9 @@ struct gc_span *mheap_alloc_span(struct mheap *h, struct mcache *cache, size_t n
 /* Gives the span's pages back. The caller owns the span and cleared its alloc bits. */
 void mheap_free_span(struct mheap *h, struct gc_span *s);
 
+/* Memory of the heap that was never used is backed now: what stays free may go back to the OS. */
+void mheap_note_backed(struct mheap *h, uintptr_t base, size_t size);
+
 /* Returns what an mcache holds of pages and spare span structs. */
 void mheap_flush_cache(struct mheap *h, struct mcache *cache);
 

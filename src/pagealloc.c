@@ -555,6 +555,19 @@ uintptr_t pagealloc_scavenge_take(struct pagealloc *p, size_t max_pages, size_t 
     return page << PAGE_SHIFT;
 }
 
+void pagealloc_note_backed(struct pagealloc *p, uintptr_t base, size_t npages)
+{
+    size_t page = base >> PAGE_SHIFT, end = page + npages;
+    CHECK(in_grown(p, page, npages));
+    for (size_t i = page; i < end; i = next_strip(i)) {
+        struct strip s = strip_at(p, i, end);
+        uint64_t backed = *s.scavenged & s.mask;
+        *s.scavenged &= ~backed;
+        s.block->backed += count64(backed);
+        p->scavenged_pages -= count64(backed);
+    }
+}
+
 void pagealloc_scavenge_give(struct pagealloc *p, uintptr_t base, size_t npages, bool released)
 {
     put(p, base >> PAGE_SHIFT, npages, released);

@@ -63,6 +63,8 @@ uintptr_t page_cache_alloc(struct page_cache *cache, size_t npages, size_t *scav
  * taken, and says where; 0 when there are none. The caller gives them back to the OS without the
  * lock, then calls pagealloc_scavenge_give. */
 uintptr_t pagealloc_scavenge_take(struct pagealloc *p, size_t max_pages, size_t *npages);
+/* Pages were backed ahead of use: those that are free are no longer scavenged. */
+void pagealloc_note_backed(struct pagealloc *p, uintptr_t base, size_t npages);
 /* Puts taken pages back as free; `released` says whether the OS took what backed them. */
 void pagealloc_scavenge_give(struct pagealloc *p, uintptr_t base, size_t npages, bool released);
 

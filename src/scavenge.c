@@ -6,11 +6,13 @@
 /* What the heap needed in the last one to two of these it is taken to need again. */
 #define WINDOW_NS ((uint64_t)5 * 1000 * 1000 * 1000)
 
-static size_t idle_bytes(gc_heap *heap)
+/* *kept: of tables for spans that were in use once; they stay. */
+static size_t idle_bytes(gc_heap *heap, size_t *kept)
 {
     struct mheap *mem = &heap->mem;
     lock_acquire(&mem->lock);
     size_t pages = mem->pages.free_pages - mem->pages.scavenged_pages;
+    *kept = mem->spans.kept * mem->spans.size;
     lock_release(&mem->lock);
     return pages << PAGE_SHIFT;
 }
@@ -38,8 +40,8 @@ static size_t excess_pages(gc_heap *heap)
     uint64_t peak = MAX_OF(sc->peak, sc->previous_peak);
     uint64_t needed = MAX_OF(goal, limit ? MIN_OF(peak, limit) : peak);
     uint64_t keep = needed + needed / 10;
-    size_t idle = idle_bytes(heap);
-    uint64_t have = (word_load_relaxed(&heap->mem.counts.pages_inuse) << PAGE_SHIFT) + idle;
+    size_t kept, idle = idle_bytes(heap, &kept);
+    uint64_t have = (word_load_relaxed(&heap->mem.counts.pages_inuse) << PAGE_SHIFT) + idle + kept;
     return have > keep ? (size_t)MIN_OF(have - keep, (uint64_t)idle) >> PAGE_SHIFT : 0;
 }
 

@@ -16,11 +16,9 @@ void span_init(struct gc_span *s, struct arena *a, uintptr_t base, size_t npages
     s->live = 0;
     s->arena = a;
     s->scan_limit = base;
-    s->large_size = 0;
     s->large_type = NULL;
     s->specials = NULL;
     lock_init(&s->specials_lock, LOCK_SPECIALS);
-    s->next = NULL;
 }
 
 static void span_set_state(struct gc_span *s, enum span_state to)

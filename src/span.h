@@ -23,7 +23,7 @@ enum span_state { SPAN_DEAD, SPAN_IN_USE };
 struct gc_span {
     uintptr_t base;
     size_t npages;
-    uint32_t size; /* of a slot; 0: see large_size */
+    uint32_t size; /* of a slot; 0: large */
     uint32_t nslots;
     uint32_t words;     /* of a slot */
     uint32_t next_slot; /* owner: no free slot below it */
@@ -36,11 +36,9 @@ struct gc_span {
     uint32_t live;        /* slots taken when last swept, and runs since; owner writes */
     struct arena *arena;  /* of its first page */
     uintptr_t scan_limit; /* large: behind its last pointer word */
-    size_t large_size;    /* large: bytes asked for */
     const struct gc_type *large_type; /* large: element or object type, if it has one */
     struct lock specials_lock;
     struct special_table *specials; /* under specials_lock; see special.h */
-    struct gc_span *next;           /* owner's lists */
 };
 
 INLINE bool span_is_large(const struct gc_span *s)
