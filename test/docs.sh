@@ -31,7 +31,7 @@ EOF
 
 urcu=$(pkg-config --cflags --libs liburcu-bp liburcu-cds)
 works() { # FILE
-    local program=${1%.*} compiler=("$CC" -std=c11 -D_GNU_SOURCE)
+    local program=${1%.*} compiler=("$CC" -std=c11)
     [[ $1 != *.cpp ]] || compiler=("$CXX" -std=c++17)
     # $CC and $CXX may be a compiler with flags.
     # shellcheck disable=SC2068
@@ -114,7 +114,7 @@ links() {
             [[ -e $path ]] || { echo "$file: no such file: $target" && wrong=1; }
             [[ $target != *'#'* ]] || grep -qxF -- "${target#*#}" <<<"$(headings "$path")" ||
                 { echo "$file: no such heading: $target" && wrong=1; }
-        done < <(grep -oE '\]\([^)]+\)' "$file" | sed 's/^](//; s/)$//' | grep -vE '^[a-z]+:')
+        done < <(sed '/^```/,/^```/d' "$file" | grep -oE '\]\([^)]+\)' | sed 's/^](//; s/)$//' | grep -vE '^[a-z]+:')
     done
     return $wrong
 }
