@@ -29,6 +29,8 @@ for my $file (@files) {
 }
 EOF
 
+# A program with threads forks.
+export TSAN_OPTIONS=${TSAN_OPTIONS-}:die_after_fork=0
 urcu=$(pkg-config --cflags --libs liburcu-bp liburcu-cds)
 works() { # FILE
     local program=${1%.*} compiler=("$CC" -std=c11)
