@@ -103,6 +103,19 @@ exist() {
     done
     return $wrong
 }
+# Files that are named are there, and what is said to be in them.
+sources() {
+    local wrong=0 word file
+    for file in $(grep -ohE '`[a-z_]+\.[ch]`' docs/*.md | tr -d '`' | sort -u); do
+        compgen -G "$file" >/dev/null || compgen -G "*/$file" >/dev/null ||
+            { echo "no such file: $file" && wrong=1; }
+    done
+    while read -r word _ file; do
+        [[ -e $file ]] || file=src/$file
+        grep -qw -- "$word" "$file" || { echo "not in $file: $word" && wrong=1; }
+    done < <(grep -ohE '`[a-z_]+` in `[a-z_]+\.[ch]`' docs/*.md | tr -d '`' | sort -u)
+    return $wrong
+}
 headings() { # FILE: the anchors of its headings
     grep -E '^#+ ' "$1" | sed 's/^#* //' | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9_\n-'
 }
@@ -127,5 +140,6 @@ check 'the reference has every option' complete 12 fields gc_options
 check 'the reference has every flag' complete 6 flags
 check 'the reference has every statistic' complete 25 fields 'struct gc_statistics'
 check 'the documents name only what exists' exist
+check 'sources that are named are there' sources
 check 'links lead to files' links
 done_testing
