@@ -72,19 +72,17 @@ fields() { # TYPE: the names of its members, as the compiler sees them
 }
 flags() { sed -n '/^enum gc_flags/,/^}/s/^ *\(GC_[A-Z_]*\) =.*/\1/p' gcheap.h; }
 
-mentioned() { # WORD…: each stands in the reference
-    local word wrong=0
-    for word; do
-        grep -qw -- "$word" docs/reference.md || { echo "not in docs/reference.md: $word" && wrong=1; }
-    done
-    return $wrong
-}
-complete() { # MINIMUM COMMAND…
-    local words minimum=$1
-    shift
+# complete FILE PATTERN MINIMUM COMMAND…: each word that the command writes, at least so many, stands in
+# a line of the file after the pattern.
+complete() {
+    local words word wrong=0 file=$1 pattern=$2 minimum=$3
+    shift 3
     mapfile -t words < <("$@")
     ((${#words[@]} >= minimum)) || { echo "only ${#words[@]} names found" && return 1; }
-    mentioned "${words[@]}"
+    for word in "${words[@]}"; do
+        grep -qE -- "$pattern\\b$word\\b" "$file" || { echo "not in $file: $word" && wrong=1; }
+    done
+    return $wrong
 }
 # No document speaks of a gc_, GC_ or gc:: name that the headers do not have. Those about the insides
 # may name what is there, and the benchmarks the peers' calls.
@@ -134,11 +132,13 @@ links() {
     return $wrong
 }
 
-check 'the reference has every function' complete 100 functions
-check 'the reference has every name of C++' complete 10 cxx_names
-check 'the reference has every option' complete 12 fields gc_options
-check 'the reference has every flag' complete 6 flags
-check 'the reference has every statistic' complete 25 fields 'struct gc_statistics'
+check 'the reference has every function' complete docs/reference.md '^### .*' 100 functions
+check 'the manual page has every function' complete docs/gcheap.3.md '' 100 functions
+check 'the reference has every name of C++' complete docs/reference.md '^### .*' 10 cxx_names
+check 'the reference has every option' complete docs/reference.md '' 12 fields gc_options
+check 'the reference has every flag' complete docs/reference.md '' 6 flags
+check 'the manual page has every flag' complete docs/gcheap.3.md '' 6 flags
+check 'the reference has every statistic' complete docs/reference.md '' 25 fields 'struct gc_statistics'
 check 'the documents name only what exists' exist
 check 'sources that are named are there' sources
 check 'links lead to files' links
