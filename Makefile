@@ -177,12 +177,12 @@ $(B)/gcheap.3: docs/gcheap.3.md | setup
 	@sed 's/\\f\[C\]/\\f[CR]/g; /^\.SH/{n;/^\.PP/d;}' $@.pandoc > $@
 
 # One C file that builds alone; see the comment at its head.
-$(B)/gcheap_all.c: test/amalgamate gcheap.h $(wildcard src/*.[ch]) $(GENERATED)
+$(B)/gcheap_all.c: test/amalgamate gcheap.h gcheap.hpp $(wildcard src/*.[ch]) $(GENERATED)
 	$(call say,gen) test/amalgamate $(B)/gen > $@
-	@cp gcheap.h $(@D)/gcheap.h
+	@cp gcheap.h gcheap.hpp $(@D)
 
 .PHONY: amalgamation docs install uninstall
-amalgamation: $(B)/gcheap_all.c ## gcheap_all.c and gcheap.h in build/: the library in one file
+amalgamation: $(B)/gcheap_all.c ## gcheap_all.c and the headers in build/: the library in one file
 docs: $(B)/gcheap.3 ## the manual page
 
 install: $(LIBRARY) $(B)/gcheap.3 ## PREFIX=/usr/local DESTDIR=

@@ -415,9 +415,9 @@ GC_API int gc_blocking_end(void);
 /* ------------------------------------------------------------------------------------------
  * Allocation
  *
- * All memory is zeroed, but for gc_new_bytes_raw. NULL with ENOMEM: the OS or a limit refused; the heap stays usable.
- * Every allocation is a safepoint: what is not rooted may be collected in it. A fresh object's
- * fields may be assigned plainly until the thread's next safepoint.
+ * All memory is zeroed, but for gc_new_bytes_raw. NULL with ENOMEM: the OS or a limit refused; the
+ * heap stays usable. Every allocation is a safepoint: what is not rooted may be collected in it. A
+ * fresh object's fields may be assigned plainly until the thread's next safepoint.
  */
 
 GC_API void *gc_new_slow(gc_type *type);
@@ -733,10 +733,11 @@ GC_API bool gc_weakmap_next(gc_weakmap *map, size_t *position, void **key, void 
 
 /* A table of canonical objects by content; it keeps none of them alive. The functions:
  *   hash, equal  must not use the heap; equal runs under a lock, and may see an object that has
- * just died and whose references lead nowhere make         allocates and fills the object for a
- * key; it may collect, intern, and fail (NULL; the errno it leaves is passed on). NULL:
- * gc_intern_get() only looks up. What it returns may lie outside the heap; it then stays in the
- * table. */
+ *                just died and whose references lead nowhere
+ *   make         allocates and fills the object for a key; it may collect, intern, and fail (NULL;
+ *                the errno it leaves is passed on). NULL: gc_intern_get() only looks up. What it
+ *                returns may lie outside the heap; it then stays in the table
+ */
 struct gc_intern_ops {
     uint64_t (*hash)(const void *key, size_t size); /* of the bytes looked up */
     bool (*equal)(const void *object, const void *key, size_t size);

@@ -73,7 +73,34 @@ int main(void)
 }
 CODE
 
-made() { test/amalgamate "$BUILD/gen" >"$dir/gcheap_all.c" && cp gcheap.h "$dir"; }
+cat >"$scratch/lists.cpp" <<'CODE'
+#include <gcheap.hpp>
+#include <cstdio>
+struct node {
+    gc::ref<node> next;
+    long value;
+    node(long v, const gc::root<node> &n) : next(n), value(v) {}
+    static constexpr auto gc_fields = gc::fields(&node::next);
+};
+int main()
+{
+    gc::heap heap;
+    gc::root<node> list;
+    long sum = 0;
+    for (long i = 0; i < 100000; i++)
+        list = gc::make<node>(i, list);
+    gc_collect();
+    for (const node *n = list; n; n = n->next)
+        sum += n->value;
+    std::puts(sum == 100000L * 99999 / 2 ? "done" : "wrong");
+}
+CODE
+
+unset MAKEFLAGS MFLAGS MAKELEVEL
+made() {
+    make -s SAN= DEBUG= B="$BUILD" amalgamation &&
+        cp "$BUILD"/gcheap_all.c "$BUILD"/gcheap.h "$BUILD"/gcheap.hpp "$dir"
+}
 alone() { (cd "$dir" && "$1" -std=c11 -c gcheap_all.c -o "$1.o"); }
 clean() {
     "$1" -std=c11 -Wall -Wextra -Wconversion -pedantic -Werror -O2 -fsyntax-only "$dir/gcheap_all.c"
@@ -83,16 +110,24 @@ works() { # COMPILER PROGRAM TEXT
     "$1" -std=c11 -D_GNU_SOURCE -O2 -g -I"$dir" -o "$program" "$2" "$dir/gcheap_all.c" -pthread &&
         timeout 120 "$program" | tee "$dir/said" && grep -q "$3" "$dir/said"
 }
+# The library is C, whatever the program is.
+works_cxx() { # C_COMPILER CXX_COMPILER
+    (cd "$dir" && "$1" -std=c11 -O2 -c gcheap_all.c -o "$1.o" &&
+        "$2" -std=c++17 -O2 -I. "$scratch/lists.cpp" "$1.o" -o "$1.cxx" -pthread) &&
+        [[ $(timeout 120 "$dir/$1.cxx") == done ]]
+}
 hidden() { ! nm -g --defined-only "$dir/gcc.so" | grep -v ' gc_'; }
 shared() { gcc -std=c11 -O2 -fPIC -shared -o "$dir/gcc.so" "$dir/gcheap_all.c" -pthread && hidden; }
 
 check 'it is made' made
 for compiler in gcc clang; do
+    cxx=${compiler/gcc/g++} cxx=${cxx/clang/clang++}
     command -v "$compiler" >/dev/null || continue
     check "$compiler compiles it without flags" alone "$compiler"
     check "$compiler has nothing to say" clean "$compiler"
     check "$compiler: a first program works" works "$compiler" examples/hello.c 'bytes live'
     check "$compiler: threads, roots and weak references work" works "$compiler" "$scratch/threads.c" done
+    check "$compiler: a C++ program works" works_cxx "$compiler" "$cxx"
 done
 check 'only public names leave it' shared
 done_testing

@@ -2,24 +2,25 @@
 # What the documents say is true: their programs compile and print what they promise, their
 # functions exist, and the reference leaves none out.
 . test/tap.bash
-documents=(README.md docs/guide.md docs/reference.md docs/gcheap.3.md)
+documents=(README.md docs/*.md examples/*/README.md)
 
-# Each ```c block with a main goes to a file of its own; a ```text block right after it is what
-# the program prints.
-perl - "$scratch" README.md docs/*.md <<'EOF'
+# Each ```c or ```cpp block with a main goes to a file of its own; a ```text block right after it is
+# what the program prints.
+perl - "$scratch" "${documents[@]}" <<'EOF'
 use strict;
 use warnings;
 my ($dir, @files) = @ARGV;
 for my $file (@files) {
-    (my $name = $file) =~ s{.*/|\.md$}{}g;
+    (my $name = $file) =~ s{^docs/|\.md$}{}g;
+    $name =~ tr{/}{-};
     open my $in, '<', $file or next;
     local $/;
     my $text = <$in>;
-    while ($text =~ /^```c\n(.*?)^```\n(?:\n*(?:It prints:?\n+)?```text\n(.*?)^```\n)?/msg) {
-        my ($code, $prints, $end) = ($1, $2, $-[0]);
+    while ($text =~ /^```(c|cpp)\n(.*?)^```\n(?:\n*(?:It prints:?\n+)?```text\n(.*?)^```\n)?/msg) {
+        my ($language, $code, $prints, $end) = ($1, $2, $3, $-[0]);
         next unless $code =~ /\bint main\b/;
         my $line = 2 + (substr($text, 0, $end) =~ tr/\n//);
-        open my $out, '>', "$dir/$name.$line.c" or die;
+        open my $out, '>', "$dir/$name.$line.$language" or die;
         print $out "#line $line \"$file\"\n$code";
         next unless defined $prints;
         open $out, '>', "$dir/$name.$line.text" or die;
@@ -28,15 +29,20 @@ for my $file (@files) {
 }
 EOF
 
+# A program with threads forks.
+export TSAN_OPTIONS=${TSAN_OPTIONS-}:die_after_fork=0
 urcu=$(pkg-config --cflags --libs liburcu-bp liburcu-cds)
 works() { # FILE
-    local program=${1%.c}
-    $CC -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wconversion -pedantic -Werror -O2 -g -pthread \
-        $SANFLAGS -I. -o "$program" "$1" "$BUILD/libgcheap.a" $urcu -lm || return 1
+    local program=${1%.*} compiler=("$CC" -std=c11)
+    [[ $1 != *.cpp ]] || compiler=("$CXX" -std=c++17)
+    # $CC and $CXX may be a compiler with flags.
+    # shellcheck disable=SC2068
+    ${compiler[@]} -Wall -Wextra -Wconversion -pedantic -Werror -O2 -g -pthread $SANFLAGS -I. \
+        -o "$program" "$1" "$BUILD/libgcheap.a" $urcu -lm || return 1
     timeout 120 "$program" >"$program.printed" || { echo "exit status $?" && return 1; }
     [[ ! -f $program.text ]] || diff "$program.text" "$program.printed"
 }
-for file in "$scratch"/*.c; do
+for file in "$scratch"/*.c "$scratch"/*.cpp; do
     [[ -e $file ]] || continue
     check "the program at ${file#"$scratch"/} works" works "$file"
 done
@@ -50,6 +56,12 @@ functions() {
         grep -vE '_slow$|^gc_barrier_|^gc_frame_(error|pop)$|^gc_bytes_slot$'
     printf '%s\n' GC_TYPE GC_TYPE_NOPTR GC_REF GC_GET GC_SET GC_FRAME GC_FRAME_ARRAY
 }
+# Public names of the C++ header.
+cxx_names() {
+    sed '/^namespace detail/,/^} .*namespace/d' gcheap.hpp |
+        perl -ne 'next unless /^(?:template|class)\b.*[^;]$/;
+            print "gc::$1\n" if /^(?:template <[^>]*> )?class (\w+)/ || /\b(\w+)\(/'
+}
 fields() { # TYPE: the names of its members, as the compiler sees them
     printf '#include "gcheap.h"\n%s x;\n' "$1" | gcc -I. -x c -g -c -o "$scratch/fields.o" - &&
         readelf --debug-dump=info "$scratch/fields.o" |
@@ -60,45 +72,74 @@ fields() { # TYPE: the names of its members, as the compiler sees them
 }
 flags() { sed -n '/^enum gc_flags/,/^}/s/^ *\(GC_[A-Z_]*\) =.*/\1/p' gcheap.h; }
 
-mentioned() { # WORD…: each stands in the reference
-    local word wrong=0
-    for word; do
-        grep -qw -- "$word" docs/reference.md || { echo "not in docs/reference.md: $word" && wrong=1; }
-    done
-    return $wrong
-}
-complete() { # MINIMUM COMMAND…
-    local words minimum=$1
-    shift
+# complete FILE PATTERN MINIMUM COMMAND…: each word that the command writes, at least so many, stands in
+# a line of the file after the pattern.
+complete() {
+    local words word wrong=0 file=$1 pattern=$2 minimum=$3
+    shift 3
     mapfile -t words < <("$@")
     ((${#words[@]} >= minimum)) || { echo "only ${#words[@]} names found" && return 1; }
-    mentioned "${words[@]}"
-}
-# No document speaks of a gc_ or GC_ name that the header does not have.
-exist() {
-    local wrong=0 word
-    for word in $(grep -ohE '\b(gc|GC)_[A-Za-z0-9_]*[a-z0-9A-Z]\b' "${documents[@]}" | sort -u); do
-        grep -qw -- "$word" gcheap.h || { echo "not in gcheap.h: $word" && wrong=1; }
+    for word in "${words[@]}"; do
+        grep -qE -- "$pattern\\b$word\\b" "$file" || { echo "not in $file: $word" && wrong=1; }
     done
     return $wrong
 }
-# Relative links lead to files.
+# No document speaks of a gc_, GC_ or gc:: name that the headers do not have. Those about the insides
+# may name what is there, and the benchmarks the peers' calls.
+exist() {
+    local wrong=0 file word
+    cxx_names | cat - gcheap.h gcheap.hpp >"$scratch/public"
+    for file in "${documents[@]}"; do
+        local known=("$scratch/public")
+        case $file in
+        docs/architecture.md | docs/invariants.md | docs/from-go.md) known+=(src/*.[ch]) ;;
+        docs/benchmarks.md) known+=(bench/adapters/*) ;;
+        esac
+        for word in $(grep -ohE '\b((gc|GC)_[A-Za-z0-9_]*[a-z0-9A-Z]|gc::[a-z_]*[a-z])\b' "$file" | sort -u); do
+            grep -qw -- "$word" "${known[@]}" || { echo "$file: no such name: $word" && wrong=1; }
+        done
+    done
+    return $wrong
+}
+# Files that are named are there, and what is said to be in them.
+sources() {
+    local wrong=0 word file
+    for file in $(grep -ohE '`[a-z_]+\.[ch]`' docs/*.md | tr -d '`' | sort -u); do
+        compgen -G "$file" >/dev/null || compgen -G "*/$file" >/dev/null ||
+            { echo "no such file: $file" && wrong=1; }
+    done
+    while read -r word _ file; do
+        [[ -e $file ]] || file=src/$file
+        grep -qw -- "$word" "$file" || { echo "not in $file: $word" && wrong=1; }
+    done < <(grep -ohE '`[a-z_]+` in `[a-z_]+\.[ch]`' docs/*.md | tr -d '`' | sort -u)
+    return $wrong
+}
+headings() { # FILE: the anchors of its headings
+    grep -E '^#+ ' "$1" | sed 's/^#* //' | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9_\n-'
+}
+# Relative links lead to files, and to headings in them.
 links() {
-    local wrong=0 file target
-    for file in README.md docs/*.md; do
+    local wrong=0 file target path
+    for file in "${documents[@]}"; do
         while read -r target; do
-            target=${target%%#*}
-            [[ -z $target || -e $(dirname "$file")/$target ]] ||
-                { echo "$file: no such file: $target" && wrong=1; }
-        done < <(grep -oE '\]\([^)]+\)' "$file" | sed 's/^](//; s/)$//' | grep -vE '^[a-z]+:')
+            path=$(dirname "$file")/${target%%#*}
+            [[ $target != '#'* ]] || path=$file
+            [[ -e $path ]] || { echo "$file: no such file: $target" && wrong=1; }
+            [[ $target != *'#'* ]] || grep -qxF -- "${target#*#}" <<<"$(headings "$path")" ||
+                { echo "$file: no such heading: $target" && wrong=1; }
+        done < <(sed '/^```/,/^```/d' "$file" | grep -oE '\]\([^)]+\)' | sed 's/^](//; s/)$//' | grep -vE '^[a-z]+:')
     done
     return $wrong
 }
 
-check 'the reference has every function' complete 100 functions
-check 'the reference has every option' complete 12 fields gc_options
-check 'the reference has every flag' complete 6 flags
-check 'the reference has every statistic' complete 25 fields 'struct gc_statistics'
+check 'the reference has every function' complete docs/reference.md '^### .*' 100 functions
+check 'the manual page has every function' complete docs/gcheap.3.md '' 100 functions
+check 'the reference has every name of C++' complete docs/reference.md '^### .*' 10 cxx_names
+check 'the reference has every option' complete docs/reference.md '' 12 fields gc_options
+check 'the reference has every flag' complete docs/reference.md '' 6 flags
+check 'the manual page has every flag' complete docs/gcheap.3.md '' 6 flags
+check 'the reference has every statistic' complete docs/reference.md '' 25 fields 'struct gc_statistics'
 check 'the documents name only what exists' exist
+check 'sources that are named are there' sources
 check 'links lead to files' links
 done_testing

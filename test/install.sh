@@ -38,10 +38,34 @@ int main(void)
 }
 EOF
 cp "$scratch/embed.c" "$scratch/embed.cc"
+cat >"$scratch/list.cc" <<'EOF'
+#include <gcheap.hpp>
+#include <cstdio>
+struct node {
+    gc::ref<node> next;
+    long n;
+    node(long number, const gc::root<node> &rest) : next(rest), n(number) {}
+    static constexpr auto gc_fields = gc::fields(&node::next);
+};
+int main()
+{
+    gc::heap heap;
+    gc::root<node> list;
+    long sum = 0;
+    for (long i = 100; i <= 100000; i += 100) {
+        list = gc::make<node>(i, list);
+        (void)gc::make<node>(i, list);
+    }
+    gc_collect();
+    for (const node *node = list; node; node = node->next)
+        sum += node->n;
+    std::printf("%ld\n", sum);
+}
+EOF
 
 installed() { # ROOT: every file is there, and the links lead somewhere
     local file
-    for file in include/gcheap.h lib/libgcheap.a lib/libgcheap.so lib/libgcheap.so.1 \
+    for file in include/gcheap.h include/gcheap.hpp lib/libgcheap.a lib/libgcheap.so lib/libgcheap.so.1 \
         lib/pkgconfig/gcheap.pc share/man/man3/gcheap.3; do
         [[ -s $1/$file ]] || { echo "missing: $file" && return 1; }
     done
@@ -71,9 +95,9 @@ build() {
     [[ $(LD_LIBRARY_PATH=$prefix/lib timeout 120 "$out") == 50050000 ]]
 }
 flags="-Wall -Wextra -pedantic -Werror"
-shared() { build "$1" "$2" -std="$3" $flags "$scratch/embed.$4" $(pkg-config --cflags --libs gcheap); }
+shared() { build "$1" "$2" -std="$3" $flags "$scratch/${5-embed}.$4" $(pkg-config --cflags --libs gcheap); }
 archived() {
-    build "$1" "$2" -std="$3" $flags "$scratch/embed.$4" \
+    build "$1" "$2" -std="$3" $flags "$scratch/${5-embed}.$4" \
         $(pkg-config --static --cflags --libs gcheap | sed 's/-lgcheap/-l:libgcheap.a/')
 }
 static() {
@@ -103,6 +127,8 @@ check 'the shared one needs the soname' uses_shared c_shared
 check 'C, with the archive' archived c_archive "$CC" c11 c
 check 'C++17, shared' shared cxx_shared "$CXX" c++17 cc
 check 'C++17, with the archive' archived cxx_archive "$CXX" c++17 cc
+check 'gcheap.hpp, shared' shared hpp_shared "$CXX" c++17 cc list
+check 'gcheap.hpp, with the archive' archived hpp_archive "$CXX" c++17 cc list
 if [[ -z $SAN ]]; then
     check 'C, wholly static' static c_static "$CC" c11 c
     check 'the shared library exports the public names only' names -D "$prefix/lib/libgcheap.so"

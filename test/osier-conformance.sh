@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # gcheap-test: alone
-# The conformance suite of examples/osier, plain and with a collection at every allocation that
-# takes the slow path, and at every seventh. OSIER names another binary.
+# The conformance suite of examples/osier, plain and with a collection at every allocation and at
+# every seventh. OSIER names another binary.
 cd "$(dirname "$0")/.." || exit 1
 . test/tap.bash
 OSIER=$(realpath "${OSIER:-$BUILD/osier}")
