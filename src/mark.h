@@ -29,7 +29,6 @@ struct mark_edge {
 #define WALK_WORDS (PAGE_WORDS / WORD_BITS)
 struct page_walk {
     word fresh[WALK_WORDS];
-    uint64_t touched;           /* which words of `fresh` are not 0 */
     size_t n;                   /* objects to scan */
     uint16_t stack[PAGE_WORDS]; /* where they begin, in words */
 };

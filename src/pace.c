@@ -128,11 +128,13 @@ static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
 #define LATE_NS ((uint64_t)5 * 1000 * 1000)
 
 /* The thread begins a cycle that the background does not get to, which then goes on with it: who
- * does not poll may keep that waiting, but not this thread (I2). */
+ * does not poll may keep that waiting, but not this thread (I2). A world that is held is held to
+ * the end. */
 static void run_late(gc_heap *heap, gc_thread *t)
 {
+    bool alone = heap->options.flags & (GC_STOP_WORLD | GC_NO_BACKGROUND);
     struct stopwatch start = stopwatch_start();
-    run_here(heap, t, background_start(heap) ? start.wall + LATE_NS : 0);
+    run_here(heap, t, !alone && background_start(heap) ? start.wall + LATE_NS : 0);
     times_add_stall(&t->times, stopwatch_elapsed(&start));
 }
 
