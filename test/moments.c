@@ -438,8 +438,55 @@ TEST(cycles_left_among_others_who_ask_for_them)
     CHECK(quick.left > 0);
 }
 
-/* Asks for a cycle in the middle of one that the mutator drives, and lets the background wait. */
 static pthread_t mutator;
+
+/* Heap callbacks may wait for a lock that an allocating thread holds: they run elsewhere, but for
+ * cycles that nobody else gets to. */
+static atomic_uint visits, visits_here;
+
+static void note_visit(void *unused, gc_tracer *tracer)
+{
+    (void)unused;
+    (void)tracer;
+    visits++;
+    visits_here += pthread_equal(pthread_self(), mutator) != 0;
+}
+
+TEST(callbacks_run_on_the_collectors_threads)
+{
+    make_small_heap(0, NULL);
+    mutator = pthread_self();
+    CHECK_EQ(gc_root_callback(GC_ROOT_HEAP, note_visit, NULL), 0);
+    for (int i = 0; i < 40; i++)
+        await_cycles();
+    diag("%u of %u visits by the mutator", visits_here, visits);
+    CHECK(visits >= 40 && visits_here < visits / 4);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+#ifndef GC_NO_URCU
+/* The grace period that frees what was unrooted does not end before the thread's read section. */
+TEST(cycles_in_a_read_section_of_the_embedders)
+{
+    alarm(60);
+    make_small_heap(0, NULL);
+    for (int i = 0; i < 40; i++) {
+        CHECK_EQ(gc_root(&visited), 0);
+        CHECK_EQ(gc_unroot(&visited), 0);
+        unsigned before = quick.begun;
+        urcu_bp_read_lock();
+        for (int n = 0; n < 100000 && quick.begun == before; n++)
+            count_new_cell(0);
+        urcu_bp_read_unlock();
+        await_cycles();
+    }
+    diag("%u cycles were begun by the mutator", quick.begun);
+    CHECK(quick.begun > 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+#endif
+
+/* Asks for a cycle in the middle of one that the mutator drives, and lets the background wait. */
 static unsigned asked_for;
 
 static void ask_within(void *unused, gc_tracer *tracer)
