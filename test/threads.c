@@ -567,7 +567,7 @@ TEST(a_thread_that_comes_out_and_does_not_poll)
         void *keep = gc_new(type);
         GC_FRAME(keep);
         uint64_t longest = UINT64_MAX;
-        for (unsigned i = 1; i <= 5 && longest >= BOUND; i++) {
+        for (unsigned i = 1; i <= 8 && longest >= BOUND; i++) {
             longest = allocate_and_call(i * CALLS);
             diag("the longest step took %.1f ms", (double)longest / 1e6);
         }
