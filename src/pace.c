@@ -146,7 +146,7 @@ static NOINLINE void give_way(gc_heap *heap, gc_thread *t)
     bool late = background_is_late(heap);
     if (late && cycle_heap_live(heap) / 2 > word_load_relaxed(&c->goal))
         run_late(heap, t);
-    else if (late || u32_load_acquire(&c->left) || u32_load_relaxed(&c->phase) != CYCLE_IDLE)
+    if (late || u32_load_acquire(&c->left) || u32_load_relaxed(&c->phase) != CYCLE_IDLE)
         os_yield();
 }
 
