@@ -413,7 +413,9 @@ static uint64_t driver_clock(const struct driver *d)
     return is_patient(d) ? os_thread_cpu_ns() : os_now_ns();
 }
 
-bool cycle_drive(gc_heap *heap, uint64_t until)
+/* Not in line in a caller: the registers that a thread has saved must lie next to where it notes
+ * its stack (thread_save_stack), and a marker is large. */
+NOINLINE bool cycle_drive(gc_heap *heap, uint64_t until)
 {
     struct collector *c = heap->collector;
     struct driver d;
