@@ -2582,6 +2582,8 @@ static void run(struct setup setup)
     for (unsigned i = 1; i < setup.threads; i++)
         CHECK(pthread_join(w.mutators[i].thread, NULL) == 0);
     gc_blocking_end();
+    for (unsigned i = 1; i < setup.threads; i++)
+        drop_owned(&w.mutators[i], 0, 1); /* the end may have come between two sessions */
     drop_shared();
     check_empty();
     say_results();
