@@ -415,9 +415,9 @@ GC_API int gc_blocking_end(void);
 /* ------------------------------------------------------------------------------------------
  * Allocation
  *
- * All memory is zeroed, but for gc_new_bytes_raw. NULL with ENOMEM: the OS or a limit refused; the heap stays usable.
- * Every allocation is a safepoint: what is not rooted may be collected in it. A fresh object's
- * fields may be assigned plainly until the thread's next safepoint.
+ * All memory is zeroed, but for gc_new_bytes_raw. NULL with ENOMEM: the OS or a limit refused; the
+ * heap stays usable. Every allocation is a safepoint: what is not rooted may be collected in it. A
+ * fresh object's fields may be assigned plainly until the thread's next safepoint.
  */
 
 GC_API void *gc_new_slow(gc_type *type);
@@ -797,21 +797,26 @@ GC_API size_t gc_finalizers_pending(void);
 GC_API int gc_finalizers_notify(void (*fn)(void *arg), void *arg);
 
 /* ------------------------------------------------------------------------------------------
- * Fibers: root sets that threads switch between. The embedder switches the C stacks, if any.
+ * Fibers: root sets that threads switch between. The embedder switches the C stacks, if any. A
+ * fiber belongs to the heap it was made in, and goes with it; in another one: EINVAL.
  */
 
 /* A new, suspended fiber. NULL: ENOMEM, EPERM. */
 GC_API gc_fiber *gc_fiber_create(void);
 /* The calling thread leaves its present fiber (which is suspended, with its frames and ranges)
  * and goes on in `fiber`; NULL: the thread's own root set. Returns the fiber left, NULL for the
- * thread's own. With errno EBUSY and no switch if another thread runs it. */
+ * thread's own; errno is 0. With errno EBUSY (another thread runs it), EINVAL or EPERM there was no
+ * switch. */
 GC_API gc_fiber *gc_fiber_switch(gc_fiber *fiber);
 /* A fiber's slots (its ranges' memory, its frames' locals) may be read and written only by the
- * thread that runs it: to pass a value on, keep it in a C local, switch, then store it. */
+ * thread that runs it: to pass a value on, keep it in a C local, switch, then store it. NULL: the
+ * thread's own root set, errno unchanged; EPERM. */
 GC_API gc_fiber *gc_fiber_current(void);
-/* Frees a suspended fiber and what it rooted. -EBUSY: it is running. */
+/* Frees a suspended fiber and what it rooted. -EBUSY: it is running; -EINVAL (also: NULL), -EPERM.
+ */
 GC_API int gc_fiber_destroy(gc_fiber *fiber);
-/* A suspended fiber's C stack, scanned conservatively: [low, high). (NULL, NULL): no longer. */
+/* A suspended fiber's C stack, scanned conservatively: [low, high). (NULL, NULL): no longer.
+ * -EINVAL (also: NULL, or low above high), -EPERM. */
 GC_API int gc_fiber_stack(gc_fiber *fiber, const void *low, const void *high);
 
 /* ------------------------------------------------------------------------------------------
