@@ -835,14 +835,16 @@ GC_API bool gc_heap_contains(const gc_heap *heap, const void *address);
 struct gc_object {
     void *address;
     size_t size;
-    const gc_type *type; /* NULL: not known */
+    const gc_type *type; /* of a traced object, or a large one with references: that of its head, or
+                            of its elements. NULL: not known, of all others */
     bool has_pointers;
 };
 /* Collects, then calls fn for each live object, with all mutators held at a handshake. fn must not
  * use the heap. Stops when fn returns false. */
 GC_API int gc_heap_each(bool (*fn)(void *arg, const struct gc_object *object), void *arg);
 
-/* How many objects and bytes there are per size class; `n` entries at most; returns the number. */
+/* How many objects and bytes there are per size class, whatever their types; `n` entries at most;
+ * returns the number. */
 struct gc_census {
     size_t size; /* of the class; 0: large objects */
     bool has_pointers;
