@@ -83,7 +83,7 @@ static bool over_hard_limit(struct mheap *h, size_t npages)
     return limit && (word_load_relaxed(&h->counts.pages_inuse) + npages) << PAGE_SHIFT > limit;
 }
 
-/* A span of at most this many pages lies in one arena: its bits are one array. */
+/* I14: a span of at most this many pages lies in one arena. */
 #define SMALL_SPAN_PAGES 16
 
 static uintptr_t find_pages_locked(struct mheap *h, size_t npages, size_t *scavenged)
