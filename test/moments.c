@@ -209,4 +209,196 @@ TEST(fibers_whose_stacks_are_set)
     CHECK(gc_heap_destroy(heap) == 0);
 }
 
+/* ---- What the checks find ---- */
+
+/* What the heap said last; it goes to standard error too, for EXPECT_ABORT. */
+static char said[512];
+static void tell(void *unused, enum gc_log_level level, const char *line)
+{
+    (void)unused, (void)level;
+    snprintf(said, sizeof said, "%s", line);
+    fprintf(stderr, "%s\n", line);
+}
+
+static void make_checked_heap(const char *debug)
+{
+    gc_options o = {.debug = debug, .max_procs = 4, .log = tell};
+    CHECK((heap = gc_heap_create(&o)));
+}
+
+static int verified;
+static void *verify(void *unused)
+{
+    CHECK(gc_thread_attach(heap) == 0);
+    verified = gc_heap_verify();
+    CHECK(gc_thread_detach() == 0);
+    return unused;
+}
+
+/* As long as a thread has not scanned its roots, nothing is marked but what roots refer to. */
+static atomic_bool attached, planted;
+static void *hold_up_marking(void *unused)
+{
+    CHECK(gc_thread_attach(heap) == 0);
+    attached = true;
+    answer_until(OP_ROOTS);
+    while (!planted)
+        sched_yield();
+    CHECK(gc_thread_detach() == 0);
+    return unused;
+}
+
+static void store_plainly(struct cell **slot, struct cell *value)
+{
+    *slot = value;
+}
+static void store_well(struct cell **slot, struct cell *value)
+{
+    gc_store(slot, value);
+}
+
+/* The only reference to an object goes from where it is still to be marked to where it is not: into
+ * an object born black. That it is deleted must be told, by the store over it. */
+static void move_reference(void *(*collect)(void *), void (*store)(struct cell **, struct cell *))
+{
+    pthread_t other;
+    struct cell *from = new_cell(1), *to = NULL;
+    GC_FRAME(from, to);
+    gc_store(&from->next, new_cell(2));
+    CHECK(pthread_create(&other, NULL, hold_up_marking, NULL) == 0);
+    while (!attached)
+        sched_yield();
+    CHECK(pthread_create(&driver, NULL, collect, NULL) == 0);
+    while (thread_self()->phase != PHASE_MARK)
+        gc_safepoint();
+    to = new_cell(3);
+    to->next = gc_load(&from->next); /* fresh: a plain store will do */
+    store(&from->next, NULL);
+    planted = true;
+    end_cycle();
+    gc_blocking_begin();
+    pthread_join(other, NULL);
+    gc_blocking_end();
+    CHECK(gc_is_object(to->next) == (store == store_well));
+}
+
+static void move_and_collect(void (*store)(struct cell **, struct cell *))
+{
+    make_checked_heap("poison,checkmark");
+    move_reference(drive, store);
+    CHECK(gc_heap_destroy(heap) == 0);
+}
+
+TEST(the_second_marking_finds_a_missing_barrier)
+{
+    EXPECT_ABORT("marking missed the object", move_and_collect(store_plainly));
+    EXPECT_EXIT(0, move_and_collect(store_well));
+}
+
+static void move_and_verify(void (*store)(struct cell **, struct cell *))
+{
+    make_checked_heap("poison");
+    move_reference(verify, store);
+    CHECK(gc_heap_destroy(heap) == 0);
+}
+
+TEST(gc_heap_verify_finds_a_missing_barrier)
+{
+    move_and_verify(store_plainly);
+    CHECK_EQ(verified, -EIO);
+    CHECK(strstr(said, "marking missed the object"));
+}
+
+TEST(gc_heap_verify_finds_no_missing_barrier)
+{
+    move_and_verify(store_well);
+    CHECK_EQ(verified, 0);
+    CHECK_EQ(said[0], 0);
+}
+
+/* Ways to break what is right, and to repair it. */
+static struct cell **large;
+
+static void break_a_page_tag(void)
+{
+    uintptr_t inside = (uintptr_t)large + PAGE_SIZE;
+    arena_of(&heap->mem.arenas, inside)->page_tag[arena_page(inside)] ^= 1;
+}
+
+static void break_a_page_table(void)
+{
+    static struct gc_span none, *aside = &none;
+    uintptr_t inside = (uintptr_t)large + PAGE_SIZE;
+    struct gc_span **entry = &arena_of(&heap->mem.arenas, inside)->spans[arena_page(inside)];
+    struct gc_span *was = *entry;
+    *entry = aside;
+    aside = was;
+}
+
+static void break_a_count(void)
+{
+    heap->mem.counts.spans_inuse ^= 1;
+}
+
+/* A reference to where an object was, on pages that are free now. */
+static void break_a_reference(void)
+{
+    if (large[1]) {
+        gc_clear(&large[1], sizeof large[1]);
+        return;
+    }
+    uintptr_t was = (uintptr_t)gc_new_bytes(1 << 20);
+    CHECK(gc_collect() == 0);
+    CHECK(gc_collect() == 0);
+    CHECK(!gc_is_object((void *)was));
+    large[1] = (void *)was;
+}
+
+static const struct {
+    void (*damage)(void);
+    const char *told;
+} faults[] = {
+    {break_a_page_tag, "page_tag"},
+    {break_a_page_table, "a->spans[page] == s"},
+    {break_a_count, "spans_inuse"},
+    {break_a_reference, "a reference leads to no object"},
+};
+
+TEST(gc_heap_verify_finds_what_is_broken)
+{
+    make_checked_heap("poison");
+    GC_FRAME(large);
+    large = gc_new_array(&gc_pointer_type, 100000);
+    CHECK_EQ(gc_heap_verify(), 0);
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        said[0] = 0;
+        faults[i].damage();
+        CHECK_EQ(gc_heap_verify(), -EIO);
+        ok(strstr(said, "heap check: ") && strstr(said, faults[i].told), "it says: %s", said);
+        faults[i].damage();
+        CHECK_EQ(gc_heap_verify(), 0);
+    }
+    CHECK(gc_heap_destroy(heap) == 0);
+}
+
+static void break_and_collect(void (*damage)(void))
+{
+    make_checked_heap("poison,verify");
+    GC_FRAME(large);
+    large = gc_new_array(&gc_pointer_type, 100000);
+    CHECK(gc_collect() == 0);
+    damage();
+    CHECK(gc_collect() == 0);
+    CHECK(gc_heap_destroy(heap) == 0);
+}
+
+static void break_nothing(void) {}
+
+TEST(the_switch_finds_what_is_broken)
+{
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
+        EXPECT_ABORT(faults[i].told, break_and_collect(faults[i].damage));
+    EXPECT_EXIT(0, break_and_collect(break_nothing));
+}
+
 TAP_MAIN
