@@ -32,6 +32,6 @@ bool sweep_is_done(const gc_heap *heap);
 
 /* mheap_upcalls. */
 struct gc_span *sweep_for_slots_upcall(void *self, unsigned spanclass, uint32_t sweepgen);
-void sweep_reclaim_upcall(void *heap, size_t npages);
+void sweep_reclaim_upcall(void *self, size_t npages);
 
 #endif
