@@ -798,21 +798,26 @@ GC_API size_t gc_finalizers_pending(void);
 GC_API int gc_finalizers_notify(void (*fn)(void *arg), void *arg);
 
 /* ------------------------------------------------------------------------------------------
- * Fibers: root sets that threads switch between. The embedder switches the C stacks, if any.
+ * Fibers: root sets that threads switch between. The embedder switches the C stacks, if any. A
+ * fiber belongs to the heap it was made in, and goes with it; in another one: EINVAL.
  */
 
 /* A new, suspended fiber. NULL: ENOMEM, EPERM. */
 GC_API gc_fiber *gc_fiber_create(void);
 /* The calling thread leaves its present fiber (which is suspended, with its frames and ranges)
  * and goes on in `fiber`; NULL: the thread's own root set. Returns the fiber left, NULL for the
- * thread's own. With errno EBUSY and no switch if another thread runs it. */
+ * thread's own; errno is 0. With errno EBUSY (another thread runs it), EINVAL or EPERM there was no
+ * switch. */
 GC_API gc_fiber *gc_fiber_switch(gc_fiber *fiber);
 /* A fiber's slots (its ranges' memory, its frames' locals) may be read and written only by the
- * thread that runs it: to pass a value on, keep it in a C local, switch, then store it. */
+ * thread that runs it: to pass a value on, keep it in a C local, switch, then store it. NULL: the
+ * thread's own root set, errno unchanged; EPERM. */
 GC_API gc_fiber *gc_fiber_current(void);
-/* Frees a suspended fiber and what it rooted. -EBUSY: it is running. */
+/* Frees a suspended fiber and what it rooted. -EBUSY: it is running; -EINVAL (also: NULL), -EPERM.
+ */
 GC_API int gc_fiber_destroy(gc_fiber *fiber);
-/* A suspended fiber's C stack, scanned conservatively: [low, high). (NULL, NULL): no longer. */
+/* A suspended fiber's C stack, scanned conservatively: [low, high). (NULL, NULL): no longer.
+ * -EINVAL (also: NULL, or low above high), -EPERM. */
 GC_API int gc_fiber_stack(gc_fiber *fiber, const void *low, const void *high);
 
 /* ------------------------------------------------------------------------------------------
@@ -831,14 +836,16 @@ GC_API bool gc_heap_contains(const gc_heap *heap, const void *address);
 struct gc_object {
     void *address;
     size_t size;
-    const gc_type *type; /* NULL: not known */
+    const gc_type *type; /* of a traced object, or a large one with references: that of its head, or
+                            of its elements. NULL: not known, of all others */
     bool has_pointers;
 };
 /* Collects, then calls fn for each live object, with all mutators held at a handshake. fn must not
  * use the heap. Stops when fn returns false. */
 GC_API int gc_heap_each(bool (*fn)(void *arg, const struct gc_object *object), void *arg);
 
-/* How many objects and bytes there are per size class; `n` entries at most; returns the number. */
+/* How many objects and bytes there are per size class, whatever their types; `n` entries at most;
+ * returns the number. */
 struct gc_census {
     size_t size; /* of the class; 0: large objects */
     bool has_pointers;

@@ -754,19 +754,32 @@ gc_fiber *gc_fiber_create(void)
     return t ? fiber_create(t) : NULL;
 }
 
+/* Of the thread's current heap. */
+static bool is_fiber(const gc_thread *t, const gc_fiber *fiber)
+{
+    return fiber && fiber->heap == t->heap;
+}
+
+static int switch_fiber(gc_thread *t, gc_fiber *fiber)
+{
+    if (fiber && !is_fiber(t, fiber))
+        return EINVAL;
+    return fiber_switch(t, fiber) ? 0 : EBUSY;
+}
+
 gc_fiber *gc_fiber_switch(gc_fiber *fiber)
 {
     gc_thread *t = ENTER();
     if (!t)
         return NULL;
     gc_fiber *before = t->fiber;
-    errno = fiber_switch(t, fiber) ? 0 : EBUSY;
+    errno = switch_fiber(t, fiber);
     return before;
 }
 
 gc_fiber *gc_fiber_current(void)
 {
-    gc_thread *t = thread_self();
+    gc_thread *t = ENTER();
     return t ? t->fiber : NULL;
 }
 
@@ -775,12 +788,15 @@ int gc_fiber_destroy(gc_fiber *fiber)
     gc_thread *t = ENTER();
     if (!t)
         return -EPERM;
-    return fiber ? fiber_destroy(t, fiber) : -EINVAL;
+    return is_fiber(t, fiber) ? fiber_destroy(t, fiber) : -EINVAL;
 }
 
 int gc_fiber_stack(gc_fiber *fiber, const void *low, const void *high)
 {
-    if (!fiber || (uintptr_t)low > (uintptr_t)high)
+    gc_thread *t = ENTER();
+    if (!t)
+        return -EPERM;
+    if (!is_fiber(t, fiber) || (uintptr_t)low > (uintptr_t)high)
         return -EINVAL;
     fiber_set_stack(fiber, (uintptr_t)low, (uintptr_t)high);
     return 0;

@@ -83,19 +83,15 @@ static bool over_hard_limit(struct mheap *h, size_t npages)
     return limit && (word_load_relaxed(&h->counts.pages_inuse) + npages) << PAGE_SHIFT > limit;
 }
 
-/* A span of at most this many pages lies in one arena: its bits are one array. */
+/* I14: a span of at most this many pages lies in one arena. */
 #define SMALL_SPAN_PAGES 16
 
 static uintptr_t find_pages_locked(struct mheap *h, size_t npages, size_t *scavenged)
 {
     LOCK_ASSERT_HELD(&h->lock);
-    uintptr_t base = pagealloc_alloc(&h->pages, npages, scavenged);
-    uintptr_t last = base + (npages << PAGE_SHIFT) - 1;
-    if (!base || npages > SMALL_SPAN_PAGES || base >> ARENA_SHIFT == last >> ARENA_SHIFT)
-        return base;
-    uintptr_t inside = pagealloc_alloc_aligned(&h->pages, npages, SMALL_SPAN_PAGES, scavenged);
-    pagealloc_free(&h->pages, base, npages);
-    return inside;
+    if (npages == 1 || npages > SMALL_SPAN_PAGES)
+        return pagealloc_alloc(&h->pages, npages, scavenged);
+    return pagealloc_alloc_within(&h->pages, npages, ARENA_PAGES, scavenged);
 }
 
 static uintptr_t alloc_pages_locked(struct mheap *h, size_t npages, size_t *scavenged)

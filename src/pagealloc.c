@@ -437,13 +437,14 @@ uintptr_t pagealloc_alloc(struct pagealloc *p, size_t npages, size_t *scavenged)
     return alloc_found(p, page, npages, scavenged);
 }
 
-uintptr_t pagealloc_alloc_aligned(struct pagealloc *p, size_t npages, size_t align,
-                                  size_t *scavenged)
+/* What begins between a fit that crosses the end of a block and that end crosses it too. */
+uintptr_t pagealloc_alloc_within(struct pagealloc *p, size_t npages, size_t block,
+                                 size_t *scavenged)
 {
-    ASSERT(npages > 0 && is_power_of_two(align));
+    ASSERT(npages > 0 && npages <= block && is_power_of_two(block));
     size_t page = find(p, p->search, npages);
-    while (page & (align - 1))
-        page = find(p, align_up(page, align), npages);
+    while (page && (page ^ (page + npages - 1)) >= block)
+        page = find(p, align_up(page, block), npages);
     return alloc_found(p, page, npages, scavenged);
 }
 

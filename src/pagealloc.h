@@ -46,9 +46,10 @@ bool pagealloc_grow(struct pagealloc *p, uintptr_t base, size_t size);
 /* npages adjacent pages, lowest address first; 0 when there are none. *scavenged: how many of them
  * were unbacked. */
 uintptr_t pagealloc_alloc(struct pagealloc *p, size_t npages, size_t *scavenged);
-/* The same with the address aligned to `align` pages (a power of two). */
-uintptr_t pagealloc_alloc_aligned(struct pagealloc *p, size_t npages, size_t align,
-                                  size_t *scavenged);
+/* The same for pages that lie in one block of `block` pages, npages or more, aligned to its size (a
+ * power of two). */
+uintptr_t pagealloc_alloc_within(struct pagealloc *p, size_t npages, size_t block,
+                                 size_t *scavenged);
 /* The pages are backed (dirty). */
 void pagealloc_free(struct pagealloc *p, uintptr_t base, size_t npages);
 

@@ -117,6 +117,8 @@ void rootset_visit(const struct rootset *set, const struct gc_frame *frames,
         set->callbacks.items[i].fn(set->callbacks.items[i].arg, tracer);
 }
 
+/* Between the locals of a C stack lies what AddressSanitizer has poisoned; and who is blocked may
+ * go on writing its own, of which any value will do. */
 __attribute__((no_sanitize("address", "thread"))) void
 root_visit_words(uintptr_t low, uintptr_t high, struct gc_tracer *tracer)
 {

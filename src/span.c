@@ -11,6 +11,7 @@ void span_init(struct gc_span *s, struct arena *a, uintptr_t base, size_t npages
     s->size = c->size;
     s->words = (uint32_t)(c->size / WORD_SIZE);
     s->nslots = spanclass_size(spanclass) ? c->nslots : 1;
+    ASSERT((span_is_large(s) || (base ^ (span_end(s) - 1)) >> ARENA_SHIFT == 0) && "I14");
     s->next_slot = 0;
     s->open_runs = 0;
     s->live = 0;

@@ -486,8 +486,8 @@ static void bury_locked(struct batch *b, struct special **link)
     free_later(b, r);
 }
 
-/* The records of one unmarked slot. Invariant: an object's weak references are cleared before its
- * finalizer is queued. Returns the link of what follows. */
+/* The records of one unmarked slot. I17: an object's weak references are cleared before its
+ * finalizer is queued; they are the first of its records. Returns the link of what follows. */
 static struct special **sweep_dead_locked(struct batch *b, struct special **link)
 {
     uint32_t slot = (*link)->slot;
@@ -495,6 +495,7 @@ static struct special **sweep_dead_locked(struct batch *b, struct special **link
     while (*link && (*link)->slot == slot) {
         struct special *r = *link;
         if (r->kind == SPECIAL_WEAK) {
+            stress(STRESS_WEAK_CLEAR);
             word_store_release(&r->weak.object, 0);
             release_weak(b, unlink_locked(b->s, link));
             continue;
@@ -505,6 +506,9 @@ static struct special **sweep_dead_locked(struct batch *b, struct special **link
         }
         if (r->kind == SPECIAL_FINALIZER) {
             ASSERT(!r->queued);
+            ASSERT(table_find(b->s->specials, slot, SPECIAL_WEAK) ==
+                       table_find(b->s->specials, slot, SPECIAL_EXTERNAL) &&
+                   "I17");
             r->queued = true;
             finq_batch_add(&b->queue, r);
         }
@@ -550,6 +554,7 @@ static void sweep_specials(gc_heap *heap, struct gc_span *s)
     lock_acquire(&s->specials_lock);
     sweep_table_locked(&b);
     lock_release(&s->specials_lock);
+    stress(STRESS_SPECIAL);
     finish_batch(&b);
 }
 

@@ -15,8 +15,8 @@ void weak_init(gc_heap *heap)
 
 /* ---- Reading while marking ---- */
 
-/* The thread is past its ROOTS, and has not done DISARM. Invariant: what is unmarked when it finds
- * CUT is dead. The mark that it saw missing may have come meanwhile, so it looks again: from a
+/* The thread is past its ROOTS, and has not done DISARM. I16: what is unmarked when it finds CUT is
+ * dead. The mark that it saw missing may have come meanwhile, so it looks again: from a
  * thread that had found REPEAT and took its time, until it acknowledged the wave that was the last.
  * The wave was clean all the same if the object has no references, and leaves nothing grey. */
 static bool hold_marking(gc_thread *t, uintptr_t object, const struct target *target)
@@ -145,8 +145,8 @@ void weak_free(struct special *weak)
 
 /* ---- The cycle ---- */
 
-/* The compare-and-swap is the moment at which what is unmarked dies, for every reader. Whoever made
- * it REPEAT shades before its next acknowledgement: the next wave knows of it. */
+/* I16: the compare-and-swap is the moment at which what is unmarked dies, for every reader. Whoever
+ * made it REPEAT shades before its next acknowledgement: the next wave knows of it. */
 bool weak_cut(gc_heap *heap, struct marker *m)
 {
     struct weaks *w = weaks_of(heap);
@@ -169,13 +169,17 @@ void weak_give_up(gc_heap *heap, struct marker *m)
     special_mark_weak(heap, m);
 }
 
+/* I17: maps and tables forget before a finalizer is queued, for that is left to the sweep. */
 void weak_clear(gc_heap *heap)
 {
+    ASSERT(u32_load_acquire(&weaks_of(heap)->state) == WEAK_CUT && "I16");
+    stress(STRESS_WEAK_CLEAR);
     weaksets_clear(heap);
     special_cut(heap);
 }
 
 void weak_flipped(gc_heap *heap)
 {
+    ASSERT(u32_load_acquire(&weaks_of(heap)->state) == WEAK_CUT && "I16");
     u32_store_release(&weaks_of(heap)->state, WEAK_TRACING);
 }

@@ -12,6 +12,17 @@ static GC_TYPE(cell_type, struct cell, next);
 #define LEN(array) (sizeof(array) / sizeof(array)[0])
 #define MIB ((size_t)1 << 20)
 
+#if defined(__SANITIZE_ADDRESS__) || defined(GC_SANITIZE_THREAD)
+#define SLOW 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SLOW 1
+#endif
+#endif
+#ifndef SLOW
+#define SLOW 0
+#endif
+
 static void end_heap(gc_heap *heap)
 {
     CHECK(gc_heap_current() == heap);
@@ -942,6 +953,79 @@ TEST(nan_boxes)
     }
     end_heap(heap);
 }
+
+/* Low bits: 1 for references, 3 for integers, 5 for what else there is. */
+enum { TAG_MASK = 7, TAG_REFERENCE = 1, TAG_INTEGER = 3, TAG_OTHER = 5 };
+
+struct tagged {
+    uint64_t value;
+    uint64_t number; /* no reference, whatever it looks like */
+    uint64_t other;
+};
+static GC_TYPE(tagged_type, struct tagged, value, other);
+
+static uint64_t new_tagged(uint64_t number, uint64_t tag, hidden *h)
+{
+    *h = hide(new_cell(number));
+    return *h | tag;
+}
+
+/* Object, root and local hold what they refer to by a word's tag. */
+TEST(low_bit_tags)
+{
+    static uint64_t root;
+    gc_heap *heap =
+        gc_heap_create(&(gc_options){.debug = "poison,verify,checkmark",
+                                     .format = {TAG_MASK, TAG_REFERENCE, ~(uint64_t)TAG_MASK}});
+    CHECK(heap);
+    CHECK_EQ(gc_root(&root), 0);
+    {
+        struct tagged *t = gc_new(&tagged_type);
+        uint64_t local = 0;
+        hidden kept[4], dropped[5];
+        GC_FRAME(t, local);
+        gc_store_value(&t->value, new_tagged(0, TAG_REFERENCE, &kept[0]));
+        gc_store_value(&t->other, new_tagged(1, 0, &kept[1])); /* a plain address is one too */
+        gc_store_value(&root, new_tagged(2, TAG_REFERENCE, &kept[2]));
+        local = new_tagged(3, TAG_REFERENCE, &kept[3]);
+        t->number = new_tagged(0, TAG_REFERENCE, &dropped[0]);
+        collect();
+        for (size_t i = 0; i < LEN(kept); i++)
+            CHECK(lives(kept[i]) && ((struct cell *)kept[i])->number == i);
+        CHECK(!lives(dropped[0]));
+        CHECK(gc_load_value(&t->value) == (kept[0] | TAG_REFERENCE));
+        CHECK(gc_load_value(&root) == (kept[2] | TAG_REFERENCE));
+
+        /* Of the middle of an object. */
+        gc_store_value(&t->other, (kept[1] + 8) | TAG_REFERENCE);
+        collect();
+        CHECK(lives(kept[1]));
+
+        /* Immediates, though their other bits are addresses. */
+        gc_store_value(&t->value, new_tagged(1, TAG_INTEGER, &dropped[1]));
+        CHECK(gc_cas_value(&t->other, (kept[1] + 8) | TAG_REFERENCE,
+                           new_tagged(2, TAG_OTHER, &dropped[2])));
+        gc_store_value(&root, new_tagged(3, TAG_INTEGER, &dropped[3]));
+        local = new_tagged(4, TAG_MASK, &dropped[4]);
+        collect();
+        for (size_t i = 1; i < LEN(dropped); i++)
+            CHECK(!lives(dropped[i]));
+        for (size_t i = 0; i < LEN(kept); i++)
+            CHECK(!lives(kept[i]));
+
+        /* An exchange that takes place, and one that does not. */
+        uint64_t before = gc_load_value(&t->value);
+        uint64_t after = new_tagged(5, TAG_REFERENCE, &kept[0]);
+        CHECK(!gc_cas_value(&t->value, before ^ TAG_MASK, after));
+        CHECK(gc_load_value(&t->value) == before);
+        CHECK(gc_cas_value(&t->value, before, after));
+        CHECK(gc_load_value(&t->value) == after);
+        collect();
+        CHECK(lives(kept[0]) && ((struct cell *)kept[0])->number == 5);
+    }
+    CHECK_EQ(gc_unroot(&root), 0);
+    end_heap(heap);
+}
 #endif
 
 /* ---- References ---- */
@@ -1165,6 +1249,41 @@ TEST(statistics)
     end_heap(heap);
 }
 
+/* Visits of the collector's work are counted: the work of handshakes, and all. */
+TEST(histograms)
+{
+    struct gc_statistics s;
+    gc_heap *heap = new_heap(0);
+    CHECK_EQ(gc_stats(&s), 0);
+    CHECK(s.stall.count == 0 && s.handshake_cpu.count == 0);
+    {
+        struct cell *list = NULL;
+        GC_FRAME(list);
+        for (unsigned i = 0; i < 20; i++) {
+            for (unsigned k = 0; k < 10000; k++) {
+                struct cell *c = new_cell(k);
+                gc_store(&c->next, k % 100 ? list : NULL);
+                list = c;
+                CHECK(gc_new_bytes(100));
+            }
+            CHECK_EQ(gc_collect_start(), 0);
+        }
+        time_t end = time(NULL) + 10;
+        do {
+            CHECK(gc_new_bytes(100));
+            CHECK_EQ(gc_stats(&s), 0);
+        } while ((s.cycles == 0 || s.handshake_cpu.count == 0) && time(NULL) < end);
+    }
+    check_identities(&s);
+    ok(s.cycles > 0 && s.stall.count > 0, "%" PRIu64 " visits in %" PRIu64 " cycles", s.stall.count,
+       s.cycles);
+    ok(s.handshake_cpu.count > 0, "%" PRIu64 " handshakes with work", s.handshake_cpu.count);
+    CHECK(s.handshake_wall.count >= s.handshake_cpu.count);
+    CHECK(s.stall.count >= s.handshake_cpu.count && s.stall_cpu.count == s.stall.count);
+    CHECK(s.stall.sum > 0 && s.stall.max > 0 && s.handshake_wall.sum > 0);
+    end_heap(heap);
+}
+
 TEST(released_memory)
 {
     struct gc_statistics a, b;
@@ -1296,6 +1415,57 @@ TEST(many_fibers)
     end_heap(heap);
 }
 
+/* A hundred thousand that rest: two of three have a range, the third a C stack. What it takes grows
+ * with their number, and no faster. */
+enum { REST = SLOW ? 20000 : 100000 };
+static gc_fiber *resting[REST];
+static void *held[REST], **tops[REST];
+static hidden was_held[REST];
+
+static void make_resting(size_t i)
+{
+    CHECK((resting[i] = gc_fiber_create()));
+    CHECK(!gc_fiber_switch(resting[i]) && errno == 0);
+    tops[i] = &held[i];
+    if (i % 3)
+        CHECK_EQ(gc_thread_range(&held[i], &tops[i]), 0);
+    held[i] = new_cell(i);
+    tops[i]++;
+    was_held[i] = hide(held[i]);
+    CHECK(gc_fiber_switch(NULL) == resting[i]);
+    if (i % 3 == 0)
+        CHECK_EQ(gc_fiber_stack(resting[i], &held[i], &held[i] + 1), 0);
+}
+
+TEST(a_hundred_thousand_fibers)
+{
+    uint64_t start = os_now_ns();
+    gc_heap *heap = new_heap(0);
+    for (size_t i = 0; i < REST; i++)
+        make_resting(i);
+    collect();
+    collect();
+    for (size_t i = 0; i < REST; i++)
+        CHECK(lives(was_held[i]) && ((struct cell *)was_held[i])->number == i);
+    for (size_t i = 0; i < REST; i += 2)
+        CHECK_EQ(gc_fiber_destroy(resting[i]), 0);
+    collect();
+    for (size_t i = 0; i < REST; i++)
+        CHECK_EQ(lives(was_held[i]), i % 2);
+    for (size_t i = 1; i < REST; i += 2) {
+        CHECK(!gc_fiber_switch(resting[i]) && errno == 0);
+        CHECK_EQ(((struct cell *)held[i])->number, i);
+        CHECK(gc_fiber_switch(NULL) == resting[i]);
+        CHECK_EQ(gc_fiber_destroy(resting[i]), 0);
+    }
+    collect();
+    for (size_t i = 0; i < REST; i++)
+        CHECK(!lives(was_held[i]));
+    end_heap(heap);
+    uint64_t ms = (os_now_ns() - start) / 1000000;
+    ok(ms < (SLOW ? 20000 : 5000), "%d fibers in %" PRIu64 " ms", REST, ms);
+}
+
 /* ---- Looking in ---- */
 
 TEST(object_queries)
@@ -1384,6 +1554,73 @@ TEST(census_and_walk)
     CHECK_EQ(gc_heap_census(again, 2), 2);
     CHECK_EQ(gc_heap_verify(), 0);
     CHECK_EQ(gc_unroot(slots), 0);
+    end_heap(heap);
+}
+
+static void trace_none(void *object, gc_tracer *tracer)
+{
+    (void)object, (void)tracer;
+}
+
+/* What a walk says of one object of each sort. */
+enum { SORTS = 10, BIG = 100000 };
+static struct sort {
+    void *object;
+    const gc_type *expected, *type;
+    unsigned met;
+} sorts[SORTS];
+
+static bool note_type(void *unused, const struct gc_object *object)
+{
+    (void)unused;
+    for (size_t i = 0; i < SORTS; i++) {
+        if (sorts[i].object == object->address) {
+            sorts[i].type = object->type;
+            sorts[i].met++;
+        }
+    }
+    return true;
+}
+
+/* Of large objects with references, and of traced ones. */
+TEST(types_known_to_a_walk)
+{
+    gc_heap *heap = new_heap(0);
+    gc_type *traced =
+        gc_type_create(&(struct gc_type_spec){.name = "traced", .size = 40, .trace = trace_none});
+    gc_type *big = gc_type_create(
+        &(struct gc_type_spec){.name = "big", .size = BIG, .mask = &(uint64_t){1}, .mask_bits = 1});
+    gc_type *big_traced = gc_type_create(
+        &(struct gc_type_spec){.name = "big traced", .size = BIG, .trace = trace_none});
+    gc_type *plain = gc_type_create(&(struct gc_type_spec){.name = "plain", .size = BIG});
+    CHECK(traced && big && big_traced && plain);
+    const gc_type *expected[SORTS] = {traced, traced, big, big_traced, &cell_type, &cell_type};
+    for (size_t i = 0; i < SORTS; i++) {
+        sorts[i].expected = expected[i];
+        CHECK_EQ(gc_root(&sorts[i].object), 0);
+    }
+    gc_store(&sorts[0].object, gc_new(traced));
+    gc_store(&sorts[1].object, gc_new_flex(traced, &gc_pointer_type, 3));
+    gc_store(&sorts[2].object, gc_new(big));
+    gc_store(&sorts[3].object, gc_new(big_traced));
+    gc_store(&sorts[4].object, gc_new_array(&cell_type, BIG));                  /* its elements' */
+    gc_store(&sorts[5].object, gc_new_flex(&cell_type, &gc_pointer_type, BIG)); /* its head's */
+    /* Others have no type. */
+    gc_store(&sorts[6].object, new_cell(1));
+    gc_store(&sorts[7].object, gc_new_array(&cell_type, 3));
+    gc_store(&sorts[8].object, gc_new(plain));
+    gc_store(&sorts[9].object, gc_new_bytes(BIG));
+    CHECK_EQ(gc_heap_each(note_type, NULL), 0);
+    for (size_t i = 0; i < SORTS; i++) {
+        CHECK_EQ(sorts[i].met, 1);
+        ok(sorts[i].type == sorts[i].expected, "sort %zu: %s", i,
+           sorts[i].type ? sorts[i].type->name : "no type");
+        CHECK_EQ(gc_unroot(&sorts[i].object), 0);
+    }
+    CHECK_EQ(gc_type_release(traced), 0);
+    CHECK_EQ(gc_type_release(big), 0);
+    CHECK_EQ(gc_type_release(big_traced), 0);
+    CHECK_EQ(gc_type_release(plain), 0);
     end_heap(heap);
 }
 

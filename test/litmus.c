@@ -1,6 +1,7 @@
 /* Litmus tests of docs/memory-model.md: what an embedder's threads may count on, tried thousands of
  * times while another thread collects all the time. */
 #include "heaps.h"
+#include "random.h"
 
 struct message {
     struct message *text;
@@ -15,6 +16,7 @@ enum { ROUNDS = 50000, MILLISECONDS = 900 };
 static atomic_uint collected, acknowledged;
 static struct message *x, *y, *top; /* rooted */
 static uint64_t deadline;
+static gc_value_format format; /* of the heap that run() makes */
 
 static uint64_t now_ms(void)
 {
@@ -50,7 +52,8 @@ static void relax(void)
 static void run(void (*one)(void), size_t n, void (*here)(void))
 {
     pthread_t collector;
-    crowd_heap("poison", 0, 8);
+    crowd.heap = gc_heap_create(&(gc_options){.debug = "poison", .max_procs = 8, .format = format});
+    CHECK(crowd.heap);
     CHECK_EQ(gc_root(&x), 0);
     CHECK_EQ(gc_root(&y), 0);
     CHECK_EQ(gc_root(&top), 0);
@@ -499,5 +502,414 @@ TEST(copy_then_flag)
     run(read_batch, 2, copy_batches);
     ok(seen > 0, "%u words of them seen by others", seen);
 }
+
+/* ---- gc_clear: who finds a word cleared sees what was done before ---- */
+
+static atomic_uint cleared;
+
+static void read_cleared(void)
+{
+    uint64_t last[BATCH] = {0};
+    struct message *m = NULL, *flag = NULL;
+    GC_FRAME(m, flag);
+    for (unsigned i = 0; !crowd.stop; i = (i + 7) % BATCH) {
+        m = gc_load(&target[i]);
+        if (m) {
+            check_message(m);
+            CHECK(m->a >= last[i]);
+            last[i] = m->a;
+        } else if (last[i]) {
+            flag = gc_load(&y);
+            CHECK(flag);
+            check_message(flag);
+            CHECK(flag->a >= last[i]);
+            cleared++;
+        }
+        if (i == 0)
+            relax();
+    }
+}
+
+static void store_and_clear(void)
+{
+    CHECK_EQ(gc_root_range(target, BATCH), 0);
+    for (uint64_t i = 1; time_left(i) && now_ms() < deadline; i++) {
+        for (size_t j = 0; j < BATCH; j++)
+            gc_store(&target[j], new_message(i));
+        relax();
+        gc_store(&y, new_message(i));
+        gc_clear(target, sizeof target);
+        relax();
+    }
+    crowd.stop = true;
+}
+
+TEST(clear_after_a_flag)
+{
+    run(read_cleared, 2, store_and_clear);
+    ok(cleared > 0, "%u words seen cleared", cleared);
+}
+
+/* ---- Rounds of two: both do the same thing at the same time ---- */
+
+static atomic_uint_fast64_t meetings[2];
+
+static void meet(void)
+{
+    unsigned spins = 0;
+    uint64_t mine = ++meetings[crowd_number];
+    while (meetings[!crowd_number] < mine) {
+        gc_safepoint();
+        if (++spins % 1024 == 0)
+            relax();
+    }
+}
+
+/* Both agree on which round is the last: the first thread says so before they meet. */
+static atomic_bool rounds_over;
+static atomic_uint rounds;
+
+static bool begin_round(uint64_t round)
+{
+    if (crowd_number == 0) {
+        rounds_over = !time_left(round) || now_ms() >= deadline;
+        rounds += !rounds_over;
+    }
+    meet();
+    return !rounds_over;
+}
+
+/* Store buffering: each changes its slot, then reads the other's, all with gc_cas. That both find
+ * the old values is what must not be. */
+static bool found_old[2][BATCH];
+static unsigned both_new;
+
+static void check_found(void)
+{
+    for (size_t j = 0; j < BATCH; j++) {
+        CHECK(!(found_old[0][j] && found_old[1][j]));
+        both_new += !found_old[0][j] && !found_old[1][j];
+    }
+}
+
+static void change_mine_read_other(void)
+{
+    struct message **mine = crowd_number ? target : source;
+    struct message **other = crowd_number ? source : target;
+    struct message *old[2][BATCH] = {{NULL}}, *fresh[BATCH] = {NULL};
+    GC_FRAME_ARRAY(old, 2 * BATCH);
+    GC_FRAME_ARRAY(fresh, BATCH);
+    if (crowd_number == 0) {
+        CHECK_EQ(gc_root_range(source, BATCH), 0);
+        CHECK_EQ(gc_root_range(target, BATCH), 0);
+    }
+    for (uint64_t i = 1; begin_round(i); i++) {
+        for (size_t j = 0; j < BATCH; j++) {
+            old[0][j] = gc_load(&mine[j]);
+            old[1][j] = gc_load(&other[j]);
+            fresh[j] = new_message(i);
+        }
+        meet();
+        for (size_t j = 0; j < BATCH; j++) {
+            CHECK(gc_cas(&mine[j], old[0][j], fresh[j]));
+            found_old[crowd_number][j] = gc_cas(&other[j], old[1][j], old[1][j]);
+        }
+        meet();
+        if (crowd_number == 0)
+            check_found();
+    }
+}
+
+TEST(store_buffering_with_cas)
+{
+    run(change_mine_read_other, 2, NULL);
+    ok(rounds > 0, "%u rounds of %d; both found the new value %u times", rounds, BATCH, both_new);
+}
+
+/* Both store into one slot: one of the values is there afterwards, and what was loaded is whole. */
+static struct message *left_there[2];
+static atomic_uint won[2];
+
+static void check_left(const struct message *left, uint64_t first)
+{
+    CHECK(left == left_there[!crowd_number]);
+    check_message(left);
+    CHECK(left->a >= first && left->a < first + 2 * BATCH);
+    won[left->a % 2]++;
+}
+
+static void store_both(void)
+{
+    struct message *mine[BATCH] = {NULL}, *found[BATCH] = {NULL};
+    GC_FRAME_ARRAY(mine, BATCH);
+    GC_FRAME_ARRAY(found, BATCH);
+    for (uint64_t i = 1; begin_round(i); i++) {
+        uint64_t first = 2 * BATCH * i;
+        for (size_t j = 0; j < BATCH; j++)
+            mine[j] = new_message(first + 2 * j + crowd_number);
+        meet();
+        for (size_t j = 0; j < 32 * BATCH; j++) {
+            gc_store(&x, mine[j % BATCH]);
+            if (j % (16 * BATCH) == 16 * BATCH - 1)
+                relax(); /* on one processor, too, the other comes in between */
+            found[j % BATCH] = gc_load(&x);
+        }
+        meet();
+        left_there[crowd_number] = gc_load(&x);
+        for (size_t j = 0; j < BATCH; j++) {
+            check_message(found[j]);
+            CHECK(found[j]->a >= first && found[j]->a < first + 2 * BATCH);
+            seen += found[j]->a % 2 != crowd_number;
+        }
+        meet();
+        check_left(gc_load(&x), first);
+    }
+}
+
+TEST(racing_stores_to_one_slot)
+{
+    run(store_both, 2, NULL);
+    ok(seen > 0, "%u won by one, %u by the other, whose value was found %u times", won[0] / 2,
+       won[1] / 2, seen);
+}
+
+/* ---- Roots of one's own: written plainly, among them where the collector was and was not ---- */
+
+enum { LOCALS = 8 };
+struct own_roots {
+    void *called[LOCALS];
+    void *range[LOCALS], **top;
+};
+
+static void visit_called(void *own, gc_tracer *tracer)
+{
+    gc_trace_slots(tracer, ((struct own_roots *)own)->called, LOCALS);
+}
+
+static void move_plainly(void **from, void **to, uint64_t *random)
+{
+    size_t i = random_below(random, LOCALS), j = random_below(random, LOCALS);
+    if (!from[i] || random_one_in(random, 4)) {
+        void *fresh = new_message(random_below(random, 1000));
+        from[i] = fresh;
+    }
+    to[j] = from[i];
+    if (to + j != from + i)
+        from[i] = NULL;
+    check_message(to[j]);
+}
+
+static void use_own_roots(void)
+{
+    uint64_t random = crowd_number;
+    void *locals[LOCALS] = {NULL};
+    struct own_roots *own = calloc(1, sizeof *own);
+    void **kinds[] = {locals, own->range, own->called};
+    GC_FRAME_ARRAY(locals, LOCALS);
+    own->top = own->range + LOCALS;
+    CHECK_EQ(gc_thread_range(own->range, &own->top), 0);
+    CHECK_EQ(gc_root_callback(GC_ROOT_THREAD, visit_called, own), 0);
+    for (uint64_t i = 1; time_left(i); i++) {
+        move_plainly(kinds[random_below(&random, 3)], kinds[random_below(&random, 3)], &random);
+        if (random_one_in(&random, 64))
+            relax();
+        for (size_t k = 0; i % 16 == 0 && k < 3 * LOCALS; k++) {
+            if (kinds[k / LOCALS][k % LOCALS])
+                check_message(kinds[k / LOCALS][k % LOCALS]);
+        }
+        pushed++;
+    }
+    CHECK_EQ(gc_root_callback_remove(visit_called, own), 0);
+    CHECK_EQ(gc_thread_range_remove(own->range), 0);
+    free(own);
+}
+
+TEST(roots_of_ones_own)
+{
+    run(use_own_roots, 4, NULL);
+    ok(pushed > 0, "%u moves", pushed);
+}
+
+/* ---- Weak reads against collections ---- */
+
+enum { WEAKS = ROUNDS + 1, RECENT = 32, HELD = 32 };
+static gc_weak *weaks[WEAKS + 1];
+static atomic_bool dead[WEAKS + 1];
+static atomic_uint_fast64_t latest;
+static atomic_uint found_dead;
+
+/* One that is not dead yet, perhaps. */
+static struct message *read_weak(uint64_t i)
+{
+    bool was_dead = dead[i];
+    struct message *m = gc_weak_get(weaks[i]);
+    if (m) {
+        CHECK(!was_dead);
+        CHECK_EQ(m->a, i);
+        seen++;
+        return m;
+    }
+    CHECK(!gc_weak_get(weaks[i]));
+    found_dead += !was_dead;
+    dead[i] = true;
+    return NULL;
+}
+
+/* What was found is rooted, and stays. */
+static void read_weaks(void)
+{
+    uint64_t random = crowd_number;
+    struct message *kept[HELD] = {NULL};
+    GC_FRAME_ARRAY(kept, HELD);
+    for (unsigned n = 0; !crowd.stop; n++) {
+        uint64_t now = latest, back = random_below(&random, RECENT);
+        if (kept[n % HELD])
+            check_message(kept[n % HELD]);
+        kept[n % HELD] = back < now ? read_weak(now - back) : NULL;
+        gc_safepoint();
+        if (n % 32 == 0)
+            relax();
+    }
+}
+
+static void make_weaks(void)
+{
+    uint64_t i = 1;
+    for (; i < WEAKS && time_left(i) && now_ms() < deadline; i++) {
+        gc_store(&x, new_message(i));
+        CHECK((weaks[i] = gc_weak_new(x)));
+        latest = i;
+        if (i % 8 == 0)
+            relax();
+    }
+    crowd.stop = true;
+    crowd_join();
+    crowd.n = 0;
+    while (--i > 0)
+        gc_weak_free(weaks[i]);
+}
+
+TEST(weak_reads)
+{
+    run(read_weaks, 2, make_weaks);
+    ok(seen > 0 && found_dead > 0, "%u found alive, %u dead", seen, found_dead);
+}
+
+/* ---- A fiber that several threads run in turns, told of nothing else ---- */
+
+static gc_fiber *fiber;
+static void *fiber_slots[LOCALS], **fiber_top = fiber_slots + LOCALS;
+static uint64_t turns; /* of whoever runs the fiber */
+
+static void take_turns(void)
+{
+    unsigned mine = 0;
+    for (uint64_t i = 1; time_left(i); i++) {
+        gc_fiber_switch(fiber);
+        if (errno == EBUSY) {
+            relax();
+            continue;
+        }
+        for (size_t k = 0; k < LOCALS; k++) {
+            if (turns >= LOCALS)
+                check_message(fiber_slots[k]);
+        }
+        void *fresh = new_message(++turns);
+        fiber_slots[turns % LOCALS] = fresh;
+        mine++;
+        CHECK(gc_fiber_switch(NULL) == fiber);
+        if (i % 16 == 0)
+            relax();
+    }
+    won[crowd_number % 2] += mine;
+}
+
+static void make_fiber(void)
+{
+    CHECK((fiber = gc_fiber_create()));
+    gc_fiber_switch(fiber);
+    CHECK_EQ(gc_thread_range(fiber_slots, &fiber_top), 0);
+    CHECK(gc_fiber_switch(NULL) == fiber);
+}
+
+static void make_it_and_take_turns(void)
+{
+    static atomic_bool made;
+    if (crowd_number == 0) {
+        make_fiber();
+        made = true;
+    }
+    while (!made)
+        relax();
+    take_turns();
+}
+
+TEST(a_fiber_in_turns)
+{
+    run(make_it_and_take_turns, 4, NULL);
+    ok(won[0] > 0 && won[1] > 0 && turns == won[0] + won[1], "%u and %u turns", won[0], won[1]);
+}
+
+/* ---- Words in a value format ---- */
+
+#if UINTPTR_MAX > UINT32_MAX
+enum { TAG_MASK = 7, TAG_REFERENCE = 1, TAG_INTEGER = 3 };
+static uint64_t boxed; /* rooted */
+
+static uint64_t word_of(struct message *m)
+{
+    return (uintptr_t)m | TAG_REFERENCE;
+}
+static struct message *message_in(uint64_t value)
+{
+    return (value & TAG_MASK) == TAG_REFERENCE ? (void *)(uintptr_t)(value - TAG_REFERENCE) : NULL;
+}
+
+/* What is no reference is an integer, which says how far it is. */
+static uint64_t number_in(uint64_t value)
+{
+    if (!message_in(value))
+        return value >> 3;
+    check_message(message_in(value));
+    return message_in(value)->a;
+}
+
+static void read_boxed(void)
+{
+    uint64_t last = 0, kept[HELD] = {0};
+    GC_FRAME_ARRAY(kept, HELD);
+    for (unsigned i = 0; !crowd.stop; i++) {
+        number_in(kept[i % HELD]);
+        kept[i % HELD] = gc_load_value(&boxed);
+        gc_safepoint(); /* the slot may be written now, but not what was in it */
+        uint64_t number = number_in(kept[i % HELD]);
+        CHECK(number >= last);
+        seen += number > last && message_in(kept[i % HELD]);
+        last = number;
+        if (i % 64 == 0)
+            relax();
+    }
+}
+
+static void publish_boxed(void)
+{
+    CHECK_EQ(gc_root(&boxed), 0);
+    for (uint64_t i = 1; time_left(i); i++) {
+        gc_store_value(&boxed, word_of(new_message(i)));
+        if (i % 4 == 1)
+            CHECK(gc_cas_value(&boxed, gc_load_value(&boxed), i << 3 | TAG_INTEGER));
+        if (i % 64 == 0)
+            relax();
+    }
+    crowd.stop = true;
+}
+
+TEST(publication_by_values)
+{
+    format = (gc_value_format){TAG_MASK, TAG_REFERENCE, ~(uint64_t)TAG_MASK};
+    run(read_boxed, 2, publish_boxed);
+    ok(seen > 0, "%u of them seen by others", seen);
+}
+#endif
 
 TAP_MAIN

@@ -45,6 +45,8 @@ static void visit_nothing(void *arg, gc_tracer *tracer)
     (void)arg, (void)tracer;
 }
 
+static gc_fiber *some_fiber; /* of a heap that is not current */
+
 /* Every call that needs a current heap. */
 static void check_all_refused(void)
 {
@@ -78,6 +80,10 @@ static void check_all_refused(void)
     CHECK_EQ(gc_thread_scan_stack(true), -EPERM);
     CHECK_REFUSED(gc_fiber_create(), EPERM);
     CHECK_REFUSED(gc_fiber_switch(NULL), EPERM);
+    CHECK_REFUSED(gc_fiber_switch(some_fiber), EPERM);
+    CHECK_REFUSED(gc_fiber_current(), EPERM);
+    CHECK_EQ(gc_fiber_destroy(some_fiber), -EPERM);
+    CHECK_EQ(gc_fiber_stack(some_fiber, NULL, NULL), -EPERM);
     CHECK_REFUSED(gc_object_base(slots), EPERM);
     CHECK_EQ(gc_object_size(slots), 0);
     CHECK(!gc_is_object(slots));
@@ -95,7 +101,6 @@ TEST(no_heap)
     CHECK_EQ(gc_blocking_begin(), -EPERM);
     CHECK_EQ(gc_blocking_end(), -EPERM);
     CHECK(!gc_heap_current());
-    CHECK(!gc_fiber_current());
     /* What is harmless does what it would. */
     gc_safepoint();
     gc_store(&slot, &slot);
@@ -122,6 +127,7 @@ TEST(other_current_heap)
 {
     gc_heap *first = new_heap(), *second = new_heap();
     CHECK(gc_heap_current() == second);
+    some_fiber = gc_fiber_create();
     CHECK_EQ(gc_thread_switch(NULL), 0);
     check_all_refused();
     CHECK_EQ(gc_thread_switch(first), 0);
@@ -251,6 +257,30 @@ TEST(fiber_of_another_thread)
     CHECK_EQ(gc_fiber_stack(fiber, both + 1, both), -EINVAL);
     CHECK_EQ(gc_fiber_destroy(fiber), 0);
     CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(fiber_of_another_heap)
+{
+    gc_heap *first = new_heap();
+    gc_fiber *fiber = gc_fiber_create(), *own;
+    gc_heap *second = new_heap();
+    CHECK_REFUSED(gc_fiber_switch(fiber), EINVAL);
+    CHECK_EQ(gc_fiber_destroy(fiber), -EINVAL);
+    CHECK_EQ(gc_fiber_stack(fiber, NULL, NULL), -EINVAL);
+    CHECK((own = gc_fiber_create()));
+    CHECK_REFUSED(gc_fiber_switch(own), 0);
+    errno = 0;
+    CHECK(gc_fiber_switch(fiber) == own && errno == EINVAL); /* no switch */
+    CHECK(gc_fiber_current() == own);
+    CHECK(gc_fiber_switch(NULL) == own);
+    CHECK_EQ(gc_thread_switch(first), 0);
+    CHECK_REFUSED(gc_fiber_switch(own), EINVAL);
+    CHECK_REFUSED(gc_fiber_switch(fiber), 0);
+    CHECK(gc_fiber_current() == fiber);
+    CHECK(gc_fiber_switch(NULL) == fiber);
+    CHECK_EQ(gc_fiber_destroy(fiber), 0);
+    CHECK_EQ(gc_heap_destroy(first), 0);
+    CHECK_EQ(gc_heap_destroy(second), 0);
 }
 
 static const struct {

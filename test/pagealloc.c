@@ -29,6 +29,7 @@ struct extent {
 
 #define CACHES 3
 #define NONE SIZE_MAX
+#define ANYWHERE ((size_t)1 << (sizeof(size_t) * 8 - 1)) /* a block that holds all pages */
 
 static struct model {
     size_t nchunks;
@@ -94,7 +95,7 @@ static size_t skip_taken(size_t i)
 }
 
 /* The lowest fit. */
-static size_t model_find(size_t n, size_t align)
+static size_t model_find(size_t n, size_t block)
 {
     size_t run = 0, end = m.nchunks * CHUNK_PAGES;
     for (size_t i = skip_taken(0); i < end; i++) {
@@ -107,7 +108,7 @@ static size_t model_find(size_t n, size_t align)
         run = starts ? 1 : run + 1;
         if (run < n)
             continue;
-        if ((page_of(i + 1 - n) & (align - 1)) == 0)
+        if (page_of(i + 1 - n) / block == page_of(i) / block)
             return i + 1 - n;
     }
     return NONE;
@@ -123,11 +124,11 @@ static size_t count_scavenged(struct extent e)
 
 /* ---- Operations, each on both ---- */
 
-static void op_alloc(size_t n, size_t align)
+static void op_alloc(size_t n, size_t block)
 {
-    size_t scavenged, want = model_find(n, align);
-    uintptr_t got = align == 1 ? pagealloc_alloc(&pages, n, &scavenged)
-                               : pagealloc_alloc_aligned(&pages, n, align, &scavenged);
+    size_t scavenged, want = model_find(n, block);
+    uintptr_t got = block == ANYWHERE ? pagealloc_alloc(&pages, n, &scavenged)
+                                      : pagealloc_alloc_within(&pages, n, block, &scavenged);
     CHECK_EQ(got, address_of(want));
     if (want == NONE) {
         CHECK_EQ(scavenged, 0);
@@ -137,6 +138,14 @@ static void op_alloc(size_t n, size_t align)
     CHECK_EQ(scavenged, count_scavenged(e));
     set_pages(e, TAKEN);
     m.live[m.nlive++] = e;
+}
+
+static void op_alloc_within(size_t n)
+{
+    size_t block = (size_t)1 << random_below(10);
+    while (block < n)
+        block *= 2;
+    op_alloc(n, block);
 }
 
 static void free_extent(struct extent e)
@@ -163,7 +172,7 @@ static void op_free(void)
 
 static void op_cache_fill(struct page_cache *cache)
 {
-    size_t i = model_find(1, 1);
+    size_t i = model_find(1, ANYWHERE);
     pagealloc_cache_fill(&pages, cache);
     if (i == NONE) {
         CHECK(cache->base == 0 && cache->free == 0);
@@ -314,9 +323,9 @@ static void op_random(size_t bias)
     else if (random_below(100) >= bias)
         op_free();
     else if (dice < 18)
-        op_alloc(random_size(), (size_t)1 << random_below(10));
+        op_alloc_within(random_size());
     else
-        op_alloc(random_size(), 1);
+        op_alloc(random_size(), ANYWHERE);
 }
 
 /* Gives everything back, and finds one run per stretch of adjacent chunks. */
@@ -452,8 +461,8 @@ TEST(allocates_across_arenas_and_root_entries)
     pagealloc_free(&pages, base, 40 * gib / PAGE_SIZE);
     CHECK_EQ(pagealloc_alloc(&pages, 1, &scavenged), base);
     CHECK_EQ(pagealloc_alloc(&pages, 17 * gib / PAGE_SIZE, &scavenged), base + PAGE_SIZE);
-    CHECK_EQ(pagealloc_alloc_aligned(&pages, gib / PAGE_SIZE, 16 * gib / PAGE_SIZE, &scavenged),
-             base + 28 * gib);
+    CHECK_EQ(pagealloc_alloc_within(&pages, 8 * gib / PAGE_SIZE, 8 * gib / PAGE_SIZE, &scavenged),
+             base + 20 * gib);
     pagealloc_check(&pages);
     pagealloc_destroy(&pages);
 }
