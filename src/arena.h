@@ -69,7 +69,9 @@ struct arena {
     uintptr_t zeroed_base; /* pages from here on were never used; atomic, it only grows */
     uintptr_t backed_base; /* huge pages are wanted, and pages up to here backed ahead; or 0;
                               atomic, the backing thread's once the arena is listed */
-    word *checkmarks;      /* a second mark bitmap, while the verifier runs; else NULL */
+    uintptr_t
+        marked_base;  /* the mark bits of pages up to here are backed ahead; the same thread's */
+    word *checkmarks; /* a second mark bitmap, while the verifier runs; else NULL */
     char pad1[4096 + CACHE_LINE];
     word heap[ARENA_BITMAP_WORDS];
     char pad2[4096 + CACHE_LINE];

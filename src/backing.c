@@ -8,6 +8,18 @@ static struct backing *backing_of(const gc_heap *heap)
     return &heap->collector->backing;
 }
 
+/* The mark bits of memory up to `stop`: the first to mark there may be a mutator in a handshake,
+ * and each page of the map that nobody has touched would hold it up twice. */
+static void back_marks(struct arena *a, uintptr_t stop)
+{
+    uintptr_t at = MAX_OF(a->marked_base, a->base);
+    if (at >= stop)
+        return;
+    size_t from = (at - a->base) >> WORD_SHIFT, to = (stop - a->base) >> WORD_SHIFT;
+    os_back(&a->mark[from / WORD_BITS], (to - from) / WORD_BITS * sizeof(word));
+    a->marked_base = stop;
+}
+
 /* From the huge page after the one that allocation has come to. A refusal is final. */
 static void back_arena(struct mheap *mem, struct arena *a)
 {
@@ -16,6 +28,7 @@ static void back_arena(struct mheap *mem, struct arena *a)
     uintptr_t stop = MIN_OF(used + MHEAP_BACK_AHEAD, end) & ~(uintptr_t)(HUGE_PAGE - 1);
     if (used == a->base)
         return;
+    back_marks(a, stop);
     for (; at < stop; at += HUGE_PAGE) {
         bool backed = os_back((void *)at, HUGE_PAGE);
         word_store_relaxed(&a->backed_base, backed ? at + HUGE_PAGE : end);

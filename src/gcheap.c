@@ -679,6 +679,7 @@ int gc_release_memory(void)
     if (!t)
         return -EPERM;
     cycle_collect(t->heap, t);
+    workqueue_trim(&t->heap->work);
     scavenge_all(t->heap);
     return 0;
 }

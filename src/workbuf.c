@@ -63,8 +63,10 @@ void workqueue_destroy(struct workqueue *q)
 void workqueue_trim(struct workqueue *q)
 {
     lock_acquire(&q->lock);
-    if (q->nfree == q->made && q->made > BATCH)
+    if (q->nfree == q->made && q->made > BATCH) {
         free_batches(q);
+        make_batch_locked(q); /* else a mutator's handshake would */
+    }
     lock_release(&q->lock);
 }
 

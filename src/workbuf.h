@@ -64,7 +64,7 @@ void workqueue_wake_waiters(struct workqueue *q);
 void workqueue_ask(struct workqueue *q);
 /* Whether the queue is empty and someone waits or has asked. */
 bool workqueue_is_wanted(const struct workqueue *q);
-/* Gives spare buffers back to the OS, but for a few. No marking runs. */
+/* Gives buffers back to the OS, but for a few, if nobody has one. */
 void workqueue_trim(struct workqueue *q);
 
 #endif
