@@ -844,12 +844,13 @@ struct gc_object {
  * use the heap. Stops when fn returns false. */
 GC_API int gc_heap_each(bool (*fn)(void *arg, const struct gc_object *object), void *arg);
 
-/* How many objects and bytes there are per size class, whatever their types; `n` entries at most;
- * returns the number. */
+/* How many objects and bytes there are per size class and, where it is known, type; by size; `n`
+ * entries at most. Returns the number, or -ENOMEM. */
 struct gc_census {
     size_t size; /* of the class; 0: large objects */
     bool has_pointers;
     uint64_t objects, bytes;
+    const gc_type *type; /* of traced objects, and of large ones with references; else NULL */
 };
 GC_API int gc_heap_census(struct gc_census *rows, size_t n);
 

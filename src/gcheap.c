@@ -4,8 +4,9 @@
 #include "fork.h"
 #include "pace.h"
 #include "scavenge.h"
-#include "verify.h"
+#include "census.h"
 #include <errno.h>
+#include <limits.h>
 
 /* ---- Heaps ---- */
 
@@ -852,18 +853,10 @@ struct each_object {
     void *arg;
 };
 
-static const gc_type *type_of_object(const struct gc_span *s, uintptr_t object)
-{
-    if (span_is_large(s))
-        return s->large_type;
-    return spanclass_traced(s->spanclass) ? (const gc_type *)((word *)(object + s->size))[-1]
-                                          : NULL;
-}
-
 static bool each_one(void *arg, struct gc_span *s, uintptr_t object)
 {
     const struct each_object *each = arg;
-    struct gc_object o = {(void *)object, span_object_bytes(s), type_of_object(s, object),
+    struct gc_object o = {(void *)object, span_object_bytes(s), census_type_of(s, object),
                           !span_noscan(s)};
     return each->fn(each->arg, &o);
 }
@@ -887,36 +880,23 @@ int gc_heap_each(bool (*fn)(void *arg, const struct gc_object *object), void *ar
     return 0;
 }
 
-static bool count_one(void *arg, struct gc_span *s, uintptr_t object)
+static void census_held(gc_heap *heap, void *census)
 {
-    struct gc_census *row = (struct gc_census *)arg + s->spanclass;
-    (void)object;
-    row->size = s->size;
-    row->has_pointers = !span_noscan(s);
-    row->objects++;
-    row->bytes += span_object_bytes(s);
-    return true;
-}
-
-static void census_held(gc_heap *heap, void *rows)
-{
-    verify_flush_caches(heap);
-    verify_each_object(heap, count_one, rows);
+    census_take(heap, census);
 }
 
 int gc_heap_census(struct gc_census *rows, size_t n)
 {
     gc_thread *t = ENTER();
-    struct gc_census all[SPANCLASS_COUNT] = {{0, false, 0, 0}};
-    int found = 0;
+    struct census census;
     if (!t)
         return -EPERM;
     if (!rows && n > 0)
         return -EINVAL;
-    cycle_with_world_held(t->heap, t, census_held, all);
-    for (unsigned i = 0; i < SPANCLASS_COUNT && (size_t)found < n; i++) {
-        if (all[i].objects > 0)
-            rows[found++] = all[i];
-    }
-    return found;
+    cycle_with_world_held(t->heap, t, census_held, &census);
+    n = MIN_OF(MIN_OF(n, census.n), (size_t)INT_MAX);
+    if (n > 0)
+        memcpy(rows, census.rows, n * sizeof *rows);
+    free(census.rows);
+    return census.no_memory ? -ENOMEM : (int)n;
 }

@@ -1562,6 +1562,49 @@ static void trace_none(void *object, gc_tracer *tracer)
     (void)object, (void)tracer;
 }
 
+static const struct gc_census *row_of_type(const struct gc_census *rows, int n, const gc_type *type)
+{
+    const struct gc_census *found = NULL;
+    for (int i = 0; i < n; i++) {
+        if (rows[i].type == type && rows[i].objects > 0) {
+            CHECK(!found || type == NULL);
+            found = &rows[i];
+        }
+    }
+    return found;
+}
+
+/* A row for each type that is known, and rows for what has none. */
+TEST(census_by_type)
+{
+    enum { TRACED = 30, TABLES = 3 };
+    static void *slots[TRACED + TRACED + TABLES];
+    static struct gc_census rows[256];
+    gc_heap *heap = new_heap(0);
+    const struct gc_type_spec shape = {.size = 48, .trace = trace_none};
+    gc_type *one = gc_type_create(&shape), *other = gc_type_create(&shape);
+    CHECK(one && other);
+    CHECK_EQ(gc_root_range(slots, LEN(slots)), 0);
+    for (size_t i = 0; i < LEN(slots); i++)
+        gc_store(&slots[i], i < TRACED       ? gc_new(one)
+                            : i < 2 * TRACED ? gc_new(other)
+                                             : gc_new_array(&gc_pointer_type, 20000));
+    CHECK_EQ(gc_collect(), 0);
+    int n = gc_heap_census(rows, LEN(rows));
+    const struct gc_census *a = row_of_type(rows, n, one), *b = row_of_type(rows, n, other);
+    const struct gc_census *tables = row_of_type(rows, n, &gc_pointer_type);
+    CHECK(a && a->objects == TRACED && a->size >= 48 && a->bytes == TRACED * a->size);
+    CHECK(b && b->objects == TRACED && b->size == a->size);
+    CHECK(tables && tables->objects == TABLES && tables->size == 0 && tables->has_pointers);
+    CHECK(tables->bytes >= TABLES * 20000 * sizeof(void *));
+    for (int i = 1; i < n; i++)
+        CHECK(rows[i - 1].size <= rows[i].size);
+    CHECK_EQ(gc_unroot(slots), 0);
+    end_heap(heap);
+    CHECK_EQ(gc_type_release(one), 0);
+    CHECK_EQ(gc_type_release(other), 0);
+}
+
 /* What a walk says of one object of each sort. */
 enum { SORTS = 10, BIG = 100000 };
 static struct sort {

@@ -1938,7 +1938,7 @@ static void compare_walk(void)
 /* What there is in the class of the row, as far as the shadow knows. */
 static struct gc_census expected_row(const struct gc_census *row)
 {
-    struct gc_census sum = {row->size, row->has_pointers, 0, 0};
+    struct gc_census sum = {row->size, row->has_pointers, 0, 0, NULL};
     for (size_t i = 0; i < w.nlive; i++) {
         const struct live *live = &w.live[i];
         size_t class = live->size > LARGEST_SMALL ? 0 : live->size;
@@ -1950,7 +1950,7 @@ static struct gc_census expected_row(const struct gc_census *row)
     return sum;
 }
 
-/* Traced objects have classes of their own, with the sizes of others. */
+/* The shadow does not go by types. */
 static size_t merge_rows(struct gc_census *rows, size_t n)
 {
     size_t kept = 0;
@@ -1971,7 +1971,7 @@ static size_t merge_rows(struct gc_census *rows, size_t n)
 
 static void compare_census(void)
 {
-    static struct gc_census rows[256];
+    static struct gc_census rows[8192];
     int found = gc_heap_census(rows, sizeof rows / sizeof rows[0]);
     if (found < 0)
         BAD("gc_heap_census fails");
