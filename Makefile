@@ -177,9 +177,9 @@ $(B)/gcheap.3: docs/gcheap.3.md | setup
 	@sed 's/\\f\[C\]/\\f[CR]/g; /^\.SH/{n;/^\.PP/d;}' $@.pandoc > $@
 
 # One C file that builds alone; see the comment at its head.
-$(B)/gcheap_all.c: test/amalgamate gcheap.h gcheap.hpp $(wildcard src/*.[ch]) $(GENERATED)
+$(B)/gcheap_all.c: test/amalgamate gcheap.h src/gcheap.hpp $(wildcard src/*.[ch]) $(GENERATED)
 	$(call say,gen) test/amalgamate $(B)/gen > $@
-	@cp gcheap.h gcheap.hpp $(@D)
+	@cp gcheap.h src/gcheap.hpp $(@D)
 
 .PHONY: amalgamation docs install uninstall
 amalgamation: $(B)/gcheap_all.c ## gcheap_all.c and the headers in build/: the library in one file
@@ -187,7 +187,7 @@ docs: $(B)/gcheap.3 ## the manual page
 
 install: $(LIBRARY) $(B)/gcheap.3 ## PREFIX=/usr/local DESTDIR=
 	install -d $(D)$(LIBDIR)/pkgconfig $(D)$(INCLUDEDIR) $(D)$(MANDIR)/man3
-	install -m 644 gcheap.h gcheap.hpp $(D)$(INCLUDEDIR)
+	install -m 644 gcheap.h src/gcheap.hpp $(D)$(INCLUDEDIR)
 	install -m 644 $(B)/libgcheap.a $(D)$(LIBDIR)/libgcheap.a
 	install -m 755 $(B)/libgcheap.so $(D)$(LIBDIR)/libgcheap.so.$(VERSION)
 	ln -sf libgcheap.so.$(VERSION) $(D)$(LIBDIR)/$(SONAME)

@@ -34,7 +34,7 @@ export TSAN_OPTIONS=${TSAN_OPTIONS-}:die_after_fork=0
 urcu=$(pkg-config --cflags --libs liburcu-bp liburcu-cds)
 works() { # FILE
     local program=${1%.*} compiler=("$CC" -std=c11)
-    [[ $1 != *.cpp ]] || compiler=("$CXX" -std=c++17)
+    [[ $1 != *.cpp ]] || compiler=("$CXX" -std=c++17 -Isrc)
     # $CC and $CXX may be a compiler with flags.
     # shellcheck disable=SC2068
     ${compiler[@]} -Wall -Wextra -Wconversion -pedantic -Werror -O2 -g -pthread $SANFLAGS -I. \
@@ -58,7 +58,7 @@ functions() {
 }
 # Public names of the C++ header.
 cxx_names() {
-    sed '/^namespace detail/,/^} .*namespace/d' gcheap.hpp |
+    sed '/^namespace detail/,/^} .*namespace/d' src/gcheap.hpp |
         perl -ne 'next unless /^(?:template|class)\b.*[^;]$/;
             print "gc::$1\n" if /^(?:template <[^>]*> )?class (\w+)/ || /\b(\w+)\(/'
 }
@@ -88,7 +88,7 @@ complete() {
 # may name what is there, and the benchmarks the peers' calls.
 exist() {
     local wrong=0 file word
-    cxx_names | cat - gcheap.h gcheap.hpp >"$scratch/public"
+    cxx_names | cat - gcheap.h src/gcheap.hpp >"$scratch/public"
     for file in "${documents[@]}"; do
         local known=("$scratch/public")
         case $file in
