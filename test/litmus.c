@@ -125,10 +125,11 @@ static void read_x(void)
     }
 }
 
-static void publish(void)
+/* Until `enough`, or for so long that the readers have had a processor. */
+static void publish_until(const atomic_uint *enough)
 {
     uint64_t i = 1;
-    for (; time_left(i); i++) {
+    for (; time_left(i) || (*enough == 0 && i < 1000000); i++) {
         gc_store(&x, new_message(i));
         if (i % 64 == 0)
             relax();
@@ -137,9 +138,20 @@ static void publish(void)
     diag("%" PRIu64 " published", i);
 }
 
+static void publish(void)
+{
+    static const atomic_uint at_once = 1;
+    publish_until(&at_once);
+}
+
+static void publish_until_seen(void)
+{
+    publish_until(&seen);
+}
+
 TEST(publication)
 {
-    run(read_x, 2, publish);
+    run(read_x, 2, publish_until_seen);
     ok(seen > 0, "%u of them seen by others", seen);
 }
 
