@@ -279,9 +279,3 @@ void span_clear_bits(struct gc_span *s)
             word_store_relaxed(&s->arena->alloc[i], 0);
     }
 }
-
-size_t span_count_alloc(const struct gc_span *s)
-{
-    size_t from = arena_bit(s->base);
-    return bits_count_range(s->arena->alloc, from, from + map_words(s) * WORD_BITS);
-}

@@ -94,7 +94,4 @@ size_t span_flip_bits(struct gc_span *s);
 /* Clears alloc of a span whose marks are all 0. Sweeper only. */
 void span_clear_bits(struct gc_span *s);
 
-/* Slots whose alloc bit is set; slow. */
-size_t span_count_alloc(const struct gc_span *s);
-
 #endif
