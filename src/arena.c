@@ -184,6 +184,17 @@ void arena_ungrow(struct arena_index *index, uintptr_t base, size_t size)
     index->count -= size / ARENA_SIZE;
 }
 
+static void touch(word *map)
+{
+    word_fetch_or_relaxed(map, 0);
+}
+
+void arena_touch_marks(struct arena *a, uintptr_t base, size_t size)
+{
+    touch(&a->mark[arena_bit(base) / WORD_BITS]);
+    touch(&a->mark[arena_bit(base + size - WORD_SIZE) / WORD_BITS]);
+}
+
 /* Whole pages of the OS only: others hold bits of neighbours. */
 static void release_bits(word *map, size_t from, size_t to)
 {

@@ -109,6 +109,11 @@ void arena_ungrow(struct arena_index *index, uintptr_t base, size_t size);
 /* They will stay: puts them on the list that others walk. Heap lock held. */
 void arena_enlist(struct arena_index *index, uintptr_t base, size_t size);
 
+/* The mark bits of `size` bytes, 256 KiB at most, are backed by the OS when this returns: the first
+ * to mark there may be in a handshake, which a page of the map that nobody has touched would hold
+ * up twice, once reading and once writing. Any thread. */
+void arena_touch_marks(struct arena *a, uintptr_t base, size_t size);
+
 /* Gives back what the maps take for pages in which no span lies, nor will meanwhile: their bits are
  * 0, or of no meaning (`heap`). */
 void arena_release_maps(const struct arena_index *index, uintptr_t base, size_t size);

@@ -1,5 +1,5 @@
 #include "backing.h"
-#include "collector.h"
+#include "cycle.h"
 
 #define HUGE_PAGE ((size_t)2 << 20)
 
@@ -20,32 +20,76 @@ static void back_marks(struct arena *a, uintptr_t stop)
     a->marked_base = stop;
 }
 
-/* From the huge page after the one that allocation has come to. A refusal is final. */
-static void back_arena(struct mheap *mem, struct arena *a)
+/* Where to go on. Behind allocation, not with the next huge page: it may get there meanwhile, and
+ * who allocates then has the page made zero a second time. UINTPTR_MAX: nothing is wanted as yet. */
+static uintptr_t next_page(const struct arena *a)
 {
     uintptr_t used = word_load_relaxed(&a->zeroed_base), end = a->base + ARENA_SIZE;
-    uintptr_t at = MAX_OF(word_load_relaxed(&a->backed_base), align_up(used, HUGE_PAGE));
-    uintptr_t stop = MIN_OF(used + MHEAP_BACK_AHEAD, end) & ~(uintptr_t)(HUGE_PAGE - 1);
-    if (used == a->base)
+    uintptr_t backed = word_load_relaxed(&a->backed_base);
+    uintptr_t at = backed > used ? backed : align_up(used, HUGE_PAGE) + HUGE_PAGE;
+    bool wanted = backed && used > a->base && at + HUGE_PAGE <= MIN_OF(used + MHEAP_BACK_AHEAD, end);
+    return wanted ? at : UINTPTR_MAX;
+}
+
+/* A refusal is final. */
+static void back_next(struct mheap *mem, struct arena *a)
+{
+    uintptr_t at = next_page(a);
+    if (at == UINTPTR_MAX)
         return;
-    back_marks(a, stop);
-    for (; at < stop; at += HUGE_PAGE) {
-        bool backed = os_back((void *)at, HUGE_PAGE);
-        word_store_relaxed(&a->backed_base, backed ? at + HUGE_PAGE : end);
-        if (!backed)
-            return;
+    back_marks(a, at + HUGE_PAGE);
+    bool backed = os_back((void *)at, HUGE_PAGE);
+    word_store_relaxed(&a->backed_base, backed ? at + HUGE_PAGE : a->base + ARENA_SIZE);
+    if (backed)
         mheap_note_backed(mem, at, HUGE_PAGE);
+}
+
+/* ---- The processor ---- */
+
+static bool is_stopping(void *heap)
+{
+    return u32_load_acquire(&backing_of(heap)->stopping);
+}
+
+/* A P that the thread has borrowed for a while; or none. */
+struct loan {
+    struct proc *p;
+    uint64_t end;
+};
+
+static void end_loan(gc_heap *heap, struct loan *loan)
+{
+    if (loan->p)
+        proc_return(&heap->procs, loan->p);
+    loan->p = NULL;
+}
+
+/* Where mutators run on all processors, the thread works on a P as the collector does: it would be
+ * one thread too many, and mutators wait for it by the OS's time slices. */
+static void want_processor(gc_heap *heap, struct loan *loan)
+{
+    if (loan->p && os_now_ns() >= loan->end)
+        end_loan(heap, loan);
+    if (!loan->p && cycle_processors_taken(heap)) {
+        loan->p = proc_borrow(&heap->procs, is_stopping, heap);
+        loan->end = os_now_ns() + CYCLE_LENT_SLICE_NS;
     }
 }
 
 static void back_arenas(gc_heap *heap)
 {
+    struct loan loan = {NULL, 0};
     struct arena *a = ptr_load_acquire(&heap->mem.arenas.newest);
     for (; a; a = a->older) {
-        if (word_load_relaxed(&a->backed_base))
-            back_arena(&heap->mem, a);
+        while (next_page(a) != UINTPTR_MAX && !is_stopping(heap)) {
+            want_processor(heap, &loan);
+            back_next(&heap->mem, a); /* which allocation may have come to meanwhile */
+        }
     }
+    end_loan(heap, &loan);
 }
+
+/* ---- The thread ---- */
 
 /* What kicks there were is read first: who asks the thread to end kicks it then. */
 static bool goes_on(const struct backing *b, uint32_t *kicks)

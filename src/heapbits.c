@@ -160,3 +160,12 @@ void heapbits_fill(struct arena *a, uintptr_t from, size_t words_total, const wo
     if (left)
         store_bits(map, 0, left, phased(pattern, phase));
 }
+
+void heapbits_copy(struct arena *a, uintptr_t object, size_t words, size_t count)
+{
+    ASSERT(words % WORD_BITS == 0 && arena_bit(object) % WORD_BITS == 0);
+    size_t period = words / WORD_BITS;
+    word *map = &a->heap[arena_bit(object) / WORD_BITS];
+    for (size_t i = 0; i < period * count; i++)
+        word_store_relaxed(&map[period + i], map[i]);
+}

@@ -35,6 +35,10 @@ void heapbits_pattern(word pattern[2], word mask, unsigned words);
 void heapbits_fill(struct arena *a, uintptr_t from, size_t words_total, const word pattern[2],
                    unsigned words);
 
+/* Copies the bits of one object to `count` more behind it. Objects of `words` words, a multiple of
+ * WORD_BITS, which begin at a map word; inside one arena. */
+void heapbits_copy(struct arena *a, uintptr_t object, size_t words, size_t count);
+
 /* The up to WORD_BITS bits for the words at `address`, all in its arena. Any thread. */
 INLINE word heapbits_load(const struct arena *a, uintptr_t address, size_t n)
 {

@@ -56,17 +56,25 @@ static void write_trace_headers(struct gc_span *s, size_t first, size_t n, gc_ty
     }
 }
 
-/* Heap bits of slots larger than a map word's worth: one object at a time. */
-static void write_bits_each(struct mcache *c, struct gc_span *s, size_t first, size_t n,
+static void write_bits_once(struct mcache *c, struct gc_span *s, size_t slot,
                             const struct type_info *info)
 {
     struct heapbits_sink sink;
-    for (size_t i = first; i < first + n; i++) {
-        heapbits_begin(&sink, &c->heap->arenas, span_slot(s, i));
-        type_write_bits(info, &sink);
-        heapbits_emit_zeros(&sink, s->words - ((sink.at - sink.start) >> WORD_SHIFT));
-        heapbits_end(&sink);
-    }
+    heapbits_begin(&sink, &c->heap->arenas, span_slot(s, slot));
+    type_write_bits(info, &sink);
+    heapbits_emit_zeros(&sink, s->words - ((sink.at - sink.start) >> WORD_SHIFT));
+    heapbits_end(&sink);
+}
+
+/* Heap bits of slots larger than a map word's worth: one object at a time, or one for all. */
+static void write_bits_large(struct mcache *c, struct gc_span *s, size_t first, size_t n,
+                             const struct type_info *info)
+{
+    bool whole = s->words % WORD_BITS == 0;
+    for (size_t i = 0; i < (whole ? 1 : n); i++)
+        write_bits_once(c, s, first + i, info);
+    if (whole)
+        heapbits_copy(s->arena, span_slot(s, first), s->words, n - 1);
 }
 
 static void write_bits(struct mcache *c, struct gc_span *s, size_t first, size_t n,
@@ -75,7 +83,7 @@ static void write_bits(struct mcache *c, struct gc_span *s, size_t first, size_t
     if (s->words <= WORD_BITS && !info->program)
         heapbits_fill(s->arena, span_slot(s, first), n * s->words, info->pattern, s->words);
     else
-        write_bits_each(c, s, first, n, info);
+        write_bits_large(c, s, first, n, info);
     if (info->type->trace)
         write_trace_headers(s, first, n, info->type);
 }

@@ -201,6 +201,8 @@ struct gc_span *mheap_alloc_span(struct mheap *h, struct mcache *cache, size_t n
     *zeroed = pages_are_zero(h, base, npages, scavenged);
     span_init(s, arena_of(&h->arenas, base), base, npages, spanclass);
     s->needzero = !*zeroed;
+    if (*zeroed || scavenged > 0)
+        arena_touch_marks(s->arena, base, npages <= SMALL_SPAN_PAGES ? span_bytes(s) : PAGE_SIZE);
     /* Release: a late weak_get that sees this generation sees what the span's last life cleared. */
     u32_store_release(&s->sweepgen, sweepgen);
     stress(STRESS_SPAN_FRESH);

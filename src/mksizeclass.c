@@ -1,5 +1,6 @@
 /* Computes the size classes and prints sizeclass_table.h; run when the library is built. The
- * method is that of Go's mksizeclasses.go, and 24 bytes is a class, as in Go since 1.16. */
+ * method is that of Go's mksizeclasses.go, and 24 bytes is a class, as in Go since 1.16; but spans
+ * are longer. */
 #include "sizeclass.h"
 
 struct size_of_class {
@@ -57,6 +58,15 @@ static void widen(struct size_of_class *c)
     c->size = MAX_OF(c->size, align_down(share, 128));
 }
 
+/* A span costs its sweeper, its mcentral and who caches it much the same whatever its size. */
+#define SPAN_MIN_PAGES 4
+
+static void extend(struct size_of_class *c)
+{
+    while (c->npages < SPAN_MIN_PAGES)
+        c->npages *= 2;
+}
+
 static void compute(void)
 {
     size_t step = 8;
@@ -65,8 +75,10 @@ static void compute(void)
         add(size);
     }
     CHECK(count == SIZECLASS_COUNT);
-    for (unsigned c = 1; c < count; c++)
+    for (unsigned c = 1; c < count; c++) {
         widen(&classes[c]);
+        extend(&classes[c]);
+    }
 }
 
 static unsigned class_of(size_t size)

@@ -182,4 +182,54 @@ TEST(memory_is_not_backed_ahead)
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
+/* Runs on the heap's only P, and makes what needs memory that was never used. */
+static void *grow(void *arg)
+{
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    for (int i = 0; i < 1000 * 1000 && !u32_load_acquire(&enough); i++)
+        CHECK(gc_new_bytes(1000));
+    CHECK_EQ(gc_thread_detach(), 0);
+    u32_store_release(&turns, 1);
+    return arg;
+}
+
+/* It is backed on a P where mutators run on all processors, and the P returned. */
+TEST(memory_is_backed_on_a_borrowed_p)
+{
+    pthread_t runner;
+    if (ARENA_SIZE < (size_t)64 << 20 || !system_backs()) {
+        ok(true, "not on this system");
+        return;
+    }
+    heap = gc_heap_create(
+        &(gc_options){.flags = GC_HUGE_PAGES, .max_procs = 1, .percent = GC_PERCENT_OFF});
+    CHECK(heap);
+    bool seen = false;
+    enough = turns = 0;
+    CHECK_EQ(gc_blocking_begin(), 0);
+    CHECK_EQ(pthread_create(&runner, NULL, grow, NULL), 0);
+    while (!seen && !u32_load_acquire(&turns))
+        seen = u32_load_acquire(&heap->procs.all[0]->state) == PROC_LENT;
+    u32_store_release(&enough, 1);
+    pthread_join(runner, NULL);
+    CHECK(seen);
+    CHECK_EQ(gc_blocking_end(), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* Who allocates touches the mark bits of memory that was never used. */
+TEST(mark_bits_are_backed)
+{
+    heap = gc_heap_create(&(gc_options){.flags = GC_NO_HUGE_PAGES, .percent = GC_PERCENT_OFF});
+    CHECK(heap);
+    for (int i = 0; i < 20000; i++)
+        CHECK(gc_new_bytes(1000));
+    const struct arena *a = heap->mem.arenas.newest;
+    uintptr_t used = word_load_relaxed(&a->zeroed_base) - a->base;
+    size_t bytes = align_down((used >> WORD_SHIFT) / 8, os_page_size());
+    CHECK(bytes > 0);
+    CHECK_EQ(os_resident(a->mark, bytes), bytes);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
 TAP_MAIN
