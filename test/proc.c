@@ -182,12 +182,21 @@ TEST(memory_is_not_backed_ahead)
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
+static void poll_for(uint64_t ns)
+{
+    for (uint64_t end = os_now_ns() + ns; os_now_ns() < end;)
+        gc_safepoint();
+}
+
 /* Runs on the heap's only P, and makes what needs memory that was never used. */
 static void *grow(void *arg)
 {
     CHECK_EQ(gc_thread_attach(heap), 0);
-    for (int i = 0; i < 1000 * 1000 && !u32_load_acquire(&enough); i++)
-        CHECK(gc_new_bytes(1000));
+    for (int i = 0; i < 50 && !u32_load_acquire(&enough); i++) {
+        for (int k = 0; k < 20 * 1000; k++)
+            CHECK(gc_new_bytes(1000));
+        poll_for(50 * 1000 * 1000);
+    }
     CHECK_EQ(gc_thread_detach(), 0);
     u32_store_release(&turns, 1);
     return arg;
