@@ -20,21 +20,21 @@ static void back_marks(struct arena *a, uintptr_t stop)
     a->marked_base = stop;
 }
 
-/* Where to go on. Behind allocation, not with the next huge page: it may get there meanwhile, and
- * who allocates then has the page made zero a second time. UINTPTR_MAX: nothing is wanted as yet. */
-static uintptr_t next_page(const struct arena *a)
+/* Where to go on: not with a huge page that allocation is about to come to, since who allocates
+ * would have it made zero a second time. UINTPTR_MAX: nothing is wanted as yet. */
+static uintptr_t next_page(const struct mheap *mem, const struct arena *a)
 {
     uintptr_t used = word_load_relaxed(&a->zeroed_base), end = a->base + ARENA_SIZE;
     uintptr_t backed = word_load_relaxed(&a->backed_base);
-    uintptr_t at = backed > used ? backed : align_up(used, HUGE_PAGE) + HUGE_PAGE;
-    bool wanted = backed && used > a->base && at + HUGE_PAGE <= MIN_OF(used + MHEAP_BACK_AHEAD, end);
-    return wanted ? at : UINTPTR_MAX;
+    uintptr_t at = backed > used ? backed : align_up(used + HUGE_PAGE / 2, HUGE_PAGE);
+    uintptr_t stop = MIN_OF(used + mheap_back_ahead(mem), end);
+    return backed && used > a->base && at + HUGE_PAGE <= stop ? at : UINTPTR_MAX;
 }
 
 /* A refusal is final. */
 static void back_next(struct mheap *mem, struct arena *a)
 {
-    uintptr_t at = next_page(a);
+    uintptr_t at = next_page(mem, a);
     if (at == UINTPTR_MAX)
         return;
     back_marks(a, at + HUGE_PAGE);
@@ -81,7 +81,7 @@ static void back_arenas(gc_heap *heap)
     struct loan loan = {NULL, 0};
     struct arena *a = ptr_load_acquire(&heap->mem.arenas.newest);
     for (; a; a = a->older) {
-        while (next_page(a) != UINTPTR_MAX && !is_stopping(heap)) {
+        while (next_page(&heap->mem, a) != UINTPTR_MAX && !is_stopping(heap)) {
             want_processor(heap, &loan);
             back_next(&heap->mem, a); /* which allocation may have come to meanwhile */
         }

@@ -182,6 +182,13 @@ static void begin_marking(struct driver *d)
         roots_free_retired(&heap->roots);
 }
 
+/* At once: were it to come to memory only after the draining's look at the work word, it could
+ * overwrite what a thread that detaches reports. */
+static void forget_handed(gc_heap *heap)
+{
+    u8_exchange_seq_cst(&heap->mutators.handed, false);
+}
+
 /* The wave is over. Termination (I6): the work word was 0 when it began, and no mutator held grey
  * at its ack or gave grey away since the draining began: then there was no grey at all when the
  * wave began, and there is none now. `handed` is cleared before the draining: a thread that
@@ -369,7 +376,7 @@ static enum step take_step(struct driver *d, enum step step)
         /* Values of weak maps before any wave: fewer of them are found unmarked by who reads. */
         if (!drain(d) || ephemerons_resolve(heap, &d->marker))
             return STEP_RESOLVE;
-        u8_store_relaxed(&heap->mutators.handed, false);
+        forget_handed(heap);
         return STEP_DRAIN;
     case STEP_DRAIN:
         if (!drain(d))
@@ -381,7 +388,7 @@ static enum step take_step(struct driver *d, enum step step)
         if (!handshake_end(heap, is_patient(d)))
             return STEP_FLUSH;
         if (!was_last_wave(d)) {
-            u8_store_relaxed(&heap->mutators.handed, false);
+            forget_handed(heap);
             return STEP_DRAIN;
         }
         end_marking(d);

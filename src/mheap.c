@@ -169,7 +169,7 @@ static bool take_fresh(struct mheap *h, struct arena *a, uintptr_t at, uintptr_t
     while (zeroed < stop && !word_cas_relaxed(&a->zeroed_base, zeroed, stop))
         zeroed = word_load_relaxed(&a->zeroed_base);
     uintptr_t backed = word_load_relaxed(&a->backed_base);
-    if (backed && backed < MIN_OF(stop + MHEAP_BACK_AHEAD / 2, a->base + ARENA_SIZE))
+    if (backed && backed < MIN_OF(stop + mheap_back_ahead(h) / 2, a->base + ARENA_SIZE))
         want_backing(h);
     return fresh;
 }

@@ -61,8 +61,13 @@ INLINE size_t mheap_live_bytes(const struct mheap *h)
     return allocated - MIN_OF(freed, allocated);
 }
 
-/* So much never used memory is to be backed ahead where huge pages are wanted. */
-#define MHEAP_BACK_AHEAD ((size_t)16 << 20)
+/* So much never used memory is to be backed ahead where huge pages are wanted: a 32nd of what is in
+ * use, 4 to 16 MiB. It is resident whether it comes to be used or not. */
+INLINE size_t mheap_back_ahead(const struct mheap *h)
+{
+    size_t part = word_load_relaxed(&h->counts.pages_inuse) << PAGE_SHIFT >> 5;
+    return MIN_OF(MAX_OF(part, (size_t)4 << 20), (size_t)16 << 20);
+}
 
 /* 0, or a negative errno with nothing held. reserve: see gc_options. */
 int mheap_init(struct mheap *h, const gc_options *options);
