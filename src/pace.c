@@ -169,7 +169,7 @@ void pace_allocation(gc_heap *heap, gc_thread *t, size_t more)
 {
     struct collector *c = heap->collector;
     uint64_t bytes = mcache_take_unpaced(t->proc->cache) + more;
-    if (UNLIKELY(cycle_heap_live(heap) / 5 * 4 > word_load_relaxed(&c->goal)))
+    if (UNLIKELY(cycle_heap_live(heap) / 11 * 10 > word_load_relaxed(&c->goal)))
         give_way(heap, t);
     if (t->phase == PHASE_MARK)
         assist(heap, t, bytes);
