@@ -99,19 +99,20 @@ INLINE struct arena *edge_arena(uintptr_t target, const word *map)
     return CONTAINER_OF(map - arena_bit(target) / WORD_BITS, struct arena, mark);
 }
 
-/* Those that lead to unmarked objects, whose first lines and heap-bitmap words are asked for. No
- * locked operation stands between these lookups: each would hold up the loads behind it. Nor does a
- * branch: whether an edge leads to a marked object is anybody's guess. */
+/* Those that lead to unmarked objects, whose first lines and heap-bitmap words are asked for if they
+ * are to be scanned. No locked operation stands between these lookups: each would hold up the loads
+ * behind it. Nor does a branch: whether an edge leads to a marked object is anybody's guess. */
 static size_t keep_unmarked(struct mark_edge *edges, size_t n)
 {
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {
         struct mark_edge e = edges[i];
         bool marked = word_load_relaxed(e.map) >> edge_bit(e.target) & 1;
+        bool unread = marked | (e.target & MARK_NOSCAN);
         edges[kept] = e;
         kept += !marked;
-        __builtin_prefetch(marked ? (const void *)edges : (const void *)e.target);
-        __builtin_prefetch(marked ? (const void *)edges : (const void *)edge_heapbits(e.map));
+        __builtin_prefetch(unread ? (const void *)edges : (const void *)e.target);
+        __builtin_prefetch(unread ? (const void *)edges : (const void *)edge_heapbits(e.map));
     }
     return kept;
 }
