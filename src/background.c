@@ -92,7 +92,7 @@ static void background_sweep(gc_heap *heap)
         struct proc *p = NULL;
         if (cycle_processors_taken(heap))
             p = proc_borrow(&heap->procs, nothing_to_sweep, heap);
-        sweep_for(heap, p ? CYCLE_LENT_SLICE_NS : CYCLE_SHORT_SLICE_NS);
+        sweep_for(heap, p ? PROC_LOAN_NS : CYCLE_SHORT_SLICE_NS);
         if (p)
             proc_return(&heap->procs, p);
     }

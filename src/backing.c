@@ -1,5 +1,5 @@
 #include "backing.h"
-#include "cycle.h"
+#include "collector.h"
 
 #define HUGE_PAGE ((size_t)2 << 20)
 
@@ -70,9 +70,9 @@ static void want_processor(gc_heap *heap, struct loan *loan)
 {
     if (loan->p && os_now_ns() >= loan->end)
         end_loan(heap, loan);
-    if (!loan->p && cycle_processors_taken(heap)) {
+    if (!loan->p && procs_idle(&heap->procs) == 0) {
         loan->p = proc_borrow(&heap->procs, is_stopping, heap);
-        loan->end = os_now_ns() + CYCLE_LENT_SLICE_NS;
+        loan->end = os_now_ns() + PROC_LOAN_NS;
     }
 }
 

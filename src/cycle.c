@@ -123,7 +123,7 @@ static bool drain_some(gc_heap *heap, struct marker *m)
         return over;
     }
     struct proc *p = proc_borrow(&heap->procs, nothing_to_mark, heap);
-    bool over = drain_for(heap, m, p ? CYCLE_LENT_SLICE_NS : CYCLE_SHORT_SLICE_NS);
+    bool over = drain_for(heap, m, p ? PROC_LOAN_NS : CYCLE_SHORT_SLICE_NS);
     if (p)
         proc_return(&heap->procs, p);
     return over;

@@ -44,10 +44,8 @@ INLINE bool cycle_processors_taken(const gc_heap *heap)
 {
     return !u8_load_relaxed(&heap->collector->marking.whole) && procs_idle(&heap->procs) == 0;
 }
-/* How long the background works beside mutators that run on all processors; and on a P that it
- * has borrowed. */
+/* How long the background works beside mutators that run on all processors. */
 #define CYCLE_SHORT_SLICE_NS ((uint64_t)250 * 1000)
-#define CYCLE_LENT_SLICE_NS ((uint64_t)20 * 1000 * 1000)
 
 /* The pacer as it is; and new settings for it (percent, limit). */
 struct pacer cycle_pacer(gc_heap *heap);

@@ -384,7 +384,8 @@ static bool handshake_threads(gc_heap *heap, uint32_t epoch, bool patient)
     return done;
 }
 
-/* With the world held: every thread is claimed, every P is idle or a claimed thread's. */
+/* With the world held: every thread is claimed, every P is idle, lent (I18) or a claimed thread's.
+ */
 static void work_on_held(gc_heap *heap, enum handshake_op op, uint32_t epoch)
 {
     for (gc_thread *t = heap->mutators.list; t; t = t->next) {

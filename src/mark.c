@@ -99,9 +99,10 @@ INLINE struct arena *edge_arena(uintptr_t target, const word *map)
     return CONTAINER_OF(map - arena_bit(target) / WORD_BITS, struct arena, mark);
 }
 
-/* Those that lead to unmarked objects, whose first lines and heap-bitmap words are asked for if they
- * are to be scanned. No locked operation stands between these lookups: each would hold up the loads
- * behind it. Nor does a branch: whether an edge leads to a marked object is anybody's guess. */
+/* Those that lead to unmarked objects, whose first lines and heap-bitmap words are asked for if
+ * they are to be scanned. No locked operation stands between these lookups: each would hold up the
+ * loads behind it. Nor does a branch: whether an edge leads to a marked object is anybody's guess.
+ */
 static size_t keep_unmarked(struct mark_edge *edges, size_t n)
 {
     size_t kept = 0;

@@ -1,6 +1,6 @@
 /* Ps: the right to run managed code, with the allocation cache that goes with it (Go: P). A thread
  * holds one while it runs and gives it back while it blocks, so there are as many caches as threads
- * that run, not as threads. When all run, the collector's threads borrow one for their work: its
+ * that run, not as threads. When all run, the library's threads borrow one for their work: its
  * cache rests meanwhile, and the processor is theirs.
  *
  * A P's state word: IDLE -> RUNNING (a thread takes it) -> IDLE; RUNNING -> LENT (the collector's)
@@ -60,8 +60,9 @@ unsigned procs_idle(const struct procs *procs);
 /* In the child of a fork: nobody holds a P or waits for one. */
 void proc_after_fork_in_child(struct procs *procs);
 
-/* For one of the collector's threads, which stands first in the queue: the next P that comes free,
+/* For one of the library's threads, which stands first in the queue: the next P that comes free,
  * with its processor, or NULL. Gives up waiting when that has become pointless, or takes long. */
+#define PROC_LOAN_NS ((uint64_t)20 * 1000 * 1000) /* it is kept no longer at a time */
 struct proc *proc_borrow(struct procs *procs, bool (*pointless)(void *), void *arg);
 void proc_return(struct procs *procs, struct proc *p);
 
