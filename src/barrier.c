@@ -47,32 +47,38 @@ void barrier_scan(gc_thread *t, uintptr_t object)
     push_grey(t, object);
 }
 
-static void unmark(const struct target *t)
+bool barrier_may_be_object(const struct mheap *h, uintptr_t address)
 {
-    size_t bit = arena_bit(t->base);
-    word_fetch_and_relaxed(&t->arena->mark[bit / WORD_BITS], ~((word)1 << bit % WORD_BITS));
+    bool may = mheap_object_base(h, address) != 0;
+    fence_acquire();
+    return may;
 }
 
-/* I15: the slot may be given back by its owner at this moment, which clears alloc, then mark.
- * Marking first and looking at alloc again, one of the two sees the other. */
-bool barrier_mark_stale(const struct target *t)
+static void shade_doubtful(gc_thread *t, struct workbuf *b)
 {
-    if (!target_mark(t))
-        return false;
-    fence_seq_cst();
-    if (bits_test(t->arena->alloc, arena_bit(t->base)))
-        return true;
-    unmark(t);
-    return false;
+    for (uint32_t i = 0; i < b->n; i++)
+        barrier_shade(t, b->items[i]);
+    workbuf_put_empty(&t->heap->work, b);
 }
 
-void barrier_shade_stale(gc_thread *t, uintptr_t address)
+void barrier_shade_doubtful(gc_thread *t, struct workbuf *b)
 {
-    struct target target;
-    const struct mheap *h = &t->heap->mem;
-    if (mheap_object_base(h, address) && target_resolve(h, address, &target) &&
-        barrier_mark_stale(&target))
-        turn_grey(t, &target);
+    if (b && !workqueue_put_off(&t->heap->work, b))
+        shade_doubtful(t, b);
+}
+
+struct workbuf *barrier_note_doubtful(gc_thread *t, struct workbuf *b, uintptr_t address)
+{
+    if (!barrier_may_be_object(&t->heap->mem, address))
+        return b;
+    if (b && b->n == b->room) {
+        barrier_shade_doubtful(t, b);
+        b = NULL;
+    }
+    if (!b)
+        b = workbuf_get(&t->heap->work);
+    b->items[b->n++] = address;
+    return b;
 }
 
 void barrier_write(gc_thread *t, word old, word value)

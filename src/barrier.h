@@ -77,11 +77,13 @@ INLINE bool target_mark(const struct target *t)
 void barrier_shade(gc_thread *t, uintptr_t address);
 /* Queues an object that is not marked to be scanned. */
 void barrier_scan(gc_thread *t, uintptr_t object);
-/* Marks an object that may not exist: found by a stale word. True: it does, and the caller marked
- * it. */
-bool barrier_mark_stale(const struct target *t);
-/* The same as barrier_shade for a stale word: only objects whose alloc bit is set. */
-void barrier_shade_stale(gc_thread *t, uintptr_t address);
+/* Whether a word of a C stack is the address of a slot whose alloc bit is set. If it is not marked
+ * either, and ROOTS is complete, it is an object (I15). */
+bool barrier_may_be_object(const struct mheap *h, uintptr_t address);
+/* Collects such words in a buffer, which may be NULL and is not the caller's any more; then shades
+ * them on behalf of thread t, or puts them off until ROOTS is complete. */
+struct workbuf *barrier_note_doubtful(gc_thread *t, struct workbuf *b, uintptr_t address);
+void barrier_shade_doubtful(gc_thread *t, struct workbuf *b);
 /* gc_barrier_store's work: `old` is overwritten by `value`. */
 void barrier_write(gc_thread *t, word old, word value);
 /* Gives the thread's grey buffer to the shared queue; true if there was anything in it. */

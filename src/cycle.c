@@ -69,6 +69,7 @@ static void begin(gc_heap *heap)
     c->allocated_before = word_load_relaxed(&heap->mem.counts.allocated_bytes);
     c->flush_waves = 0;
     marking_begin(heap, &c->marking); /* mutators that are past their ROOTS assist */
+    workqueue_begin_putting_off(&heap->work);
     u32_store_release(&c->started, c->started + 1);
     heap->cycle = c->started;
     if (heap->options.flags & GC_STOP_WORLD)
@@ -177,6 +178,7 @@ static void begin_marking(struct driver *d)
     set_phase(heap->collector, CYCLE_MARK);
     m->active = true;
     workqueue_activate(&heap->work);
+    marker_doubtful(m, workqueue_end_putting_off(&heap->work));
     mark_roots(heap, m);
     if (is_patient(d)) /* an embedder's thread may allocate within a read section */
         roots_free_retired(&heap->roots);

@@ -2,24 +2,27 @@
 
 /* ---- What an operation does to a thread and to a P ---- */
 
-static gc_thread *tracer_thread(struct gc_tracer *tracer)
+static struct shading_tracer *shading_tracer_of(struct gc_tracer *tracer)
 {
-    return CONTAINER_OF(tracer, struct shading_tracer, tracer)->thread;
+    return CONTAINER_OF(tracer, struct shading_tracer, tracer);
 }
 
 static void shade_value(struct gc_tracer *tracer, word value)
 {
-    barrier_shade(tracer_thread(tracer), value_address(&tracer->heap->options.format, value));
+    barrier_shade(shading_tracer_of(tracer)->thread,
+                  value_address(&tracer->heap->options.format, value));
 }
 
 static void shade_stale(struct gc_tracer *tracer, word value)
 {
-    barrier_shade_stale(tracer_thread(tracer), value_address(&tracer->heap->options.format, value));
+    struct shading_tracer *s = shading_tracer_of(tracer);
+    uintptr_t address = value_address(&tracer->heap->options.format, value);
+    s->doubtful = barrier_note_doubtful(s->thread, s->doubtful, address);
 }
 
 struct shading_tracer handshake_shading_tracer(gc_thread *t)
 {
-    return (struct shading_tracer){{shade_value, shade_stale, t->heap}, t};
+    return (struct shading_tracer){{shade_value, shade_stale, t->heap}, t, NULL};
 }
 
 void handshake_shade_roots(gc_thread *t, const struct rootset *set, const struct gc_frame *frames)
@@ -32,6 +35,7 @@ void handshake_shade_words(gc_thread *t, uintptr_t low, uintptr_t high)
 {
     struct shading_tracer tracer = handshake_shading_tracer(t);
     root_visit_words(low, high, &tracer.tracer);
+    barrier_shade_doubtful(t, tracer.doubtful);
 }
 
 static void thread_roots_op(gc_thread *t)

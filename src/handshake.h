@@ -28,6 +28,7 @@ void handshake_catch_up(gc_thread *t);
 struct shading_tracer {
     struct gc_tracer tracer;
     gc_thread *thread;
+    struct workbuf *doubtful;
 };
 struct shading_tracer handshake_shading_tracer(gc_thread *t);
 

@@ -58,11 +58,11 @@ static void *finish_large(struct mcache *c, struct gc_span *s)
     struct arena *a = s->arena;
     s->live = 1;
     size_t bit = arena_bit(s->base);
-    word_store_relaxed(&a->alloc[bit / WORD_BITS], (word)1 << bit % WORD_BITS);
     if (c->black) {
         word_fetch_or_relaxed(&a->mark[bit / WORD_BITS], (word)1 << bit % WORD_BITS);
         span_note_mark(s);
     }
+    word_store_release(&a->alloc[bit / WORD_BITS], (word)1 << bit % WORD_BITS); /* I15 */
     c->unreported += span_bytes(s);
     mcentral_file_swept(c->heap, s, c->sweepgen);
     return (void *)s->base;

@@ -506,17 +506,24 @@ static void trace_value(struct gc_tracer *tracer, word value)
     marker_edge(m, value_address(&m->heap->options.format, value));
 }
 
-/* A stale word must not wait in a ring, where its slot could be given back (I15). */
 static void trace_stale(struct gc_tracer *tracer, word value)
 {
     struct marker *m = CONTAINER_OF(tracer, struct marker, tracer);
-    struct target t;
     uintptr_t address = value_address(&m->heap->options.format, value);
-    if (!mheap_object_base(&m->heap->mem, address) || !target_resolve(&m->heap->mem, address, &t) ||
-        target_is_marked(&t))
-        return;
-    if (barrier_mark_stale(&t))
-        turn_grey(m, &t);
+    if (m->visited)
+        m->doubtful = barrier_note_doubtful(m->visited, m->doubtful, address);
+    else if (barrier_may_be_object(&m->heap->mem, address))
+        marker_edge(m, address);
+}
+
+void marker_doubtful(struct marker *m, struct workbuf *all)
+{
+    for (struct workbuf *b = all, *next; b; b = next) {
+        next = b->next;
+        for (uint32_t i = 0; i < b->n; i++)
+            marker_edge(m, b->items[i]);
+        workbuf_put_empty(&m->heap->work, b);
+    }
 }
 
 void marker_init(struct marker *m, gc_heap *heap)
@@ -564,8 +571,10 @@ void marking_shade_roots(gc_thread *t)
 {
     struct marker m;
     marker_init(&m, t->heap);
+    m.visited = t;
     thread_visit_roots(t, &m.tracer);
     hand_over(&m);
+    barrier_shade_doubtful(t, m.doubtful);
     t->shaded_objects += m.marked_objects;
     t->shaded_bytes += m.marked_bytes;
 }

@@ -43,6 +43,8 @@ struct marker {
     word marked_objects, marked_bytes; /* since the last report; see note_marked */
     word unpaid;                       /* bytes marked that are no credit yet */
     word piece_bytes;                  /* of pieces of large objects, which are work too */
+    gc_thread *visited;       /* whose roots it visits, while ROOTS is under way; else NULL */
+    struct workbuf *doubtful; /* words of that thread's stack */
     /* Called for each object it marks; NULL: none. Copied from `marking` when it takes work. */
     void (*on_mark)(struct marker *m, uintptr_t object);
     struct gc_tracer tracer;                        /* pushes edges */
@@ -76,6 +78,9 @@ void marker_edge(struct marker *m, uintptr_t address);
 bool marker_mark(struct marker *m, uintptr_t address, uintptr_t *base);
 /* Queues an object of so many bytes to be scanned, marked or not. */
 void marker_scan(struct marker *m, uintptr_t object, size_t bytes);
+
+/* Marks objects of which words were put off; frees the buffers. */
+void marker_doubtful(struct marker *m, struct workbuf *all);
 
 /* mutators.shade_roots: a thread's roots, shaded by the batch and queued at once. Owner, or the
  * collector while it has claimed the thread. */

@@ -105,9 +105,10 @@ static void open_run(struct mcache *c, struct gc_run *run, struct gc_span *s, si
     if (info && !info->noscan)
         write_bits(c, s, first, n, info);
     stress(STRESS_RUN_OPEN);
-    span_set_alloc(s, first, n);
     if (c->black)
         span_set_marks(s, first, n);
+    fence_release(); /* who finds a slot by a stale word finds it marked, too (I15) */
+    span_set_alloc(s, first, n);
     s->open_runs++;
     s->live += (uint32_t)n;
     c->unreported += bytes;
@@ -195,13 +196,11 @@ void mcache_blacken(struct mcache *c)
     each_open_rest(c, blacken_rest);
 }
 
-/* The slots were never allocated: freed in the order that barrier_shade_stale relies on, first
- * alloc, then mark (I15). */
+/* The slots were never allocated. Nobody marks meanwhile (I15). */
 static void give_back_rest(struct mcache *c, struct gc_run *run, size_t first, size_t n)
 {
     struct gc_span *s = run->span;
     span_clear_alloc(s, first, n);
-    fence_seq_cst();
     if (c->black)
         span_clear_marks(s, first, n);
     s->live -= (uint32_t)n;

@@ -122,6 +122,36 @@ void workqueue_push(struct workqueue *q, struct workbuf *b)
     }
 }
 
+void workqueue_begin_putting_off(struct workqueue *q)
+{
+    lock_acquire(&q->lock);
+    ASSERT(!q->doubtful);
+    q->puts_off = true;
+    lock_release(&q->lock);
+}
+
+bool workqueue_put_off(struct workqueue *q, struct workbuf *b)
+{
+    lock_acquire(&q->lock);
+    bool yes = q->puts_off;
+    if (yes) {
+        b->next = q->doubtful;
+        q->doubtful = b;
+    }
+    lock_release(&q->lock);
+    return yes;
+}
+
+struct workbuf *workqueue_end_putting_off(struct workqueue *q)
+{
+    lock_acquire(&q->lock);
+    struct workbuf *all = q->doubtful;
+    q->doubtful = NULL;
+    q->puts_off = false;
+    lock_release(&q->lock);
+    return all;
+}
+
 void workqueue_ask(struct workqueue *q)
 {
     u32_store_relaxed(&q->asked, 1);

@@ -31,6 +31,8 @@ struct workqueue {
     uint32_t sleepers; /* those of them that sleep on `wakeups`, or are about to */
     uint32_t asked;    /* someone who does not wait found nothing to do */
     uint32_t wakeups;
+    struct workbuf *doubtful; /* see workqueue_put_off; under lock */
+    bool puts_off;            /* under lock */
 };
 
 void workqueue_init(struct workqueue *q);
@@ -44,6 +46,14 @@ void workbuf_put_empty(struct workqueue *q, struct workbuf *b);
 
 /* Queues a buffer that is not empty. Any thread. */
 void workqueue_push(struct workqueue *q, struct workbuf *b);
+
+/* Words that may be addresses are put off from the beginning of a cycle until ROOTS is complete
+ * (I15). They are no work as yet. */
+void workqueue_begin_putting_off(struct workqueue *q);
+/* Any thread. false: ROOTS is complete, and the caller is to look at them itself. */
+bool workqueue_put_off(struct workqueue *q, struct workbuf *b);
+/* All buffers, linked. */
+struct workbuf *workqueue_end_putting_off(struct workqueue *q);
 
 /* Takes a buffer. The caller is active already (`active`), or becomes so if it gets one. */
 struct workbuf *workqueue_pop(struct workqueue *q, bool active);

@@ -221,6 +221,83 @@ TEST(fibers_whose_stacks_are_set)
     CHECK(gc_heap_destroy(heap) == 0);
 }
 
+/* ---- Stale words ---- */
+
+struct pair {
+    uint64_t first, second;
+    void *reference;
+};
+
+static atomic_uint torn, traced;
+
+static void trace_pair(void *object, gc_tracer *tracer)
+{
+    struct pair *p = object;
+    torn += p->first != p->second;
+    traced++;
+    gc_trace_slot(tracer, &p->reference);
+}
+
+static _Atomic(uintptr_t) made;
+static _Atomic(gc_thread *) guesser;
+
+/* Has addresses on its stack of what another thread has made, and is going to make. */
+static void *guess(void *unused)
+{
+    enum { WORDS = 50 };
+    CHECK(gc_thread_attach(heap) == 0);
+    volatile uintptr_t words[WORDS];
+    for (size_t i = 0; i < WORDS; i++)
+        words[i] = made + i * 32;
+    CHECK(gc_blocking_begin() == 0);
+    guesser = thread_self();
+    while (!over)
+        sched_yield();
+    CHECK(gc_blocking_end() == 0);
+    CHECK(words[0] == made);
+    CHECK(gc_thread_detach() == 0);
+    return unused;
+}
+
+static void wait_for_answer_of(gc_thread *t)
+{
+    while (epoch_of(u32_load_acquire(&t->st)) != u32_load_acquire(&heap->mutators.epoch))
+        sched_yield();
+}
+
+/* A word on a stack is the address of a slot that its owner has not been given yet, and fills in
+ * later: the collector leaves that alone. */
+TEST(a_stale_word_of_what_is_made_next)
+{
+    gc_options o = {.flags = GC_STACK_CONSERVATIVE, .max_procs = 4};
+    CHECK((heap = gc_heap_create(&o)));
+    gc_type *type =
+        gc_type_create(&(struct gc_type_spec){.size = sizeof(struct pair), .trace = trace_pair});
+    CHECK(type);
+    made = (uintptr_t)gc_new(type);
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, guess, NULL) == 0);
+    while (!guesser)
+        sched_yield();
+    begin_cycle();
+    answer_until(OP_ROOTS);
+    wait_for_answer_of(guesser);
+    gc_safepoint();
+    struct pair *p = gc_new(type);
+    CHECK((uintptr_t)p - made == 32);
+    p->first = 1;
+    while (asked() != OP_FLUSH)
+        sched_yield();
+    p->second = 1;
+    CHECK(traced == 1 && torn == 0);
+    end_cycle();
+    over = true;
+    gc_blocking_begin();
+    pthread_join(thread, NULL);
+    gc_blocking_end();
+    CHECK(gc_heap_destroy(heap) == 0);
+}
+
 /* ---- Cycles that a mutator begins itself ---- */
 
 static void make_small_heap(unsigned flags, const char *debug)
