@@ -151,8 +151,9 @@ test-programs: $(filter $(B)/%,$(TESTS)) \
     $(if $(filter test/stress.sh,$(TESTS)),$(B)/test/shadow) \
     $(if $(filter %.sh,$(TESTS)),$(LIBRARY) $(EXAMPLES))
 
+# A sanitizer, under which memory is short besides, takes some scripts ten times as long.
 test: test-programs ## every test; SAN=…, DEBUG=1, T=pattern
-	@BUILD=$(B) CC='$(CC)' CXX='$(CXX)' SAN='$(SAN)' SANFLAGS='$(SANFLAGS)' test/run $(TESTS)
+	@TEST_TIMEOUT=$${TEST_TIMEOUT:-$(if $(SAN),1800,300)} BUILD=$(B) CC='$(CC)' CXX='$(CXX)' SAN='$(SAN)' SANFLAGS='$(SANFLAGS)' test/run $(TESTS)
 
 MINUTES ?= 10
 
