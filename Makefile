@@ -151,7 +151,7 @@ test-programs: $(filter $(B)/%,$(TESTS)) \
     $(if $(filter test/stress.sh,$(TESTS)),$(B)/test/shadow) \
     $(if $(filter %.sh,$(TESTS)),$(LIBRARY) $(EXAMPLES))
 
-# A sanitizer, under which memory is short besides, takes some scripts ten times as long.
+# Some scripts take ten times as long with a sanitizer.
 test: test-programs ## every test; SAN=…, DEBUG=1, T=pattern
 	@TEST_TIMEOUT=$${TEST_TIMEOUT:-$(if $(SAN),1800,300)} BUILD=$(B) CC='$(CC)' CXX='$(CXX)' SAN='$(SAN)' SANFLAGS='$(SANFLAGS)' test/run $(TESTS)
 
