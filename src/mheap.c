@@ -114,6 +114,16 @@ static bool fill_spares_locked(struct mheap *h, struct mcache *cache)
     return cache->nspare > 0;
 }
 
+/* What the cache has left is too small. */
+static void refill_pages_locked(struct mheap *h, struct mcache *cache, size_t npages)
+{
+    LOCK_ASSERT_HELD(&h->lock);
+    if (page_cache_has(&cache->pages, npages))
+        return;
+    pagealloc_cache_flush(&h->pages, &cache->pages);
+    pagealloc_cache_fill(&h->pages, &cache->pages, npages);
+}
+
 #define PAGE_CACHE_LARGEST 16
 
 /* Pages and a span struct from the P's cache, which is refilled under the lock when it is empty. */
@@ -122,11 +132,11 @@ static uintptr_t alloc_cached(struct mheap *h, struct mcache *cache, size_t npag
 {
     if (npages >= PAGE_CACHE_LARGEST)
         return 0;
-    if (cache->nspare == 0 || cache->pages.free == 0) {
+    if (cache->nspare == 0 || !page_cache_has(&cache->pages, npages)) {
         lock_acquire(&h->lock);
         bool spares = fill_spares_locked(h, cache);
-        if (spares && cache->pages.free == 0)
-            pagealloc_cache_fill(&h->pages, &cache->pages);
+        if (spares)
+            refill_pages_locked(h, cache, npages);
         lock_release(&h->lock);
         if (!spares)
             return 0;

@@ -437,15 +437,21 @@ uintptr_t pagealloc_alloc(struct pagealloc *p, size_t npages, size_t *scavenged)
     return alloc_found(p, page, npages, scavenged);
 }
 
-/* What begins between a fit that crosses the end of a block and that end crosses it too. */
+/* First of the lowest n adjacent free pages that do not cross the end of a block; 0: there are
+ * none. What begins between a fit that crosses it and that end crosses it too. */
+static size_t find_within(const struct pagealloc *p, size_t n, size_t block)
+{
+    size_t page = find(p, p->search, n);
+    while (page && (page ^ (page + n - 1)) >= block)
+        page = find(p, align_up(page, block), n);
+    return page;
+}
+
 uintptr_t pagealloc_alloc_within(struct pagealloc *p, size_t npages, size_t block,
                                  size_t *scavenged)
 {
     ASSERT(npages > 0 && npages <= block && is_power_of_two(block));
-    size_t page = find(p, p->search, npages);
-    while (page && (page ^ (page + npages - 1)) >= block)
-        page = find(p, align_up(page, block), npages);
-    return alloc_found(p, page, npages, scavenged);
+    return alloc_found(p, find_within(p, npages, block), npages, scavenged);
 }
 
 void pagealloc_free(struct pagealloc *p, uintptr_t base, size_t npages)
@@ -453,14 +459,15 @@ void pagealloc_free(struct pagealloc *p, uintptr_t base, size_t npages)
     put(p, base >> PAGE_SHIFT, npages, false);
 }
 
-void pagealloc_cache_fill(struct pagealloc *p, struct page_cache *cache)
+void pagealloc_cache_fill(struct pagealloc *p, struct page_cache *cache, size_t npages)
 {
-    ASSERT(cache->free == 0);
+    ASSERT(cache->free == 0 && npages > 0 && npages <= PAGE_CACHE_PAGES);
     *cache = (struct page_cache){0, 0, 0};
-    size_t page = find(p, p->search, 1);
-    p->search = page ? next_strip(page) : p->high;
+    size_t page = find_within(p, npages, PAGE_CACHE_PAGES);
     if (page == 0)
         return;
+    if (p->search >= align_down(page, 64))
+        p->search = next_strip(page);
     struct strip s = strip_at(p, align_down(page, 64), next_strip(page));
     cache->base = align_down(page, 64) << PAGE_SHIFT;
     cache->free = *s.free;
@@ -478,6 +485,11 @@ void pagealloc_cache_flush(struct pagealloc *p, struct page_cache *cache)
         p->search = MIN_OF(p->search, first);
     }
     *cache = (struct page_cache){0, 0, 0};
+}
+
+bool page_cache_has(const struct page_cache *cache, size_t npages)
+{
+    return run_starts(cache->free, npages) != 0;
 }
 
 uintptr_t page_cache_alloc(struct page_cache *cache, size_t npages, size_t *scavenged)

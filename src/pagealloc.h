@@ -53,11 +53,13 @@ uintptr_t pagealloc_alloc_within(struct pagealloc *p, size_t npages, size_t bloc
 /* The pages are backed (dirty). */
 void pagealloc_free(struct pagealloc *p, uintptr_t base, size_t npages);
 
-/* Fills an empty cache with the free pages of the first 64-page block that has any; its base is 0
- * if there are none. */
-void pagealloc_cache_fill(struct pagealloc *p, struct page_cache *cache);
+/* Fills an empty cache with the free pages of the first 64-page block that has 1…64 adjacent ones;
+ * its base is 0 if there is none. */
+void pagealloc_cache_fill(struct pagealloc *p, struct page_cache *cache, size_t npages);
 void pagealloc_cache_flush(struct pagealloc *p, struct page_cache *cache);
-/* 1…64 adjacent pages from the cache, or 0. No lock: the cache's owner calls. */
+/* Whether there are 1…64 adjacent pages in the cache; takes them, or returns 0. No lock: the
+ * cache's owner calls. */
+bool page_cache_has(const struct page_cache *cache, size_t npages);
 uintptr_t page_cache_alloc(struct page_cache *cache, size_t npages, size_t *scavenged);
 
 /* Finds up to max_pages (>= 1) free, backed pages in one chunk, highest addresses first, marks them

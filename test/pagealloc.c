@@ -170,10 +170,10 @@ static void op_free(void)
     free_extent(freed);
 }
 
-static void op_cache_fill(struct page_cache *cache)
+static void op_cache_fill(struct page_cache *cache, size_t n)
 {
-    size_t i = model_find(1, ANYWHERE);
-    pagealloc_cache_fill(&pages, cache);
+    size_t i = model_find(n, 64);
+    pagealloc_cache_fill(&pages, cache, n);
     if (i == NONE) {
         CHECK(cache->base == 0 && cache->free == 0);
         return;
@@ -195,6 +195,7 @@ static void op_cache_alloc(struct page_cache *cache, size_t n)
     uint64_t run = n == 64 ? UINT64_MAX : (UINT64_C(1) << n) - 1;
     while (bit + n <= 64 && (before.free >> bit & run) != run)
         bit++;
+    CHECK_EQ(page_cache_has(&before, n), bit + n <= 64);
     if (bit + n > 64) {
         CHECK_EQ(got, 0);
         return;
@@ -224,7 +225,7 @@ static void op_cache(void)
     if (random_below(12) == 0)
         op_cache_flush(cache);
     else if (cache->free == 0)
-        op_cache_fill(cache);
+        op_cache_fill(cache, 1 + random_below(random_below(8) ? 6 : 64));
     else
         op_cache_alloc(cache, 1 + random_below(random_below(8) ? 4 : 64));
 }
