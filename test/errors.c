@@ -823,6 +823,8 @@ TEST(random_programs)
         bool bits[BITS] = {false};
         size_t size = random_program(program, sizeof program, &random);
         size_t words = 1 + random_below(&random, BITS);
+        if (random_one_in(&random, 4)) /* slots whose bits begin a map word */
+            words = (words + 63) / 64 * 64;
         int n = expand(program, size, bits, words);
         size_t last = 0;
         for (int j = 0; j < n; j++)
@@ -843,9 +845,11 @@ TEST(random_programs)
         if (!type)
             continue;
         size_t elements = random_below(&random, 20) + 1;
-        void *p = gc_new(type);
-        CHECK(p);
-        compare_bits(heap, type, bits, (size_t)n, p, 1);
+        void *p;
+        for (int j = 0; j < 9; j++) {
+            CHECK((p = gc_new(type)));
+            compare_bits(heap, type, bits, (size_t)n, p, 1);
+        }
         p = gc_new_array(type, elements);
         CHECK(p);
         compare_bits(heap, type, bits, (size_t)n, p, elements);
