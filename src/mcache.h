@@ -1,8 +1,8 @@
 /* What one P owns of the heap (Go: mcache): a current span per span class, and runs.
  *
- * A run is a stretch of free slots on one page given to one run slot, prepared in bulk: zeroed,
- * heap bits of its type written, alloc bits set, mark bits too if the P allocates black (I8). Then
- * an allocation is a bump of the cursor in the public struct gc_run.
+ * A run is a stretch of free slots that begin on one page, given to one run slot, prepared in bulk:
+ * zeroed, heap bits of its type written, alloc bits set, mark bits too if the P allocates black
+ * (I8). Then an allocation is a bump of the cursor in the public struct gc_run.
  *
  * Owner: the thread that holds the P; or the collector, while it has claimed the P. No locks.
  */

@@ -101,8 +101,7 @@ static size_t find_uncovered(const word *alloc, size_t first_word, unsigned w, s
     return start;
 }
 
-/* Slots smaller than a map word lie on one page or cross its end; a run ends with the page that
- * its first slot begins on. */
+/* Slots smaller than a map word lie on one page or cross its end; those of a run begin on one. */
 static size_t next_free_small(struct gc_span *s, size_t *first)
 {
     const word *alloc = s->arena->alloc;
@@ -114,8 +113,7 @@ static size_t next_free_small(struct gc_span *s, size_t *first)
         return 0;
     *first = (start - base) / w;
     size_t page_end = align_up(start + 1, PAGE_WORDS);
-    size_t n = (MIN_OF(end, page_end) - start) / w;
-    return MAX_OF(n, (size_t)1);
+    return divide_up(MIN_OF(end, page_end) - start, w);
 }
 
 static bool slot_taken(const struct gc_span *s, size_t i)
@@ -138,7 +136,7 @@ static size_t next_free_big(struct gc_span *s, size_t *first)
 static size_t next_free_fresh(const struct gc_span *s, size_t *first)
 {
     size_t at = s->next_slot * (size_t)s->size, page_end = align_up(at + 1, PAGE_SIZE);
-    size_t n = MAX_OF((page_end - at) / s->size, (size_t)1);
+    size_t n = divide_up(page_end - at, s->size);
     *first = s->next_slot;
     return MIN_OF(n, (size_t)s->nslots - s->next_slot);
 }

@@ -74,8 +74,8 @@ void span_init(struct gc_span *s, struct arena *a, uintptr_t base, size_t npages
 void span_publish(struct gc_span *s, const struct arena_index *index);
 void span_retract(struct gc_span *s, const struct arena_index *index);
 
-/* Small spans. The free slots at or after s->next_slot that lie together on one page: sets *first
- * and returns how many, 0 when there are none. Owner only. */
+/* Small spans. The free slots at or after s->next_slot that lie together and begin on one page:
+ * sets *first and returns how many, 0 when there are none. Owner only. */
 size_t span_next_free(struct gc_span *s, size_t *first);
 
 /* alloc bits of slots [first, first + n): set or clear. Owner only. */
