@@ -218,14 +218,47 @@ void marker_scan(struct marker *m, uintptr_t object, size_t bytes)
 
 /* ---- Scanning ---- */
 
-/* `bits`: which of the words from `at` on are slots. */
+/* A slot's word, which need not lead into the heap. Takes and returns the number of edges noted. */
+INLINE size_t scan_edge(struct marker *m, struct arena **map, size_t nedges, uintptr_t address)
+{
+    uintptr_t i = address >> ARENA_SHIFT;
+    if (UNLIKELY(i >= ARENA_INDEX_SIZE))
+        return nedges;
+    struct arena *a = ptr_load_acquire(&map[i]);
+    if (!a)
+        return nedges;
+    uint16_t tag = arena_tag(a, address);
+    if (LIKELY(page_class_info[page_tag_class(tag)].size))
+        return note_edge(m->edges, nedges, a, address, tag);
+    mark_large(m, address);
+    return nedges;
+}
+
+INLINE size_t scan_slot(struct marker *m, struct arena **map, size_t nedges, const slot_word *slot,
+                        const gc_value_format *format)
+{
+    word value = slot_load_acquire(slot);
+    return value ? scan_edge(m, map, nedges, value_address(format, value)) : nedges;
+}
+
+/* `bits`: which of the words from `at` on are slots; in arrays of references all, and many empty.
+ */
 static void scan_bits(struct marker *m, uintptr_t at, word bits)
 {
     const gc_value_format *format = &m->heap->options.format;
-    for (; bits; bits &= bits - 1) {
-        const slot_word *slot = (const slot_word *)at + bits_trailing_zeros(bits);
-        marker_edge(m, value_address(format, slot_load_acquire(slot)));
+    struct arena **map = m->heap->mem.arenas.map;
+    const slot_word *slot = (const slot_word *)at;
+    size_t nedges = m->nedges;
+    if (bits == ~(word)0) {
+        for (size_t i = 0; i < WORD_BITS; i++)
+            nedges = scan_slot(m, map, nedges, slot + i, format);
+    } else {
+        for (; bits; bits &= bits - 1)
+            nedges = scan_slot(m, map, nedges, slot + bits_trailing_zeros(bits), format);
     }
+    m->nedges = nedges;
+    if (nedges >= MARK_EDGES)
+        mark_edges(m);
 }
 
 /* Words [at, end) of one object; a large one may cross into the next arena. */
@@ -279,22 +312,6 @@ static NOINLINE void scan_slow(struct marker *m, uintptr_t at)
     scan_words(m, at, at + (uintptr_t)info->words * WORD_SIZE);
     if (info->traced)
         scan_traced(m, at, (const gc_type *)((word *)(at + info->size))[-1]);
-}
-
-/* A slot's word, which need not lead into the heap. Takes and returns the number of edges noted. */
-INLINE size_t scan_edge(struct marker *m, struct arena **map, size_t nedges, uintptr_t address)
-{
-    uintptr_t i = address >> ARENA_SHIFT;
-    if (UNLIKELY(i >= ARENA_INDEX_SIZE))
-        return nedges;
-    struct arena *a = ptr_load_acquire(&map[i]);
-    if (!a)
-        return nedges;
-    uint16_t tag = arena_tag(a, address);
-    if (LIKELY(page_class_info[page_tag_class(tag)].size))
-        return note_edge(m->edges, nedges, a, address, tag);
-    mark_large(m, address);
-    return nedges;
 }
 
 /* ---- Within a page ---- */
