@@ -523,6 +523,7 @@ static void trace_value(struct gc_tracer *tracer, word value)
     marker_edge(m, value_address(&m->heap->options.format, value));
 }
 
+/* A word of a C stack is looked at when ROOTS is complete (I15). */
 static void trace_stale(struct gc_tracer *tracer, word value)
 {
     struct marker *m = CONTAINER_OF(tracer, struct marker, tracer);
