@@ -1,8 +1,6 @@
 #include "backing.h"
 #include "collector.h"
 
-#define HUGE_PAGE ((size_t)2 << 20)
-
 static struct backing *backing_of(const gc_heap *heap)
 {
     return &heap->collector->backing;
@@ -20,28 +18,17 @@ static void back_marks(struct arena *a, uintptr_t stop)
     a->marked_base = stop;
 }
 
-/* Where to go on: not with a huge page that allocation is about to come to, since who allocates
- * would have it made zero a second time. UINTPTR_MAX: nothing is wanted as yet. */
-static uintptr_t next_page(const struct mheap *mem, const struct arena *a)
-{
-    uintptr_t used = word_load_relaxed(&a->zeroed_base), end = a->base + ARENA_SIZE;
-    uintptr_t backed = word_load_relaxed(&a->backed_base);
-    uintptr_t at = backed > used ? backed : align_up(used + HUGE_PAGE / 2, HUGE_PAGE);
-    uintptr_t stop = MIN_OF(used + mheap_back_ahead(mem), end);
-    return backed && used > a->base && at + HUGE_PAGE <= stop ? at : UINTPTR_MAX;
-}
-
 /* A refusal is final. */
 static void back_next(struct mheap *mem, struct arena *a)
 {
-    uintptr_t at = next_page(mem, a);
+    uintptr_t at = mheap_next_to_back(mem, a);
     if (at == UINTPTR_MAX)
         return;
-    back_marks(a, at + HUGE_PAGE);
-    bool backed = os_back((void *)at, HUGE_PAGE);
-    word_store_relaxed(&a->backed_base, backed ? at + HUGE_PAGE : a->base + ARENA_SIZE);
+    back_marks(a, at + MHEAP_HUGE_PAGE);
+    bool backed = os_back((void *)at, MHEAP_HUGE_PAGE);
+    word_store_relaxed(&a->backed_base, backed ? at + MHEAP_HUGE_PAGE : a->base + ARENA_SIZE);
     if (backed)
-        mheap_note_backed(mem, at, HUGE_PAGE);
+        mheap_note_backed(mem, at, MHEAP_HUGE_PAGE);
 }
 
 /* ---- The processor ---- */
@@ -81,7 +68,7 @@ static void back_arenas(gc_heap *heap)
     struct loan loan = {NULL, 0};
     struct arena *a = ptr_load_acquire(&heap->mem.arenas.newest);
     for (; a; a = a->older) {
-        while (next_page(&heap->mem, a) != UINTPTR_MAX && !is_stopping(heap)) {
+        while (mheap_next_to_back(&heap->mem, a) != UINTPTR_MAX && !is_stopping(heap)) {
             want_processor(heap, &loan);
             back_next(&heap->mem, a); /* which allocation may have come to meanwhile */
         }

@@ -89,7 +89,7 @@ static bool over_hard_limit(struct mheap *h, size_t npages)
 static uintptr_t find_pages_locked(struct mheap *h, size_t npages, size_t *scavenged)
 {
     LOCK_ASSERT_HELD(&h->lock);
-    if (npages == 1 || npages > SMALL_SPAN_PAGES)
+    if (npages > SMALL_SPAN_PAGES)
         return pagealloc_alloc(&h->pages, npages, scavenged);
     return pagealloc_alloc_within(&h->pages, npages, ARENA_PAGES, scavenged);
 }
@@ -118,24 +118,24 @@ static bool fill_spares_locked(struct mheap *h, struct mcache *cache)
 static void refill_pages_locked(struct mheap *h, struct mcache *cache, size_t npages)
 {
     LOCK_ASSERT_HELD(&h->lock);
-    if (page_cache_has(&cache->pages, npages))
-        return;
     pagealloc_cache_flush(&h->pages, &cache->pages);
     pagealloc_cache_fill(&h->pages, &cache->pages, npages);
 }
 
 #define PAGE_CACHE_LARGEST 16
 
-/* Pages and a span struct from the P's cache, which is refilled under the lock when it is empty. */
+/* Pages and a span struct from the P's cache, which is refilled under the lock when they are not
+ * there. */
 static uintptr_t alloc_cached(struct mheap *h, struct mcache *cache, size_t npages,
                               size_t *scavenged, struct gc_span **s)
 {
     if (npages >= PAGE_CACHE_LARGEST)
         return 0;
-    if (cache->nspare == 0 || !page_cache_has(&cache->pages, npages)) {
+    bool fits = page_cache_has(&cache->pages, npages);
+    if (cache->nspare == 0 || !fits) {
         lock_acquire(&h->lock);
         bool spares = fill_spares_locked(h, cache);
-        if (spares)
+        if (spares && !fits)
             refill_pages_locked(h, cache, npages);
         lock_release(&h->lock);
         if (!spares)
@@ -178,8 +178,8 @@ static bool take_fresh(struct mheap *h, struct arena *a, uintptr_t at, uintptr_t
         return false;
     while (zeroed < stop && !word_cas_relaxed(&a->zeroed_base, zeroed, stop))
         zeroed = word_load_relaxed(&a->zeroed_base);
-    uintptr_t backed = word_load_relaxed(&a->backed_base);
-    if (backed && backed < MIN_OF(stop + mheap_back_ahead(h) / 2, a->base + ARENA_SIZE))
+    if (word_load_relaxed(&a->backed_base) < stop + mheap_back_ahead(h) / 2 &&
+        mheap_next_to_back(h, a) != UINTPTR_MAX)
         want_backing(h);
     return fresh;
 }

@@ -69,6 +69,18 @@ INLINE size_t mheap_back_ahead(const struct mheap *h)
     return MIN_OF(MAX_OF(part, (size_t)4 << 20), (size_t)16 << 20);
 }
 
+#define MHEAP_HUGE_PAGE ((size_t)2 << 20)
+/* The huge page of an arena that is to be backed next: not one that allocation is about to come to,
+ * since who allocates would have it made zero a second time. UINTPTR_MAX: none is wanted yet. */
+INLINE uintptr_t mheap_next_to_back(const struct mheap *h, const struct arena *a)
+{
+    uintptr_t used = word_load_relaxed(&a->zeroed_base), end = a->base + ARENA_SIZE;
+    uintptr_t backed = word_load_relaxed(&a->backed_base);
+    uintptr_t at = backed > used ? backed : align_up(used + MHEAP_HUGE_PAGE / 2, MHEAP_HUGE_PAGE);
+    uintptr_t stop = MIN_OF(used + mheap_back_ahead(h), end);
+    return backed && used > a->base && at + MHEAP_HUGE_PAGE <= stop ? at : UINTPTR_MAX;
+}
+
 /* 0, or a negative errno with nothing held. reserve: see gc_options. */
 int mheap_init(struct mheap *h, const gc_options *options);
 void mheap_destroy(struct mheap *h);
