@@ -1,6 +1,7 @@
 /* What each public call does when it is used as the manual says. */
 #include <setjmp.h>
 #include <time.h>
+#include "build.h"
 #include "heaps.h"
 
 struct cell {
@@ -11,17 +12,6 @@ static GC_TYPE(cell_type, struct cell, next);
 
 #define LEN(array) (sizeof(array) / sizeof(array)[0])
 #define MIB ((size_t)1 << 20)
-
-#if defined(__SANITIZE_ADDRESS__) || defined(GC_SANITIZE_THREAD)
-#define SLOW 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SLOW 1
-#endif
-#endif
-#ifndef SLOW
-#define SLOW 0
-#endif
 
 static void end_heap(gc_heap *heap)
 {
@@ -52,15 +42,6 @@ static hidden hide(const void *object)
 static void collect(void)
 {
     CHECK_EQ(gc_collect(), 0);
-}
-
-static void run_thread(void *(*fn)(void *), void *arg)
-{
-    pthread_t thread;
-    CHECK_EQ(pthread_create(&thread, NULL, fn, arg), 0);
-    CHECK_EQ(gc_blocking_begin(), 0);
-    CHECK_EQ(pthread_join(thread, NULL), 0);
-    CHECK_EQ(gc_blocking_end(), 0);
 }
 
 /* ---- Frames ---- */
@@ -379,19 +360,16 @@ static void *block(void *unused)
 
 TEST(callback_of_a_blocked_thread)
 {
-    pthread_t thread;
     blocked.heap = new_heap(0);
     pthread_barrier_init(&blocked.barrier, NULL, 2);
-    CHECK_EQ(pthread_create(&thread, NULL, block, NULL), 0);
+    pthread_t thread = start_thread(block, NULL);
     pthread_barrier_wait(&blocked.barrier);
     unsigned before = blocked.v.calls;
     collect();
     collect();
     CHECK(lives(blocked.h) && blocked.v.calls > before);
-    CHECK_EQ(gc_blocking_begin(), 0);
-    pthread_barrier_wait(&blocked.barrier);
-    CHECK_EQ(pthread_join(thread, NULL), 0);
-    CHECK_EQ(gc_blocking_end(), 0);
+    wait_at(&blocked.barrier);
+    join_thread(thread);
     collect();
     CHECK(!lives(blocked.h)); /* callbacks of a thread go with it */
     end_heap(blocked.heap);

@@ -1,20 +1,8 @@
 /* gcheap-test: alone (it fills a good part of the memory, and counts what is resident)
  * Collections: depth without recursion, pieces, pacing, memory given back, stacks, trace lines. */
-#include <gcheap.h>
 #include <time.h>
-#include <unistd.h>
-#include "tap.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(GC_SANITIZE_THREAD)
-#define SLOW_BUILD 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SLOW_BUILD 1
-#endif
-#endif
-#ifndef SLOW_BUILD
-#define SLOW_BUILD 0
-#endif
+#include "build.h"
+#include "heaps.h"
 
 struct cell {
     struct cell *next;
@@ -37,7 +25,7 @@ static struct gc_statistics stats(void)
 /* A list of 100 million cells is marked without recursion. */
 TEST(long_list)
 {
-    long n = SLOW_BUILD ? 5L * 1000 * 1000 : 100L * 1000 * 1000;
+    long n = SLOW ? 5L * 1000 * 1000 : 100L * 1000 * 1000;
     gc_heap *heap = gc_heap_create(NULL);
     CHECK(heap);
     {
@@ -142,7 +130,7 @@ static void check_bounded(unsigned flags, const char *what)
     gc_options options = {.flags = flags};
     gc_heap *heap = gc_heap_create(&options);
     CHECK(heap);
-    uint64_t largest = churn_until_a_cycle_ends(SLOW_BUILD ? 400 * 1000 : 4 * 1000 * 1000);
+    uint64_t largest = churn_until_a_cycle_ends(SLOW ? 400 * 1000 : 4 * 1000 * 1000);
     ok(stats().cycles > 0 && largest < 64 << 20, "%s: %llu cycles, at most %llu bytes", what,
        (unsigned long long)stats().cycles, (unsigned long long)largest);
     CHECK(gc_heap_destroy(heap) == 0);
@@ -235,7 +223,7 @@ TEST(release)
     CHECK(resident() > before + (100u << 20));
     CHECK(gc_release_memory() == 0);
     size_t after = resident();
-    ok(SLOW_BUILD || after < before + (24u << 20), "%zu MB before, %zu MB after", before >> 20,
+    ok(SLOW || after < before + (24u << 20), "%zu MB before, %zu MB after", before >> 20,
        after >> 20);
     CHECK(gc_heap_destroy(heap) == 0);
 }
@@ -268,7 +256,7 @@ TEST(scavenging)
 TEST(resident_after_a_peak)
 {
     enum { BLOCKS = 12800, KEPT = 4800 };
-    if (SLOW_BUILD)
+    if (SLOW)
         SKIP("the sanitizer's memory would be counted");
     gc_heap *heap = gc_heap_create(NULL);
     size_t before = resident(), peak, now = 0;

@@ -1,26 +1,16 @@
 /* What fails, and how: memory that the OS, malloc or a limit refuses at every place in turn,
  * threads that end as they should not, descriptors made of random bytes. Misuse that the reference
  * calls caught is tested by misuse.c. */
-#include "gcheap.h"
+#include "build.h"
 #include "heap.h"
-#include "os.h"
-
-#include <errno.h>
-#include <pthread.h>
-#include <time.h>
-
+#include "heaps.h"
+#include "log.h"
 #include "shapes.h"
-#include "tap.h"
 
 /* ---- Refusals ---- */
 
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__GLIBC__) && !SLOW
 #define MALLOC_CAN_FAIL 1
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#undef MALLOC_CAN_FAIL
-#endif
-#endif
 #endif
 
 /* Of the calls of malloc that this thread makes from now on the nth fails; 0: none. */
@@ -300,15 +290,10 @@ static void exercise(gc_heap *heap, struct chain *c)
         gc_weakmap_free(map);
 }
 
-static void no_words(void *user, enum gc_log_level level, const char *line)
-{
-    (void)user, (void)level, (void)line;
-}
-
 /* Runs `exercise` with the nth call failing. Returns whether it met the failure. */
 static bool exercise_with_failure(uint64_t n, void (*fail)(uint64_t), unsigned flags)
 {
-    gc_options o = {.flags = flags, .min_heap = 1 << 20, .log = no_words};
+    gc_options o = {.flags = flags, .min_heap = 1 << 20, .log = keep_no_line};
     gc_heap *heap = gc_heap_create(&o);
     CHECK(heap);
     struct chain c = {NULL, 0};
@@ -390,7 +375,7 @@ static void *churn(void *arg)
 /* The switch of GCHEAP_DEBUG: for good, and for the whole process. */
 static void exercise_under(const char *debug)
 {
-    gc_options o = {.min_heap = 1 << 20, .log = no_words};
+    gc_options o = {.min_heap = 1 << 20, .log = keep_no_line};
     struct chain c = {NULL, 0};
     gc_heap *heap = gc_heap_create(&o);
     CHECK(heap);
@@ -431,7 +416,7 @@ TEST(one_in_five_os_calls_fails)
 
 TEST(failures_among_threads)
 {
-    gc_options o = {.min_heap = 1 << 20, .log = no_words};
+    gc_options o = {.min_heap = 1 << 20, .log = keep_no_line};
     gc_heap *heap = gc_heap_create(&o);
     pthread_t threads[4];
     struct chain c = {NULL, 0};
@@ -440,7 +425,7 @@ TEST(failures_among_threads)
     {
         GC_FRAME(c.head);
         for (int i = 0; i < 4; i++)
-            CHECK_EQ(pthread_create(&threads[i], NULL, churn, heap), 0);
+            threads[i] = start_thread(churn, heap);
         for (int i = 0; i < 400; i++) {
             os_fail_nth(3, i % 7 ? 1 : 20);
             chain_add(&c);
@@ -452,10 +437,7 @@ TEST(failures_among_threads)
         }
         os_fail_nth(0, 0);
         atomic_store(&stop_churning, true);
-        gc_blocking_begin();
-        for (int i = 0; i < 4; i++)
-            CHECK_EQ(pthread_join(threads[i], NULL), 0);
-        gc_blocking_end();
+        join_threads(threads, 4);
         uint64_t before = c.n;
         chain_add(&c);
         CHECK_EQ(c.n, before + 1);
@@ -482,13 +464,6 @@ static bool out_of_memory(void *user, size_t size)
     return asked->times <= asked->more;
 }
 
-static struct gc_statistics stats_now(void)
-{
-    struct gc_statistics s;
-    CHECK_EQ(gc_stats(&s), 0);
-    return s;
-}
-
 /* Allocates until refused; the newest object. */
 static void fill(struct chain *c)
 {
@@ -509,7 +484,7 @@ static void hit_the_limit(unsigned flags, size_t reserve)
                     .reserve = reserve,
                     .user = &asked,
                     .out_of_memory = out_of_memory,
-                    .log = no_words};
+                    .log = keep_no_line};
     gc_heap *heap = gc_heap_create(&o);
     size_t limit = reserve ? reserve : LIMIT;
     CHECK(heap);
@@ -574,7 +549,7 @@ TEST(end_of_the_reserve)
 /* Garbage under a limit is never refused. */
 TEST(garbage_under_a_limit)
 {
-    gc_options o = {.hard_limit = LIMIT, .log = no_words};
+    gc_options o = {.hard_limit = LIMIT, .log = keep_no_line};
     gc_heap *heap = gc_heap_create(&o);
     uint64_t random = 7;
     CHECK(heap);
@@ -693,18 +668,9 @@ static void *scribble(void *arg)
     return arg;
 }
 
-static void join_new(void *(*run)(void *), void *arg)
-{
-    pthread_t thread;
-    gc_blocking_begin();
-    CHECK_EQ(pthread_create(&thread, NULL, run, arg), 0);
-    CHECK_EQ(pthread_join(thread, NULL), 0);
-    CHECK_EQ(gc_blocking_end(), 0);
-}
-
 TEST(threads_that_end_attached)
 {
-    gc_options o = {.log = no_words};
+    gc_options o = {.log = keep_no_line};
     struct ending e = {.second = gc_heap_create(&o)};
     e.first = gc_heap_create(&o);
     CHECK(e.first && e.second);
@@ -712,8 +678,8 @@ TEST(threads_that_end_attached)
         diag("ending %d", how);
         e.how = (enum ending_how)how;
         for (int i = 0; i < 20; i++) {
-            join_new(end_attached, &e);
-            join_new(scribble, NULL);
+            run_thread(end_attached, &e);
+            run_thread(scribble, NULL);
             CHECK_EQ(stats_now().threads, 1);
             if (i % 5 == 0)
                 CHECK_EQ(gc_collect(), 0);
@@ -811,10 +777,7 @@ static void compare_bits(gc_heap *heap, gc_type *type, const bool *bits, size_t 
 
 TEST(random_programs)
 {
-    uint64_t seed =
-        getenv("GCHEAP_SEED") ? strtoull(getenv("GCHEAP_SEED"), NULL, 0) : (uint64_t)time(NULL);
-    diag("GCHEAP_SEED=%llu", (unsigned long long)seed);
-    uint64_t random = seed;
+    uint64_t random = random_seed();
     gc_heap *heap = gc_heap_create(NULL);
     unsigned good = 0, bad = 0;
     CHECK(heap);

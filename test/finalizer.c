@@ -524,10 +524,7 @@ TEST(destroyed_with_pending_queue)
 
 static void wait_for(atomic_uint *count, unsigned wanted)
 {
-    gc_blocking_begin();
-    for (int i = 0; i < 30000 && *count < wanted; i++)
-        usleep(1000);
-    gc_blocking_end();
+    BLOCK_UNTIL(*count >= wanted);
     CHECK_EQ(*count, wanted);
 }
 
@@ -541,13 +538,7 @@ TEST(finalizer_thread)
         wait_for(&nran, 2 * round);
     }
     CHECK_EQ(gc_finalizers_run(0), 0);
-    struct gc_statistics s;
-    gc_blocking_begin();
-    do {
-        usleep(1000);
-        gc_heap_stats(heap, &s);
-    } while (s.threads > 1);
-    gc_blocking_end();
+    BLOCK_UNTIL(stats_of(heap).threads == 1);
     CHECK(gc_heap_destroy(heap) == 0);
 }
 
@@ -558,10 +549,7 @@ static void block(void *object, void *heap)
     (void)object;
     destroy_said = gc_heap_destroy(heap);
     entered++;
-    gc_blocking_begin();
-    while (!let_out)
-        usleep(1000);
-    gc_blocking_end();
+    BLOCK_UNTIL(let_out);
     note(1);
 }
 
@@ -586,21 +574,15 @@ TEST(destroy_waits_for_the_finalizer_thread)
     gc_collect();
     wait_for(&entered, 1);
     CHECK_EQ(destroy_said, -EBUSY);
-    pthread_create(&other, NULL, other_thread, heap);
-    struct gc_statistics s = {.threads = 0};
-    while (s.threads < 3) {
-        gc_stats(&s);
-        sched_yield();
-    }
+    other = start_thread(other_thread, heap);
+    WAIT_UNTIL(stats_now().threads == 3);
     let_out = 1;
     CHECK_EQ(gc_heap_destroy(heap), -EBUSY);
     CHECK_EQ(nran, 1);
     gc_cleanup_add(new_cell(1), clean, NULL);
     gc_collect();
     wait_for(&nran, 2);
-    gc_blocking_begin();
-    pthread_join(other, NULL);
-    gc_blocking_end();
+    join_thread(other);
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
@@ -612,20 +594,13 @@ static struct {
     pthread_barrier_t barrier;
 } refused;
 
-static void meet(void)
-{
-    gc_blocking_begin();
-    pthread_barrier_wait(&refused.barrier);
-    gc_blocking_end();
-}
-
 static void *destroyer(void *unused)
 {
     CHECK(gc_thread_attach(refused.heap) == 0);
-    meet();
+    wait_at(&refused.barrier);
     CHECK_EQ(gc_heap_destroy(refused.heap), -EBUSY);
     CHECK(gc_heap_current() == refused.heap);
-    meet();
+    wait_at(&refused.barrier);
     CHECK(gc_thread_detach() == 0);
     return unused;
 }
@@ -640,16 +615,13 @@ TEST(destroy_while_the_finalizer_thread_starts)
         unsigned before = nran;
         CHECK((refused.heap = gc_heap_create(&o)));
         for (int i = 0; i < DESTROYERS; i++)
-            pthread_create(&threads[i], NULL, destroyer, NULL);
-        meet();
+            threads[i] = start_thread(destroyer, NULL);
+        wait_at(&refused.barrier);
         CHECK_EQ(gc_finalizer_set(new_cell(round), finalize, NULL), 0);
-        meet();
+        wait_at(&refused.barrier);
         gc_collect();
         wait_for(&nran, before + 1);
-        gc_blocking_begin();
-        for (int i = 0; i < DESTROYERS; i++)
-            pthread_join(threads[i], NULL);
-        gc_blocking_end();
+        join_threads(threads, DESTROYERS);
         CHECK_EQ(gc_heap_destroy(refused.heap), 0);
     }
 }

@@ -1,36 +1,16 @@
 /* fork(): the child of a heap made with GC_FORK_SAFE has a working heap, whatever the other threads
  * were about; the parent goes on. */
-#include "gcheap.h"
-#include "tap.h"
-#include <errno.h>
-#include <pthread.h>
+#include "build.h"
+#include "heaps.h"
 #include <time.h>
 
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer) && !defined(__SANITIZE_THREAD__)
-#define __SANITIZE_THREAD__ 1
-#endif
-#if __has_feature(address_sanitizer) && !defined(__SANITIZE_ADDRESS__)
-#define __SANITIZE_ADDRESS__ 1
-#endif
-#endif
 /* The child of a program with threads starts threads of its own. */
 const char *__tsan_default_options(void);
 const char *__tsan_default_options(void)
 {
     return "die_after_fork=0";
 }
-#ifdef __SANITIZE_THREAD__
-enum { FORKS = 4 };
-#else
-enum { FORKS = 20 };
-#endif
-
-#ifdef __SANITIZE_ADDRESS__
-enum { ADDRESS_SANITIZER = 1 };
-#else
-enum { ADDRESS_SANITIZER = 0 };
-#endif
+enum { FORKS = THREAD_SANITIZER ? 4 : 20 };
 
 struct node {
     struct node *left, *right;
@@ -128,16 +108,13 @@ static void start(pthread_t threads[], void *(*const mains[])(void *), size_t n)
     atomic_store(&stop, false);
     others = true;
     for (size_t i = 0; i < n; i++)
-        CHECK_EQ(pthread_create(&threads[i], NULL, mains[i], NULL), 0);
+        threads[i] = start_thread(mains[i], NULL);
 }
 
 static void finish(const pthread_t threads[], size_t n)
 {
     atomic_store(&stop, true);
-    gc_blocking_begin(); /* if it is attached */
-    for (size_t i = 0; i < n; i++)
-        pthread_join(threads[i], NULL);
-    gc_blocking_end();
+    join_threads(threads, n);
     others = false;
 }
 
@@ -201,11 +178,7 @@ static void use_heap(struct node *kept, long nodes)
     }
     CHECK_EQ(gc_collect(), 0);
     CHECK_EQ(gc_heap_verify(), 0);
-    pthread_t thread;
-    CHECK_EQ(pthread_create(&thread, NULL, child_thread, NULL), 0);
-    gc_blocking_begin();
-    pthread_join(thread, NULL);
-    gc_blocking_end();
+    run_thread(child_thread, NULL);
     CHECK_EQ(sum(kept), nodes);
 }
 

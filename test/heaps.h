@@ -3,19 +3,34 @@
 #ifndef HEAPS_H
 #define HEAPS_H
 
-#include "gcheap.h"
-#include "os.h"
-
-#include <pthread.h>
-#include <sched.h>
-
-#include "tap.h"
+#include "crew.h"
 
 static inline gc_heap *new_heap(unsigned flags)
 {
     gc_heap *heap = gc_heap_create(&(gc_options){.flags = flags, .debug = "poison"});
     CHECK(heap);
     return heap;
+}
+
+static inline struct gc_statistics stats_of(gc_heap *heap)
+{
+    struct gc_statistics s;
+    CHECK_EQ(gc_heap_stats(heap, &s), 0);
+    return s;
+}
+
+static inline struct gc_statistics stats_now(void)
+{
+    return stats_of(gc_heap_current());
+}
+
+/* For random numbers; the environment's repeats a run. */
+static inline uint64_t random_seed(void)
+{
+    const char *given = getenv("GCHEAP_SEED");
+    uint64_t seed = given ? strtoull(given, NULL, 0) : os_now_ns();
+    diag("GCHEAP_SEED=%" PRIu64, seed);
+    return seed;
 }
 
 /* Three tests: body(flags) for each way to collect. */
@@ -71,11 +86,8 @@ static inline void crowd_start(size_t n, void (*work)(void))
     crowd.work = work;
     crowd.n = n;
     for (uintptr_t i = 0; i < n; i++)
-        CHECK_EQ(pthread_create(&crowd.threads[i], NULL, crowd_thread, (void *)i), 0);
-    while (crowd.attached < n) {
-        gc_safepoint();
-        sched_yield();
-    }
+        crowd.threads[i] = start_thread(crowd_thread, (void *)i);
+    POLL_UNTIL(crowd.attached == n);
 }
 
 /* Whether the calling thread may take a step now; if not, it has let others run. */
@@ -104,10 +116,7 @@ static inline unsigned crowd_collect(uint64_t ms, unsigned most, int steps)
 
 static inline void crowd_join(void)
 {
-    CHECK_EQ(gc_blocking_begin(), 0);
-    for (size_t i = 0; i < crowd.n; i++)
-        CHECK_EQ(pthread_join(crowd.threads[i], NULL), 0);
-    CHECK_EQ(gc_blocking_end(), 0);
+    join_threads(crowd.threads, crowd.n);
 }
 
 static inline void crowd_stop(void)

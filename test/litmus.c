@@ -51,13 +51,12 @@ static void relax(void)
 /* Runs `one` on n threads, and `here` on this one, among collections. */
 static void run(void (*one)(void), size_t n, void (*here)(void))
 {
-    pthread_t collector;
     crowd.heap = gc_heap_create(&(gc_options){.debug = "poison", .max_procs = 8, .format = format});
     CHECK(crowd.heap);
     CHECK_EQ(gc_root(&x), 0);
     CHECK_EQ(gc_root(&y), 0);
     CHECK_EQ(gc_root(&top), 0);
-    CHECK_EQ(pthread_create(&collector, NULL, collect, NULL), 0);
+    pthread_t collector = start_thread(collect, NULL);
     while (!collected)
         relax();
     deadline = now_ms() + MILLISECONDS;
@@ -66,11 +65,8 @@ static void run(void (*one)(void), size_t n, void (*here)(void))
         here();
     crowd_join();
     stop_collecting = true;
-    CHECK_EQ(gc_blocking_begin(), 0);
-    CHECK_EQ(pthread_join(collector, NULL), 0);
-    CHECK_EQ(gc_blocking_end(), 0);
-    struct gc_statistics stats;
-    CHECK_EQ(gc_stats(&stats), 0);
+    join_thread(collector);
+    struct gc_statistics stats = stats_now();
     diag("%" PRIu64 " cycles", stats.cycles);
     CHECK(stats.cycles > 0);
     CHECK_EQ(gc_heap_verify(), 0);

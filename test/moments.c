@@ -1,92 +1,17 @@
 /* Moments of a cycle: what a thread does just there. A thread knows what the collector asks of it,
  * and keeps it waiting as long as it likes. */
-#include <pthread.h>
-#include <sched.h>
 #include "background.h"
+#include "build.h"
+#include "log.h"
+#include "moment.h"
 #include "random.h"
-#include "tap.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
-struct cell {
-    struct cell *next;
-    uint64_t magic;
-    uint64_t id;
-};
-static GC_TYPE(cell_type, struct cell, next);
-#define MAGIC UINT64_C(0x6d61676963)
 
 static gc_heap *heap;
-
-static struct cell *new_cell(uint64_t id)
-{
-    struct cell *c = gc_new(&cell_type);
-    CHECK(c);
-    c->magic = MAGIC;
-    c->id = id;
-    return c;
-}
-
-static bool is_cell(const struct cell *c, uint64_t id)
-{
-    return c && c->magic == MAGIC && c->id == id;
-}
 
 static void make_heap(const char *debug)
 {
     gc_options o = {.debug = debug, .max_procs = 4};
     CHECK((heap = gc_heap_create(&o)));
-}
-
-/* ---- Going through a cycle ---- */
-
-/* What the collector asks of the calling thread, which has not answered; nothing else can come
- * before it does. */
-static enum handshake_op asked(void)
-{
-    const struct mutators *m = &heap->mutators;
-    uint32_t epoch = u32_load_acquire(&m->epoch);
-    return epoch == thread_self()->epoch ? OP_NONE : (enum handshake_op)u32_load_relaxed(&m->op);
-}
-
-/* Answers everything until the collector asks for `op`, and not that. */
-static void answer_until(enum handshake_op op)
-{
-    while (asked() != op) {
-        if (asked() != OP_NONE)
-            gc_safepoint();
-        sched_yield();
-    }
-}
-
-static pthread_t driver;
-static void *drive(void *unused)
-{
-    CHECK(gc_thread_attach(heap) == 0);
-    CHECK(gc_collect() == 0);
-    CHECK(gc_thread_detach() == 0);
-    return unused;
-}
-
-static void begin_cycle(void)
-{
-    CHECK(pthread_create(&driver, NULL, drive, NULL) == 0);
-}
-
-static void end_cycle(void)
-{
-    gc_blocking_begin();
-    pthread_join(driver, NULL);
-    gc_blocking_end();
 }
 
 /* ---- Roots ---- */
@@ -107,12 +32,10 @@ static void *load_visited(void *unused)
     struct cell *c = NULL;
     {
         GC_FRAME(c);
-        while (thread_self()->phase != PHASE_MARK)
-            gc_safepoint();
+        POLL_UNTIL(thread_self()->phase == PHASE_MARK);
         c = gc_load(&visited);
         loaded = true;
-        while (thread_self()->phase != PHASE_IDLE)
-            gc_safepoint();
+        POLL_UNTIL(thread_self()->phase == PHASE_IDLE);
         gc_collect();
         CHECK(is_cell(c, 1) && is_cell(c->next, 2));
     }
@@ -124,20 +47,16 @@ static void *load_visited(void *unused)
 TEST(a_callback_removed_while_roots_are_scanned)
 {
     make_heap("poison");
-    pthread_t loader;
     CHECK(gc_root_callback(GC_ROOT_HEAP, visit, NULL) == 0);
     gc_store(&visited, new_cell(1));
     gc_store(&visited->next, new_cell(2));
-    pthread_create(&loader, NULL, load_visited, NULL);
+    pthread_t loader = start_thread(load_visited, NULL);
     begin_cycle();
     answer_until(OP_ROOTS);
-    while (!loaded)
-        sched_yield();
+    WAIT_UNTIL(loaded);
     CHECK(gc_root_callback_remove(visit, NULL) == 0);
     end_cycle();
-    gc_blocking_begin();
-    pthread_join(loader, NULL);
-    gc_blocking_end();
+    join_thread(loader);
     CHECK(gc_heap_destroy(heap) == 0);
 }
 
@@ -201,8 +120,7 @@ TEST(fibers_whose_stacks_are_set)
         *f->top++ = new_cell(i);
         gc_fiber_switch(NULL);
     }
-    pthread_t setter;
-    pthread_create(&setter, NULL, set_stacks, NULL);
+    pthread_t setter = start_thread(set_stacks, NULL);
     for (uint64_t round = 0, start = os_now_ns();
          round < 2000 && os_now_ns() - start < UINT64_C(2000000000); round++) {
         gc_collect();
@@ -213,9 +131,7 @@ TEST(fibers_whose_stacks_are_set)
         }
     }
     over = true;
-    gc_blocking_begin();
-    pthread_join(setter, NULL);
-    gc_blocking_end();
+    join_thread(setter);
     for (unsigned i = 0; i < FIBERS; i++)
         CHECK(gc_fiber_destroy(fibers[i].fiber) == 0);
     CHECK(gc_heap_destroy(heap) == 0);
@@ -251,18 +167,11 @@ static void *guess(void *unused)
         words[i] = made + i * 32;
     CHECK(gc_blocking_begin() == 0);
     guesser = thread_self();
-    while (!over)
-        sched_yield();
+    WAIT_UNTIL(over);
     CHECK(gc_blocking_end() == 0);
     CHECK(words[0] == made);
     CHECK(gc_thread_detach() == 0);
     return unused;
-}
-
-static void wait_for_answer_of(gc_thread *t)
-{
-    while (epoch_of(u32_load_acquire(&t->st)) != u32_load_acquire(&heap->mutators.epoch))
-        sched_yield();
 }
 
 /* A word on a stack is the address of a slot that its owner has not been given yet, and fills in
@@ -275,26 +184,21 @@ TEST(a_stale_word_of_what_is_made_next)
         gc_type_create(&(struct gc_type_spec){.size = sizeof(struct pair), .trace = trace_pair});
     CHECK(type);
     made = (uintptr_t)gc_new(type);
-    pthread_t thread;
-    CHECK(pthread_create(&thread, NULL, guess, NULL) == 0);
-    while (!guesser)
-        sched_yield();
+    pthread_t thread = start_thread(guess, NULL);
+    WAIT_UNTIL(guesser);
     begin_cycle();
     answer_until(OP_ROOTS);
-    wait_for_answer_of(guesser);
+    await_answer_of(guesser);
     gc_safepoint();
     struct pair *p = gc_new(type);
     CHECK((uintptr_t)p - made == 32);
     p->first = 1;
-    while (asked() != OP_FLUSH)
-        sched_yield();
+    WAIT_UNTIL(asked() == OP_FLUSH);
     p->second = 1;
     CHECK(traced == 1 && torn == 0);
     end_cycle();
     over = true;
-    gc_blocking_begin();
-    pthread_join(thread, NULL);
-    gc_blocking_end();
+    join_thread(thread);
     CHECK(gc_heap_destroy(heap) == 0);
 }
 
@@ -418,7 +322,7 @@ TEST(heaps_that_go_with_a_cycle_left)
 {
     uint64_t longest = 0;
     alarm(240);
-    for (unsigned round = 1; round <= (SANITIZED ? 30 : 100); round++) {
+    for (unsigned round = 1; round <= (SLOW ? 30 : 100); round++) {
         make_delayed_heap(0, round);
         {
             struct cell *list = NULL;
@@ -483,10 +387,9 @@ static void *ask_and_rest(void *unused)
 /* One thread goes on as if it were alone, another asks for all that needs the cycle's lock. */
 static void among_those_who_ask(unsigned seed)
 {
-    pthread_t asker;
     make_delayed_heap(0, seed);
     over = false;
-    pthread_create(&asker, NULL, ask_and_rest, NULL);
+    pthread_t asker = start_thread(ask_and_rest, NULL);
     {
         struct cell *list = NULL;
         GC_FRAME(list);
@@ -499,9 +402,7 @@ static void among_those_who_ask(unsigned seed)
         await_cycles();
         check_list(list);
         over = true;
-        gc_blocking_begin();
-        pthread_join(asker, NULL);
-        gc_blocking_end();
+        join_thread(asker);
     }
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
@@ -617,7 +518,7 @@ static void in_the_child(struct cell **list)
 
 TEST(forks_while_a_cycle_is_left)
 {
-    if (SANITIZED)
+    if (SLOW)
         SKIP("a child of a program with threads, in a sanitizer");
     alarm(240);
     make_delayed_heap(GC_FORK_SAFE, 3);
@@ -641,18 +542,9 @@ TEST(forks_while_a_cycle_is_left)
 TAP_MAIN
 /* ---- What the checks find ---- */
 
-/* What the heap said last; it goes to standard error too, for EXPECT_ABORT. */
-static char said[512];
-static void tell(void *unused, enum gc_log_level level, const char *line)
-{
-    (void)unused, (void)level;
-    snprintf(said, sizeof said, "%s", line);
-    fprintf(stderr, "%s\n", line);
-}
-
 static void make_checked_heap(const char *debug)
 {
-    gc_options o = {.debug = debug, .max_procs = 4, .log = tell};
+    gc_options o = {.debug = debug, .max_procs = 4, .log = keep_line};
     CHECK((heap = gc_heap_create(&o)));
 }
 
@@ -672,8 +564,7 @@ static void *hold_up_marking(void *unused)
     CHECK(gc_thread_attach(heap) == 0);
     attached = true;
     answer_until(OP_ROOTS);
-    while (!planted)
-        sched_yield();
+    WAIT_UNTIL(planted);
     CHECK(gc_thread_detach() == 0);
     return unused;
 }
@@ -691,24 +582,19 @@ static void store_well(struct cell **slot, struct cell *value)
  * an object born black. That it is deleted must be told, by the store over it. */
 static void move_reference(void *(*collect)(void *), void (*store)(struct cell **, struct cell *))
 {
-    pthread_t other;
     struct cell *from = new_cell(1), *to = NULL;
     GC_FRAME(from, to);
     gc_store(&from->next, new_cell(2));
-    CHECK(pthread_create(&other, NULL, hold_up_marking, NULL) == 0);
-    while (!attached)
-        sched_yield();
-    CHECK(pthread_create(&driver, NULL, collect, NULL) == 0);
-    while (thread_self()->phase != PHASE_MARK)
-        gc_safepoint();
+    pthread_t other = start_thread(hold_up_marking, NULL);
+    WAIT_UNTIL(attached);
+    driver = start_thread(collect, heap);
+    POLL_UNTIL(thread_self()->phase == PHASE_MARK);
     to = new_cell(3);
     to->next = gc_load(&from->next); /* fresh: a plain store will do */
     store(&from->next, NULL);
     planted = true;
     end_cycle();
-    gc_blocking_begin();
-    pthread_join(other, NULL);
-    gc_blocking_end();
+    join_thread(other);
     CHECK(gc_is_object(to->next) == (store == store_well));
 }
 
@@ -736,14 +622,14 @@ TEST(gc_heap_verify_finds_a_missing_barrier)
 {
     move_and_verify(store_plainly);
     CHECK_EQ(verified, -EIO);
-    CHECK(strstr(said, "marking missed the object"));
+    CHECK(has_logged("marking missed the object"));
 }
 
 TEST(gc_heap_verify_finds_no_missing_barrier)
 {
     move_and_verify(store_well);
     CHECK_EQ(verified, 0);
-    CHECK_EQ(said[0], 0);
+    CHECK(!has_logged(""));
 }
 
 /* Ways to break what is right, and to repair it. */
@@ -801,10 +687,10 @@ TEST(gc_heap_verify_finds_what_is_broken)
     large = gc_new_array(&gc_pointer_type, 100000);
     CHECK_EQ(gc_heap_verify(), 0);
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
-        said[0] = 0;
+        forget_log();
         faults[i].damage();
         CHECK_EQ(gc_heap_verify(), -EIO);
-        ok(strstr(said, "heap check: ") && strstr(said, faults[i].told), "it says: %s", said);
+        ok(has_logged("heap check: ") && has_logged(faults[i].told), "it says: %s", logged.line);
         faults[i].damage();
         CHECK_EQ(gc_heap_verify(), 0);
     }

@@ -1,6 +1,7 @@
 /* The page allocator against a model that has one byte per page and looks at all of them. */
 #include "pagealloc.h"
 #undef CHECK
+#include "build.h"
 #include "tap.h"
 
 #define CHUNK_BYTES ((size_t)CHUNK_PAGES * PAGE_SIZE)
@@ -374,18 +375,7 @@ static void add_chunks(size_t page, size_t n)
         m.chunk_page[m.nchunks++] = page + i * CHUNK_PAGES;
 }
 
-#ifdef __SANITIZE_THREAD__
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifdef SANITIZED
-#define OPS 100000
-#else
-#define OPS 1000000
-#endif
+enum { OPS = SLOW ? 100000 : 1000000 };
 
 TEST(random_in_one_chunk)
 {

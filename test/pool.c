@@ -1,10 +1,7 @@
 /* A thread pool whose workers attach for each task; thread-local roots.
  * gcheap-test: alone
  */
-#include "gcheap.h"
-#include "tap.h"
-#include <errno.h>
-#include <pthread.h>
+#include "heaps.h"
 #include <time.h>
 
 struct node {
@@ -76,20 +73,15 @@ static void pool(unsigned flags, unsigned procs)
     gc_handle *kept = gc_handle_new(gc_new(&node_type));
     atomic_store(&stop, false);
     for (int i = 0; i < 4; i++)
-        CHECK_EQ(pthread_create(&threads[i], NULL, worker, NULL), 0);
+        threads[i] = start_thread(worker, NULL);
     for (int i = 0; i < 50; i++) {
         task(1000);
         CHECK_EQ(gc_collect(), 0);
     }
     CHECK_EQ(gc_heap_verify(), 0);
     atomic_store(&stop, true);
-    gc_blocking_begin();
-    for (int i = 0; i < 4; i++)
-        pthread_join(threads[i], NULL);
-    gc_blocking_end();
-    struct gc_statistics stats;
-    CHECK_EQ(gc_stats(&stats), 0);
-    CHECK_EQ(stats.threads, 1);
+    join_threads(threads, 4);
+    CHECK_EQ(stats_now().threads, 1);
     CHECK(gc_is_object(gc_handle_get(kept)));
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }

@@ -1,9 +1,6 @@
 /* Ps that are lent to the collector's threads, and memory that is backed before it is used. */
 #include "collector.h"
-
-#include <pthread.h>
-
-#include "tap.h"
+#include "heaps.h"
 
 static gc_heap *heap;
 static uint32_t lent, enough, turns;
@@ -22,8 +19,7 @@ static bool at_once(void *arg)
 
 static void wait_for(const uint32_t *flag)
 {
-    while (!u32_load_acquire(flag))
-        os_sleep_ns(1000 * 1000);
+    WAIT_UNTIL(u32_load_acquire(flag));
 }
 
 /* Keeps a P until it is told that it is enough. */
@@ -69,16 +65,16 @@ TEST(lent_by_one_that_runs)
 {
     pthread_t runner, borrower;
     begin();
-    CHECK_EQ(pthread_create(&runner, NULL, take_turns, NULL), 0);
+    runner = start_thread(take_turns, NULL);
     wait_for(&turns);
-    CHECK_EQ(pthread_create(&borrower, NULL, borrow, NULL), 0);
+    borrower = start_thread(borrow, NULL);
     wait_for(&lent);
     uint32_t seen = u32_load_acquire(&turns);
     os_sleep_ns(50 * 1000 * 1000);
     CHECK_EQ(u32_load_acquire(&turns), seen);
     u32_store_release(&enough, 1);
-    pthread_join(borrower, NULL);
-    pthread_join(runner, NULL);
+    join_thread(borrower);
+    join_thread(runner);
     end();
 }
 
@@ -97,14 +93,14 @@ TEST(not_lent)
 {
     pthread_t runner;
     begin();
-    CHECK_EQ(pthread_create(&runner, NULL, hold_on, NULL), 0);
+    runner = start_thread(hold_on, NULL);
     wait_for(&turns);
     CHECK(!proc_borrow(&heap->procs, at_once, NULL));
     CHECK(!proc_borrow(&heap->procs, never, NULL));
     CHECK_EQ(heap->procs.waiting, 0);
     CHECK(!heap->procs.queue && heap->procs.queue_tail == &heap->procs.queue);
     u32_store_release(&enough, 1);
-    pthread_join(runner, NULL);
+    join_thread(runner);
     end();
 }
 
@@ -121,15 +117,15 @@ TEST(handshake_with_a_lent_proc)
     pthread_t borrower, collector;
     uint32_t done = 0;
     begin();
-    CHECK_EQ(pthread_create(&borrower, NULL, borrow, NULL), 0);
+    borrower = start_thread(borrow, NULL);
     wait_for(&lent);
-    CHECK_EQ(pthread_create(&collector, NULL, handshakes, &done), 0);
+    collector = start_thread(handshakes, &done);
     wait_for(&done);
     CHECK_EQ(heap->procs.all[0]->state, PROC_LENT);
     CHECK_EQ(heap->procs.all[0]->epoch, heap->mutators.epoch);
     u32_store_release(&enough, 1);
-    pthread_join(borrower, NULL);
-    pthread_join(collector, NULL);
+    join_thread(borrower);
+    join_thread(collector);
     CHECK_EQ(heap->procs.all[0]->state, PROC_IDLE);
     end();
 }
@@ -218,11 +214,11 @@ TEST(memory_is_backed_on_a_borrowed_p)
     bool seen = false;
     enough = turns = 0;
     CHECK_EQ(gc_blocking_begin(), 0);
-    CHECK_EQ(pthread_create(&runner, NULL, grow, NULL), 0);
+    runner = start_thread(grow, NULL);
     while (!seen && !u32_load_acquire(&turns))
         seen = u32_load_acquire(&heap->procs.all[0]->state) == PROC_LENT;
     u32_store_release(&enough, 1);
-    pthread_join(runner, NULL);
+    join_thread(runner);
     CHECK(seen);
     CHECK_EQ(gc_blocking_end(), 0);
     CHECK_EQ(gc_heap_destroy(heap), 0);

@@ -1,8 +1,6 @@
 /* Signals: the library installs no handler, changes no mask, and lets none disturb it. */
-#include "gcheap.h"
-#include "tap.h"
+#include "heaps.h"
 #include <dirent.h>
-#include <pthread.h>
 #include <sys/time.h>
 #include <time.h>
 
@@ -66,7 +64,7 @@ static void storm(unsigned flags)
     atomic_store(&stop, false);
     CHECK_EQ(setitimer(ITIMER_REAL, &fast, NULL), 0);
     for (int i = 0; i < 3; i++)
-        CHECK_EQ(pthread_create(&threads[i], NULL, work, NULL), 0);
+        threads[i] = start_thread(work, NULL);
     for (int i = 0; i < 40; i++) {
         lists(5);
         for (int j = 0; j < 3; j++)
@@ -74,10 +72,7 @@ static void storm(unsigned flags)
         CHECK_EQ(gc_collect(), 0);
     }
     atomic_store(&stop, true);
-    gc_blocking_begin();
-    for (int i = 0; i < 3; i++)
-        pthread_join(threads[i], NULL);
-    gc_blocking_end();
+    join_threads(threads, 3);
     CHECK_EQ(setitimer(ITIMER_REAL, &off, NULL), 0);
     CHECK_EQ(gc_heap_verify(), 0);
     CHECK_EQ(gc_heap_destroy(heap), 0);

@@ -2,39 +2,14 @@
  *
  * Threads: attaching, blocking, taking turns on few Ps, leaving, and heaps that go at any moment.
  */
-#include "gcheap.h"
-#include "os.h"
-
-#include <errno.h>
-#include <pthread.h>
-#include <sched.h>
-#include <time.h>
-
+#include "build.h"
+#include "heaps.h"
+#include "log.h"
 #include "shapes.h"
-#include "tap.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SLOW 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SLOW 1
-#endif
-#endif
-#ifndef SLOW
-#define SLOW 0
-#endif
 
 static gc_heap *heap;
 static pthread_barrier_t barrier;
 static atomic_bool over;
-
-static uint64_t seed(void)
-{
-    const char *given = getenv("GCHEAP_SEED");
-    uint64_t n = given ? strtoull(given, NULL, 0) : os_now_ns();
-    diag("GCHEAP_SEED=%llu", (unsigned long long)n);
-    return n;
-}
 
 static void make_heap(const gc_options *options)
 {
@@ -45,42 +20,6 @@ static void make_heap(const gc_options *options)
 static void destroy_heap(void)
 {
     CHECK_EQ(gc_heap_destroy(heap), 0);
-}
-
-static struct gc_statistics stats_now(void)
-{
-    struct gc_statistics s;
-    CHECK_EQ(gc_heap_stats(heap, &s), 0);
-    return s;
-}
-
-static pthread_t start(void *(*run)(void *), void *arg)
-{
-    pthread_t thread;
-    pthread_attr_t attr;
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, (size_t)256 << 10);
-    CHECK_EQ(pthread_create(&thread, &attr, run, arg), 0);
-    pthread_attr_destroy(&attr);
-    return thread;
-}
-
-/* The caller may be attached. */
-static void join_all(const pthread_t *threads, size_t n)
-{
-    bool attached = gc_blocking_begin() == 0;
-    for (size_t i = 0; i < n; i++)
-        CHECK_EQ(pthread_join(threads[i], NULL), 0);
-    if (attached)
-        CHECK_EQ(gc_blocking_end(), 0);
-}
-
-static void wait_at(pthread_barrier_t *b)
-{
-    bool attached = gc_blocking_begin() == 0;
-    pthread_barrier_wait(b);
-    if (attached)
-        CHECK_EQ(gc_blocking_end(), 0);
 }
 
 static void pause_ms(long ms)
@@ -140,8 +79,8 @@ TEST(many_attach_at_once)
     pthread_barrier_init(&barrier, NULL, N);
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < N; i++)
-            threads[i] = start(attach_use_detach, NULL);
-        join_all(threads, N);
+            threads[i] = start_thread(attach_use_detach, NULL);
+        join_threads(threads, N);
         CHECK_EQ(stats_now().threads, 1);
         CHECK_EQ(gc_heap_verify(), 0);
     }
@@ -174,7 +113,7 @@ TEST(blocked_threads_keep_no_cache)
     make_heap(&o);
     pthread_barrier_init(&barrier, NULL, BLOCKED + 1);
     for (uintptr_t i = 0; i < BLOCKED; i++)
-        threads[i] = start(block_with_object, (void *)i);
+        threads[i] = start_thread(block_with_object, (void *)i);
     wait_at(&barrier);
     struct gc_statistics s = stats_now();
     /* Some may be on their way from the first barrier to the second. */
@@ -195,7 +134,7 @@ TEST(blocked_threads_keep_no_cache)
     s = stats_now();
     CHECK_EQ(s.objects_marked, 2 * BLOCKED);
     wait_at(&barrier);
-    join_all(threads, BLOCKED);
+    join_threads(threads, BLOCKED);
     CHECK_EQ(gc_collect(), 0);
     CHECK_EQ(stats_now().heap_live, 0);
     destroy_heap();
@@ -234,7 +173,7 @@ static void share_procs(unsigned procs, unsigned flags)
     uint64_t all = 0, least = UINT64_MAX, longest = 0;
     make_heap(&o);
     for (int i = 0; i < N; i++)
-        turns[i].thread = start(take_turns, &turns[i]);
+        turns[i].thread = start_thread(take_turns, &turns[i]);
     gc_blocking_begin();
     pause_ms(SLOW ? 2000 : 1000);
     atomic_store(&over, true);
@@ -318,13 +257,13 @@ static void among_collections(void *(*run)(void *), unsigned flags)
 {
     enum { N = 12 };
     pthread_t threads[N];
-    uint64_t random = seed();
+    uint64_t random = random_seed();
     gc_options o = {.flags = flags};
     make_heap(&o);
     for (int i = 0; i < N; i++)
-        threads[i] = start(run, (void *)(uintptr_t)random_next(&random));
+        threads[i] = start_thread(run, (void *)(uintptr_t)random_next(&random));
     collect_for(0.8);
-    join_all(threads, N);
+    join_threads(threads, N);
     CHECK_EQ(gc_heap_verify(), 0);
     CHECK_EQ(gc_collect(), 0);
     CHECK_EQ(stats_now().heap_live, 0);
@@ -392,21 +331,6 @@ TEST(cost_of_attaching)
 
 /* ---- Who does not poll ---- */
 
-static pthread_mutex_t said_lock = PTHREAD_MUTEX_INITIALIZER;
-static char said[512];
-static atomic_int warnings;
-
-static void keep_warning(void *user, enum gc_log_level level, const char *line)
-{
-    (void)user;
-    if (level != GC_LOG_WARNING)
-        return;
-    pthread_mutex_lock(&said_lock);
-    snprintf(said, sizeof said, "%s", line);
-    pthread_mutex_unlock(&said_lock);
-    atomic_fetch_add(&warnings, 1);
-}
-
 static void *do_not_poll(void *arg)
 {
     CHECK_EQ(gc_thread_attach(heap), 0);
@@ -433,7 +357,8 @@ static uint64_t allocate_meanwhile(uint64_t room)
 {
     uint64_t begin = os_now_ns(), last = begin, longest = 0, allocated = 0, n = 0;
     while (last - begin < (uint64_t)1500e6 ||
-           ((atomic_load(&warnings) == 0 || allocated < room) && last - begin < (uint64_t)20e9)) {
+           ((atomic_load(&logged.warnings) == 0 || allocated < room) &&
+            last - begin < (uint64_t)20e9)) {
         if (allocated < room) {
             CHECK(gc_new_bytes(4096));
             allocated += 4096;
@@ -456,7 +381,7 @@ static uint64_t allocate_meanwhile(uint64_t room)
 TEST(a_thread_that_does_not_poll)
 {
     enum { LIMIT = 48 << 20 };
-    gc_options o = {.log = keep_warning,
+    gc_options o = {.log = keep_line,
                     .watchdog_ms = 100,
                     .min_heap = 1 << 20,
                     .hard_limit = LIMIT,
@@ -464,29 +389,27 @@ TEST(a_thread_that_does_not_poll)
     pthread_t threads[2];
     make_heap(&o);
     pthread_barrier_init(&barrier, NULL, 2);
-    threads[0] = start(do_not_poll, NULL);
+    threads[0] = start_thread(do_not_poll, NULL);
     wait_at(&barrier);
     uint64_t begin = os_now_ns();
-    threads[1] = start(collect_once, NULL);
+    threads[1] = start_thread(collect_once, NULL);
     uint64_t longest = allocate_meanwhile(LIMIT / 4 * 3);
     uint64_t cycles = stats_now().cycles;
     double waited = (double)(os_now_ns() - begin) / 1e6;
-    pthread_mutex_lock(&said_lock);
-    diag("after %.0f ms: %s; the longest step took %.1f ms", waited, said, (double)longest / 1e6);
-    CHECK(strstr(said, "sleepy-with-a-name"));
-    CHECK(strstr(said, "safepoint"));
-    CHECK(strstr(said, "gc_new"));
-    pthread_mutex_unlock(&said_lock);
+    diag("after %.0f ms; the longest step took %.1f ms", waited, (double)longest / 1e6);
+    CHECK(has_logged("sleepy-with-a-name"));
+    CHECK(has_logged("safepoint"));
+    CHECK(has_logged("gc_new"));
     CHECK(waited >= 100);
     CHECK(longest < (uint64_t)900 * 1000 * 1000);
     CHECK(cycles <= 1);
     atomic_store(&over, true);
-    join_all(threads, 2);
+    join_threads(threads, 2);
     /* Then cycles go on, and the limit does not matter any more. */
     for (int i = 0; i < 100 * 1000; i++)
         CHECK(gc_new_bytes(4096));
     CHECK(stats_now().cycles > cycles);
-    CHECK_EQ(atomic_load(&warnings), 1);
+    CHECK_EQ(atomic_load(&logged.warnings), 1);
     destroy_heap();
 }
 
@@ -562,7 +485,7 @@ TEST(a_thread_that_comes_out_and_does_not_poll)
     CHECK(type);
     make_heap(&o);
     caller.thread = pthread_self();
-    pthread_t thread = start(come_out_and_do_not_poll, NULL);
+    pthread_t thread = start_thread(come_out_and_do_not_poll, NULL);
     {
         void *keep = gc_new(type);
         GC_FRAME(keep);
@@ -574,7 +497,7 @@ TEST(a_thread_that_comes_out_and_does_not_poll)
         CHECK(longest < BOUND);
         uint64_t cycles = stats_now().cycles, begin = os_now_ns();
         atomic_store(&over, true);
-        join_all(&thread, 1);
+        join_threads(&thread, 1);
         while (stats_now().cycles < cycles + 3) {
             CHECK(os_now_ns() - begin < (uint64_t)20e9);
             for (int i = 0; i < 1000; i++)
@@ -601,8 +524,8 @@ TEST(ends_without_detaching)
     pthread_t threads[N];
     make_heap(NULL);
     for (uintptr_t i = 0; i < N; i++)
-        threads[i] = start(end_attached, (void *)i);
-    join_all(threads, N);
+        threads[i] = start_thread(end_attached, (void *)i);
+    join_threads(threads, N);
     CHECK_EQ(stats_now().threads, 1);
     CHECK_EQ(gc_collect(), 0);
     CHECK_EQ(stats_now().heap_live, 0);
@@ -630,10 +553,10 @@ TEST(destroy_when_joined)
     for (int i = 0; i < 200; i++) {
         make_heap(&o);
         for (int j = 0; j < N; j++)
-            threads[j] = start(use_briefly, NULL);
+            threads[j] = start_thread(use_briefly, NULL);
         if (i % 2)
             gc_collect_start();
-        join_all(threads, N);
+        join_threads(threads, N);
         destroy_heap();
     }
 }
@@ -654,13 +577,13 @@ TEST(destroy_busy)
 {
     make_heap(NULL);
     pthread_barrier_init(&barrier, NULL, 2);
-    pthread_t thread = start(hold_open, NULL);
+    pthread_t thread = start_thread(hold_open, NULL);
     wait_at(&barrier);
     CHECK_EQ(gc_heap_destroy(heap), -EBUSY);
     CHECK(new_pair(1));
     CHECK_EQ(gc_collect(), 0);
     atomic_store(&over, true);
-    join_all(&thread, 1);
+    join_threads(&thread, 1);
     destroy_heap();
 }
 
@@ -683,14 +606,14 @@ static void destroy_as_the_last_leaves(const char *debug, int rounds)
 {
     enum { N = 3 };
     pthread_t threads[N];
-    uint64_t random = seed();
-    gc_options o = {.log = keep_warning, .watchdog_ms = 20000, .debug = debug};
+    uint64_t random = random_seed();
+    gc_options o = {.log = keep_line, .watchdog_ms = 20000, .debug = debug};
     pthread_barrier_init(&barrier, NULL, N + 1);
     for (int round = 0; round < rounds; round++) {
         unsigned busy = 0;
         make_heap(&o);
         for (int i = 0; i < N; i++)
-            threads[i] = start(leave_soon, (void *)(uintptr_t)random_next(&random));
+            threads[i] = start_thread(leave_soon, (void *)(uintptr_t)random_next(&random));
         wait_at(&barrier);
         if (random_one_in(&random, 2))
             CHECK_EQ(gc_thread_detach(), 0);
@@ -701,7 +624,7 @@ static void destroy_as_the_last_leaves(const char *debug, int rounds)
             gc_safepoint();
         }
         CHECK(!gc_heap_current());
-        join_all(threads, N);
+        join_threads(threads, N);
     }
 }
 
@@ -723,7 +646,7 @@ static void ignore_object(void *object, void *arg)
 /* While the background thread is anywhere in a cycle. */
 static void destroy_in_a_cycle(const char *debug, int rounds)
 {
-    uint64_t random = seed();
+    uint64_t random = random_seed();
     for (int round = 0; round < rounds; round++) {
         gc_options o = {.debug = debug, .min_heap = 1 << 18, .mark_workers = 3};
         make_heap(&o);
@@ -815,7 +738,7 @@ TEST(threads_of_several_heaps)
     enum { N = 6 };
     static const unsigned flags[3] = {0, GC_STOP_WORLD, GC_NO_BACKGROUND};
     pthread_t threads[N];
-    uint64_t random = seed();
+    uint64_t random = random_seed();
     for (unsigned i = 0; i < 3; i++) {
         gc_options o = {.flags = flags[i], .max_procs = i + 1, .min_heap = 1 << 18};
         heaps[i] = gc_heap_create(&o);
@@ -823,10 +746,10 @@ TEST(threads_of_several_heaps)
     }
     CHECK_EQ(gc_thread_switch(NULL), 0);
     for (int i = 0; i < N; i++)
-        threads[i] = start(go_round, (void *)(uintptr_t)random_next(&random));
+        threads[i] = start_thread(go_round, (void *)(uintptr_t)random_next(&random));
     pause_ms(1000);
     atomic_store(&over, true);
-    join_all(threads, N);
+    join_threads(threads, N);
     for (int i = 0; i < 3; i++) {
         CHECK_EQ(gc_thread_switch(heaps[i]), 0);
         CHECK_EQ(gc_collect(), 0);
@@ -875,7 +798,7 @@ TEST(collections_go_on_while_memory_is_zeroed)
 {
     make_heap(NULL);
     atomic_store(&over, false);
-    pthread_t other = start(collects_until_over, NULL);
+    pthread_t other = start_thread(collects_until_over, NULL);
     uint64_t most = 0;
     for (int i = 0; i < 500 && most < 3; i++) {
         uint64_t cycles = cycles_in_long_call((size_t)32 << 20);
@@ -883,9 +806,7 @@ TEST(collections_go_on_while_memory_is_zeroed)
     }
     ok(most >= 3, "%llu cycles in a call", (unsigned long long)most);
     atomic_store(&over, true);
-    CHECK_EQ(gc_blocking_begin(), 0);
-    pthread_join(other, NULL);
-    CHECK_EQ(gc_blocking_end(), 0);
+    join_thread(other);
     destroy_heap();
 }
 

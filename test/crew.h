@@ -1,0 +1,86 @@
+/* Threads of a test, and how they wait for one another. A wait has no end of its own, since a busy
+ * machine makes any bound wrong: test/run ends a test that hangs. */
+#ifndef CREW_H
+#define CREW_H
+
+#include "gcheap.h"
+#include "os.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include "tap.h"
+
+/* Lets other threads run; the caller counts its turns, from 0. */
+static inline void let_run(unsigned *turns)
+{
+    if (++*turns % 64)
+        os_yield();
+    else
+        os_sleep_ns(100 * 1000);
+}
+
+/* Waits for what another thread does. WAIT_UNTIL is no safepoint: a collector that asks something
+ * of the calling thread waits as well. POLL_UNTIL answers it; BLOCK_UNTIL waits in a blocking
+ * region, if the thread runs managed code. */
+#define WAIT_UNTIL(condition)                                                                      \
+    do {                                                                                           \
+        for (unsigned turns_ = 0; !(condition);)                                                   \
+            let_run(&turns_);                                                                      \
+    } while (0)
+#define POLL_UNTIL(condition)                                                                      \
+    do {                                                                                           \
+        for (unsigned turns_ = 0; !(condition); gc_safepoint())                                    \
+            let_run(&turns_);                                                                      \
+    } while (0)
+#define BLOCK_UNTIL(condition)                                                                     \
+    do {                                                                                           \
+        bool runs_ = gc_blocking_begin() == 0;                                                     \
+        WAIT_UNTIL(condition);                                                                     \
+        if (runs_)                                                                                 \
+            CHECK_EQ(gc_blocking_end(), 0);                                                        \
+    } while (0)
+
+/* Waits in a blocking region, if the thread runs managed code. */
+static inline void wait_at(pthread_barrier_t *barrier)
+{
+    bool runs = gc_blocking_begin() == 0;
+    pthread_barrier_wait(barrier);
+    if (runs)
+        CHECK_EQ(gc_blocking_end(), 0);
+}
+
+/* Its stack is small: a thousand of them fit. */
+static inline pthread_t start_thread(void *(*run)(void *), void *arg)
+{
+    pthread_t thread;
+    pthread_attr_t attr;
+    CHECK_EQ(pthread_attr_init(&attr), 0);
+    CHECK_EQ(pthread_attr_setstacksize(&attr, (size_t)1 << 20), 0);
+    CHECK_EQ(pthread_create(&thread, &attr, run, arg), 0);
+    CHECK_EQ(pthread_attr_destroy(&attr), 0);
+    return thread;
+}
+
+/* The caller may run managed code: it joins in a blocking region. */
+static inline void join_threads(const pthread_t *threads, size_t n)
+{
+    bool runs = gc_blocking_begin() == 0;
+    for (size_t i = 0; i < n; i++)
+        CHECK_EQ(pthread_join(threads[i], NULL), 0);
+    if (runs)
+        CHECK_EQ(gc_blocking_end(), 0);
+}
+
+static inline void join_thread(pthread_t thread)
+{
+    join_threads(&thread, 1);
+}
+
+/* A whole thread: returns when it has ended. */
+static inline void run_thread(void *(*run)(void *), void *arg)
+{
+    join_thread(start_thread(run, arg));
+}
+
+#endif
