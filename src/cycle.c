@@ -251,7 +251,7 @@ uint64_t cycle_heap_live(const gc_heap *heap)
     const struct collector *c = heap->collector;
     return (word)(word_load_relaxed(&c->live_offset) +
                   word_load_relaxed(&heap->mem.counts.allocated_bytes)) +
-           word_load_relaxed(&c->external_bytes);
+           word_load_relaxed(&c->external_live);
 }
 
 /* Memory that is not objects; it counts under a soft limit. */
@@ -289,7 +289,7 @@ static void update_pacer(gc_heap *heap)
     /* Runs that were open before the cycle were counted whole, and given back in part since. */
     if (allocated > UINTPTR_MAX / 2)
         allocated = 0;
-    uint64_t external = word_load_relaxed(&c->external_bytes);
+    uint64_t external = word_load_relaxed(&c->external_live);
     uint64_t live = estimate_live(marked + external, c->heap_before, allocated);
     pacer_cycle_ended(&c->pacer, live, 0, allocated);
     pacer_update(&c->pacer, overhead_bytes(heap));

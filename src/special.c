@@ -270,6 +270,33 @@ int special_hold_weak(gc_heap *heap, const void *object, struct special **weak)
     return *weak ? 0 : -ENOMEM;
 }
 
+/* ---- Counting external bytes ---- */
+
+static int change_external(size_t *sum, ptrdiff_t bytes)
+{
+    size_t amount = bytes < 0 ? (size_t)0 - (size_t)bytes : (size_t)bytes;
+    if (bytes < 0 ? amount > *sum : amount > PTRDIFF_MAX - *sum)
+        return -EINVAL;
+    *sum += (size_t)bytes;
+    return 0;
+}
+
+static void count_external(gc_heap *heap, ptrdiff_t bytes)
+{
+    word_fetch_add_relaxed(&heap->collector->external_bytes, (word)bytes);
+    word_fetch_add_relaxed(&heap->collector->external_live, (word)bytes);
+}
+
+/* The record's lock is held. */
+static void set_waits(gc_heap *heap, struct special *r, bool waits)
+{
+    if (r->external.waits == waits)
+        return;
+    r->external.waits = waits;
+    word bytes = (word)r->external.bytes;
+    word_fetch_add_relaxed(&heap->collector->external_live, waits ? (word)0 - bytes : bytes);
+}
+
 /* ---- Finalizers ---- */
 
 /* Invariant: while a finalizer is set, what its object reaches is marked. The collector sees to it
@@ -324,10 +351,21 @@ int special_set_finalizer(gc_thread *t, void *object, gc_finalizer_fn fn, void *
     return 0;
 }
 
+/* The object's finalizer begins to run: its external bytes count again until they are taken back.
+ */
+static void end_waiting_locked(gc_heap *heap, struct gc_span *s, uint32_t slot)
+{
+    LOCK_ASSERT_HELD(&s->specials_lock);
+    struct special *r = *table_find(s->specials, slot, SPECIAL_EXTERNAL);
+    for (; r && r->slot == slot && r->kind == SPECIAL_EXTERNAL; r = r->next)
+        set_waits(heap, r, false);
+}
+
 void special_unqueue(gc_heap *heap, struct special *r)
 {
     struct gc_span *s = mheap_span_of(&heap->mem, r->object);
     lock_acquire(&s->specials_lock);
+    end_waiting_locked(heap, s, r->slot);
     struct special **link = table_find(s->specials, r->slot, SPECIAL_FINALIZER);
     while (*link != r)
         link = &(*link)->next;
@@ -370,20 +408,6 @@ int special_cancel_cleanup(gc_heap *heap, void *object, int64_t id)
 
 /* ---- External bytes ---- */
 
-static int change_external(size_t *sum, ptrdiff_t bytes)
-{
-    size_t amount = bytes < 0 ? (size_t)0 - (size_t)bytes : (size_t)bytes;
-    if (bytes < 0 ? amount > *sum : amount > PTRDIFF_MAX - *sum)
-        return -EINVAL;
-    *sum += (size_t)bytes;
-    return 0;
-}
-
-static void count_external(gc_heap *heap, ptrdiff_t bytes)
-{
-    word_fetch_add_relaxed(&heap->collector->external_bytes, (word)bytes);
-}
-
 int special_add_external(gc_heap *heap, void *object, ptrdiff_t bytes)
 {
     struct place place;
@@ -396,10 +420,12 @@ int special_add_external(gc_heap *heap, void *object, ptrdiff_t bytes)
     struct special *r = link ? *link : NULL;
     if (!r && fresh && link_locked(place.s, fresh))
         r = fresh;
-    if (r)
-        error = change_external(&r->external, bytes);
-    else if (bytes != 0)
+    if (r) {
+        set_waits(heap, r, false); /* somebody holds the object */
+        error = change_external(&r->external.bytes, bytes);
+    } else if (bytes != 0) {
         error = bytes > 0 ? -ENOMEM : -EINVAL;
+    }
     lock_release(&place.s->specials_lock);
     if (!error)
         count_external(heap, bytes);
@@ -435,12 +461,13 @@ static void mark_slot(struct gc_span *s, uint32_t slot)
     span_note_mark(s);
 }
 
-static bool slot_has_finalizer(const struct special *r)
+/* The slot's first one at or behind r; NULL: none. */
+static const struct special *slot_finalizer(const struct special *r)
 {
     uint32_t slot = r->slot;
     while (r && r->slot == slot && r->kind != SPECIAL_FINALIZER)
         r = r->next;
-    return r && r->slot == slot && r->kind == SPECIAL_FINALIZER;
+    return r && r->slot == slot ? r : NULL;
 }
 
 static void free_later(struct batch *b, struct special *r)
@@ -463,7 +490,7 @@ static struct special **sweep_live_locked(struct batch *b, struct special **link
     struct special *r = *link;
     if (r->kind == SPECIAL_WEAK && u32_load_acquire(&r->weak.count) == 1)
         free_later(b, unlink_locked(b->s, link));
-    else if (r->kind == SPECIAL_EXTERNAL && r->external == 0)
+    else if (r->kind == SPECIAL_EXTERNAL && r->external.bytes == 0)
         free_later(b, unlink_locked(b->s, link));
     else
         return &r->next;
@@ -481,7 +508,8 @@ static void bury_locked(struct batch *b, struct special **link)
         return;
     }
     ASSERT(r->kind == SPECIAL_EXTERNAL);
-    b->external += r->external;
+    ASSERT(!r->external.waits);
+    b->external += r->external.bytes;
     word_fetch_sub_relaxed(&specials_of(b->heap)->externals, 1);
     free_later(b, r);
 }
@@ -491,7 +519,7 @@ static void bury_locked(struct batch *b, struct special **link)
 static struct special **sweep_dead_locked(struct batch *b, struct special **link)
 {
     uint32_t slot = (*link)->slot;
-    bool lives_on = slot_has_finalizer(*link);
+    bool lives_on = slot_finalizer(*link) != NULL;
     while (*link && (*link)->slot == slot) {
         struct special *r = *link;
         if (r->kind == SPECIAL_WEAK) {
@@ -670,10 +698,16 @@ void special_mark_weak(gc_heap *heap, struct marker *m)
 
 static void cut_record(struct gc_span *s, struct special *r, void *heap)
 {
-    if (r->kind != SPECIAL_EXTERNAL || slot_is_marked(s, r->slot) || slot_has_finalizer(r))
+    if (r->kind != SPECIAL_EXTERNAL)
         return;
-    count_external(heap, -(ptrdiff_t)r->external);
-    r->external = 0;
+    bool dead = !slot_is_marked(s, r->slot);
+    const struct special *finalizer = slot_finalizer(r);
+    if (finalizer) {
+        set_waits(heap, r, dead || finalizer->queued);
+    } else if (dead) {
+        count_external(heap, -(ptrdiff_t)r->external.bytes);
+        r->external.bytes = 0;
+    }
 }
 
 static void cut_span(gc_heap *heap, struct gc_span *s, void *unused)

@@ -26,7 +26,10 @@ struct special {
             gc_heap *heap;
             uint32_t count; /* holders: the span, and each gc_weak_new; atomic */
         } weak;
-        size_t external;
+        struct {
+            size_t bytes;
+            bool waits; /* not counted towards the goal; see special_cut() */
+        } external;
         struct {
             gc_finalizer_fn fn;
             void *arg;
@@ -88,7 +91,9 @@ typedef void special_visit_fn(struct gc_span *s, uintptr_t object, bool queued, 
 void special_each_finalizer(gc_heap *heap, special_visit_fn *fn, void *arg);
 /* Marks the objects of all weak references that somebody holds. Collector, while it marks. */
 void special_mark_weak(gc_heap *heap, struct marker *m);
-/* Forgets the external bytes of objects found dead. Collector, after the cut. */
+/* Forgets the external bytes of objects found dead. Those of an object that waits for its finalizer
+ * do not count towards the goal until that begins to run: they are garbage, and a goal in
+ * proportion to garbage would grow with each cycle. Collector, after the cut. */
 void special_cut(gc_heap *heap);
 
 #endif

@@ -2,6 +2,7 @@
 #include <limits.h>
 #include <setjmp.h>
 #include "cells.h"
+#include "cycle.h"
 #include "random.h"
 
 /* What ran, in order: a finalizer's object's id, or 1000 + the argument of a cleanup. */
@@ -665,6 +666,91 @@ TEST(external_bytes)
     gc_finalizers_run(0);
     gc_collect();
     CHECK_EQ(external(), 0);
+    gc_heap_destroy(heap);
+}
+
+static void forget_bytes(void *object, void *arg)
+{
+    struct cell *c = object;
+    CHECK_EQ(gc_external_add(c, -(ptrdiff_t)(size_t)(uintptr_t)arg), 0);
+}
+
+static uint64_t goal(void)
+{
+    struct gc_statistics s;
+    gc_stats(&s);
+    return s.heap_goal;
+}
+
+/* What waits for its finalizer is garbage: it does not raise the goal, whether the finalizer takes
+ * the bytes back, or the object keeps them until it dies; and cycles do not come on end while
+ * nobody runs finalizers. */
+static void external_garbage_with_finalizers(gc_finalizer_fn fn)
+{
+    const size_t bytes = 64 << 20;
+    gc_heap *heap = new_heap(GC_NO_BACKGROUND);
+    gc_collect();
+    uint64_t least = goal();
+    for (int round = 0; round < 6; round++) {
+        struct cell *c = new_cell((uint64_t)round);
+        CHECK_EQ(gc_finalizer_set(c, fn, (void *)(uintptr_t)bytes), 0);
+        CHECK_EQ(gc_external_add(c, (ptrdiff_t)bytes), 0);
+        c = NULL;
+        gc_collect();
+        CHECK_EQ(external(), bytes);
+        CHECK_EQ(goal(), least);
+        gc_collect(); /* it still waits */
+        CHECK_EQ(external(), bytes);
+        CHECK_EQ(goal(), least);
+        CHECK(cycle_heap_live(heap) < bytes);
+        CHECK_EQ(gc_finalizers_run(0), 1);
+        gc_collect();
+        CHECK_EQ(external(), 0);
+        CHECK_EQ(goal(), least);
+        CHECK(cycle_heap_live(heap) < bytes);
+    }
+    gc_heap_destroy(heap);
+}
+
+static void keep_bytes(void *object, void *arg)
+{
+    CHECK(object && arg);
+}
+
+TEST(external_bytes_that_wait_for_a_finalizer)
+{
+    external_garbage_with_finalizers(forget_bytes);
+    external_garbage_with_finalizers(keep_bytes);
+}
+
+static struct cell *kept_cell;
+
+static void keep_cell(void *object, void *bytes)
+{
+    (void)bytes;
+    kept_cell = object;
+}
+
+/* It lives on: its bytes count as any live object's. */
+TEST(external_bytes_of_what_its_finalizer_keeps)
+{
+    const size_t bytes = 64 << 20;
+    gc_heap *heap = new_heap(GC_NO_BACKGROUND);
+    CHECK_EQ(gc_root(&kept_cell), 0);
+    struct cell *c = new_cell(1);
+    CHECK_EQ(gc_finalizer_set(c, keep_cell, NULL), 0);
+    CHECK_EQ(gc_external_add(c, (ptrdiff_t)bytes), 0);
+    c = NULL;
+    gc_collect();
+    CHECK_EQ(gc_finalizers_run(0), 1);
+    CHECK(kept_cell);
+    gc_collect();
+    CHECK_EQ(external(), bytes);
+    CHECK(goal() > bytes + bytes / 2);
+    CHECK_EQ(gc_unroot(&kept_cell), 0);
+    gc_collect();
+    CHECK_EQ(external(), 0);
+    CHECK(cycle_heap_live(heap) < bytes);
     gc_heap_destroy(heap);
 }
 
