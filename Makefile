@@ -43,8 +43,8 @@ DEFINES  := -D_GNU_SOURCE $(if $(SAN),-DGC_ATOMICS_C11) \
             $(if $(filter-out 0,$(DEBUG)),-DGC_DEBUG=1)
 
 # Asked when a recipe needs them: set-up may just have installed the answer.
-URCU_FLAGS = $(shell pkg-config --cflags liburcu-bp liburcu-cds atomic_ops)
-URCU_LIBS  = $(shell pkg-config --libs liburcu-bp liburcu-cds)
+URCU_FLAGS = $(shell pkg-config --cflags liburcu-cds atomic_ops)
+URCU_LIBS  = $(shell pkg-config --libs liburcu-cds)
 EDIT_FLAGS = $(shell pkg-config --cflags libedit)
 EDIT_LIBS  = $(shell pkg-config --libs libedit)
 
@@ -195,7 +195,7 @@ install: $(LIBRARY) $(B)/gcheap.3 ## PREFIX=/usr/local DESTDIR=
 	ln -sf $(SONAME) $(D)$(LIBDIR)/libgcheap.so
 	printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$(INCLUDEDIR)' '' \
 	  'Name: gcheap' 'Description: Garbage-collected runtime heap to embed in language VMs' \
-	  'Version: $(VERSION)' 'Requires.private: liburcu-bp liburcu-cds' \
+	  'Version: $(VERSION)' 'Requires.private: liburcu-cds' \
 	  'Libs: -L$${libdir} -lgcheap' 'Libs.private: -pthread' 'Cflags: -I$${includedir}' \
 	  > $(D)$(LIBDIR)/pkgconfig/gcheap.pc
 	install -m 644 $(B)/gcheap.3 $(D)$(MANDIR)/man3/gcheap.3

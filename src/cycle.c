@@ -180,8 +180,6 @@ static void begin_marking(struct driver *d)
     workqueue_activate(&heap->work);
     marker_doubtful(m, workqueue_end_putting_off(&heap->work));
     mark_roots(heap, m);
-    if (is_patient(d)) /* an embedder's thread may allocate within a read section */
-        roots_free_retired(&heap->roots);
 }
 
 /* At once: were it to come to memory only after the draining's look at the work word, it could

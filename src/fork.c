@@ -57,9 +57,7 @@ static void seize_after_types(gc_heap *heap)
     lock_seize(&c->pacer_lock);
 }
 
-/* The forking thread is blocked while it waits, as anyone it waits for may wait for it. Nothing is
- * asked of liburcu: no section of ours is open, for all are under locks that are held here; and a
- * host that uses it calls urcu_bp_before_fork() itself, which must not be called twice. */
+/* The forking thread is blocked while it waits, as anyone it waits for may wait for it. */
 static void prepare(void)
 {
     gc_thread *t = thread_self();

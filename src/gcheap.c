@@ -502,8 +502,8 @@ int gc_unroot(void *slot)
     gc_thread *t = ENTER();
     if (!t)
         return -EPERM;
-    size_t n = 0;
-    if (!roots_find(&t->heap->roots, slot, &n))
+    size_t n = roots_find(&t->heap->roots, slot);
+    if (n == 0)
         return -ENOENT;
     shade_slots(t, slot, n);
     return roots_remove(&t->heap->roots, slot) ? 0 : -ENOENT;

@@ -185,107 +185,28 @@ void roots_init(struct roots *r)
     lock_init(&r->handles.lock, LOCK_HANDLES);
 }
 
-static unsigned long hash_address(const void *p)
-{
-    return (unsigned long)((uint64_t)(uintptr_t)p * 0x9e3779b97f4a7c15u >> 20);
-}
-
-static struct root_node *node_of(struct cds_lfht_node *node)
-{
-    return CONTAINER_OF(node, struct root_node, node);
-}
-
-static int match_node(struct cds_lfht_node *node, const void *base)
-{
-    return CONTAINER_OF(node, struct root_node, node)->base == base;
-}
-
-#define TABLE_BUCKETS 64
-
-static bool table_make_locked(struct roots *r)
-{
-    if (!r->table) {
-        /* No automatic resizing: it would start a thread of liburcu's. */
-        r->table = cds_lfht_new_flavor(TABLE_BUCKETS, TABLE_BUCKETS, 0, 0, &urcu_bp_flavor, NULL);
-        r->buckets = TABLE_BUCKETS;
-    }
-    return r->table != NULL;
-}
-
-static void table_grow_locked(struct roots *r)
-{
-    if (++r->count <= 2 * r->buckets)
-        return;
-    r->buckets *= 4;
-    cds_lfht_resize(r->table, r->buckets);
-}
-
 int roots_add(struct roots *r, void *base, size_t n)
 {
-    struct root_node *node = calloc(1, sizeof *node);
-    if (!node)
-        return -ENOMEM;
-    cds_lfht_node_init(&node->node);
-    node->base = base;
-    node->n = n;
-    RCU_PUBLISHED(node);
-    int error = -ENOMEM;
     lock_acquire(&r->lock);
-    if (table_make_locked(r)) {
-        urcu_bp_read_lock();
-        struct cds_lfht_node *there =
-            cds_lfht_add_unique(r->table, hash_address(base), match_node, base, &node->node);
-        urcu_bp_read_unlock();
-        error = there == &node->node ? 0 : -EEXIST;
-        if (!error) {
-            r->slots += n;
-            table_grow_locked(r);
-        }
-    }
+    int error = roottable_add(&r->globals, base, n);
     lock_release(&r->lock);
-    if (error)
-        free(node);
     return error;
 }
 
-static struct root_node *lookup_locked(struct roots *r, void *base)
-{
-    struct cds_lfht_iter iter;
-    LOCK_ASSERT_HELD(&r->lock);
-    if (!r->table)
-        return NULL;
-    urcu_bp_read_lock();
-    cds_lfht_lookup(r->table, hash_address(base), match_node, base, &iter);
-    struct cds_lfht_node *node = cds_lfht_iter_get_node(&iter);
-    urcu_bp_read_unlock();
-    return node ? node_of(node) : NULL;
-}
-
-bool roots_find(struct roots *r, void *base, size_t *n)
+size_t roots_find(struct roots *r, const void *base)
 {
     lock_acquire(&r->lock);
-    const struct root_node *node = lookup_locked(r, base);
-    if (node)
-        *n = node->n;
+    size_t n = roottable_find(&r->globals, base);
     lock_release(&r->lock);
-    return node != NULL;
+    return n;
 }
 
-bool roots_remove(struct roots *r, void *base)
+bool roots_remove(struct roots *r, const void *base)
 {
     lock_acquire(&r->lock);
-    struct root_node *node = lookup_locked(r, base);
-    if (node) {
-        urcu_bp_read_lock();
-        cds_lfht_del(r->table, &node->node);
-        urcu_bp_read_unlock();
-        node->removed = true;
-        node->next_retired = r->retired;
-        r->retired = node;
-        r->count--;
-    }
+    bool removed = roottable_remove(&r->globals, base);
     lock_release(&r->lock);
-    return node != NULL;
+    return removed;
 }
 
 int roots_add_callback(struct roots *r, struct root_callback callback)
@@ -309,37 +230,33 @@ int roots_remove_callback(struct roots *r, struct root_callback callback, struct
 /* Slots that are visited while gc_unroot() may have to wait. */
 #define VISIT_SLOTS 512
 
-/* The slots are the embedder's, who may free them as soon as they are unrooted: they are visited
- * under the lock. */
-static void visit_node(struct roots *r, const struct root_node *root, struct gc_tracer *tracer)
+static bool visit_some_locked(struct roots *r, struct gc_tracer *tracer)
 {
-    size_t n = 1;
-    for (size_t done = 0; n > 0; done += n) {
-        lock_acquire(&r->lock);
-        n = root->removed ? 0 : MIN_OF(root->n - done, (size_t)VISIT_SLOTS);
-        visit_slots(&root->base[done], n, tracer);
-        lock_release(&r->lock);
+    LOCK_ASSERT_HELD(&r->lock);
+    slot_word *base;
+    size_t n = 0;
+    for (size_t room = VISIT_SLOTS; room > 0; room -= n) {
+        n = roottable_visit_next(&r->globals, room, &base);
+        if (n == 0)
+            return false;
+        visit_slots(base, n, tracer);
     }
+    return true;
 }
 
-/* The nodes are gathered first: no lock is waited for in a read section. Only the collector frees
- * nodes, and not now. */
-static void visit_table(struct roots *r, struct gc_tracer *tracer)
+/* The slots are the embedder's, who may free them as soon as they are unrooted: they are visited
+ * under the lock. */
+static void visit_globals(struct roots *r, struct gc_tracer *tracer)
 {
-    struct cds_lfht_iter iter;
-    struct cds_lfht_node *at;
-    struct root_node *all = NULL;
-    urcu_bp_read_lock();
-    cds_lfht_for_each(r->table, &iter, at)
-    {
-        struct root_node *node = node_of(at);
-        RCU_FOUND(node);
-        node->next_visited = all;
-        all = node;
+    bool more = true;
+    lock_acquire(&r->lock);
+    roottable_begin_visit(&r->globals);
+    lock_release(&r->lock);
+    while (more) {
+        lock_acquire(&r->lock);
+        more = visit_some_locked(r, tracer);
+        lock_release(&r->lock);
     }
-    urcu_bp_read_unlock();
-    for (; all; all = all->next_visited)
-        visit_node(r, all, tracer);
 }
 
 void roots_visit(struct roots *r, struct gc_tracer *tracer)
@@ -347,10 +264,8 @@ void roots_visit(struct roots *r, struct gc_tracer *tracer)
     lock_acquire(&r->lock);
     for (size_t i = 0; i < r->callbacks.n; i++)
         r->callbacks.items[i].fn(r->callbacks.items[i].arg, tracer);
-    struct cds_lfht *table = r->table;
     lock_release(&r->lock);
-    if (table)
-        visit_table(r, tracer);
+    visit_globals(r, tracer);
     visit_handles(&r->handles, tracer);
 }
 
@@ -359,7 +274,7 @@ void roots_visit(struct roots *r, struct gc_tracer *tracer)
 bool roots_are_few(struct roots *r)
 {
     lock_acquire(&r->lock);
-    size_t n = r->slots;
+    size_t n = r->globals.slots;
     bool any = r->callbacks.n > 0;
     lock_release(&r->lock);
     lock_acquire(&r->handles.lock);
@@ -368,52 +283,9 @@ bool roots_are_few(struct roots *r)
     return !any && n <= FEW_SLOTS;
 }
 
-static void free_nodes(struct root_node *list)
-{
-    while (list) {
-        struct root_node *next = list->next_retired;
-        free(list);
-        list = next;
-    }
-}
-
-void roots_free_retired(struct roots *r)
-{
-    lock_acquire(&r->lock);
-    struct root_node *list = r->retired;
-    r->retired = NULL;
-    for (const struct root_node *node = list; node; node = node->next_retired)
-        r->slots -= node->n;
-    lock_release(&r->lock);
-    if (list)
-        urcu_bp_synchronize_rcu();
-    free_nodes(list);
-}
-
-static void destroy_table(struct cds_lfht *table)
-{
-    struct cds_lfht_iter iter;
-    struct cds_lfht_node *at;
-    struct root_node *all = NULL;
-    urcu_bp_read_lock();
-    cds_lfht_for_each(table, &iter, at)
-    {
-        struct root_node *root = node_of(at);
-        cds_lfht_del(table, at);
-        root->next_retired = all;
-        all = root;
-    }
-    urcu_bp_read_unlock();
-    urcu_bp_synchronize_rcu();
-    free_nodes(all);
-    cds_lfht_destroy(table, NULL);
-}
-
 void roots_destroy(struct roots *r)
 {
-    roots_free_retired(r);
-    if (r->table)
-        destroy_table(r->table);
+    roottable_free(&r->globals);
     free(r->callbacks.items);
     while (r->handles.blocks) {
         struct handle_block *b = r->handles.blocks;

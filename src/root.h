@@ -9,7 +9,8 @@
 
 #include "../gcheap.h"
 #include "fixalloc.h"
-#include "rcu.h"
+#include "lock.h"
+#include "roottable.h"
 
 /* Receives what a visit finds. Public as gc_tracer. */
 struct gc_tracer {
@@ -80,33 +81,20 @@ struct handles {
 
 /* The rooted globals and heap callbacks. */
 struct roots {
-    struct lock lock;                /* LOCK_ROOTS: changes of the table, and all of callbacks */
-    struct cds_lfht *table;          /* root_node by address of its first slot; NULL until used */
-    size_t count, buckets;           /* under lock */
-    size_t slots;                    /* of all nodes, retired ones too; under lock */
-    struct root_node *retired;       /* unrooted, perhaps still being visited; under lock */
+    struct lock lock;                /* LOCK_ROOTS */
+    struct roottable globals;        /* under lock */
     struct root_callbacks callbacks; /* GC_ROOT_HEAP; held while they run */
     struct handles handles;
-};
-
-struct root_node {
-    struct cds_lfht_node node;
-    slot_word *base;
-    size_t n;
-    bool removed; /* the slots may be gone; under the roots' lock */
-    struct root_node *next_retired;
-    struct root_node *next_visited; /* collector */
 };
 
 void roots_init(struct roots *r);
 void roots_destroy(struct roots *r);
 /* 0, -EEXIST, -ENOMEM. */
 int roots_add(struct roots *r, void *base, size_t n);
-/* Whether `base` is rooted, and how many slots. */
-bool roots_find(struct roots *r, void *base, size_t *n);
-/* Takes a node out of the table; it stays readable until roots_free_retired(), but nobody looks at
- * its slots any more when this returns. false: not rooted. */
-bool roots_remove(struct roots *r, void *base);
+/* How many slots are rooted at `base`; 0: it is not rooted. */
+size_t roots_find(struct roots *r, const void *base);
+/* Nobody looks at the slots any more when this returns. false: not rooted. */
+bool roots_remove(struct roots *r, const void *base);
 int roots_add_callback(struct roots *r, struct root_callback callback);
 /* Returns when the callback does not run any more. Last it visits for `tracer`, unless that is
  * NULL: while barriers are on, threads past their ROOTS may hold what the collector has not found
@@ -114,9 +102,6 @@ int roots_add_callback(struct roots *r, struct root_callback callback);
 int roots_remove_callback(struct roots *r, struct root_callback callback, struct gc_tracer *tracer);
 /* Visits globals, handles and callbacks. One collector at a time; mutators go on. */
 void roots_visit(struct roots *r, struct gc_tracer *tracer);
-/* After a grace period, which ends when the embedder's read sections have: frees removed nodes.
- * Collector only, no lock held. */
-void roots_free_retired(struct roots *r);
 /* Whether a visit takes microseconds, and calls nobody back. */
 bool roots_are_few(struct roots *r);
 

@@ -35,11 +35,10 @@ static bool make_batch_locked(struct workqueue *q)
     batch->next = q->batches;
     q->batches = batch;
     for (int i = 1; i <= BATCH; i++) {
-        batch[i].next = q->free;
         batch[i].room = q->room;
-        q->free = &batch[i];
+        freelist_give(&q->free, &batch[i].free);
     }
-    q->nfree += BATCH;
+    word_fetch_add_acq_rel(&q->nfree, BATCH);
     q->made += BATCH;
     return true;
 }
@@ -51,7 +50,7 @@ static void free_batches(struct workqueue *q)
         q->batches = batch->next;
         os_unmap(batch, batch_size());
     }
-    q->free = NULL;
+    q->free = (struct freelist){0};
     q->nfree = q->made = 0;
 }
 
@@ -63,26 +62,33 @@ void workqueue_destroy(struct workqueue *q)
 void workqueue_trim(struct workqueue *q)
 {
     lock_acquire(&q->lock);
-    if (q->nfree == q->made && q->made > BATCH) {
+    if (word_load_acquire(&q->nfree) == q->made && q->made > BATCH) {
         free_batches(q);
         make_batch_locked(q); /* else a mutator's handshake would */
     }
     lock_release(&q->lock);
 }
 
+static struct workbuf *take_locked(struct workqueue *q)
+{
+    LOCK_ASSERT_HELD(&q->lock);
+    struct freelist_node *node = freelist_take(&q->free);
+    if (!node && make_batch_locked(q))
+        node = freelist_take(&q->free);
+    if (!node)
+        return NULL;
+    struct workbuf *b = CONTAINER_OF(node, struct workbuf, free);
+    word_fetch_sub_acq_rel(&q->nfree, 1);
+    b->next = NULL;
+    b->n = 0;
+    return b;
+}
+
 struct workbuf *workbuf_get(struct workqueue *q)
 {
     for (;;) {
         lock_acquire(&q->lock);
-        if (!q->free)
-            make_batch_locked(q);
-        struct workbuf *b = q->free;
-        if (b) {
-            q->free = b->next;
-            q->nfree--;
-            b->next = NULL;
-            b->n = 0;
-        }
+        struct workbuf *b = take_locked(q);
         lock_release(&q->lock);
         if (b)
             return b;
@@ -92,11 +98,8 @@ struct workbuf *workbuf_get(struct workqueue *q)
 
 void workbuf_put_empty(struct workqueue *q, struct workbuf *b)
 {
-    lock_acquire(&q->lock);
-    b->next = q->free;
-    q->free = b;
-    q->nfree++;
-    lock_release(&q->lock);
+    freelist_give(&q->free, &b->free);
+    word_fetch_add_acq_rel(&q->nfree, 1);
 }
 
 static void load_add(struct workqueue *q, word delta)

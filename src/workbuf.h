@@ -7,22 +7,26 @@
 #ifndef GC_WORKBUF_H
 #define GC_WORKBUF_H
 
+#include "freelist.h"
 #include "lock.h"
 
 #define WORKBUF_ITEMS 254
 
 struct workbuf {
-    struct workbuf *next;
+    union {
+        struct workbuf *next;
+        struct freelist_node free;
+    };
     uint32_t n, room; /* items; no more than that many are put in */
     uintptr_t items[WORKBUF_ITEMS];
 };
 
 struct workqueue {
     struct lock lock CACHE_ALIGNED;
-    struct workbuf *queued; /* under lock */
-    struct workbuf *free;   /* under lock */
-    size_t nfree;
-    size_t made;
+    struct workbuf *queued;  /* under lock */
+    struct freelist free;    /* taken from under lock */
+    word nfree;              /* atomic; counted after it is given */
+    size_t made;             /* under lock */
     uint32_t room;           /* of the buffers made */
     struct workbuf *batches; /* what `free` was made from; under lock */
     /* queued << 32 | active (16 bits each on 32-bit hosts). Changed by CAS only. */

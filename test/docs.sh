@@ -31,7 +31,7 @@ EOF
 
 # A program with threads forks.
 export TSAN_OPTIONS=${TSAN_OPTIONS-}:die_after_fork=0
-urcu=$(pkg-config --cflags --libs liburcu-bp liburcu-cds)
+urcu=$(pkg-config --cflags --libs liburcu-cds)
 works() { # FILE
     local program=${1%.*} compiler=("$CC" -std=c11)
     [[ $1 != *.cpp ]] || compiler=("$CXX" -std=c++17 -Isrc)

@@ -442,28 +442,6 @@ TEST(callbacks_run_on_the_collectors_threads)
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
-#ifndef GC_NO_URCU
-/* The grace period that frees what was unrooted does not end before the thread's read section. */
-TEST(cycles_in_a_read_section_of_the_embedders)
-{
-    alarm(60);
-    make_small_heap(0, NULL);
-    for (int i = 0; i < 40; i++) {
-        CHECK_EQ(gc_root(&visited), 0);
-        CHECK_EQ(gc_unroot(&visited), 0);
-        unsigned before = quick.begun;
-        urcu_bp_read_lock();
-        for (int n = 0; n < 100000 && quick.begun == before; n++)
-            count_new_cell(0);
-        urcu_bp_read_unlock();
-        await_cycles();
-    }
-    diag("%u cycles were begun by the mutator", quick.begun);
-    CHECK(quick.begun > 0);
-    CHECK_EQ(gc_heap_destroy(heap), 0);
-}
-#endif
-
 /* Asks for a cycle in the middle of one that the mutator drives, and lets the background wait. */
 static unsigned asked_for;
 
