@@ -464,6 +464,7 @@ static void collect(gc_heap *heap, gc_thread *t, unsigned *missed)
     thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
     uint32_t ours = u32_load_acquire(&c->started) + 1;
     thread_enter_blocked(t);
+    ASSERT(thread_may_wait_for(NULL) && "I21");
     lock_acquire(&c->lock);
     c->verify_missed = missed;
     if (missed || (int32_t)(u32_load_relaxed(&c->flipped) - ours) < 0)
@@ -489,6 +490,7 @@ void cycle_with_world_held(gc_heap *heap, gc_thread *t, void (*fn)(gc_heap *, vo
     struct collector *c = heap->collector;
     thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
     thread_enter_blocked(t);
+    ASSERT(thread_may_wait_for(NULL) && "I21");
     lock_acquire(&c->lock);
     sweep_finish(heap);
     handshake_hold(heap);
@@ -566,6 +568,7 @@ int cycle_init(gc_heap *heap)
 void cycle_destroy(gc_heap *heap)
 {
     struct collector *c = heap->collector;
+    ASSERT(thread_may_wait_for(NULL) && "I21");
     background_stop(heap);
     marking_stop_helpers(&c->marking);
     backing_stop(heap);

@@ -195,6 +195,7 @@ static void join_thread(struct finq *q)
     kick_thread(q);
     if (t)
         thread_blocking_begin(t);
+    ASSERT(thread_may_wait_for(NULL) && "I21");
     os_thread_join(&q->thread);
     if (t)
         thread_blocking_end(t);

@@ -67,6 +67,7 @@ static void prepare(void)
         thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
         thread_enter_blocked(t);
     }
+    ASSERT(thread_may_wait_for(NULL) && "I21");
     lock_seize(&forks.lock);
     forks.forker = t;
     each_safe(bring_to_rest);
@@ -199,6 +200,7 @@ static gc_thread *enter(void)
     gc_thread *t = thread_self();
     if (t)
         thread_blocking_begin(t);
+    ASSERT(thread_may_wait_for(NULL) && "I21");
     lock_acquire(&forks.lock);
     return t;
 }

@@ -100,6 +100,8 @@ int gc_heap_destroy(gc_heap *heap)
         return -EPERM;
     gc_heap *before = gc_heap_current();
     bool attached = thread_switch(heap) == 0;
+    if (!attached)
+        thread_switch(NULL); /* I21: it waits for this heap's threads */
     int error = finq_stop_thread(heap);
     if (!error && other_threads(heap, attached ? thread_self() : NULL) > 0) {
         finq_go_on(heap);

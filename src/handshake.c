@@ -420,6 +420,7 @@ bool handshake_end(gc_heap *heap, bool patient)
 {
     struct mutators *m = &heap->mutators;
     uint32_t epoch = u32_load_relaxed(&m->epoch);
+    ASSERT(thread_may_wait_for(NULL) && "I21");
     return u32_load_relaxed(&m->held) ||
            (handshake_threads(heap, epoch, patient) && handshake_procs(heap, epoch, patient));
 }
@@ -456,6 +457,7 @@ void handshake_hold(gc_heap *heap)
 {
     struct mutators *m = &heap->mutators;
     size_t n;
+    ASSERT(thread_may_wait_for(NULL) && "I21");
     lock_acquire(&m->lock);
     gc_thread **all = take_snapshot(heap, &n);
     u32_store_release(&m->held, 1);

@@ -171,6 +171,7 @@ static struct proc *wait_turn(struct procs *procs, struct proc_waiter *w)
 bool proc_acquire(gc_heap *heap, gc_thread *t)
 {
     struct procs *procs = &heap->procs;
+    ASSERT(thread_may_wait_for(heap) && "I21");
     struct proc *p = try_idle(procs, t->last_proc);
     if (!p)
         p = make_proc(heap);

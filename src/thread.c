@@ -1,26 +1,51 @@
 #include "fiber.h"
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 
 static struct gc_run no_runs[RUN_SLOTS];
 struct gc_fast thread_unattached = {no_runs, 0, 0, NULL};
 GC_TLS struct gc_fast *gc_self = &thread_unattached;
 
-/* The OS thread's attachments, linked by next_attached; its destructor detaches what is left. */
+/* What the key holds for an OS thread that has ever been attached: its attachments, linked by
+ * next_attached; and in the lowest bits 1 more than the rounds of destructors that it has gone
+ * through as it ends. So the value is not NULL, and the destructor runs in every round: it knows
+ * the last one, after which nobody would detach the thread. */
+#define ROUNDS_MASK ((uintptr_t)7)
 static pthread_key_t attachments_key;
 static pthread_once_t attachments_once = PTHREAD_ONCE_INIT;
+_Static_assert(PTHREAD_DESTRUCTOR_ITERATIONS < ROUNDS_MASK, "rounds are counted in three bits");
 
-static void thread_exits(void *first);
+static void thread_exits(void *value);
 
 static void make_key(void)
 {
     CHECK(pthread_key_create(&attachments_key, thread_exits) == 0);
 }
 
-static gc_thread *attachments(void)
+static uintptr_t key_value(void)
 {
     pthread_once(&attachments_once, make_key);
-    return pthread_getspecific(attachments_key);
+    return (uintptr_t)pthread_getspecific(attachments_key);
+}
+
+static gc_thread *attachments(void)
+{
+    return (gc_thread *)(key_value() & ~ROUNDS_MASK);
+}
+
+/* The thread is ending, and the library's destructor will not run any more. */
+static bool in_last_round(void)
+{
+    return (key_value() & ROUNDS_MASK) > PTHREAD_DESTRUCTOR_ITERATIONS;
+}
+
+/* false: no memory, which can be only at a thread's first time. */
+static bool set_attachments(gc_thread *first)
+{
+    uintptr_t rounds = key_value() & ROUNDS_MASK;
+    uintptr_t value = (uintptr_t)first | (rounds ? rounds : 1);
+    return pthread_setspecific(attachments_key, (void *)value) == 0;
 }
 
 static gc_thread *find_attachment(const gc_heap *heap)
@@ -34,6 +59,21 @@ static gc_thread *find_attachment(const gc_heap *heap)
 static void set_current(gc_thread *t)
 {
     gc_self = t ? &t->fast : &thread_unattached;
+}
+
+/* Where the calling OS thread counts as running. */
+static gc_thread *running(void)
+{
+    gc_thread *t = attachments();
+    while (t && state_of(u32_load_relaxed(&t->st)) != THREAD_RUN)
+        t = t->next_attached;
+    return t;
+}
+
+bool thread_may_wait_for(const gc_heap *heap)
+{
+    const gc_thread *t = running();
+    return !t || t->heap == heap;
 }
 
 /* ---- Blocking ---- */
@@ -52,6 +92,7 @@ void thread_enter_blocked(gc_thread *t)
  * thread's own roots, unless the world is held. */
 static void become_running(gc_thread *t)
 {
+    ASSERT(thread_may_wait_for(t->heap) && "I21");
     for (;;) {
         uint32_t st = u32_load_acquire(&t->st);
         if (state_of(st) == THREAD_CLAIMED) {
@@ -225,8 +266,10 @@ static void adopt_locked(struct mutators *m, gc_thread *t)
     u32_store_release(&t->st, state_word(t->epoch, THREAD_BLOCKED));
 }
 
-static void lock_while_not_held(struct mutators *m)
+static void lock_while_not_held(gc_heap *heap)
 {
+    struct mutators *m = &heap->mutators;
+    ASSERT(thread_may_wait_for(heap) && "I21");
     lock_acquire(&m->lock);
     while (m->held) {
         lock_release(&m->lock);
@@ -252,13 +295,22 @@ static void renew_locked(gc_heap *heap, gc_thread *t)
     t->blocking = 0;
 }
 
+/* A thread that is not in the registry is GONE. */
+static gc_thread *make_struct(void)
+{
+    gc_thread *t = calloc(1, sizeof *t);
+    if (t)
+        t->st = state_word(0, THREAD_GONE);
+    return t;
+}
+
 static gc_thread *new_thread(gc_heap *heap)
 {
     struct mutators *m = &heap->mutators;
-    lock_while_not_held(m);
+    lock_while_not_held(heap);
     gc_thread *t = take_struct_locked(m);
     if (!t)
-        t = calloc(1, sizeof *t);
+        t = make_struct();
     if (t)
         renew_locked(heap, t);
     lock_release(&m->lock);
@@ -297,46 +349,76 @@ static void resume(gc_thread *t)
     set_current(t);
 }
 
-int thread_attach(gc_heap *heap)
-{
-    struct mutators *m = &heap->mutators;
-    if (heap->orphan)
-        return -EPERM;
-    if (find_attachment(heap))
-        return -EEXIST;
-    gc_thread *t = new_thread(heap);
-    if (!t)
-        return -ENOMEM;
-    if (!proc_acquire(heap, t)) {
-        recycle(heap, t);
-        return -ENOMEM;
-    }
-    leave_current();
-    lock_while_not_held(m);
-    adopt_locked(m, t);
-    link_locked(m, t);
-    lock_release(&m->lock);
-    stress(STRESS_ATTACH_ADOPTED);
-    t->next_attached = attachments();
-    pthread_setspecific(attachments_key, t);
-    become_running(t);
-    thread_safepoint(t);
-    set_current(t);
-    if (heap->options.flags & GC_STACK_CONSERVATIVE)
-        gc_thread_scan_stack(true);
-    return 0;
-}
-
 static void forget_attachment(gc_thread *t)
 {
     gc_thread *first = attachments();
     if (first == t) {
-        pthread_setspecific(attachments_key, t->next_attached);
+        set_attachments(t->next_attached);
         return;
     }
     while (first->next_attached != t)
         first = first->next_attached;
     first->next_attached = t->next_attached;
+}
+
+/* A struct that its OS thread knows, with a P; or NULL. */
+static gc_thread *prepare_thread(gc_heap *heap)
+{
+    gc_thread *t = new_thread(heap);
+    if (!t)
+        return NULL;
+    t->next_attached = attachments();
+    bool known = set_attachments(t);
+    if (known && proc_acquire(heap, t))
+        return t;
+    if (known)
+        forget_attachment(t);
+    recycle(heap, t);
+    return NULL;
+}
+
+static void join_registry(gc_heap *heap, gc_thread *t)
+{
+    struct mutators *m = &heap->mutators;
+    lock_while_not_held(heap);
+    adopt_locked(m, t);
+    link_locked(m, t);
+    lock_release(&m->lock);
+    stress(STRESS_ATTACH_ADOPTED);
+    become_running(t);
+    thread_safepoint(t);
+}
+
+/* Nobody would detach the thread, and every handshake would wait for it. */
+static int refuse_in_last_round(const gc_heap *heap)
+{
+    heap_log(heap, GC_LOG_ERROR,
+             "gc_thread_attach: refused in the last round of the destructors of thread keys: "
+             "nobody would detach the thread when it has ended. Attach and detach in the first");
+    return -EPERM;
+}
+
+/* I21: the thread leaves its current heap before it waits for anything of this one. */
+int thread_attach(gc_heap *heap)
+{
+    gc_thread *before = thread_self();
+    if (heap->orphan)
+        return -EPERM;
+    if (find_attachment(heap))
+        return -EEXIST;
+    if (in_last_round())
+        return refuse_in_last_round(heap);
+    leave_current();
+    gc_thread *t = prepare_thread(heap);
+    if (!t) {
+        resume(before);
+        return -ENOMEM;
+    }
+    join_registry(heap, t);
+    set_current(t);
+    if (heap->options.flags & GC_STACK_CONSERVATIVE)
+        gc_thread_scan_stack(true);
+    return 0;
 }
 
 /* Leaves the registry at a moment when the thread is up to date: that counts as its ack for any
@@ -444,13 +526,13 @@ static void end_attachment(gc_thread *t)
     thread_detach(t, true);
 }
 
-/* Runs when an OS thread ends that is still attached somewhere. The current heap comes first: in
- * all others the thread is blocked. */
-static void thread_exits(void *first)
+/* Runs in each round of destructors of an OS thread that ends; it may have been attached anew by
+ * another destructor since. Where it runs comes first: in all other heaps it is blocked. */
+static void thread_exits(void *value)
 {
-    pthread_setspecific(attachments_key, first);
-    if (thread_self())
-        end_attachment(thread_self());
+    pthread_setspecific(attachments_key, (void *)((uintptr_t)value + 1));
+    if (running())
+        end_attachment(running());
     while (attachments())
         end_attachment(attachments());
 }

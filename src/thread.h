@@ -95,6 +95,11 @@ INLINE gc_thread *thread_self(void)
     return fast == &thread_unattached ? NULL : CONTAINER_OF(fast, gc_thread, fast);
 }
 
+/* I21: whether the calling OS thread runs in no other heap than this one; NULL: in none. What may
+ * wait for something of a heap asserts it. */
+bool thread_may_wait_for(const gc_heap *heap);
+
+/* 0; -EEXIST, -ENOMEM, -EPERM: an orphan, or the thread has all but ended. */
 int thread_attach(gc_heap *heap);
 /* The current attachment; -EBUSY with open frames or a running fiber, unless forced. */
 int thread_detach(gc_thread *t, bool force);
