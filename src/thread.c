@@ -392,9 +392,10 @@ static void join_registry(gc_heap *heap, gc_thread *t)
 /* Nobody would detach the thread, and every handshake would wait for it. */
 static int refuse_in_last_round(const gc_heap *heap)
 {
-    heap_log(heap, GC_LOG_ERROR,
-             "gc_thread_attach: refused in the last round of the destructors of thread keys: "
-             "nobody would detach the thread when it has ended. Attach and detach in the first");
+    heap_log(
+        heap, GC_LOG_ERROR,
+        "gc_thread_attach: refused in the last round of the destructors of thread keys: "
+        "nobody would detach the thread when it has ended. Attach, and detach, in an earlier one");
     return -EPERM;
 }
 

@@ -694,6 +694,44 @@ TEST(threads_that_end_attached)
     CHECK(!gc_heap_current());
 }
 
+/* Memory for the thread's first attachment is refused at each place in turn; one of them is the C
+ * library's own, since the process has many keys for thread-specific data. */
+static void *attach_with_failures(void *arg)
+{
+    const struct ending *e = arg;
+    int error;
+    uint64_t n = 0;
+    do {
+        fail_malloc(++n);
+        error = gc_thread_attach(e->first);
+        fail_malloc(0);
+        CHECK(error == 0 || error == -ENOMEM);
+        CHECK(gc_heap_current() == (error ? NULL : e->first));
+        CHECK_EQ(stats_of(e->first).threads, error ? 1 : 2);
+    } while (error);
+    diag("refused at %" PRIu64 " places", n - 1);
+    CHECK(!malloc_is_ours() || n > 1);
+    CHECK(gc_new(&shape_pair_type));
+    CHECK_EQ(gc_thread_detach(), 0);
+    return arg;
+}
+
+TEST(attaching_without_memory)
+{
+    for (int i = 0; i < 40; i++) {
+        pthread_key_t key;
+        CHECK_EQ(pthread_key_create(&key, NULL), 0);
+    }
+    struct ending e = {.first = gc_heap_create(NULL)};
+    CHECK(e.first);
+    for (int i = 0; i < 3; i++) {
+        run_thread(attach_with_failures, &e);
+        CHECK_EQ(gc_collect(), 0);
+        CHECK_EQ(stats_now().threads, 1);
+    }
+    CHECK_EQ(gc_heap_destroy(e.first), 0);
+}
+
 /* ---- Random descriptors ---- */
 
 #define BITS 512
