@@ -5,28 +5,15 @@
 #define HINT_STEP ((uint64_t)1 << 40)
 #define HINT_COUNT 64
 
-struct page_class_info page_class_info[SPANCLASS_COUNT + 1];
-
-void arena_tables_init(void)
+static size_t index_bytes(void)
 {
-    for (unsigned c = 0; c < SPANCLASS_COUNT; c++) {
-        const struct sizeclass *size = &sizeclass_table[spanclass_size(c)];
-        bool traced = spanclass_traced(c), plain = size->words <= BITS_PEEK && !traced;
-        page_class_info[page_class_of_span(c)] =
-            (struct page_class_info){.size = size->size,
-                                     .magic = size->magic,
-                                     .words = size->words,
-                                     .noscan = spanclass_noscan(c),
-                                     .traced = traced,
-                                     .large = spanclass_size(c) == 0,
-                                     .plain_mask = plain ? bits_mask(0, size->words) : 0};
-    }
+    return align_up(ARENA_INDEX_SIZE * sizeof(struct arena *), os_page_size());
 }
 
 bool arena_index_init(struct arena_index *index)
 {
-    *index = (struct arena_index){.low = 0, .high = 0};
-    index->map = os_map(ARENA_INDEX_SIZE * sizeof(struct arena *));
+    *index = (struct arena_index){.bounds = 0};
+    index->map = os_map(index_bytes());
     return index->map != NULL;
 }
 
@@ -45,14 +32,14 @@ static void unmap_arena(struct arena *a)
 
 void arena_index_destroy(struct arena_index *index)
 {
-    for (uintptr_t at = index->low; at < index->high; at += ARENA_SIZE) {
-        struct arena *a = index->map[at >> ARENA_SHIFT];
-        if (a)
-            unmap_arena(a);
+    word first = arena_first(index->bounds), n = arena_span(index->bounds);
+    for (word i = first; i < first + n; i++) {
+        if (index->map[i])
+            unmap_arena(index->map[i]);
     }
     if (index->reserve_end > index->next_hint)
         os_unmap((void *)index->next_hint, index->reserve_end - index->next_hint);
-    os_unmap(index->map, ARENA_INDEX_SIZE * sizeof(struct arena *));
+    os_unmap(index->map, index_bytes());
 }
 
 bool arena_reserve_linear(struct arena_index *index, size_t size)
@@ -110,10 +97,12 @@ static struct arena *make_arena(uintptr_t base, bool huge_tables)
 
 static void publish(struct arena_index *index, uintptr_t base, size_t size)
 {
-    if (index->low == 0 || base < index->low)
-        word_store_release(&index->low, base);
-    if (base + size > index->high)
-        word_store_release(&index->high, base + size);
+    word first = base >> ARENA_SHIFT, end = first + size / ARENA_SIZE, was = index->bounds;
+    if (was) {
+        first = MIN_OF(first, arena_first(was));
+        end = MAX_OF(end, arena_first(was) + arena_span(was));
+    }
+    word_store_release(&index->bounds, (end - first) << ARENA_BOUNDS_SHIFT | first);
     index->next_hint = base + size;
     index->count += size / ARENA_SIZE;
 }
@@ -220,9 +209,9 @@ void arena_release_maps(const struct arena_index *index, uintptr_t base, size_t 
 size_t arena_metadata_resident(const struct arena_index *index)
 {
     size_t bytes = 0;
-    uintptr_t high = word_load_acquire(&index->high);
-    for (uintptr_t at = word_load_acquire(&index->low); at < high; at += ARENA_SIZE) {
-        struct arena *a = ptr_load_acquire(&index->map[at >> ARENA_SHIFT]);
+    word bounds = word_load_acquire(&index->bounds), first = arena_first(bounds);
+    for (word i = first; i < first + arena_span(bounds); i++) {
+        const struct arena *a = ptr_load_acquire(&index->map[i]);
         if (a)
             bytes += os_resident(a, metadata_size());
     }

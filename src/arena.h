@@ -14,14 +14,6 @@ struct gc_span;
 #define ARENA_BITMAP_WORDS (ARENA_WORDS / WORD_BITS)
 #define ARENA_PAGE_WORDS (ARENA_PAGES / WORD_BITS)
 
-/* A page's class: no span in use, or spanclass + 1, so zeroed metadata reads as "free". The table
- * answers the rest. */
-#define PAGE_CLASS_FREE 0
-INLINE uint8_t page_class_of_span(unsigned spanclass)
-{
-    return (uint8_t)(spanclass + 1);
-}
-
 /* A page's tag: its class, and its index in a small span; 0 in a large one. */
 INLINE uint16_t page_tag_make(unsigned page_class, size_t offset)
 {
@@ -35,17 +27,6 @@ INLINE size_t page_tag_offset(uint16_t tag)
 {
     return tag >> 8;
 }
-
-struct page_class_info {
-    uint32_t size;  /* of a slot; 0: large, or free */
-    uint32_t magic; /* offset * magic >> 32 is the slot's number */
-    uint16_t words;
-    bool noscan, traced, large;
-    word plain_mask; /* one bit per word, for slots of up to BITS_PEEK words that are not traced;
-                        else 0 */
-};
-extern struct page_class_info page_class_info[SPANCLASS_COUNT + 1];
-void arena_tables_init(void);
 
 /* One arena's metadata. Backed by the OS page by page as it is touched, so memory without
  * pointers never backs `heap`. The three big maps do not lie a multiple of 4 KiB apart: an
@@ -81,10 +62,12 @@ struct arena {
 
 #define ARENA_INDEX_SIZE ((size_t)1 << (ADDRESS_BITS - ARENA_SHIFT))
 
-/* Entries are written under the heap lock with release, and stay. low and high bound all arenas. */
+/* Entries are written under the heap lock with release, and stay. All arenas lie in `bounds`, one
+ * word, so that nobody sees half of a change: in its low half the number of the first entry, in its
+ * high half how many entries from there on there may be. */
 struct arena_index {
     struct arena **map;
-    uintptr_t low, high;
+    word bounds;           /* atomic */
     size_t count;          /* arenas made */
     struct arena *newest;  /* of a list of all; written under the heap lock with release */
     uintptr_t next_hint;   /* where to ask for the next arena; under the heap lock */
@@ -121,14 +104,34 @@ void arena_release_maps(const struct arena_index *index, uintptr_t base, size_t 
 /* Bytes of metadata backed now; slow, for statistics. */
 size_t arena_metadata_resident(const struct arena_index *index);
 
+#define ARENA_BOUNDS_SHIFT (WORD_BITS / 2)
+INLINE word arena_first(word bounds)
+{
+    return bounds & (((word)1 << ARENA_BOUNDS_SHIFT) - 1);
+}
+INLINE word arena_span(word bounds)
+{
+    return bounds >> ARENA_BOUNDS_SHIFT;
+}
+/* All arenas lie in [low, high). Any thread. */
+INLINE uintptr_t arena_low(const struct arena_index *index)
+{
+    return arena_first(word_load_acquire(&index->bounds)) << ARENA_SHIFT;
+}
+INLINE uintptr_t arena_high(const struct arena_index *index)
+{
+    word bounds = word_load_acquire(&index->bounds);
+    return (arena_first(bounds) + arena_span(bounds)) << ARENA_SHIFT;
+}
+
 /* NULL for an address outside the heap. Any thread. A caller that got `address` from a slot sees
  * the arena that it lies in: the arena was published before the object. */
 INLINE struct arena *arena_of(const struct arena_index *index, uintptr_t address)
 {
-    uintptr_t low = word_load_relaxed(&index->low);
-    if (address - low >= word_load_relaxed(&index->high) - low)
+    word bounds = word_load_relaxed(&index->bounds), i = address >> ARENA_SHIFT;
+    if (i - arena_first(bounds) >= arena_span(bounds))
         return NULL;
-    return ptr_load_acquire(&index->map[address >> ARENA_SHIFT]);
+    return ptr_load_acquire(&index->map[i]);
 }
 
 INLINE size_t arena_page(uintptr_t address)

@@ -14,7 +14,9 @@ static void back_marks(struct arena *a, uintptr_t stop)
     if (at >= stop)
         return;
     size_t from = (at - a->base) >> WORD_SHIFT, to = (stop - a->base) >> WORD_SHIFT;
-    os_back(&a->mark[from / WORD_BITS], (to - from) / WORD_BITS * sizeof(word));
+    uintptr_t begin = align_down((uintptr_t)&a->mark[from / WORD_BITS], os_page_size());
+    uintptr_t end = align_up((uintptr_t)&a->mark[to / WORD_BITS], os_page_size());
+    os_back((void *)begin, end - begin);
     a->marked_base = stop;
 }
 

@@ -61,7 +61,6 @@ gc_heap *gc_heap_create(const gc_options *options)
         return NULL;
     memset(heap, 0, sizeof *heap);
     heap->created_ns = os_now_ns();
-    arena_tables_init();
     int error = options_resolve(options, &heap->options);
     if (!error)
         error = init_rooms(heap);

@@ -106,6 +106,22 @@ static void print_classes(void)
     printf("\n\n");
 }
 
+static void print_page_class(unsigned sizeclass, bool noscan, bool traced)
+{
+    size_t size = classes[sizeclass].size;
+    printf(", \\\n    PAGE_CLASS(%zu, %uu, %d, %d)", size, size ? magic_of(size) : 0, noscan,
+           traced);
+}
+
+/* By span class; the first entry is that of a free page. */
+static void print_page_classes(void)
+{
+    printf("#define PAGE_CLASS_TABLE \\\n    {0, 0, 0, 0, 0, 0, 0}");
+    for (unsigned c = 0; c < SPANCLASS_COUNT; c++)
+        print_page_class(spanclass_size(c), spanclass_noscan(c), spanclass_traced(c));
+    printf("\n\n");
+}
+
 static void print_lookup(const char *name, size_t first, size_t last, size_t step)
 {
     printf("#define %s \\\n    %u", name, class_of(first));
@@ -119,6 +135,7 @@ int main(void)
     compute();
     printf("/* Made by mksizeclass.c. */\n\n");
     print_classes();
+    print_page_classes();
     print_lookup("SIZECLASS_TABLE_BY_8_FROM_16", 16, 1024, 8);
     print_lookup("SIZECLASS_TABLE_BY_128_FROM_1024", 1024, SIZECLASS_MAX_SIZE, 128);
     return fflush(stdout) != 0;

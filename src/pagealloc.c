@@ -509,62 +509,82 @@ uintptr_t page_cache_alloc(struct page_cache *cache, size_t npages, size_t *scav
 
 /* ---- Scavenging ---- */
 
-INLINE bool is_backed(const struct page_chunk *chunk, size_t i)
+/* Of word w, the units, pages of the OS, that are wholly free and backed in part. Those parts that
+ * are not backed are zero, and so is the unit once it is released. */
+static uint64_t releasable(const struct page_chunk *chunk, size_t w, unsigned unit)
 {
-    return (chunk->free[i / 64] & ~chunk->scavenged[i / 64]) >> i % 64 & 1;
+    uint64_t all = chunk->free[w], any = all & ~chunk->scavenged[w];
+    if (unit == 1)
+        return any;
+    for (unsigned n = 1; n < unit; n *= 2) {
+        all &= all >> n;
+        any |= any >> n;
+    }
+    uint64_t one = mask64(0, unit), firsts = UINT64_MAX / one;
+    return (all & any & firsts) * one;
 }
 
-/* One past the highest backed free page in the chunk; 0: none. */
-static size_t backed_end(const struct page_chunk *chunk)
+/* One past the highest releasable page in the chunk; 0: none. */
+static size_t releasable_end(const struct page_chunk *chunk, unsigned unit)
 {
     for (size_t w = CHUNK_WORDS; w-- > 0;) {
-        uint64_t backed = chunk->free[w] & ~chunk->scavenged[w];
-        if (backed)
-            return (w + 1) * 64 - (size_t)__builtin_clzll(backed);
+        uint64_t pages = releasable(chunk, w, unit);
+        if (pages)
+            return (w + 1) * 64 - (size_t)__builtin_clzll(pages);
     }
     return 0;
 }
 
-/* The highest chunk of the block that has backed free pages; the block has some. */
-static size_t backed_chunk(const struct page_block *block)
+/* One past the highest releasable page of the block that begins with page `first`; 0: none. */
+static size_t block_releasable_end(const struct pagealloc *p, size_t first)
 {
-    size_t i = BLOCK_CHUNKS - 1;
-    while (!(block->grown >> i & 1) || backed_end(&block->chunks[i]) == 0)
-        i--;
-    return i;
+    const struct page_block *block = block_of(region_of(p, first), first);
+    for (size_t i = block->backed ? BLOCK_CHUNKS : 0; i-- > 0;) {
+        size_t end = block->grown >> i & 1 ? releasable_end(&block->chunks[i], p->unit) : 0;
+        if (end)
+            return first + (i << CHUNK_SHIFT) + end;
+    }
+    return 0;
 }
 
-/* One past the last page of the highest block that has backed free pages; 0: none has. */
-static size_t backed_block(const struct pagealloc *p)
+/* One past the highest releasable page; 0: none. */
+static size_t highest_releasable_end(const struct pagealloc *p)
 {
+    size_t end = 0;
     if (p->free_pages == p->scavenged_pages)
         return 0;
-    for (size_t page = align_up(p->high, LEVEL_PAGES(0)); page > p->low;) {
+    for (size_t page = align_up(p->high, LEVEL_PAGES(0)); page > p->low && end == 0;) {
         page -= LEVEL_PAGES(2);
-        struct page_region *region = region_of(p, page);
-        if (!region)
+        if (region_of(p, page))
+            end = block_releasable_end(p, page);
+        else
             page = align_down(page, LEVEL_PAGES(0));
-        else if (block_of(region, page)->backed)
-            return page + LEVEL_PAGES(2);
     }
-    return 0;
+    return end;
+}
+
+/* The pages before `end` in its chunk that are releasable, by whole units. */
+static size_t count_releasable(const struct pagealloc *p, size_t end, size_t max_pages)
+{
+    size_t last = end - 1, i = (last & (CHUNK_PAGES - 1)) + 1, n = 0, unit = p->unit;
+    const struct page_chunk *chunk = chunk_of(block_of(region_of(p, last), last), last);
+    do {
+        n += unit;
+        i -= unit;
+    } while (i > 0 && n + unit <= max_pages &&
+             releasable(chunk, (i - 1) / 64, p->unit) >> (i - 1) % 64 & 1);
+    return n;
 }
 
 uintptr_t pagealloc_scavenge_take(struct pagealloc *p, size_t max_pages, size_t *npages)
 {
-    ASSERT(max_pages > 0);
     *npages = 0;
-    size_t block_end = backed_block(p);
-    if (block_end == 0)
+    size_t end = highest_releasable_end(p);
+    if (end == 0)
         return 0;
-    size_t first = block_end - LEVEL_PAGES(2);
-    struct page_block *block = block_of(region_of(p, first), first);
-    size_t c = backed_chunk(block), end = backed_end(&block->chunks[c]), start = end - 1;
-    while (start > 0 && end - start < max_pages && is_backed(&block->chunks[c], start - 1))
-        start--;
-    size_t page = first + (c << CHUNK_SHIFT) + start;
-    *npages = end - start;
-    take(p, page, end - start);
+    size_t n = count_releasable(p, end, max_pages), page = end - n;
+    *npages = n;
+    take(p, page, n);
     return page << PAGE_SHIFT;
 }
 
@@ -598,7 +618,10 @@ static void *map_tables(size_t size)
 
 bool pagealloc_init(struct pagealloc *p)
 {
-    *p = (struct pagealloc){.roots = map_tables(ROOTS_BYTES), .metadata = os_page_size()};
+    size_t unit = MAX_OF(os_page_size() / PAGE_SIZE, (size_t)1);
+    CHECK(unit <= 64);
+    *p = (struct pagealloc){
+        .roots = map_tables(ROOTS_BYTES), .metadata = os_page_size(), .unit = (unsigned)unit};
     return p->roots != NULL;
 }
 

@@ -28,6 +28,7 @@ struct pagealloc {
     size_t free_pages;        /* neither allocated nor in a cache */
     size_t scavenged_pages;   /* of the free ones: those the OS does not back */
     size_t metadata;          /* bytes of tables that are backed, estimated */
+    unsigned unit;            /* pages to one of the OS's; 1 if that is no larger */
 };
 
 /* A P's 64 aligned pages: bit set in `free` = free, in `scavenged` = free and unbacked. */
@@ -62,9 +63,10 @@ void pagealloc_cache_flush(struct pagealloc *p, struct page_cache *cache);
 bool page_cache_has(const struct page_cache *cache, size_t npages);
 uintptr_t page_cache_alloc(struct page_cache *cache, size_t npages, size_t *scavenged);
 
-/* Finds up to max_pages (>= 1) free, backed pages in one chunk, highest addresses first, marks them
- * taken, and says where; 0 when there are none. The caller gives them back to the OS without the
- * lock, then calls pagealloc_scavenge_give. */
+/* Finds up to max_pages free pages in one chunk, highest addresses first, marks them taken, and
+ * says where; 0 when there are none. They are whole pages of the OS, one at least, and each holds
+ * some that are backed. The caller gives them back to the OS without the lock, then calls
+ * pagealloc_scavenge_give. */
 uintptr_t pagealloc_scavenge_take(struct pagealloc *p, size_t max_pages, size_t *npages);
 /* Pages were backed ahead of use: those that are free are no longer scavenged. */
 void pagealloc_note_backed(struct pagealloc *p, uintptr_t base, size_t npages);

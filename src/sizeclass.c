@@ -6,6 +6,16 @@ const struct sizeclass sizeclass_table[SIZECLASS_COUNT] = {SIZECLASS_TABLE};
 const uint8_t sizeclass_by_8[129] = {0, 1, SIZECLASS_TABLE_BY_8_FROM_16};
 const uint8_t sizeclass_by_128[249] = {SIZECLASS_TABLE_BY_128_FROM_1024};
 
+#define PLAIN(words, traced) ((words) > 0 && (words) <= BITS_PEEK && !(traced))
+#define PAGE_CLASS(size, magic, noscan, traced)                                                    \
+    {                                                                                              \
+        size, magic, (size) / WORD_SIZE, noscan, traced, (size) == 0,                              \
+            PLAIN((size) / WORD_SIZE, traced)                                                      \
+                ? ~(word)0 >> (WORD_BITS - (size) / WORD_SIZE) % WORD_BITS                         \
+                : 0                                                                                \
+    }
+const struct page_class_info page_class_info[SPANCLASS_COUNT + 1] = {PAGE_CLASS_TABLE};
+
 /* A P's run slots for pointer-free bytes are numbered as their size classes are. Below 16 bytes
  * the inline path finds slot 0, which is always empty: tiny objects are packed elsewhere. */
 const uint8_t gc_bytes_slot[GC_INLINE_BYTES_MAX / 8 + 1] = {0, 0, SIZECLASS_TABLE_BY_8_FROM_16};

@@ -3,7 +3,7 @@
 #ifndef GC_SIZECLASS_H
 #define GC_SIZECLASS_H
 
-#include "base.h"
+#include "bits.h"
 
 #define SIZECLASS_COUNT 68 /* with class 0 */
 #define SIZECLASS_MAX_SIZE 32768
@@ -57,5 +57,23 @@ INLINE bool spanclass_noscan(unsigned spanclass)
 {
     return (spanclass & 1) && !spanclass_traced(spanclass);
 }
+
+/* A page's class: no span in use, or spanclass + 1, so zeroed metadata reads as "free". The table
+ * answers the rest. */
+#define PAGE_CLASS_FREE 0
+INLINE uint8_t page_class_of_span(unsigned spanclass)
+{
+    return (uint8_t)(spanclass + 1);
+}
+
+struct page_class_info {
+    uint32_t size;  /* of a slot; 0: large, or free */
+    uint32_t magic; /* offset * magic >> 32 is the slot's number */
+    uint16_t words;
+    bool noscan, traced, large;
+    word plain_mask; /* one bit per word, for slots of up to BITS_PEEK words that are not traced;
+                        else 0 */
+};
+extern const struct page_class_info page_class_info[SPANCLASS_COUNT + 1];
 
 #endif

@@ -185,7 +185,7 @@ bool sweep_prepare(gc_heap *heap, bool patient)
         os_yield();
     }
     u32_store_relaxed(&sw->class_cursor, 0);
-    word_store_relaxed(&sw->reclaim_cursor, word_load_relaxed(&heap->mem.arenas.low));
+    word_store_relaxed(&sw->reclaim_cursor, arena_low(&heap->mem.arenas));
     word_store_relaxed(&sw->reclaim_credit, 0);
     word_store_relaxed(&sw->swept_pages, 0);
     word_store_relaxed(&sw->freed_pages, 0);
@@ -233,7 +233,7 @@ static uintptr_t next_chunk(gc_heap *heap, struct sweeping *sw)
 {
     const size_t step = WORD_BITS << PAGE_SHIFT;
     uintptr_t at = word_fetch_add_relaxed(&sw->reclaim_cursor, step);
-    if (at < word_load_relaxed(&heap->mem.arenas.high))
+    if (at < arena_high(&heap->mem.arenas))
         return at;
     word_fetch_sub_relaxed(&sw->reclaim_cursor, step);
     return 0;
@@ -242,7 +242,7 @@ static uintptr_t next_chunk(gc_heap *heap, struct sweeping *sw)
 static bool all_looked_at(const gc_heap *heap)
 {
     return word_load_relaxed(&sweeping_of(heap)->reclaim_cursor) >=
-           word_load_relaxed(&heap->mem.arenas.high);
+           arena_high(&heap->mem.arenas);
 }
 
 /* Between arenas: goes on at the next one. */
@@ -250,7 +250,7 @@ static void skip_gap(gc_heap *heap, struct sweeping *sw, uintptr_t at)
 {
     word cursor = word_load_relaxed(&sw->reclaim_cursor);
     uintptr_t next =
-        MIN_OF(arena_after(&heap->mem.arenas, at), word_load_relaxed(&heap->mem.arenas.high));
+        MIN_OF(arena_after(&heap->mem.arenas, at), arena_high(&heap->mem.arenas));
     while (cursor < next && !word_cas_relaxed(&sw->reclaim_cursor, cursor, next))
         cursor = word_load_relaxed(&sw->reclaim_cursor);
 }

@@ -22,7 +22,7 @@ static void fault(struct check *c, const char *what, uintptr_t where, uintptr_t 
 static struct gc_span *next_span(const gc_heap *heap, uintptr_t *at)
 {
     const struct arena_index *index = &heap->mem.arenas;
-    for (; *at < index->high; *at += PAGE_SIZE) {
+    for (; *at < arena_high(index); *at += PAGE_SIZE) {
         struct arena *a = arena_of(index, *at);
         if (!a) {
             *at = (*at | (ARENA_SIZE - 1)) + 1 - PAGE_SIZE;
@@ -39,7 +39,7 @@ static struct gc_span *next_span(const gc_heap *heap, uintptr_t *at)
 
 static void each_span(gc_heap *heap, void (*fn)(void *, struct gc_span *), void *arg)
 {
-    uintptr_t at = heap->mem.arenas.low;
+    uintptr_t at = arena_low(&heap->mem.arenas);
     struct gc_span *s;
     while ((s = next_span(heap, &at)) != NULL)
         fn(arg, s);
@@ -53,7 +53,7 @@ static bool slot_is_object(const struct gc_span *s, size_t i)
 void verify_each_object(gc_heap *heap, bool (*fn)(void *arg, struct gc_span *s, uintptr_t object),
                         void *arg)
 {
-    uintptr_t at = heap->mem.arenas.low;
+    uintptr_t at = arena_low(&heap->mem.arenas);
     struct gc_span *s;
     while ((s = next_span(heap, &at)) != NULL) {
         for (size_t i = 0; i < s->nslots; i++) {
@@ -275,7 +275,7 @@ static void remark_stale(struct gc_tracer *tracer, word value)
 static void drop_checkmarks(gc_heap *heap)
 {
     const struct arena_index *index = &heap->mem.arenas;
-    for (uintptr_t at = index->low; at < index->high; at += ARENA_SIZE) {
+    for (uintptr_t at = arena_low(index); at < arena_high(index); at += ARENA_SIZE) {
         struct arena *a = arena_of(index, at);
         if (a && a->checkmarks) {
             os_unmap(a->checkmarks, sizeof a->mark);

@@ -231,17 +231,30 @@ static void op_cache(void)
         op_cache_alloc(cache, 1 + random_below(random_below(8) ? 4 : 64));
 }
 
-/* The highest backed run, in one chunk. */
+/* The OS's page that begins with page i is wholly free, and backed in part. */
+static bool is_releasable(size_t i)
+{
+    bool backed = false;
+    for (size_t k = i; k < i + pages.unit; k++) {
+        if (m.pages[k] == TAKEN)
+            return false;
+        backed |= m.pages[k] == BACKED;
+    }
+    return backed;
+}
+
+/* The highest run of such, in one chunk. */
 static struct extent model_scavenge(size_t max)
 {
-    size_t end = m.nchunks * CHUNK_PAGES;
-    while (end > 0 && m.pages[end - 1] != BACKED)
-        end--;
-    size_t start = end;
-    while (start > 0 && end - start < max && m.pages[start - 1] == BACKED &&
-           (start == end || start % CHUNK_PAGES != 0))
-        start--;
-    return (struct extent){end ? start : NONE, end - start};
+    size_t unit = pages.unit, end = m.nchunks * CHUNK_PAGES;
+    while (end > 0 && !is_releasable(end - unit))
+        end -= unit;
+    if (end == 0)
+        return (struct extent){NONE, 0};
+    size_t start = end - unit;
+    while (start % CHUNK_PAGES != 0 && end - start + unit <= max && is_releasable(start - unit))
+        start -= unit;
+    return (struct extent){start, end - start};
 }
 
 static void op_scavenge(void)
@@ -349,10 +362,12 @@ static void finish(void)
     pagealloc_destroy(&pages);
 }
 
-static void run(const char *what, size_t nops)
+/* `unit`: pages to one of the OS's. */
+static void run_on(unsigned unit, const char *what, size_t nops)
 {
     size_t bias = 60;
     CHECK(pagealloc_init(&pages));
+    pages.unit = unit;
     for (size_t i = 0; i < nops; i++) {
         if (i % 4096 == 0)
             bias = 30 + random_below(60);
@@ -369,6 +384,11 @@ static void run(const char *what, size_t nops)
     finish();
 }
 
+static void run(const char *what, size_t nops)
+{
+    run_on(1, what, nops);
+}
+
 static void add_chunks(size_t page, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -382,6 +402,19 @@ TEST(random_in_one_chunk)
     state = 1;
     add_chunks(REGION_PAGES * 48, 1);
     run("one chunk", OPS);
+}
+
+TEST(random_where_pages_of_the_os_are_larger)
+{
+    static const unsigned units[] = {2, 8, 64};
+    state = 5;
+    add_chunks(REGION_PAGES * 48, 3);
+    for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+        memset(m.grown, 0, sizeof m.grown);
+        memset(m.pages, TAKEN, sizeof m.pages);
+        m.free = m.scavenged = 0;
+        run_on(units[i], "larger pages", OPS / 6);
+    }
 }
 
 TEST(random_across_a_root_entry)
