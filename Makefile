@@ -79,7 +79,7 @@ SONAME  := libgcheap.so.$(MAJOR)
 # ---- Set-up --------------------------------------------------------------------------------
 
 # These goals install what they need; the others only say what is missing.
-INSTALLING := run test check install docs bench bench-quick model stress setup
+INSTALLING := run test check install docs bench bench-quick model mutants stress setup
 GOALS      := $(or $(MAKECMDGOALS),all)
 
 .PHONY: setup
@@ -145,7 +145,7 @@ $(B)/test/%.o: test/%.c | setup $(GENERATED)
 $(B)/test/%: $(B)/test/%.o $(OBJECTS)
 	$(call say,ld) $(LINK) -o $@ $^ $(URCU_LIBS) -lm
 
-.PHONY: test test-programs stress check
+.PHONY: test test-programs stress check mutants
 # Scripts may use whatever there is.
 test-programs: $(filter $(B)/%,$(TESTS)) \
     $(if $(filter test/stress.sh,$(TESTS)),$(B)/test/shadow) \
@@ -163,6 +163,9 @@ stress: $(B)/test/shadow ## rounds of random graphs, threads and switches; MINUT
 
 check: $(GENERATED) $(B)/gcheap.3 ## storeys, format, warnings, C++, lint, manual page
 	@BUILD=$(B) WARNINGS='$(WARNINGS)' TEST_TIMEOUT=1200 test/run test/check
+
+mutants: | setup ## faults put into the library, each found by a test; T=pattern
+	@BUILD=$(B) MAKE='$(MAKE)' test/mutants/run $(T)
 
 .PHONY: model
 model: | setup ## the Spin models; QUICK=1: in a minute

@@ -11,6 +11,7 @@ bool target_resolve_large(const struct mheap *h, uintptr_t address, struct targe
     return true;
 }
 
+/* Whoever gives a full buffer away holds the next object, and so has something to report (I6). */
 static void push_grey(gc_thread *t, uintptr_t base)
 {
     struct workqueue *q = &t->heap->work;
@@ -18,7 +19,6 @@ static void push_grey(gc_thread *t, uintptr_t base)
         t->grey = workbuf_get(q);
     if (t->grey->n == t->grey->room) {
         workqueue_push(q, t->grey);
-        t->handed = true;
         t->grey = workbuf_get(q);
     }
     t->grey->items[t->grey->n++] = base;

@@ -470,8 +470,9 @@ static bool slot_is_valid(const void *slot)
     return slot && (uintptr_t)slot % WORD_SIZE == 0;
 }
 
-/* What a root newly refers to; or what it no longer does: the barrier for roots that come and go.
- */
+/* What a root is not to refer to any more: the barrier for roots that go. One that comes needs
+ * none: whoever adds it holds the object, or has found it where it is tracked; if it is dropped
+ * there before anyone has scanned it, the collector has still to come by the roots. */
 static void shade_slots(gc_thread *t, const slot_word *base, size_t n)
 {
     if (!t->fast.barrier)
@@ -487,10 +488,7 @@ int gc_root_range(void *base, size_t n)
         return -EPERM;
     if (!slot_is_valid(base) || n == 0 || n > SIZE_MAX / WORD_SIZE / 2)
         return -EINVAL;
-    int error = roots_add(&t->heap->roots, base, n);
-    if (!error)
-        shade_slots(t, base, n);
-    return error;
+    return roots_add(&t->heap->roots, base, n);
 }
 
 int gc_root(void *slot)

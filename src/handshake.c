@@ -41,16 +41,12 @@ void handshake_shade_words(gc_thread *t, uintptr_t low, uintptr_t high)
 static void thread_roots_op(gc_thread *t)
 {
     t->heap->mutators.shade_roots(t);
-    /* Given away before ROOTS completes is given away before any wave begins. */
-    barrier_hand_over(t);
-    t->handed = false;
+    barrier_hand_over(t); /* else the first wave would find it */
 }
 
 static void thread_flush_op(gc_thread *t)
 {
-    bool handed = barrier_hand_over(t) || t->handed;
-    t->handed = false;
-    if (handed)
+    if (barrier_hand_over(t))
         u8_store_relaxed(&t->heap->mutators.handed, true);
 }
 
@@ -73,7 +69,6 @@ static void thread_op(gc_thread *t, enum handshake_op op)
         ASSERT((!t->grey || t->grey->n == 0) && "I7");
         t->fast.barrier = BARRIER_OFF;
         t->phase = PHASE_DONE;
-        t->handed = false;
         break;
     case OP_FLIP:
         t->phase = PHASE_IDLE;

@@ -107,6 +107,7 @@ static void open_run(struct mcache *c, struct gc_run *run, struct gc_span *s, si
     stress(STRESS_RUN_OPEN);
     if (c->black)
         span_set_marks(s, first, n);
+    stress(STRESS_RUN_MARKED);
     fence_release(); /* who finds a slot by a stale word finds it marked, too (I15) */
     span_set_alloc(s, first, n);
     s->open_runs++;

@@ -71,6 +71,7 @@ static struct proc *make_proc(gc_heap *heap)
     struct proc *p = new_proc(&heap->mem);
     if (!p)
         return NULL;
+    stress(STRESS_PROC_MADE);
     lock_acquire(&heap->mutators.lock);
     bool room = procs->count < procs->max;
     if (room)

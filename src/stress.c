@@ -1,10 +1,17 @@
 #include "stress.h"
 
 word stress_seed;
+static void (*stop_at)(enum stress_point point);
 
 void stress_seed_set(uint64_t seed)
 {
     word_store_relaxed(&stress_seed, (word)seed);
+}
+
+void stress_stop_set(void (*stop)(enum stress_point point))
+{
+    stop_at = stop;
+    stress_seed_set(1);
 }
 
 static _Thread_local uint64_t state;
@@ -24,6 +31,10 @@ static uint64_t next_random(enum stress_point point)
  */
 void stress_wait(enum stress_point point)
 {
+    if (stop_at) {
+        stop_at(point);
+        return;
+    }
     uint64_t r = next_random(point);
     switch (r >> 8 & 31) {
     case 0:

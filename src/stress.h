@@ -21,6 +21,7 @@ enum stress_point {
     STRESS_PUBLISHED,
     STRESS_POLLS_SET,
     STRESS_PROC_CLAIMED,
+    STRESS_PROC_MADE,
     STRESS_GRANT,
     STRESS_ENQUEUED,
     STRESS_LENT,
@@ -39,11 +40,13 @@ enum stress_point {
     STRESS_CUT,
     STRESS_DISARMED,
     STRESS_FLIP,
+    STRESS_SWEEP_ENTER,
     STRESS_SWEEP_SPAN,
     STRESS_SWEEP_FILE,
     STRESS_RECLAIM,
     STRESS_REFILL,
     STRESS_RUN_OPEN,
+    STRESS_RUN_MARKED,
     STRESS_CACHE_SPAN,
     STRESS_UNCACHE,
     STRESS_SPAN_FRESH,
@@ -52,6 +55,7 @@ enum stress_point {
     STRESS_FIBER_LEFT,
     STRESS_FIBER_CLAIMED,
     STRESS_FIBERS_UNLOCKED,
+    STRESS_WEAK_UNMARKED,
     STRESS_WEAK_GET,
     STRESS_WEAK_CLEAR,
     STRESS_SPECIAL,
@@ -63,6 +67,9 @@ enum stress_point {
 
 extern word stress_seed; /* 0: off; atomic */
 void stress_seed_set(uint64_t seed);
+/* In place of random waits `stop` is called at each point: a test has threads meet as it likes. Set
+ * before any heap is made. */
+void stress_stop_set(void (*stop)(enum stress_point point));
 void stress_wait(enum stress_point point);
 
 INLINE void stress(enum stress_point point)

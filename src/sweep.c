@@ -65,6 +65,7 @@ static void leave(struct sweeping *sw)
 static bool enter(struct sweeping *sw)
 {
     u32_fetch_add_seq_cst(&sw->sweepers, 1);
+    stress(STRESS_SWEEP_ENTER);
     if (u32_load_seq_cst(&sw->open))
         return true;
     leave(sw);

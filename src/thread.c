@@ -262,7 +262,6 @@ static void adopt_locked(struct mutators *m, gc_thread *t)
     t->epoch = m->epoch;
     t->phase = m->phase;
     t->fast.barrier = m->barrier;
-    t->handed = false;
     u32_store_release(&t->st, state_word(t->epoch, THREAD_BLOCKED));
 }
 
@@ -434,7 +433,7 @@ static void leave_registry(gc_heap *heap, gc_thread *t)
         thread_safepoint(t);
         lock_acquire(&m->lock);
     }
-    if (barrier_hand_over(t) || t->handed)
+    if (barrier_hand_over(t))
         u8_store_relaxed(&m->handed, true);
     if (t->grey)
         workbuf_put_empty(&heap->work, t->grey);

@@ -65,7 +65,6 @@ struct gc_thread {
     uint32_t waits;    /* it sleeps on st, or is about to; the thread's; atomic */
     uint32_t epoch;    /* the thread's copy of its epoch */
     uint8_t phase;     /* enum thread_phase */
-    bool handed;       /* gave grey work away since the last FLUSH; see I6 */
     bool conservative; /* scans its C stack */
     unsigned blocking; /* depth of gc_blocking_begin */
     struct proc *proc; /* held while RUN */

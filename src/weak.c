@@ -23,6 +23,7 @@ static bool hold_marking(gc_thread *t, uintptr_t object, const struct target *ta
 {
     uint32_t *state = &weaks_of(t->heap)->state;
     while (!target_is_marked(target)) {
+        stress(STRESS_WEAK_UNMARKED);
         uint32_t now = u32_load_acquire(state);
         if (now == WEAK_CUT)
             return target_is_marked(target);

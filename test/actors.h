@@ -1,0 +1,275 @@
+/* Threads that do one thing after the other as a test tells them to, and in between nothing at all,
+ * not even a safepoint: so that the test knows what each has answered the collector. And gates, at
+ * which threads stop at a stress point until the test lets them go on. */
+#ifndef ACTORS_H
+#define ACTORS_H
+
+#include "cells.h"
+
+/* ---- Gates ---- */
+
+enum { GATE_FREE, GATE_TAKEN, GATE_OPEN };
+
+struct gate {
+    uint32_t state; /* futex */
+};
+
+static inline void gate_turn(struct gate *gate, uint32_t state)
+{
+    u32_store_release(&gate->state, state);
+    os_wake(&gate->state, OS_WAKE_ALL);
+}
+
+static inline void gate_stand(struct gate *gate)
+{
+    gate_turn(gate, GATE_TAKEN);
+    while (u32_load_acquire(&gate->state) == GATE_TAKEN)
+        os_wait(&gate->state, GATE_TAKEN, -1);
+}
+
+/* Until somebody stands there. */
+static inline void gate_await(struct gate *gate)
+{
+    while (u32_load_acquire(&gate->state) == GATE_FREE)
+        os_wait(&gate->state, GATE_FREE, -1);
+}
+
+static inline void gate_open(struct gate *gate)
+{
+    gate_turn(gate, GATE_OPEN);
+}
+
+/* What a thread does at a point, once: it stands at a gate, or opens one. */
+struct stop {
+    struct gate *gate;
+    enum stress_point point;
+    bool opens;
+};
+static _Thread_local struct stop my_stop;
+static struct stop library_stop; /* of the first of the library's threads to come there */
+static uint32_t library_stops;   /* 1: it is set; atomic */
+static _Thread_local bool of_the_test;
+
+static inline void pass(struct stop *stop)
+{
+    struct gate *gate = stop->gate;
+    stop->gate = NULL;
+    if (stop->opens)
+        gate_open(gate);
+    else
+        gate_stand(gate);
+}
+
+static inline void stop_here(enum stress_point point)
+{
+    if (my_stop.gate && my_stop.point == point)
+        pass(&my_stop);
+    if (!of_the_test && u32_load_acquire(&library_stops) && library_stop.point == point &&
+        u32_cas_acq_rel(&library_stops, 1, 0))
+        pass(&library_stop);
+}
+
+static inline void stop_me(enum stress_point point, struct gate *gate)
+{
+    my_stop = (struct stop){gate, point, false};
+}
+
+static inline void open_when_i_come(enum stress_point point, struct gate *gate)
+{
+    my_stop = (struct stop){gate, point, true};
+}
+
+static inline void stop_library(enum stress_point point, struct gate *gate)
+{
+    library_stop = (struct stop){gate, point, false};
+    u32_store_release(&library_stops, 1);
+}
+
+/* ---- Heaps ---- */
+
+static gc_heap *heap;
+
+/* A test that waits for ever has failed. */
+static inline void stage_set(unsigned flags, const char *debug)
+{
+    alarm(120);
+    of_the_test = true;
+    stress_stop_set(stop_here);
+    gc_options o = {.flags = flags, .debug = debug, .max_procs = 8};
+    CHECK((heap = gc_heap_create(&o)));
+}
+
+/* ---- Actors ---- */
+
+enum { HELD = 4 };
+
+struct actor {
+    void (*todo)(struct actor *);
+    uint32_t busy; /* futex; 1: it has something to do */
+    bool leaves;   /* it has nothing to do any more */
+    gc_thread *self;
+    struct cell *held[HELD]; /* rooted in a frame of its own */
+    pthread_t thread;
+};
+
+static inline void *actor_thread(void *arg)
+{
+    struct actor *a = arg;
+    of_the_test = true;
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    a->self = thread_self();
+    {
+        GC_FRAME_ARRAY(a->held, HELD);
+        while (!a->leaves) {
+            u32_store_release(&a->busy, 0);
+            os_wake(&a->busy, OS_WAKE_ALL);
+            while (!u32_load_acquire(&a->busy))
+                os_wait(&a->busy, 0, -1);
+            if (!a->leaves)
+                a->todo(a);
+        }
+    }
+    if (thread_self())
+        CHECK_EQ(gc_thread_detach(), 0);
+    u32_store_release(&a->busy, 0);
+    os_wake(&a->busy, OS_WAKE_ALL);
+    return NULL;
+}
+
+static inline void actor_await(struct actor *a)
+{
+    while (u32_load_acquire(&a->busy))
+        os_wait(&a->busy, 1, -1);
+}
+
+/* Does not wait until it is done. */
+static inline void actor_tell(struct actor *a, void (*todo)(struct actor *))
+{
+    actor_await(a);
+    a->todo = todo;
+    u32_store_release(&a->busy, 1);
+    os_wake(&a->busy, OS_WAKE_ALL);
+}
+
+static inline void actor_do(struct actor *a, void (*todo)(struct actor *))
+{
+    actor_tell(a, todo);
+    actor_await(a);
+}
+
+static inline void actor_start(struct actor *a)
+{
+    *a = (struct actor){.busy = 1};
+    CHECK_EQ(pthread_create(&a->thread, NULL, actor_thread, a), 0);
+    actor_await(a);
+}
+
+static inline void actor_leave(struct actor *a)
+{
+    a->leaves = true;
+    actor_tell(a, NULL);
+    actor_await(a);
+}
+
+static inline void actor_end(struct actor *a)
+{
+    a->leaves = true;
+    actor_tell(a, NULL);
+    CHECK_EQ(gc_blocking_begin(), 0);
+    CHECK_EQ(pthread_join(a->thread, NULL), 0);
+    CHECK_EQ(gc_blocking_end(), 0);
+}
+
+/* ---- Cycles ---- */
+
+/* What the collector asks of the calling thread, which has not answered; nothing else can come
+ * before it does. */
+static inline enum handshake_op asked(void)
+{
+    const struct mutators *m = &heap->mutators;
+    uint32_t epoch = u32_load_acquire(&m->epoch);
+    return epoch == thread_self()->epoch ? OP_NONE : (enum handshake_op)u32_load_relaxed(&m->op);
+}
+
+/* Waits until the collector asks for this, which is what it asks for next. */
+static inline void await_question(enum handshake_op op)
+{
+    enum handshake_op now;
+    while ((now = asked()) == OP_NONE)
+        sched_yield();
+    CHECK_EQ(now, op);
+}
+
+static inline void answer(struct actor *unused)
+{
+    (void)unused;
+    CHECK(asked() != OP_NONE);
+    thread_safepoint(thread_self());
+}
+
+/* The calling thread's, which is the last. */
+static inline void all_answer(struct actor *actors, size_t n, enum handshake_op op)
+{
+    await_question(op);
+    for (size_t i = 0; i < n; i++)
+        actor_do(&actors[i], answer);
+    answer(NULL);
+}
+
+/* Whatever is asked, until the thread is in this phase. */
+static inline void answer_until_phase(enum thread_phase phase)
+{
+    while (thread_self()->phase != phase) {
+        gc_safepoint();
+        sched_yield();
+    }
+}
+
+/* Somebody who does nothing but collect, once; it may stop on the way. */
+static pthread_t driver;
+static struct stop driver_stop;
+
+static inline void *drive(void *unused)
+{
+    of_the_test = true;
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    my_stop = driver_stop;
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(gc_thread_detach(), 0);
+    return unused;
+}
+
+static inline void begin_cycle(void)
+{
+    CHECK_EQ(pthread_create(&driver, NULL, drive, NULL), 0);
+}
+
+static inline void answer_the_rest(struct actor *unused)
+{
+    (void)unused;
+    answer_until_phase(PHASE_IDLE);
+}
+
+/* Everybody goes with the cycle to its end. */
+static inline void end_cycle(struct actor *actors, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        actor_tell(&actors[i], answer_the_rest);
+    answer_until_phase(PHASE_IDLE);
+    for (size_t i = 0; i < n; i++)
+        actor_await(&actors[i]);
+    CHECK_EQ(gc_blocking_begin(), 0);
+    CHECK_EQ(pthread_join(driver, NULL), 0);
+    CHECK_EQ(gc_blocking_end(), 0);
+}
+
+/* Marks what is queued, as a mutator does that pays for its allocations. */
+static inline void mark_what_is_queued(void)
+{
+    struct marker m;
+    marker_init(&m, heap);
+    marker_drain(&m, UINT64_MAX);
+    marker_finish(&m);
+}
+
+#endif

@@ -1,0 +1,576 @@
+/* Barriers, shading and termination: cycles in which each thread does one thing at one moment, so
+ * that an object is lost if a single line of them is missing. */
+#include "actors.h"
+
+/* A list of cells 1, 2, …, n. */
+static struct cell *new_chain(uint64_t n)
+{
+    struct cell *first = NULL, *cell;
+    GC_FRAME(first);
+    for (uint64_t id = n; id > 0; id--) {
+        cell = new_cell(id);
+        cell->next = first; /* fresh: no safepoint since */
+        first = cell;
+    }
+    return first;
+}
+
+static struct cell *at(struct cell *chain, uint64_t id)
+{
+    while (chain && chain->id < id)
+        chain = chain->next;
+    return chain;
+}
+
+static void end_stage(void)
+{
+    CHECK_EQ(gc_heap_verify(), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* ---- Roots that go while the collector is on its way ---- */
+
+static struct cell *root; /* a root, or what one refers to */
+static gc_handle *handle;
+
+static void visit_root(void *unused, gc_tracer *tracer)
+{
+    (void)unused;
+    gc_trace_slot(tracer, &root);
+}
+
+static void make_root(void)
+{
+    CHECK_EQ(gc_root(&root), 0);
+}
+static void remove_root(void)
+{
+    CHECK_EQ(gc_unroot(&root), 0);
+}
+static void make_callback(void)
+{
+    CHECK_EQ(gc_root_callback(GC_ROOT_HEAP, visit_root, NULL), 0);
+}
+static void remove_callback(void)
+{
+    CHECK_EQ(gc_root_callback_remove(visit_root, NULL), 0);
+}
+static void make_handle(void)
+{
+    CHECK((handle = gc_handle_new(root)));
+}
+static void free_handle(void)
+{
+    gc_handle_free(handle);
+}
+static void set_handle(void)
+{
+    gc_handle_set(handle, NULL);
+}
+static void overwrite_root(void)
+{
+    gc_store(&root, NULL);
+}
+static void clear_root(void)
+{
+    gc_clear(&root, sizeof root);
+}
+static void exchange_root(void)
+{
+    CHECK(gc_cas(&root, root, NULL));
+}
+
+static void load_root(struct actor *a)
+{
+    a->held[0] = gc_load(&root);
+}
+static void check_held(struct actor *a)
+{
+    CHECK(is_cell(a->held[0], 1));
+    CHECK(is_cell(a->held[0]->next, 2));
+}
+
+/* A thread past its ROOTS has loaded what a root refers to, and is not looked at any more; the root
+ * goes before the collector comes by. */
+static void root_goes(void (*make)(void), void (*go)(void))
+{
+    struct actor reader;
+    stage_set(0, "poison");
+    actor_start(&reader);
+    root = new_chain(2);
+    make();
+    begin_cycle();
+    all_answer(&reader, 1, OP_ARM);
+    all_answer(&reader, 1, OP_SETTLE);
+    await_question(OP_ROOTS);
+    actor_do(&reader, answer);
+    actor_do(&reader, load_root);
+    go();
+    root = NULL;
+    answer(NULL);
+    end_cycle(&reader, 1);
+    actor_do(&reader, check_held);
+    actor_end(&reader);
+    end_stage();
+}
+
+TEST(a_root_that_is_removed)
+{
+    root_goes(make_root, remove_root);
+}
+TEST(a_callback_that_is_removed)
+{
+    root_goes(make_callback, remove_callback);
+}
+TEST(a_handle_that_is_freed)
+{
+    root_goes(make_handle, free_handle);
+}
+TEST(a_handle_that_is_set)
+{
+    root_goes(make_handle, set_handle);
+}
+TEST(a_root_that_is_overwritten)
+{
+    root_goes(make_root, overwrite_root);
+}
+TEST(a_root_that_is_cleared)
+{
+    root_goes(make_root, clear_root);
+}
+TEST(a_root_that_is_exchanged)
+{
+    root_goes(make_root, exchange_root);
+}
+
+/* A root that comes: a thread past its ROOTS must not find something white there. */
+static void add_root(struct actor *a)
+{
+    root = a->held[1];
+    CHECK_EQ(gc_root(&root), 0);
+    a->held[1] = NULL;
+}
+
+TEST(a_root_that_is_added)
+{
+    struct actor actors[2], *reader = &actors[0], *owner = &actors[1];
+    stage_set(0, "poison");
+    actor_start(reader);
+    actor_start(owner);
+    owner->held[1] = new_chain(2);
+    begin_cycle();
+    all_answer(actors, 2, OP_ARM);
+    all_answer(actors, 2, OP_SETTLE);
+    await_question(OP_ROOTS);
+    actor_do(reader, answer);
+    actor_do(owner, add_root);
+    actor_do(reader, load_root);
+    remove_root();
+    root = NULL;
+    actor_do(owner, answer);
+    answer(NULL);
+    end_cycle(actors, 2);
+    actor_do(reader, check_held);
+    actor_end(reader);
+    actor_end(owner);
+    end_stage();
+}
+
+/* ---- Finalizers ---- */
+
+static void keep_object(void *object, void *actor)
+{
+    ((struct actor *)actor)->held[0] = object;
+}
+static void run_finalizers(struct actor *a)
+{
+    (void)a;
+    CHECK_EQ(gc_finalizers_run(0), 1);
+}
+
+/* A record in the queue is a root; it goes when the finalizer runs, in a thread past its ROOTS. */
+TEST(a_finalizer_that_runs_while_marking)
+{
+    struct actor runner;
+    stage_set(0, "poison");
+    CHECK_EQ(gc_finalizer_set(new_chain(2), keep_object, &runner), 0);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(gc_finalizers_pending(), 1);
+    actor_start(&runner);
+    begin_cycle();
+    all_answer(&runner, 1, OP_ARM);
+    all_answer(&runner, 1, OP_SETTLE);
+    await_question(OP_ROOTS);
+    actor_do(&runner, answer);
+    actor_do(&runner, run_finalizers);
+    answer(NULL);
+    end_cycle(&runner, 1);
+    actor_do(&runner, check_held);
+    actor_end(&runner);
+    end_stage();
+}
+
+/* ---- The barrier ---- */
+
+static void make_black(struct actor *a)
+{
+    a->held[0] = root = new_cell(1);
+}
+
+/* Into an object that is born black a thread stores what only it holds, and forgets it before its
+ * own ROOTS. */
+TEST(what_a_grey_thread_stores)
+{
+    struct actor maker;
+    struct cell *only = NULL;
+    stage_set(0, "poison");
+    actor_start(&maker);
+    {
+        GC_FRAME(only);
+        only = new_cell(2);
+        begin_cycle();
+        all_answer(&maker, 1, OP_ARM);
+        all_answer(&maker, 1, OP_SETTLE);
+        await_question(OP_ROOTS);
+        actor_do(&maker, answer);
+        actor_do(&maker, make_black);
+        gc_store(&root->next, only);
+        only = NULL;
+        answer(NULL);
+        end_cycle(&maker, 1);
+        actor_do(&maker, check_held);
+    }
+    actor_end(&maker);
+    end_stage();
+}
+
+static void cut_root(struct actor *a)
+{
+    gc_store(&root->next, NULL);
+    (void)a;
+}
+static void hold_next(struct actor *a)
+{
+    a->held[0] = gc_load(&root->next);
+}
+static void check_second(struct actor *a)
+{
+    CHECK(is_cell(a->held[0], 2));
+    CHECK(is_cell(a->held[0]->next, 3));
+}
+
+/* The only edge to what a black thread has loaded goes, before the object that had it is scanned.
+ * `cutter`: who does that. */
+static void edge_goes(struct actor *actors, size_t n, struct actor *cutter)
+{
+    struct actor *reader = &actors[0];
+    actor_do(reader, hold_next);
+    actor_do(cutter, cut_root);
+    answer(NULL);
+    end_cycle(actors, n);
+    actor_do(reader, check_second);
+    for (size_t i = 0; i < n; i++)
+        actor_end(&actors[i]);
+    end_stage();
+}
+
+static void begin_with_chain(struct actor *actors, size_t n)
+{
+    stage_set(0, "poison");
+    for (size_t i = 0; i < n; i++)
+        actor_start(&actors[i]);
+    root = new_chain(3);
+    make_root();
+    begin_cycle();
+    all_answer(actors, n, OP_ARM);
+    all_answer(actors, n, OP_SETTLE);
+    await_question(OP_ROOTS);
+    for (size_t i = 0; i < n; i++)
+        actor_do(&actors[i], answer);
+}
+
+TEST(what_a_black_thread_overwrites)
+{
+    struct actor reader;
+    begin_with_chain(&reader, 1);
+    edge_goes(&reader, 1, &reader);
+}
+
+/* Who attaches has nothing to scan, and a barrier like all others. */
+TEST(what_a_newcomer_overwrites)
+{
+    struct actor actors[2];
+    begin_with_chain(actors, 1);
+    actor_start(&actors[1]);
+    edge_goes(actors, 2, &actors[1]);
+}
+
+/* One that is blocked is answered for: it comes back with a barrier. */
+static void begin_blocking(struct actor *a)
+{
+    (void)a;
+    CHECK_EQ(gc_blocking_begin(), 0);
+}
+static void end_blocking(struct actor *a)
+{
+    (void)a;
+    CHECK_EQ(gc_blocking_end(), 0);
+}
+
+TEST(what_one_that_was_blocked_overwrites)
+{
+    struct actor actors[2];
+    stage_set(0, "poison");
+    actor_start(&actors[0]);
+    actor_start(&actors[1]);
+    actor_do(&actors[1], begin_blocking);
+    root = new_chain(3);
+    make_root();
+    begin_cycle();
+    all_answer(actors, 1, OP_ARM);
+    all_answer(actors, 1, OP_SETTLE);
+    await_question(OP_ROOTS);
+    actor_do(&actors[0], answer);
+    actor_do(&actors[1], end_blocking);
+    CHECK_EQ(actors[1].self->phase, PHASE_MARK);
+    edge_goes(actors, 2, &actors[1]);
+}
+
+static struct gate gate;
+
+static void overwrite_slowly(struct actor *a)
+{
+    (void)a;
+    stop_me(STRESS_BARRIER_SHADED, &gate);
+    gc_store(&root->next, NULL);
+}
+
+static void store_without_barrier(struct actor *a)
+{
+    CHECK_EQ(thread_self()->fast.barrier, BARRIER_OFF);
+    gc_store(&root->next, a->held[1]);
+    a->held[1] = NULL;
+}
+
+static void answer_one(struct actor *a)
+{
+    while (asked() == OP_NONE)
+        sched_yield();
+    answer(a);
+}
+
+/* A store is under way, and has looked at the old value, when another thread, without a barrier
+ * yet, puts another value into the slot. */
+TEST(a_store_from_before_the_end_of_arm)
+{
+    struct actor actors[2], *slow = &actors[0], *late = &actors[1];
+    stage_set(0, "poison");
+    actor_start(slow);
+    actor_start(late);
+    root = new_chain(2);
+    make_root();
+    late->held[1] = new_chain(3)->next;
+    begin_cycle();
+    await_question(OP_ARM);
+    actor_do(slow, answer);
+    answer(NULL);
+    actor_tell(slow, overwrite_slowly);
+    gate_await(&gate);
+    actor_do(late, store_without_barrier);
+    actor_do(late, answer);
+    actor_do(late, answer_one);
+    actor_do(late, hold_next);
+    gate_open(&gate);
+    actor_await(slow);
+    end_cycle(actors, 2);
+    actor_do(late, check_second);
+    actor_end(slow);
+    actor_end(late);
+    end_stage();
+}
+
+/* ---- Waves ---- */
+
+/* A chain whose first cell is rooted. A thread past its ROOTS cuts it off there before it is
+ * scanned: the second is grey then, and in that thread's buffer alone. Of the cells behind it each
+ * one is reachable over the one before. */
+static struct cell *chain, *second, *third;
+static struct actor waves[2], *const owner = &waves[0], *const other = &waves[1];
+
+static void cut_chain(struct actor *a)
+{
+    (void)a;
+    gc_store(&chain->next, NULL);
+}
+static void cut_second(struct actor *a)
+{
+    a->held[0] = gc_load(&second->next);
+    gc_store(&second->next, NULL);
+}
+static void cut_third(struct actor *a)
+{
+    a->held[0] = gc_load(&third->next);
+    gc_store(&third->next, NULL);
+}
+
+static void begin_waves(const char *debug)
+{
+    stage_set(0, debug);
+    actor_start(owner);
+    actor_start(other);
+    chain = new_chain(6);
+    CHECK_EQ(gc_root(&chain), 0);
+    root = new_cell(0);
+    make_root();
+    second = at(chain, 2);
+    third = at(chain, 3);
+    begin_cycle();
+    all_answer(waves, 2, OP_ARM);
+    all_answer(waves, 2, OP_SETTLE);
+    await_question(OP_ROOTS);
+    actor_do(owner, answer);
+    actor_do(owner, cut_chain);
+    actor_do(other, answer);
+}
+
+static void end_waves(uint64_t kept)
+{
+    size_t n = owner->leaves ? 1 : 2;
+    end_cycle(&waves[2 - n], n);
+    CHECK(is_cell(other->held[0], kept));
+    CHECK(is_cell(other->held[0]->next, kept + 1));
+    CHECK(is_cell(at(other->held[0], 6), 6));
+    if (n == 2)
+        actor_end(owner);
+    else
+        CHECK_EQ(pthread_join(owner->thread, NULL), 0);
+    actor_end(other);
+    CHECK_EQ(gc_unroot(&chain), 0);
+    remove_root();
+    end_stage();
+}
+
+/* In the wave the owner hands over what it has, which is marked to its end before the wave is over;
+ * and in between one that had answered already has become grey. */
+TEST(grey_that_is_handed_over_in_a_wave)
+{
+    begin_waves("poison");
+    answer(NULL);
+    await_question(OP_FLUSH);
+    actor_do(other, answer);
+    actor_do(other, cut_second);
+    actor_do(owner, answer);
+    mark_what_is_queued();
+    answer(NULL);
+    end_waves(3);
+}
+
+/* The same, of one that leaves the heap between the end of the draining and the wave. */
+TEST(grey_of_one_that_detaches)
+{
+    driver_stop = (struct stop){&gate, STRESS_DRAINED, false};
+    begin_waves("poison");
+    answer(NULL);
+    gate_await(&gate);
+    actor_leave(owner);
+    gate_open(&gate);
+    await_question(OP_FLUSH);
+    actor_do(other, answer);
+    actor_do(other, cut_second);
+    mark_what_is_queued();
+    answer(NULL);
+    end_waves(3);
+}
+
+/* What it hands over is scanned. */
+TEST(grey_of_one_that_detaches_is_scanned)
+{
+    driver_stop = (struct stop){&gate, STRESS_DRAINED, false};
+    begin_waves("poison");
+    answer(NULL);
+    gate_await(&gate);
+    other->held[0] = third;
+    actor_leave(owner);
+    gate_open(&gate);
+    end_waves(3);
+}
+
+/* A buffer of two is full, and given away before the wave comes to its owner. */
+TEST(grey_that_overflows)
+{
+    begin_waves("poison,buffers=2");
+    answer(NULL);
+    await_question(OP_FLUSH);
+    actor_do(other, answer);
+    actor_do(owner, cut_second);
+    actor_do(other, cut_third);
+    mark_what_is_queued();
+    actor_do(owner, answer);
+    answer(NULL);
+    end_waves(4);
+}
+
+static void overwrite_spare(struct actor *a)
+{
+    (void)a;
+    gc_store(&root, NULL);
+}
+
+/* What did not fit the buffer is scanned. */
+TEST(grey_that_was_given_away)
+{
+    begin_waves("poison,buffers=1");
+    other->held[0] = third;
+    actor_do(owner, overwrite_spare);
+    answer(NULL);
+    end_waves(3);
+}
+
+static uint64_t waves_of_last_cycle(void)
+{
+    struct gc_statistics s;
+    CHECK_EQ(gc_stats(&s), 0);
+    return s.flush_waves;
+}
+
+/* What was shaded before ROOTS is handed over with the roots: it costs no wave. */
+TEST(grey_from_before_roots)
+{
+    struct actor a;
+    stage_set(0, "poison");
+    actor_start(&a);
+    root = new_chain(3);
+    make_root();
+    begin_cycle();
+    all_answer(&a, 1, OP_ARM);
+    actor_do(&a, cut_root);
+    all_answer(&a, 1, OP_SETTLE);
+    all_answer(&a, 1, OP_ROOTS);
+    end_cycle(&a, 1);
+    CHECK_EQ(waves_of_last_cycle(), 1);
+    actor_end(&a);
+    end_stage();
+}
+
+/* And a wave that finds something is followed by another one. */
+TEST(one_wave_more_than_finds_something)
+{
+    struct actor a;
+    stage_set(0, "poison");
+    actor_start(&a);
+    root = new_chain(3);
+    make_root();
+    begin_cycle();
+    all_answer(&a, 1, OP_ARM);
+    all_answer(&a, 1, OP_SETTLE);
+    await_question(OP_ROOTS);
+    actor_do(&a, answer);
+    actor_do(&a, cut_root);
+    answer(NULL);
+    end_cycle(&a, 1);
+    CHECK_EQ(waves_of_last_cycle(), 2);
+    actor_end(&a);
+    end_stage();
+}
+
+TAP_MAIN
