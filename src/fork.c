@@ -174,10 +174,13 @@ static void child(void)
 
 /* ---- Heaps ---- */
 
-/* The handlers are there before a heap is. */
+/* The key of threads and the handlers are there before a heap is. */
 static int register_locked(void)
 {
     LOCK_ASSERT_HELD(&forks.lock);
+    int error = thread_make_key();
+    if (error)
+        return error;
     if (!forks.registered && pthread_atfork(prepare, parent, child) != 0)
         return -ENOMEM;
     forks.registered = true;

@@ -10,7 +10,7 @@
 
 #include "cycle.h"
 
-/* 0, -ENOMEM. */
+/* 0, -ENOMEM, -EAGAIN. */
 int fork_heap_created(gc_heap *heap);
 /* The heap does not take part in forks any more. No effect for one that never did. */
 void fork_heap_destroyed(gc_heap *heap);

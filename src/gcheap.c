@@ -71,6 +71,7 @@ gc_heap *gc_heap_create(const gc_options *options)
     }
     read_environment(heap);
     type_heap_created();
+    os_stay_loaded();
     error = fork_heap_created(heap);
     if (!error)
         error = thread_attach(heap);

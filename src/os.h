@@ -25,6 +25,8 @@ bool os_commit(void *p, size_t size);
 void *os_map(size_t size);
 /* Gives back what backs the range; it reads as zero when touched again. */
 bool os_release(void *p, size_t size);
+/* Where the OS refuses, having no room to note one mapping more, the range gives back what backs
+ * it, and goes with one of the next that are unmapped. */
 void os_unmap(void *p, size_t size);
 /* Advice only: back the range with large pages; or, as a sparsely used table, with small ones. */
 void os_huge_pages(void *p, size_t size);
@@ -58,6 +60,9 @@ struct os_thread {
 };
 int os_thread_start(struct os_thread *thread, void (*run)(void *), void *arg);
 void os_thread_join(struct os_thread *thread);
+
+/* The file that holds this code is never unloaded from now on. Nothing if it is the program. */
+void os_stay_loaded(void);
 
 /* The child of a fork, before anything else in this file is used there. */
 void os_after_fork_in_child(void);

@@ -1,6 +1,7 @@
 #include "os_common.h"
 #include "atomics.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -109,6 +110,7 @@ static void *reserve_trimmed(size_t size, size_t align)
 
 void *os_reserve(void *hint, size_t size, size_t align)
 {
+    os_check_range(hint, size);
     if (os_common_fault())
         return NULL;
     char *p = reserve(hint, size);
@@ -120,18 +122,75 @@ void *os_reserve(void *hint, size_t size, size_t align)
 
 bool os_commit(void *p, size_t size)
 {
+    os_check_range(p, size);
     return !os_common_fault() && mprotect(p, size, PROT_READ | PROT_WRITE) == 0;
 }
 
 void *os_map(size_t size)
 {
+    os_check_range(NULL, size);
     return os_common_fault() ? NULL : map(NULL, size, PROT_READ | PROT_WRITE, 0);
+}
+
+/* ---- Ranges that could not be unmapped ---- */
+
+#define REFUSED_MAX 64
+/* An entry is EMPTY, or BUSY: one thread's; or the range's address. */
+enum { EMPTY, BUSY };
+static struct {
+    word base, size;
+} refused[REFUSED_MAX];
+static word refused_count; /* atomic: not fewer than there are */
+
+/* With no entry left its address space is lost. */
+static void keep_refused(word base, size_t size)
+{
+    for (size_t i = 0; i < REFUSED_MAX; i++) {
+        if (word_cas_acquire(&refused[i].base, EMPTY, BUSY)) {
+            refused[i].size = size;
+            word_fetch_add_acq_rel(&refused_count, 1);
+            word_store_release(&refused[i].base, base);
+            return;
+        }
+    }
+}
+
+static void unmap_refused(void)
+{
+    for (size_t i = 0; i < REFUSED_MAX; i++) {
+        word base = word_load_acquire(&refused[i].base);
+        if (base <= BUSY || !word_cas_acquire(&refused[i].base, base, BUSY))
+            continue;
+        bool gone = munmap((void *)base, refused[i].size) == 0;
+        if (gone)
+            word_fetch_sub_acq_rel(&refused_count, 1);
+        word_store_release(&refused[i].base, gone ? EMPTY : base);
+    }
 }
 
 void os_unmap(void *p, size_t size)
 {
-    int failed = munmap(p, size);
-    CHECK(!failed);
+    os_check_range(p, size);
+    if (munmap(p, size) != 0) {
+        os_discard(p, size);
+        keep_refused((word)p, size);
+    } else if (UNLIKELY(word_load_relaxed(&refused_count))) {
+        unmap_refused();
+    }
+}
+
+/* ---- The file this code is in ---- */
+
+/* A static program has neither. */
+#pragma weak dladdr
+#pragma weak dlopen
+
+void os_stay_loaded(void)
+{
+    static char here;
+    Dl_info file;
+    if (dladdr && dlopen && dladdr(&here, &file) && file.dli_fname)
+        dlopen(file.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
 /* ---- Clocks ---- */

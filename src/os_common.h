@@ -10,4 +10,15 @@
 /* Counts one fallible call. True, with errno ENOMEM: it has to fail. */
 bool os_common_fault(void);
 
+/* Every range that reaches the OS: whole pages of the OS, or it would round, and so touch what is
+ * beside them. */
+INLINE void os_check_range(const void *p, size_t size)
+{
+    ASSERT((((uintptr_t)p | size) & (os_page_size() - 1)) == 0 && size > 0);
+    (void)p, (void)size;
+}
+
+/* Gives back what backs a range that nobody uses again. */
+void os_discard(void *p, size_t size);
+
 #endif

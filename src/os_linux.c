@@ -17,18 +17,26 @@ unsigned os_cpu_count(void)
     return (unsigned)MAX_OF(online, 1);
 }
 
+void os_discard(void *p, size_t size)
+{
+    madvise(p, size, MADV_DONTNEED);
+}
+
 bool os_release(void *p, size_t size)
 {
+    os_check_range(p, size);
     return !os_common_fault() && madvise(p, size, MADV_DONTNEED) == 0;
 }
 
 void os_huge_pages(void *p, size_t size)
 {
+    os_check_range(p, size);
     madvise(p, size, MADV_HUGEPAGE);
 }
 
 void os_small_pages(void *p, size_t size)
 {
+    os_check_range(p, size);
     madvise(p, size, MADV_NOHUGEPAGE);
 }
 
@@ -39,11 +47,13 @@ void os_small_pages(void *p, size_t size)
 /* Since Linux 5.14. */
 bool os_back(void *p, size_t size)
 {
+    os_check_range(p, size);
     return madvise(p, size, MADV_POPULATE_WRITE) == 0;
 }
 
 size_t os_resident(const void *p, size_t size)
 {
+    os_check_range(p, size);
     unsigned char present[1024];
     size_t page = os_page_size(), resident = 0;
     for (size_t done = 0; done < size;) {

@@ -13,19 +13,25 @@ GC_TLS struct gc_fast *gc_self = &thread_unattached;
  * the last one, after which nobody would detach the thread. */
 #define ROUNDS_MASK ((uintptr_t)7)
 static pthread_key_t attachments_key;
-static pthread_once_t attachments_once = PTHREAD_ONCE_INIT;
+static uint32_t key_is_made; /* atomic */
 _Static_assert(PTHREAD_DESTRUCTOR_ITERATIONS < ROUNDS_MASK, "rounds are counted in three bits");
 
 static void thread_exits(void *value);
 
-static void make_key(void)
+int thread_make_key(void)
 {
-    CHECK(pthread_key_create(&attachments_key, thread_exits) == 0);
+    if (u32_load_acquire(&key_is_made))
+        return 0;
+    int error = pthread_key_create(&attachments_key, thread_exits);
+    if (!error)
+        u32_store_release(&key_is_made, 1);
+    return -error;
 }
 
 static uintptr_t key_value(void)
 {
-    pthread_once(&attachments_once, make_key);
+    if (!u32_load_acquire(&key_is_made))
+        return 0;
     return (uintptr_t)pthread_getspecific(attachments_key);
 }
 

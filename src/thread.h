@@ -98,6 +98,9 @@ INLINE gc_thread *thread_self(void)
  * wait for something of a heap asserts it. */
 bool thread_may_wait_for(const gc_heap *heap);
 
+/* Before a heap is made; one thread at a time. 0; -EAGAIN: all keys are in use; -ENOMEM. */
+int thread_make_key(void);
+
 /* 0; -EEXIST, -ENOMEM, -EPERM: an orphan, or the thread has all but ended. */
 int thread_attach(gc_heap *heap);
 /* The current attachment; -EBUSY with open frames or a running fiber, unless forced. */

@@ -12,7 +12,7 @@ static struct {
     size_t heaps;                         /* alive; under lock */
 } registry = {.lock = LOCK_INIT(LOCK_TYPES), .slots = RUN_SLOT_TYPES};
 
-static _Thread_local const char *last_error = "no error";
+static GC_TLS const char *last_error = "no error";
 
 const char *gc_type_error(void)
 {
