@@ -4,7 +4,8 @@
 #ifndef ACTORS_H
 #define ACTORS_H
 
-#include "cells.h"
+#include "cycle.h"
+#include "moment.h"
 
 /* ---- Gates ---- */
 
@@ -89,10 +90,8 @@ static inline void stop_library(enum stress_point point, struct gate *gate)
 
 static gc_heap *heap;
 
-/* A test that waits for ever has failed. */
 static inline void stage_set(unsigned flags, const char *debug)
 {
-    alarm(120);
     of_the_test = true;
     stress_stop_set(stop_here);
     gc_options o = {.flags = flags, .debug = debug, .max_procs = 8};
@@ -160,7 +159,7 @@ static inline void actor_do(struct actor *a, void (*todo)(struct actor *))
 static inline void actor_start(struct actor *a)
 {
     *a = (struct actor){.busy = 1};
-    CHECK_EQ(pthread_create(&a->thread, NULL, actor_thread, a), 0);
+    a->thread = start_thread(actor_thread, a);
     actor_await(a);
 }
 
@@ -175,29 +174,27 @@ static inline void actor_end(struct actor *a)
 {
     a->leaves = true;
     actor_tell(a, NULL);
+    join_thread(a->thread);
+}
+
+static inline void begin_blocking(struct actor *a)
+{
+    (void)a;
     CHECK_EQ(gc_blocking_begin(), 0);
-    CHECK_EQ(pthread_join(a->thread, NULL), 0);
+}
+static inline void end_blocking(struct actor *a)
+{
+    (void)a;
     CHECK_EQ(gc_blocking_end(), 0);
 }
 
 /* ---- Cycles ---- */
 
-/* What the collector asks of the calling thread, which has not answered; nothing else can come
- * before it does. */
-static inline enum handshake_op asked(void)
-{
-    const struct mutators *m = &heap->mutators;
-    uint32_t epoch = u32_load_acquire(&m->epoch);
-    return epoch == thread_self()->epoch ? OP_NONE : (enum handshake_op)u32_load_relaxed(&m->op);
-}
-
 /* Waits until the collector asks for this, which is what it asks for next. */
 static inline void await_question(enum handshake_op op)
 {
-    enum handshake_op now;
-    while ((now = asked()) == OP_NONE)
-        sched_yield();
-    CHECK_EQ(now, op);
+    WAIT_UNTIL(asked() != OP_NONE);
+    CHECK_EQ(asked(), op);
 }
 
 static inline void answer(struct actor *unused)
@@ -216,51 +213,37 @@ static inline void all_answer(struct actor *actors, size_t n, enum handshake_op 
     answer(NULL);
 }
 
-/* Whatever is asked, until the thread is in this phase. */
-static inline void answer_until_phase(enum thread_phase phase)
-{
-    while (thread_self()->phase != phase) {
-        gc_safepoint();
-        sched_yield();
-    }
-}
+/* Somebody who does nothing but collect, once, and stops on the way. */
+static enum stress_point driver_stops_at;
 
-/* Somebody who does nothing but collect, once; it may stop on the way. */
-static pthread_t driver;
-static struct stop driver_stop;
-
-static inline void *drive(void *unused)
+static inline void *drive_and_stop(void *gate)
 {
     of_the_test = true;
-    CHECK_EQ(gc_thread_attach(heap), 0);
-    my_stop = driver_stop;
-    CHECK_EQ(gc_collect(), 0);
-    CHECK_EQ(gc_thread_detach(), 0);
-    return unused;
+    stop_me(driver_stops_at, gate);
+    return drive(heap);
 }
 
-static inline void begin_cycle(void)
+static inline void begin_cycle_and_stop(enum stress_point point, struct gate *gate)
 {
-    CHECK_EQ(pthread_create(&driver, NULL, drive, NULL), 0);
+    driver_stops_at = point;
+    driver = start_thread(drive_and_stop, gate);
 }
 
 static inline void answer_the_rest(struct actor *unused)
 {
     (void)unused;
-    answer_until_phase(PHASE_IDLE);
+    POLL_UNTIL(thread_self()->phase == PHASE_IDLE);
 }
 
 /* Everybody goes with the cycle to its end. */
-static inline void end_cycle(struct actor *actors, size_t n)
+static inline void all_end(struct actor *actors, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         actor_tell(&actors[i], answer_the_rest);
-    answer_until_phase(PHASE_IDLE);
+    answer_the_rest(NULL);
     for (size_t i = 0; i < n; i++)
         actor_await(&actors[i]);
-    CHECK_EQ(gc_blocking_begin(), 0);
-    CHECK_EQ(pthread_join(driver, NULL), 0);
-    CHECK_EQ(gc_blocking_end(), 0);
+    end_cycle();
 }
 
 /* Marks what is queued, as a mutator does that pays for its allocations. */

@@ -108,7 +108,7 @@ static void root_goes(void (*make)(void), void (*go)(void))
     go();
     root = NULL;
     answer(NULL);
-    end_cycle(&reader, 1);
+    all_end(&reader, 1);
     actor_do(&reader, check_held);
     actor_end(&reader);
     end_stage();
@@ -169,7 +169,7 @@ TEST(a_root_that_is_added)
     root = NULL;
     actor_do(owner, answer);
     answer(NULL);
-    end_cycle(actors, 2);
+    all_end(actors, 2);
     actor_do(reader, check_held);
     actor_end(reader);
     actor_end(owner);
@@ -204,7 +204,7 @@ TEST(a_finalizer_that_runs_while_marking)
     actor_do(&runner, answer);
     actor_do(&runner, run_finalizers);
     answer(NULL);
-    end_cycle(&runner, 1);
+    all_end(&runner, 1);
     actor_do(&runner, check_held);
     actor_end(&runner);
     end_stage();
@@ -237,7 +237,7 @@ TEST(what_a_grey_thread_stores)
         gc_store(&root->next, only);
         only = NULL;
         answer(NULL);
-        end_cycle(&maker, 1);
+        all_end(&maker, 1);
         actor_do(&maker, check_held);
     }
     actor_end(&maker);
@@ -267,7 +267,7 @@ static void edge_goes(struct actor *actors, size_t n, struct actor *cutter)
     actor_do(reader, hold_next);
     actor_do(cutter, cut_root);
     answer(NULL);
-    end_cycle(actors, n);
+    all_end(actors, n);
     actor_do(reader, check_second);
     for (size_t i = 0; i < n; i++)
         actor_end(&actors[i]);
@@ -306,17 +306,6 @@ TEST(what_a_newcomer_overwrites)
 }
 
 /* One that is blocked is answered for: it comes back with a barrier. */
-static void begin_blocking(struct actor *a)
-{
-    (void)a;
-    CHECK_EQ(gc_blocking_begin(), 0);
-}
-static void end_blocking(struct actor *a)
-{
-    (void)a;
-    CHECK_EQ(gc_blocking_end(), 0);
-}
-
 TEST(what_one_that_was_blocked_overwrites)
 {
     struct actor actors[2];
@@ -382,7 +371,7 @@ TEST(a_store_from_before_the_end_of_arm)
     actor_do(late, hold_next);
     gate_open(&gate);
     actor_await(slow);
-    end_cycle(actors, 2);
+    all_end(actors, 2);
     actor_do(late, check_second);
     actor_end(slow);
     actor_end(late);
@@ -395,6 +384,7 @@ TEST(a_store_from_before_the_end_of_arm)
  * scanned: the second is grey then, and in that thread's buffer alone. Of the cells behind it each
  * one is reachable over the one before. */
 static struct cell *chain, *second, *third;
+static struct gate *driver_gate; /* at which the driver stops after draining, if at any */
 static struct actor waves[2], *const owner = &waves[0], *const other = &waves[1];
 
 static void cut_chain(struct actor *a)
@@ -424,7 +414,10 @@ static void begin_waves(const char *debug)
     make_root();
     second = at(chain, 2);
     third = at(chain, 3);
-    begin_cycle();
+    if (driver_gate)
+        begin_cycle_and_stop(STRESS_DRAINED, driver_gate);
+    else
+        begin_cycle();
     all_answer(waves, 2, OP_ARM);
     all_answer(waves, 2, OP_SETTLE);
     await_question(OP_ROOTS);
@@ -436,7 +429,7 @@ static void begin_waves(const char *debug)
 static void end_waves(uint64_t kept)
 {
     size_t n = owner->leaves ? 1 : 2;
-    end_cycle(&waves[2 - n], n);
+    all_end(&waves[2 - n], n);
     CHECK(is_cell(other->held[0], kept));
     CHECK(is_cell(other->held[0]->next, kept + 1));
     CHECK(is_cell(at(other->held[0], 6), 6));
@@ -468,7 +461,7 @@ TEST(grey_that_is_handed_over_in_a_wave)
 /* The same, of one that leaves the heap between the end of the draining and the wave. */
 TEST(grey_of_one_that_detaches)
 {
-    driver_stop = (struct stop){&gate, STRESS_DRAINED, false};
+    driver_gate = &gate;
     begin_waves("poison");
     answer(NULL);
     gate_await(&gate);
@@ -485,7 +478,7 @@ TEST(grey_of_one_that_detaches)
 /* What it hands over is scanned. */
 TEST(grey_of_one_that_detaches_is_scanned)
 {
-    driver_stop = (struct stop){&gate, STRESS_DRAINED, false};
+    driver_gate = &gate;
     begin_waves("poison");
     answer(NULL);
     gate_await(&gate);
@@ -546,7 +539,7 @@ TEST(grey_from_before_roots)
     actor_do(&a, cut_root);
     all_answer(&a, 1, OP_SETTLE);
     all_answer(&a, 1, OP_ROOTS);
-    end_cycle(&a, 1);
+    all_end(&a, 1);
     CHECK_EQ(waves_of_last_cycle(), 1);
     actor_end(&a);
     end_stage();
@@ -567,7 +560,7 @@ TEST(one_wave_more_than_finds_something)
     actor_do(&a, answer);
     actor_do(&a, cut_root);
     answer(NULL);
-    end_cycle(&a, 1);
+    all_end(&a, 1);
     CHECK_EQ(waves_of_last_cycle(), 2);
     actor_end(&a);
     end_stage();

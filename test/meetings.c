@@ -1,0 +1,454 @@
+/* Two threads that meet between two lines: readers of weak references, who opens a run while
+ * another looks for it, makers of Ps, sweepers, a fork; and cycles whose driver has no time, and
+ * leaves them at every step. */
+#include "actors.h"
+#include "build.h"
+
+static struct gate gate, second_gate;
+
+static void end_stage(void)
+{
+    CHECK_EQ(gc_heap_verify(), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+static struct cell *pair_of_cells(void)
+{
+    struct cell *first = NULL, *second = new_cell(2);
+    GC_FRAME(second);
+    first = new_cell(1);
+    first->next = second; /* fresh: no safepoint since */
+    return first;
+}
+
+static void check_held(struct actor *a)
+{
+    CHECK(is_cell(a->held[0], 1));
+    CHECK(is_cell(a->held[0]->next, 2));
+}
+
+/* ---- Weak references ---- */
+
+static gc_weak *weak, *other_weak;
+
+static void get(struct actor *a)
+{
+    a->held[0] = gc_weak_get(weak);
+}
+static void get_slowly(struct actor *a)
+{
+    stop_me(STRESS_WEAK_GET, &gate);
+    get(a);
+}
+static void get_when_it_is_late(struct actor *a)
+{
+    stop_me(STRESS_WEAK_UNMARKED, &second_gate);
+    get(a);
+}
+
+/* A thread past its ROOTS revives what nobody else refers to, with all that it leads to. */
+TEST(revived_while_marking)
+{
+    struct actor reader;
+    stage_set(0, "poison");
+    actor_start(&reader);
+    weak = gc_weak_new(pair_of_cells());
+    begin_cycle();
+    all_answer(&reader, 1, OP_ARM);
+    all_answer(&reader, 1, OP_SETTLE);
+    all_answer(&reader, 1, OP_ROOTS);
+    await_question(OP_FLUSH);
+    actor_do(&reader, get);
+    all_end(&reader, 1);
+    actor_do(&reader, check_held);
+    gc_weak_free(weak);
+    actor_end(&reader);
+    end_stage();
+}
+
+/* One thread revives an object without references before it acknowledges the last wave, another one
+ * has seen it white after it had, and goes on when the cut is made: both read the same (I16). */
+TEST(revived_in_the_last_wave)
+{
+    struct actor actors[2], *slow = &actors[0], *late = &actors[1];
+    stage_set(0, "poison");
+    actor_start(slow);
+    actor_start(late);
+    weak = gc_weak_new(gc_new_bytes(64));
+    other_weak = gc_weak_new(gc_new_bytes(64));
+    begin_cycle();
+    all_answer(actors, 2, OP_ARM);
+    all_answer(actors, 2, OP_SETTLE);
+    all_answer(actors, 2, OP_ROOTS);
+    await_question(OP_FLUSH);
+    CHECK(gc_weak_get(other_weak)); /* marking is to be repeated */
+    actor_do(slow, answer);
+    actor_do(late, answer);
+    actor_tell(slow, get_slowly);
+    gate_await(&gate);
+    answer(NULL);
+    await_question(OP_FLUSH);
+    actor_do(late, answer);
+    actor_tell(late, get_when_it_is_late);
+    gate_await(&second_gate);
+    gate_open(&gate);
+    actor_do(slow, answer);
+    answer(NULL);
+    await_question(OP_DISARM);
+    gate_open(&second_gate);
+    actor_await(late);
+    CHECK(slow->held[0]);
+    CHECK_EQ(late->held[0], slow->held[0]);
+    all_end(actors, 2);
+    CHECK_EQ(gc_weak_get(weak), slow->held[0]);
+    actor_end(slow);
+    actor_end(late);
+    end_stage();
+}
+
+/* ---- A run that opens ---- */
+
+static gc_type *traced_type;
+static atomic_uint traced;
+
+static void count_traced(void *object, gc_tracer *tracer)
+{
+    (void)object, (void)tracer;
+    traced++;
+}
+
+static void make_traced(struct actor *a)
+{
+    a->held[1] = a->held[0];
+    a->held[0] = gc_new(traced_type);
+}
+static void make_traced_slowly(struct actor *a)
+{
+    stop_me(STRESS_RUN_MARKED, &gate);
+    make_traced(a);
+}
+static void let_the_maker_come_first(void *unused, gc_tracer *tracer)
+{
+    (void)unused, (void)tracer;
+    gate_await(&gate);
+}
+
+/* The collector looks for a slot, by a stale word, while its run opens: it takes it for an object
+ * only when it is marked (I15). */
+TEST(a_slot_is_marked_before_it_counts)
+{
+    enum { WORDS = 4 };
+    static uintptr_t words[WORDS];
+    struct actor maker;
+    stage_set(0, NULL);
+    heap->mem.run_limit = 1; /* each object opens a run */
+    traced_type = gc_type_create(&(struct gc_type_spec){.size = 24, .trace = count_traced});
+    CHECK(traced_type);
+    actor_start(&maker);
+    actor_do(&maker, make_traced);
+    for (size_t i = 0; i < WORDS; i++)
+        words[i] = (uintptr_t)maker.held[0] + (i + 1) * 32;
+    gc_fiber *fiber = gc_fiber_create();
+    CHECK_EQ(gc_fiber_stack(fiber, words, words + WORDS), 0);
+    CHECK_EQ(gc_root_callback(GC_ROOT_HEAP, let_the_maker_come_first, NULL), 0);
+    begin_cycle();
+    all_answer(&maker, 1, OP_ARM);
+    all_answer(&maker, 1, OP_SETTLE);
+    all_answer(&maker, 1, OP_ROOTS);
+    actor_tell(&maker, make_traced_slowly);
+    await_question(OP_FLUSH);
+    CHECK_EQ(traced, 1);
+    gate_open(&gate);
+    actor_await(&maker);
+    CHECK_EQ((uintptr_t)maker.held[0], words[0]);
+    all_end(&maker, 1);
+    actor_end(&maker);
+    end_stage();
+}
+
+/* ---- Ps ---- */
+
+static void *attach_slowly(void *unused)
+{
+    stop_me(STRESS_PROC_MADE, &gate);
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    CHECK_EQ(gc_thread_detach(), 0);
+    return unused;
+}
+static void *attach(void *unused)
+{
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    CHECK_EQ(gc_thread_detach(), 0);
+    return unused;
+}
+
+/* Two threads make the last P at once. */
+TEST(no_more_procs_than_allowed)
+{
+    stress_stop_set(stop_here);
+    CHECK((heap = gc_heap_create(&(gc_options){.max_procs = 2})));
+    pthread_t slow = start_thread(attach_slowly, NULL);
+    gate_await(&gate);
+    pthread_t quick = start_thread(attach, NULL); /* this thread keeps its P meanwhile */
+    CHECK_EQ(pthread_join(quick, NULL), 0);
+    CHECK_EQ(heap->procs.count, 2);
+    gate_open(&gate);
+    join_thread(slow);
+    CHECK_EQ(heap->procs.count, 2);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* ---- Cycles whose driver has no time ---- */
+
+/* The calling thread drives as far as it comes without waiting for anybody. Whether the cycle is
+ * over. */
+static bool push_on(void)
+{
+    gc_thread *t = thread_self();
+    thread_enter_blocked(t);
+    bool over = cycle_drive(heap, 1);
+    thread_leave_blocked(t);
+    return over;
+}
+
+/* From now on no other thread drives. */
+static void seize_cycle(void)
+{
+    gc_thread *t = thread_self();
+    thread_enter_blocked(t);
+    lock_acquire(&heap->collector->lock);
+    thread_leave_blocked(t);
+}
+
+static void give_cycle_back(void)
+{
+    lock_release(&heap->collector->lock);
+}
+
+/* How often it had to begin anew. */
+static unsigned push_to_the_end(void)
+{
+    unsigned times = 1;
+    while (!push_on()) {
+        gc_safepoint();
+        CHECK(++times < 100000);
+    }
+    return times;
+}
+
+static struct cell *new_list(uint64_t n)
+{
+    struct cell *list = NULL;
+    GC_FRAME(list);
+    for (uint64_t id = n; id > 0; id--) {
+        struct cell *cell = new_cell(id);
+        cell->next = list; /* fresh: no safepoint since */
+        list = cell;
+    }
+    return list;
+}
+
+static void check_list(const struct cell *list, uint64_t n)
+{
+    for (uint64_t id = 1; id <= n; id++, list = list->next)
+        CHECK(is_cell(list, id));
+    CHECK(!list);
+}
+
+static struct cell *list;
+
+static void cut_list(struct actor *a)
+{
+    a->held[0] = gc_load(&list->next);
+    gc_store(&list->next, NULL);
+}
+
+/* It leaves in the first draining, and in one that comes after a wave. */
+TEST(a_driver_that_leaves_while_it_drains)
+{
+    enum { N = 40000 };
+    struct actor cutter;
+    stage_set(GC_NO_BACKGROUND, "poison");
+    actor_start(&cutter);
+    struct cell *stays = new_list(N);
+    GC_FRAME(stays);
+    list = new_list(N);
+    CHECK_EQ(gc_root(&list), 0);
+    seize_cycle();
+    CHECK(!push_on());
+    actor_do(&cutter, answer);
+    CHECK(!push_on());
+    actor_do(&cutter, answer);
+    CHECK(!push_on());
+    actor_do(&cutter, answer);
+    actor_do(&cutter, cut_list);
+    unsigned times = 0, flushed = 0;
+    for (; !push_on(); times++) {
+        CHECK(times < 100000);
+        gc_safepoint();
+        if (heap->mutators.epoch != cutter.self->epoch) {
+            flushed += heap->mutators.op == OP_FLUSH;
+            actor_do(&cutter, answer);
+        }
+    }
+    give_cycle_back();
+    CHECK(times > 20);
+    CHECK_EQ(flushed, 2);
+    check_list(stays, N);
+    CHECK(is_cell(cutter.held[0], 2) && is_cell(cutter.held[0]->next, 3));
+    cutter.held[1] = cutter.held[0];
+    for (uint64_t id = 2; id <= N; id++, cutter.held[1] = cutter.held[1]->next)
+        CHECK(is_cell(cutter.held[1], id));
+    actor_end(&cutter);
+    end_stage();
+}
+
+/* What a weak map marks is grey in the hands of the driver, which has no time to scan it (I20). */
+TEST(a_driver_that_leaves_after_a_weak_map)
+{
+    stage_set(GC_NO_BACKGROUND, "poison");
+    struct cell *key = new_cell(7);
+    GC_FRAME(key);
+    gc_weakmap *map = gc_weakmap_new();
+    CHECK_EQ(gc_weakmap_set(map, key, new_list(100)), 0);
+    seize_cycle();
+    push_to_the_end();
+    give_cycle_back();
+    sweep_finish(heap);
+    check_list(gc_weakmap_get(map, key), 100);
+    gc_weakmap_free(map);
+    end_stage();
+}
+
+/* A sweeper counts itself, and then looks whether sweeping is open: until it has looked no FLIP is
+ * prepared (I13). */
+static void *sweep_slowly(void *unused)
+{
+    stop_me(STRESS_SWEEP_ENTER, &gate);
+    CHECK_EQ(sweep_one(heap), 0);
+    return unused;
+}
+
+TEST(a_driver_that_leaves_for_a_sweeper)
+{
+    stage_set(GC_NO_BACKGROUND, "poison");
+    list = new_list(100);
+    CHECK_EQ(gc_root(&list), 0);
+    CHECK_EQ(gc_collect(), 0);
+    seize_cycle();
+    pthread_t sweeper = start_thread(sweep_slowly, NULL);
+    gate_await(&gate);
+    for (unsigned i = 0; i < 100; i++) {
+        CHECK(!push_on());
+        gc_safepoint();
+    }
+    CHECK_EQ(heap->collector->phase, CYCLE_DISARM);
+    gate_open(&gate);
+    join_thread(sweeper);
+    push_to_the_end();
+    give_cycle_back();
+    sweep_finish(heap);
+    check_list(list, 100);
+    end_stage();
+}
+
+/* ---- Forks ---- */
+
+static void check_child(pid_t child)
+{
+    int status;
+    CHECK(child > 0);
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK_EQ(status, 0);
+}
+
+/* The background sweeps a span when the process forks. In the child it is swept. */
+TEST(a_fork_in_the_middle_of_a_sweep)
+{
+    if (SLOW)
+        SKIP("a child of a program with threads, in a sanitizer");
+    stage_set(GC_FORK_SAFE, "poison");
+    list = new_list(10);
+    CHECK_EQ(gc_root(&list), 0);
+    weak = gc_weak_new(list); /* so that the background sweeps at once */
+    stop_library(STRESS_SWEEP_SPAN, &gate);
+    CHECK_EQ(gc_collect_start(), 0);
+    POLL_UNTIL(u32_load_acquire(&gate.state) == GATE_TAKEN);
+    open_when_i_come(STRESS_SWEEP_ENTER, &gate);
+    pid_t child = fork();
+    if (child == 0) {
+        my_stop.gate = NULL;
+        struct cell *last = list;
+        while (last->next)
+            last = last->next;
+        gc_store(&last->next, new_cell(11));
+        CHECK_EQ(gc_collect(), 0);
+        CHECK_EQ(gc_collect(), 0);
+        check_list(list, 11);
+        CHECK_EQ(gc_heap_verify(), 0);
+        _exit(0);
+    }
+    gate_open(&gate);
+    check_child(child);
+    gc_weak_free(weak);
+    end_stage();
+}
+
+static gc_fiber *fiber;
+static void *slots[2], **top;
+
+static void run_fiber(struct actor *a)
+{
+    CHECK((fiber = gc_fiber_create()));
+    gc_fiber_switch(fiber);
+    top = slots;
+    CHECK_EQ(gc_thread_range(slots, &top), 0);
+    *top++ = a->held[0];
+    a->held[0] = NULL;
+}
+static void leave_fiber(struct actor *a)
+{
+    (void)a;
+    gc_fiber_switch(NULL);
+}
+
+static void go_on_with_fiber(void)
+{
+    CHECK_EQ(gc_collect(), 0);
+    errno = 0;
+    gc_fiber_switch(fiber);
+    CHECK_EQ(errno, 0);
+    CHECK(is_cell(slots[0], 1));
+    CHECK_EQ(gc_collect(), 0);
+    CHECK(is_cell(((struct cell *)slots[0])->next, 2));
+    gc_fiber_switch(NULL);
+    CHECK_EQ(gc_fiber_destroy(fiber), 0);
+    CHECK_EQ(gc_heap_verify(), 0);
+}
+
+/* In the child the thread that ran a fiber is gone: the fiber is suspended, with what it has
+ * rooted. */
+TEST(a_fork_while_another_thread_runs_a_fiber)
+{
+    if (SLOW)
+        SKIP("a child of a program with threads, in a sanitizer");
+    struct actor runner;
+    stage_set(GC_FORK_SAFE | GC_NO_BACKGROUND, "poison");
+    actor_start(&runner);
+    runner.held[0] = pair_of_cells();
+    actor_do(&runner, run_fiber);
+    actor_tell(&runner, begin_blocking);
+    pid_t child = fork();
+    if (child == 0) {
+        go_on_with_fiber();
+        _exit(0);
+    }
+    check_child(child);
+    actor_do(&runner, end_blocking);
+    actor_do(&runner, leave_fiber);
+    actor_end(&runner);
+    go_on_with_fiber();
+    end_stage();
+}
+
+TAP_MAIN
