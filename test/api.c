@@ -1,6 +1,5 @@
 /* What each public call does when it is used as the manual says. */
 #include <setjmp.h>
-#include <time.h>
 #include "build.h"
 #include "heaps.h"
 
@@ -1246,11 +1245,10 @@ TEST(histograms)
             }
             CHECK_EQ(gc_collect_start(), 0);
         }
-        time_t end = time(NULL) + 10;
         do {
             CHECK(gc_new_bytes(100));
             CHECK_EQ(gc_stats(&s), 0);
-        } while ((s.cycles == 0 || s.handshake_cpu.count == 0) && time(NULL) < end);
+        } while (s.cycles == 0 || s.handshake_cpu.count == 0);
     }
     check_identities(&s);
     ok(s.cycles > 0 && s.stall.count > 0, "%" PRIu64 " visits in %" PRIu64 " cycles", s.stall.count,
@@ -1417,7 +1415,6 @@ static void make_resting(size_t i)
 
 TEST(a_hundred_thousand_fibers)
 {
-    uint64_t start = os_now_ns();
     gc_heap *heap = new_heap(0);
     for (size_t i = 0; i < REST; i++)
         make_resting(i);
@@ -1440,8 +1437,6 @@ TEST(a_hundred_thousand_fibers)
     for (size_t i = 0; i < REST; i++)
         CHECK(!lives(was_held[i]));
     end_heap(heap);
-    uint64_t ms = (os_now_ns() - start) / 1000000;
-    ok(ms < (SLOW ? 20000 : 5000), "%d fibers in %" PRIu64 " ms", REST, ms);
 }
 
 /* ---- Looking in ---- */

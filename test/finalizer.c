@@ -324,7 +324,7 @@ TEST(set_while_marking)
     struct cell *c = NULL;
     int count = 0, made = 0;
     GC_FRAME(c);
-    for (uint64_t start = os_now_ns(); os_now_ns() - start < UINT64_C(2000000000); made++) {
+    for (; made < 2000 || stats_now().cycles < 30; made++) {
         gc_collect_start();
         c = new_cell(1);
         gc_store(&c->next, new_cell(2));
@@ -543,7 +543,7 @@ TEST(finalizer_thread)
     CHECK(gc_heap_destroy(heap) == 0);
 }
 
-static atomic_uint entered, let_out;
+static atomic_uint entered, let_out; /* 1: the finalizer; 2: all */
 static int destroy_said;
 static void block(void *object, void *heap)
 {
@@ -558,9 +558,7 @@ static void *other_thread(void *heap)
 {
     CHECK(gc_thread_attach(heap) == 0);
     gc_blocking_begin();
-    while (!let_out)
-        usleep(1000);
-    usleep(20000);
+    WAIT_UNTIL(let_out == 2);
     gc_blocking_end();
     CHECK(gc_thread_detach() == 0);
     return NULL;
@@ -579,6 +577,7 @@ TEST(destroy_waits_for_the_finalizer_thread)
     WAIT_UNTIL(stats_now().threads == 3);
     let_out = 1;
     CHECK_EQ(gc_heap_destroy(heap), -EBUSY);
+    let_out = 2;
     CHECK_EQ(nran, 1);
     gc_cleanup_add(new_cell(1), clean, NULL);
     gc_collect();
@@ -609,8 +608,7 @@ static void *destroyer(void *unused)
 TEST(destroy_while_the_finalizer_thread_starts)
 {
     pthread_barrier_init(&refused.barrier, NULL, DESTROYERS + 1);
-    for (uint64_t round = 1, start = os_now_ns();
-         round <= 1000 && os_now_ns() - start < UINT64_C(3000000000); round++) {
+    for (uint64_t round = 1; round <= 200; round++) {
         gc_options o = {.flags = GC_FINALIZER_THREAD, .debug = "delay=5"};
         pthread_t threads[DESTROYERS];
         unsigned before = nran;
@@ -754,6 +752,14 @@ TEST(external_bytes_of_what_its_finalizer_keeps)
     gc_heap_destroy(heap);
 }
 
+/* Until no cycle is wanted or under way. */
+static void await_collector(gc_heap *heap)
+{
+    const struct collector *c = heap->collector;
+    BLOCK_UNTIL((int32_t)(u32_load_acquire(&c->wanted) - u32_load_acquire(&c->started)) <= 0 &&
+                u32_load_acquire(&c->phase) == CYCLE_IDLE);
+}
+
 /* Small objects with much behind them: cycles come, and the sum stays near the goal. */
 static void external_garbage(unsigned flags)
 {
@@ -769,9 +775,7 @@ static void external_garbage(unsigned flags)
         gc_stats(&s);
         most = s.external > most ? s.external : most;
         if (i % 64 == 0 && !(flags & GC_NO_BACKGROUND)) {
-            gc_blocking_begin();
-            usleep(200); /* the machine may be busy: the collector's turn */
-            gc_blocking_end();
+            await_collector(heap); /* the machine may be busy */
         }
     }
     diag("%" PRIu64 " cycles, at most %" PRIu64 " MB", s.cycles, most >> 20);
@@ -856,26 +860,25 @@ static void owner(void)
     }
 }
 
-/* Twice: what a finalized object refers to dies later. */
-static void run_what_remains(bool others_run_too)
+/* Twice: what a finalized object refers to dies later. The library's thread is attached as long as
+ * it runs any. */
+static void run_what_remains(void)
 {
     for (int i = 0; i < 2; i++) {
         gc_collect();
         while (gc_finalizers_run(0) > 0 || gc_finalizers_pending() > 0)
             sched_yield();
-        gc_blocking_begin();
-        usleep(others_run_too ? 100000 : 0);
-        gc_blocking_end();
+        BLOCK_UNTIL(stats_of(crowd.heap).threads == 1);
     }
 }
 
-static void stress_owners(const char *debug, unsigned flags)
+static void stress_owners(const char *debug, unsigned flags, unsigned cycles)
 {
     crowd_heap(debug, flags, THREADS);
     crowd_start(THREADS, owner);
-    unsigned cycles = crowd_collect(3000, UINT_MAX, 3000);
+    crowd_collect(cycles, 3000);
     crowd_stop();
-    run_what_remains(flags & GC_FINALIZER_THREAD);
+    run_what_remains();
     ok(shared.finalized == shared.set && shared.cleaned + shared.cancelled == shared.added,
        "%u cycles; %u of %u finalized; %u + %u of %u cleaned or cancelled", cycles,
        shared.finalized, shared.set, shared.cleaned, shared.cancelled, shared.added);
@@ -887,19 +890,19 @@ static void stress_owners(const char *debug, unsigned flags)
 
 TEST(owners_and_cycles)
 {
-    stress_owners("poison", 0);
+    stress_owners("poison", 0, 30);
 }
 TEST(owners_and_delayed_cycles)
 {
-    stress_owners("poison,delay=13", 0);
+    stress_owners("poison,delay=13", 0, 20);
 }
 TEST(owners_and_finalizer_thread)
 {
-    stress_owners("poison,delay=14", GC_FINALIZER_THREAD);
+    stress_owners("poison,delay=14", GC_FINALIZER_THREAD, 20);
 }
 TEST(owners_and_stopped_cycles)
 {
-    stress_owners("poison", GC_STOP_WORLD);
+    stress_owners("poison", GC_STOP_WORLD, 20);
 }
 
 TAP_MAIN

@@ -2,7 +2,6 @@
  * were about; the parent goes on. */
 #include "build.h"
 #include "heaps.h"
-#include <time.h>
 
 /* The child of a program with threads starts threads of its own. */
 const char *__tsan_default_options(void);
@@ -82,7 +81,7 @@ static void *blocks(void *unused)
     while (!atomic_load(&stop)) {
         kept = tree(3);
         gc_blocking_begin();
-        nanosleep(&(struct timespec){0, 100000}, NULL);
+        os_sleep_ns(100 * 1000);
         gc_blocking_end();
         CHECK_EQ(sum(kept), 15);
     }
@@ -131,7 +130,8 @@ static bool sanitizer_may_hang(void)
 
 static void limit_time(void)
 {
-    alarm(sanitizer_may_hang() ? 10 : 60);
+    if (sanitizer_may_hang())
+        alarm(60);
 }
 
 static void *child_thread(void *unused)
@@ -314,13 +314,6 @@ static void finalize(void *object, void *unused)
     atomic_fetch_add(&finalized, 1);
 }
 
-static bool reaches(const atomic_int *n, int wanted)
-{
-    for (int i = 0; i < 5000 && atomic_load(n) < wanted; i++)
-        nanosleep(&(struct timespec){0, 1000000}, NULL);
-    return atomic_load(n) >= wanted;
-}
-
 static void make_finalizable(void)
 {
     for (int i = 0; i < 100; i++)
@@ -332,42 +325,30 @@ TEST(finalizer_thread)
     heap = gc_heap_create(&(gc_options){.flags = GC_FORK_SAFE | GC_FINALIZER_THREAD});
     make_finalizable();
     gc_collect();
-    CHECK(reaches(&finalized, 100));
+    BLOCK_UNTIL(atomic_load(&finalized) == 100);
     make_finalizable();
     pid_t child = fork();
     if (child == 0) {
         limit_time();
         CHECK_EQ(atomic_load(&finalized), 100);
         gc_collect();
-        CHECK(reaches(&finalized, 200));
+        BLOCK_UNTIL(atomic_load(&finalized) == 200);
         CHECK_EQ(gc_heap_verify(), 0);
         CHECK_EQ(gc_heap_destroy(heap), 0);
         _exit(3);
     }
     expect(child, 3);
     gc_collect();
-    CHECK(reaches(&finalized, 200));
+    BLOCK_UNTIL(atomic_load(&finalized) == 200);
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
-static uint64_t cycles_now(void)
-{
-    struct gc_statistics stats;
-    CHECK_EQ(gc_stats(&stats), 0);
-    return stats.cycles;
-}
-
 /* Asks the background thread for a cycle, and waits for it. */
-static bool cycle_comes(void)
+static void await_cycle(void)
 {
-    uint64_t before = cycles_now();
-    time_t end = time(NULL) + 10;
+    uint64_t before = stats_now().cycles;
     CHECK_EQ(gc_collect_start(), 0);
-    do {
-        gc_safepoint();
-        nanosleep(&(struct timespec){0, 1000000}, NULL);
-    } while (cycles_now() == before && time(NULL) <= end);
-    return cycles_now() > before;
+    POLL_UNTIL(stats_now().cycles > before);
 }
 
 TEST(background_thread)
@@ -375,14 +356,14 @@ TEST(background_thread)
     heap = gc_heap_create(&(gc_options){.flags = GC_FORK_SAFE, .min_heap = 1 << 20});
     for (int i = 0; i < 30; i++)
         tree(10);
-    CHECK(cycle_comes());
+    await_cycle();
     CHECK_EQ(gc_collect_start(), 0); /* a wish that is lost on the child */
     pid_t child = fork();
     if (child == 0) {
         limit_time();
         for (int i = 0; i < 200; i++)
             tree(10);
-        CHECK(cycle_comes());
+        await_cycle();
         CHECK_EQ(gc_heap_verify(), 0);
         CHECK_EQ(gc_heap_destroy(heap), 0);
         _exit(3);
@@ -429,7 +410,7 @@ TEST(not_fork_safe)
     pthread_t threads[2];
     heap = gc_heap_create(&(gc_options){.min_heap = 1 << 20});
     start(threads, mains, 2);
-    nanosleep(&(struct timespec){0, 10000000}, NULL);
+    POLL_UNTIL(stats_now().cycles > 0);
     pid_t child = fork();
     if (child == 0) {
         struct gc_statistics stats;

@@ -101,17 +101,13 @@ static inline bool crowd_may_step(void)
     return false;
 }
 
-/* Collects for so long, five times at least and `most` times at most, with so many steps allowed in
- * each cycle. Returns how often. */
-static inline unsigned crowd_collect(uint64_t ms, unsigned most, int steps)
+/* Collects so often, with so many steps allowed in each cycle. */
+static inline void crowd_collect(unsigned cycles, int steps)
 {
-    unsigned cycles = 0;
-    uint64_t end = os_now_ns() + ms * 1000000;
-    for (; cycles < most && (cycles < 5 || os_now_ns() < end); cycles++) {
+    for (; cycles > 0; cycles--) {
         crowd.allowed = steps;
         CHECK_EQ(gc_collect(), 0);
     }
-    return cycles;
 }
 
 static inline void crowd_join(void)

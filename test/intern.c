@@ -359,17 +359,18 @@ static void interner(void)
     }
 }
 
-static void stress_interners(const char *debug, unsigned flags)
+static void stress_interners(const char *debug, unsigned flags, unsigned cycles)
 {
     crowd_heap(debug, flags, THREADS);
     shared.table = gc_intern_new(&strings);
     for (int i = 0; i < TEXTS; i++)
         pthread_mutex_init(&shared.locks[i], NULL);
     crowd_start(THREADS, interner);
-    unsigned cycles = crowd_collect(3000, UINT_MAX, TEXTS);
+    crowd_collect(cycles, TEXTS);
+    while (made <= TEXTS)
+        crowd_collect(1, TEXTS);
     crowd_stop();
-    ok(made > TEXTS, "%u cycles, %" PRIu64 " interned, %d made", cycles, (uint64_t)shared.interned,
-       made);
+    diag("%" PRIu64 " interned, %d made", (uint64_t)shared.interned, made);
     gc_collect();
     CHECK_EQ(gc_intern_count(shared.table), 0);
     CHECK(gc_heap_destroy(crowd.heap) == 0);
@@ -377,15 +378,15 @@ static void stress_interners(const char *debug, unsigned flags)
 
 TEST(interning_during_cycles)
 {
-    stress_interners("poison", 0);
+    stress_interners("poison", 0, 50);
 }
 TEST(interning_during_delayed_cycles)
 {
-    stress_interners("poison,delay=11", 0);
+    stress_interners("poison,delay=11", 0, 40);
 }
 TEST(interning_and_stopped_cycles)
 {
-    stress_interners("poison", GC_STOP_WORLD);
+    stress_interners("poison", GC_STOP_WORLD, 50);
 }
 
 TAP_MAIN

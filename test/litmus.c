@@ -10,22 +10,16 @@ struct message {
 };
 static GC_TYPE(message_type, struct message, text, more);
 
-/* Each test ends after this many rounds, or this long: sanitizers and small machines are slow. */
-enum { ROUNDS = 50000, MILLISECONDS = 900 };
+/* Each test ends after ROUNDS, or as soon as it has had ENOUGH of them and of collections. */
+enum { ROUNDS = 50000, ENOUGH = 100, ENOUGH_COLLECTIONS = 2000 };
 
 static atomic_uint collected, acknowledged;
 static struct message *x, *y, *top; /* rooted */
-static uint64_t deadline;
-static gc_value_format format; /* of the heap that run() makes */
+static gc_value_format format;      /* of the heap that run() makes */
 
-static uint64_t now_ms(void)
+static bool more(uint64_t round)
 {
-    return os_now_ns() / 1000000;
-}
-
-static bool time_left(uint64_t round)
-{
-    return round <= ROUNDS && (round % 64 || now_ms() < deadline);
+    return round <= ENOUGH || (round <= ROUNDS && collected < ENOUGH_COLLECTIONS);
 }
 
 /* The collecting thread. */
@@ -59,7 +53,6 @@ static void run(void (*one)(void), size_t n, void (*here)(void))
     pthread_t collector = start_thread(collect, NULL);
     while (!collected)
         relax();
-    deadline = now_ms() + MILLISECONDS;
     crowd_start(n, one);
     if (here)
         here();
@@ -121,11 +114,11 @@ static void read_x(void)
     }
 }
 
-/* Until `enough`, or for so long that the readers have had a processor. */
+/* Until `enough`, at least. */
 static void publish_until(const atomic_uint *enough)
 {
     uint64_t i = 1;
-    for (; time_left(i) || (*enough == 0 && i < 1000000); i++) {
+    for (; more(i) || *enough == 0; i++) {
         gc_store(&x, new_message(i));
         if (i % 64 == 0)
             relax();
@@ -203,7 +196,7 @@ static void read_y_then_x(void)
 
 static void store_x_then_y(void)
 {
-    for (uint64_t i = 1; time_left(i); i++) {
+    for (uint64_t i = 1; more(i); i++) {
         gc_store(&x, new_message(i));
         gc_store(&y, new_message(i));
         if (i % 64 == 0)
@@ -250,7 +243,7 @@ static void give_slot(void)
     struct message *m = NULL;
     GC_FRAME(m);
     for (uint64_t i = 1, end = 0; !end; i++) {
-        end = !time_left(i);
+        end = !more(i);
         m = new_message(end ? 0 : i);
         gc_store(&x, m);
         m = NULL;
@@ -290,7 +283,7 @@ static void take_all_handles(void)
 static void give_handle(void)
 {
     for (uint64_t i = 1, end = 0; !end; i++) {
-        end = !time_left(i);
+        end = !more(i);
         gc_handle *h = gc_handle_new(new_message(end ? 0 : i));
         CHECK(h);
         while (queue)
@@ -325,7 +318,7 @@ static void set_box(void)
 {
     gc_handle *h = gc_handle_new(NULL);
     __atomic_store_n(&box, h, __ATOMIC_RELEASE);
-    for (uint64_t i = 1; time_left(i); i++) {
+    for (uint64_t i = 1; more(i); i++) {
         gc_handle_set(h, new_message(i));
         if (i % 64 == 0)
             relax();
@@ -383,7 +376,7 @@ static void push_and_pop(void)
 {
     struct message *m = NULL;
     GC_FRAME(m);
-    for (uint64_t i = 0; i < NODES && time_left(i + 1); i++) {
+    for (uint64_t i = 0; i < NODES && more(i + 1); i++) {
         m = new_message(crowd_number * NODES + i);
         push(m);
         pushed++;
@@ -414,7 +407,7 @@ static void count_up(void)
 {
     struct message *old = NULL, *new = NULL;
     GC_FRAME(old, new);
-    for (uint64_t i = 1; i < 5000 && time_left(i); i++) {
+    for (uint64_t i = 1; i < 5000 && more(i); i++) {
         do {
             gc_safepoint();
             old = gc_load(&x);
@@ -429,7 +422,7 @@ static void count_up(void)
 static void read_count(void)
 {
     uint64_t last = 0;
-    while (pushed < 1000 && now_ms() < deadline) {
+    while (pushed < 4 * (ENOUGH - 1)) {
         struct message *m = gc_load(&x);
         if (m) {
             check_message(m);
@@ -491,7 +484,7 @@ static void copy_batches(void)
     CHECK_EQ(gc_root_range(source, BATCH), 0);
     CHECK_EQ(gc_root_range(target, BATCH), 0);
     uint64_t i = 1;
-    for (; time_left(i) && now_ms() < deadline; i++) {
+    for (; more(i) || seen == 0; i++) {
         for (size_t j = 0; j < BATCH; j++)
             gc_store(&source[j], new_message(i));
         gc_copy(target, source, sizeof target);
@@ -541,7 +534,7 @@ static void read_cleared(void)
 static void store_and_clear(void)
 {
     CHECK_EQ(gc_root_range(target, BATCH), 0);
-    for (uint64_t i = 1; time_left(i) && now_ms() < deadline; i++) {
+    for (uint64_t i = 1; more(i) || cleared == 0; i++) {
         for (size_t j = 0; j < BATCH; j++)
             gc_store(&target[j], new_message(i));
         relax();
@@ -573,14 +566,15 @@ static void meet(void)
     }
 }
 
-/* Both agree on which round is the last: the first thread says so before they meet. */
+/* Both agree on which round is the last: the first thread says so before they meet. There is one
+ * more as long as it is not `enough`. */
 static atomic_bool rounds_over;
 static atomic_uint rounds;
 
-static bool begin_round(uint64_t round)
+static bool begin_round(uint64_t round, bool enough)
 {
     if (crowd_number == 0) {
-        rounds_over = !time_left(round) || now_ms() >= deadline;
+        rounds_over = !more(round) && enough;
         rounds += !rounds_over;
     }
     meet();
@@ -611,7 +605,7 @@ static void change_mine_read_other(void)
         CHECK_EQ(gc_root_range(source, BATCH), 0);
         CHECK_EQ(gc_root_range(target, BATCH), 0);
     }
-    for (uint64_t i = 1; begin_round(i); i++) {
+    for (uint64_t i = 1; begin_round(i, true); i++) {
         for (size_t j = 0; j < BATCH; j++) {
             old[0][j] = gc_load(&mine[j]);
             old[1][j] = gc_load(&other[j]);
@@ -651,7 +645,7 @@ static void store_both(void)
     struct message *mine[BATCH] = {NULL}, *found[BATCH] = {NULL};
     GC_FRAME_ARRAY(mine, BATCH);
     GC_FRAME_ARRAY(found, BATCH);
-    for (uint64_t i = 1; begin_round(i); i++) {
+    for (uint64_t i = 1; begin_round(i, seen > 0); i++) {
         uint64_t first = 2 * BATCH * i;
         for (size_t j = 0; j < BATCH; j++)
             mine[j] = new_message(first + 2 * j + crowd_number);
@@ -717,7 +711,7 @@ static void use_own_roots(void)
     own->top = own->range + LOCALS;
     CHECK_EQ(gc_thread_range(own->range, &own->top), 0);
     CHECK_EQ(gc_root_callback(GC_ROOT_THREAD, visit_called, own), 0);
-    for (uint64_t i = 1; time_left(i); i++) {
+    for (uint64_t i = 1; more(i); i++) {
         move_plainly(kinds[random_below(&random, 3)], kinds[random_below(&random, 3)], &random);
         if (random_one_in(&random, 64))
             relax();
@@ -783,7 +777,7 @@ static void read_weaks(void)
 static void make_weaks(void)
 {
     uint64_t i = 1;
-    for (; i < WEAKS && time_left(i) && now_ms() < deadline; i++) {
+    for (; i < WEAKS && (more(i) || seen == 0 || found_dead == 0); i++) {
         gc_store(&x, new_message(i));
         CHECK((weaks[i] = gc_weak_new(x)));
         latest = i;
@@ -812,7 +806,7 @@ static uint64_t turns; /* of whoever runs the fiber */
 static void take_turns(void)
 {
     unsigned mine = 0;
-    for (uint64_t i = 1; time_left(i); i++) {
+    for (uint64_t i = 1; more(i) || mine == 0; i++) {
         gc_fiber_switch(fiber);
         if (errno == EBUSY) {
             relax();
@@ -902,7 +896,7 @@ static void read_boxed(void)
 static void publish_boxed(void)
 {
     CHECK_EQ(gc_root(&boxed), 0);
-    for (uint64_t i = 1; time_left(i); i++) {
+    for (uint64_t i = 1; more(i) || seen == 0; i++) {
         gc_store_value(&boxed, word_of(new_message(i)));
         if (i % 4 == 1)
             CHECK(gc_cas_value(&boxed, gc_load_value(&boxed), i << 3 | TAG_INTEGER));

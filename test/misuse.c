@@ -561,12 +561,8 @@ TEST(destroy_in_a_finalizer)
     gc_heap *heap = gc_heap_create(&(gc_options){.flags = GC_FINALIZER_THREAD});
     CHECK(heap);
     CHECK(gc_cleanup_add(gc_new(&cell_type), destroy_heap, &result) > 0);
-    for (int i = 0; i < 1000 && __atomic_load_n(&result, __ATOMIC_ACQUIRE) == 1; i++) {
-        gc_collect();
-        gc_blocking_begin();
-        usleep(10 * 1000);
-        gc_blocking_end();
-    }
+    gc_collect();
+    BLOCK_UNTIL(__atomic_load_n(&result, __ATOMIC_ACQUIRE) != 1);
     CHECK_EQ(result, -EBUSY);
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }

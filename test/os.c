@@ -240,10 +240,9 @@ TEST(wait_returns_when_the_word_differs)
 TEST(wait_times_out)
 {
     uint32_t here = 5;
-    uint64_t start = os_now_ns(), deadline = start + 30000000;
+    uint64_t deadline = os_now_ns() + 30000000;
     while (os_now_ns() < deadline)
         os_wait(&here, 5, (int64_t)(deadline - os_now_ns()));
-    CHECK(os_now_ns() - start < 20000000000u);
     os_wait(&here, 5, 0);
     os_wait(&here, 5, 1);
 }
@@ -255,7 +254,7 @@ TEST(wake_all)
         CHECK_EQ(os_thread_start(&threads[i], sleep_until_flag, NULL), 0);
     while (u32_load_relaxed(&sleepers) < 10)
         os_yield();
-    os_sleep_ns(5000000);
+    os_sleep_ns(5000000); /* some may be asleep, and some not yet */
     raise_flag(OS_WAKE_ALL);
     for (int i = 0; i < 10; i++)
         os_thread_join(&threads[i]);
@@ -302,10 +301,11 @@ static void storm(bool on)
     CHECK(setitimer(ITIMER_REAL, &timer, NULL) == 0);
 }
 
-static void raise_flag_later(void *arg)
+static void raise_flag_among_signals(void *arg)
 {
     (void)arg;
-    os_sleep_ns(100000000);
+    while (u32_load_relaxed(&signals) < 20)
+        os_sleep_ns(1000000);
     raise_flag(1);
 }
 
@@ -313,15 +313,16 @@ TEST(signals_disturb_neither_waits_nor_sleeps)
 {
     struct os_thread thread;
     storm(true);
-    CHECK_EQ(os_thread_start(&thread, raise_flag_later, NULL), 0);
+    CHECK_EQ(os_thread_start(&thread, raise_flag_among_signals, NULL), 0);
     wait_for_flag();
     CHECK_EQ(flag, 1);
     os_thread_join(&thread);
-    uint64_t start = os_now_ns();
-    os_sleep_ns(50000000);
-    CHECK(os_now_ns() - start >= 50000000);
+    for (uint32_t seen = u32_load_relaxed(&signals); u32_load_relaxed(&signals) < seen + 20;) {
+        uint64_t start = os_now_ns();
+        os_sleep_ns(50000000);
+        CHECK(os_now_ns() - start >= 50000000);
+    }
     storm(false);
-    ok(u32_load_relaxed(&signals) > 20, "%u signals came", u32_load_relaxed(&signals));
 }
 
 /* ---- Clocks ---- */
@@ -345,7 +346,7 @@ TEST(thread_cpu_time_is_work_only)
     uint64_t slept = os_thread_cpu_ns() - start;
     for (volatile int i = 0; i < 20000000; i++) {}
     uint64_t worked = os_thread_cpu_ns() - start - slept;
-    ok(slept < 50000000 && worked > 1000000, "slept %" PRIu64 " ns, worked %" PRIu64 " ns", slept,
+    ok(slept < worked && worked > 1000000, "slept %" PRIu64 " ns, worked %" PRIu64 " ns", slept,
        worked);
 }
 

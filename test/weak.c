@@ -274,11 +274,12 @@ static void stress_readers(const char *debug, unsigned flags, unsigned cycles)
     crowd_heap(debug, flags, READERS);
     fill_table();
     crowd_start(READERS, reader);
-    crowd_collect(4000, cycles, ENTRIES);
+    crowd_collect(cycles, ENTRIES);
+    while (shared.hits == 0 || shared.deaths == 0)
+        crowd_collect(1, ENTRIES);
     crowd_stop();
     free_entries();
-    ok(shared.hits > 0 && shared.deaths > 0, "%u reads of the living, %u deaths", shared.hits,
-       shared.deaths);
+    diag("%u reads of the living, %u deaths", shared.hits, shared.deaths);
     gc_collect();
     gc_collect();
     CHECK_EQ(records(crowd.heap), 0);
@@ -287,15 +288,15 @@ static void stress_readers(const char *debug, unsigned flags, unsigned cycles)
 
 TEST(readers_and_cycles)
 {
-    stress_readers("poison", 0, 400);
+    stress_readers("poison", 0, 100);
 }
 TEST(readers_and_delayed_cycles)
 {
-    stress_readers("poison,delay=7", 0, 150);
+    stress_readers("poison,delay=7", 0, 60);
 }
 TEST(readers_and_stopped_cycles)
 {
-    stress_readers("poison", GC_STOP_WORLD, 300);
+    stress_readers("poison", GC_STOP_WORLD, 100);
 }
 
 /* The same object's cell made and freed by many threads, while it lives and while it dies. */
@@ -325,8 +326,7 @@ TEST(makers_and_cycles)
     crowd_heap("poison", 0, 0);
     handle = gc_handle_new(new_cell(1));
     crowd_start(3, maker);
-    for (uint64_t i = 0, start = os_now_ns(); i < 200 && os_now_ns() - start < UINT64_C(2000000000);
-         i++) {
+    for (uint64_t i = 0; i < 200; i++) {
         gc_collect();
         gc_handle_set(handle, new_cell(i));
     }

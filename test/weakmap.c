@@ -1,7 +1,7 @@
 /* Weak maps and ephemerons.
  * gcheap-test: alone */
 #include <limits.h>
-#include <time.h>
+#include "build.h"
 #include "cells.h"
 #include "random.h"
 
@@ -183,8 +183,8 @@ static void shuffle(struct cell **keys, size_t n)
 }
 
 /* The value of each key is the next one, in random order over `nmaps` maps; only the first is held.
- * Returns the CPU time of a collection in which all must be found. */
-static double chain(size_t n, size_t nmaps, unsigned flags)
+ * Few waves find all of them: what waits for a key is resolved as soon as the key is marked. */
+static void chain(size_t n, size_t nmaps, unsigned flags)
 {
     gc_heap *heap = new_heap(flags);
     gc_weakmap *maps[16];
@@ -199,9 +199,8 @@ static double chain(size_t n, size_t nmaps, unsigned flags)
         CHECK(gc_weakmap_set(maps[i % nmaps], keys[i], keys[i + 1]) == 0);
     first = keys[0];
     keys = NULL;
-    clock_t start = clock();
     gc_collect();
-    double took = (double)(clock() - start) / CLOCKS_PER_SEC;
+    CHECK(stats_now().flush_waves < 40);
     size_t count = 0, length = 1;
     for (size_t i = 0; i < nmaps; i++)
         count += gc_weakmap_count(maps[i]);
@@ -214,7 +213,6 @@ static double chain(size_t n, size_t nmaps, unsigned flags)
     for (size_t i = 0; i < nmaps; i++)
         CHECK_EQ(gc_weakmap_count(maps[i]), 0);
     CHECK(gc_heap_destroy(heap) == 0);
-    return took;
 }
 
 TEST(chains)
@@ -234,16 +232,10 @@ TEST(chains_without_background)
     chain(10000, 3, GC_NO_BACKGROUND);
 }
 
-/* Three times the length takes three times as long, where neither is near to fitting a cache; a
- * quadratic one would take nine times as long. */
+/* So long that to look at all for each link would take hours. */
 TEST(a_chain_of_a_million)
 {
-    double small = 0, large = chain(3000000, 1, 0);
-    for (int i = 0; i < 3; i++) {
-        double took = chain(1000000, 1, 0);
-        small = took > small ? took : small;
-    }
-    ok(large < 7 * small, "time for a million: %.3f s; for three: %.3f s", small, large);
+    chain(SLOW ? 300000 : 1000000, 1, 0);
 }
 
 /* Value objects between the keys: markers have to come by them. */
@@ -410,27 +402,28 @@ static void end_shared(void)
     CHECK(gc_heap_destroy(crowd.heap) == 0);
 }
 
-static void stress_changers(const char *debug, unsigned flags)
+static void stress_changers(const char *debug, unsigned flags, unsigned cycles)
 {
     make_shared(debug, flags);
     crowd_start(THREADS, changer);
-    unsigned cycles = crowd_collect(3000, UINT_MAX, 50000);
+    crowd_collect(cycles, 50000);
+    while (shared.changes == 0 || shared.iterated == 0)
+        crowd_collect(1, 50000);
     end_shared();
-    ok(shared.changes > 0 && shared.iterated > 0, "%u cycles, %" PRIu64 " operations", cycles,
-       (uint64_t)shared.changes);
+    diag("%" PRIu64 " operations", (uint64_t)shared.changes);
 }
 
 TEST(changes_during_cycles)
 {
-    stress_changers("poison", 0);
+    stress_changers("poison", 0, 12);
 }
 TEST(changes_during_delayed_cycles)
 {
-    stress_changers("poison,delay=3", 0);
+    stress_changers("poison,delay=3", 0, 12);
 }
 TEST(changes_and_stopped_cycles)
 {
-    stress_changers("poison", GC_STOP_WORLD);
+    stress_changers("poison", GC_STOP_WORLD, 25);
 }
 
 /* Threads that do nothing but read all there is: the cycle must end all the same. */
@@ -510,9 +503,11 @@ TEST(chains_that_change)
 {
     make_shared("poison,delay=5", 0);
     crowd_start(THREADS, walker);
-    crowd_collect(4000, UINT_MAX, 0);
+    crowd_collect(60, 0);
+    while (shared.changes < 100)
+        crowd_collect(1, 0);
     end_shared();
-    ok(shared.changes > 0, "%" PRIu64 " walks", (uint64_t)shared.changes);
+    diag("%" PRIu64 " walks", (uint64_t)shared.changes);
 }
 
 /* Maps made and freed while the collector goes through all of them. */
@@ -538,7 +533,7 @@ TEST(makers_and_cycles)
 {
     crowd_heap("poison,delay=9", 0, 0);
     crowd_start(THREADS, map_maker);
-    crowd_collect(2000, UINT_MAX, 0);
+    crowd_collect(40, 0);
     crowd_stop();
     CHECK(gc_heap_destroy(crowd.heap) == 0);
 }
