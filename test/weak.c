@@ -326,7 +326,7 @@ TEST(makers_and_cycles)
     crowd_heap("poison", 0, 0);
     handle = gc_handle_new(new_cell(1));
     crowd_start(3, maker);
-    for (uint64_t i = 0; i < 200; i++) {
+    for (uint64_t i = 0; i < 60; i++) {
         gc_collect();
         gc_handle_set(handle, new_cell(i));
     }

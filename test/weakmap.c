@@ -503,8 +503,8 @@ TEST(chains_that_change)
 {
     make_shared("poison,delay=5", 0);
     crowd_start(THREADS, walker);
-    crowd_collect(60, 0);
-    while (shared.changes < 100)
+    crowd_collect(15, 0);
+    while (shared.changes < 20)
         crowd_collect(1, 0);
     end_shared();
     diag("%" PRIu64 " walks", (uint64_t)shared.changes);
