@@ -47,9 +47,11 @@ struct arena {
     word page_specials[ARENA_PAGE_WORDS];
     struct arena *older; /* made before this one; see arena_index.newest */
     uintptr_t base;
-    uintptr_t zeroed_base; /* pages from here on were never used; atomic, it only grows */
-    uintptr_t backed_base; /* huge pages are wanted, and pages up to here backed ahead; or 0;
-                              atomic, the backing thread's once the arena is listed */
+    uintptr_t zeroed_base;  /* pages from here on were never used; atomic, it only grows */
+    uintptr_t backed_base;  /* huge pages are wanted, and pages up to here backed ahead; or 0;
+                               atomic, the backing thread's once the arena is listed */
+    uint32_t small_regions; /* a bit per 2 MiB: taken out of huge pages; see hugepage.h. Written
+                               under scavenge_lock, read by anyone */
     uintptr_t
         marked_base;  /* the mark bits of pages up to here are backed ahead; the same thread's */
     word *checkmarks; /* a second mark bitmap, while the verifier runs; else NULL */

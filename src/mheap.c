@@ -1,3 +1,4 @@
+#include "hugepage.h"
 #include "mcache.h"
 #include <errno.h>
 
@@ -49,13 +50,6 @@ static bool wants_huge_pages(const struct mheap *h)
     return h->huge_pages ? h->huge_pages == GC_HUGE_PAGES : h->arenas.count > 0;
 }
 
-static void want_huge_pages(struct mheap *h, uintptr_t base, size_t size)
-{
-    os_huge_pages((void *)base, size);
-    for (uintptr_t at = base; at < base + size; at += ARENA_SIZE)
-        arena_of(&h->arenas, at)->backed_base = at;
-}
-
 /* More arenas for at least npages pages. */
 static bool grow_locked(struct mheap *h, size_t npages)
 {
@@ -67,7 +61,9 @@ static bool grow_locked(struct mheap *h, size_t npages)
     if (!base)
         return false;
     if (huge)
-        want_huge_pages(h, base, size);
+        hugepage_want(h, base, size);
+    else if (h->huge_pages == GC_NO_HUGE_PAGES)
+        os_small_pages((void *)base, size);
     if (!pagealloc_grow(&h->pages, base, size)) {
         arena_ungrow(&h->arenas, base, size);
         return false;
@@ -211,6 +207,8 @@ struct gc_span *mheap_alloc_span(struct mheap *h, struct mcache *cache, size_t n
     *zeroed = pages_are_zero(h, base, npages, scavenged);
     span_init(s, arena_of(&h->arenas, base), base, npages, spanclass);
     s->needzero = !*zeroed;
+    if (scavenged > 0)
+        hugepage_note_use(h, base, npages);
     if (*zeroed || scavenged > 0)
         arena_touch_marks(s->arena, base, npages <= SMALL_SPAN_PAGES ? span_bytes(s) : PAGE_SIZE);
     /* Release: a late weak_get that sees this generation sees what the span's last life cleared. */
@@ -267,6 +265,7 @@ static size_t scavenge_some(struct mheap *h, size_t max_pages)
     uintptr_t base = pagealloc_scavenge_take(&h->pages, max_pages, &n);
     lock_release(&h->lock);
     if (base) {
+        hugepage_note_release(h, base, n);
         released = os_release((void *)base, n << PAGE_SHIFT);
         arena_release_maps(&h->arenas, base, n << PAGE_SHIFT);
         lock_acquire(&h->lock);

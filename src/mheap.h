@@ -41,6 +41,7 @@ struct mheap {
     struct spanset_pool pool;
     size_t mapped_bytes;     /* under lock; address space of arenas */
     size_t hard_limit;       /* 0: none; atomic */
+    size_t small_regions;    /* under scavenge_lock; see hugepage.h */
     unsigned huge_pages;     /* GC_HUGE_PAGES, GC_NO_HUGE_PAGES or neither */
     size_t tiny_align;       /* of objects under 16 bytes, at least; see value_address */
     uint32_t backing_wanted; /* back_ahead was called and has not been heard yet; atomic */

@@ -1,7 +1,6 @@
 #include "os_common.h"
 #include "atomics.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -177,20 +176,6 @@ void os_unmap(void *p, size_t size)
     } else if (UNLIKELY(word_load_relaxed(&refused_count))) {
         unmap_refused();
     }
-}
-
-/* ---- The file this code is in ---- */
-
-/* A static program has neither. */
-#pragma weak dladdr
-#pragma weak dlopen
-
-void os_stay_loaded(void)
-{
-    static char here;
-    Dl_info file;
-    if (dladdr && dlopen && dladdr(&here, &file) && file.dli_fname)
-        dlopen(file.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
 /* ---- Clocks ---- */

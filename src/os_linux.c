@@ -1,6 +1,7 @@
 /* Linux: futexes, MADV_DONTNEED, mincore. */
 #include "os_common.h"
 
+#include <dlfcn.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -100,6 +101,18 @@ void os_thread_title(const char *title)
 }
 
 void os_after_fork_in_child(void) {}
+
+/* A static program has neither. */
+#pragma weak dladdr
+#pragma weak dlopen
+
+void os_stay_loaded(void)
+{
+    static char here;
+    Dl_info file;
+    if (dladdr && dlopen && dladdr(&here, &file) && file.dli_fname)
+        dlopen(file.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+}
 
 bool os_stack_bounds(uintptr_t *low, uintptr_t *high)
 {

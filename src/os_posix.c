@@ -148,6 +148,9 @@ void os_thread_title(const char *title)
     (void)title;
 }
 
+/* POSIX does not say how. */
+void os_stay_loaded(void) {}
+
 #ifdef __APPLE__
 bool os_stack_bounds(uintptr_t *low, uintptr_t *high)
 {

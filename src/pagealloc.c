@@ -601,6 +601,17 @@ void pagealloc_note_backed(struct pagealloc *p, uintptr_t base, size_t npages)
     }
 }
 
+size_t pagealloc_count_scavenged(const struct pagealloc *p, uintptr_t base, size_t npages)
+{
+    size_t page = base >> PAGE_SHIFT, end = page + npages, n = 0;
+    CHECK(in_grown(p, page, npages));
+    for (size_t i = page; i < end; i = next_strip(i)) {
+        struct strip s = strip_at(p, i, end);
+        n += count64(*s.scavenged & s.mask);
+    }
+    return n;
+}
+
 void pagealloc_scavenge_give(struct pagealloc *p, uintptr_t base, size_t npages, bool released)
 {
     put(p, base >> PAGE_SHIFT, npages, released);

@@ -73,6 +73,9 @@ void pagealloc_note_backed(struct pagealloc *p, uintptr_t base, size_t npages);
 /* Puts taken pages back as free; `released` says whether the OS took what backed them. */
 void pagealloc_scavenge_give(struct pagealloc *p, uintptr_t base, size_t npages, bool released);
 
+/* Pages of the range that are free and scavenged. */
+size_t pagealloc_count_scavenged(const struct pagealloc *p, uintptr_t base, size_t npages);
+
 /* Whether all pages of the range are free. For tests and the verifier. */
 bool pagealloc_is_free(struct pagealloc *p, uintptr_t base, size_t npages);
 /* Every summary against its children, every count; panics at a fault. Slow. */
