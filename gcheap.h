@@ -343,8 +343,8 @@ GC_API gc_heap *gc_heap_create(const gc_options *options);
 
 /* Frees a heap with all its objects; runs no finalizers: those of live objects and those queued are
  * dropped. A finalizer that the library's thread is running is waited for. The calling thread may
- * be attached (it is detached then). -EBUSY: another thread is attached, or the caller is such a
- * finalizer; nothing was done. */
+ * be attached (it is detached then). -EBUSY: another thread is attached, or the caller is a
+ * finalizer or cleanup of this heap; nothing was done. */
 GC_API int gc_heap_destroy(gc_heap *heap);
 
 /* The heap that the calling thread uses now; NULL: none. Never fails. */
@@ -363,7 +363,7 @@ GC_API const gc_options *gc_heap_options(const gc_heap *heap);
 GC_API int gc_thread_attach(gc_heap *heap);
 
 /* Detaches from the current heap; the thread then has no current heap. -EPERM: not attached;
- * -EBUSY: a GC_FRAME or a fiber of this thread is still open. */
+ * -EBUSY: a GC_FRAME or a fiber of this thread is still open, or it runs a finalizer. */
 GC_API int gc_thread_detach(void);
 
 /* Makes another heap the current one (NULL: none; the thread is blocked in all of them then).
@@ -761,9 +761,11 @@ GC_API size_t gc_intern_count(gc_intern *table);
  * Both are queued by whoever finds the object dead, and run when gc_finalizers_run() is called, or
  * by the library's thread if the heap has GC_FINALIZER_THREAD; never inside another call. The queue
  * is first in, first out, but which of several dead objects is found first is not defined. They run
- * without any lock of the library: they may use the whole API, but for gc_heap_destroy(), and block
- * if they must. Leaving one by longjmp() is allowed (mind gc_frame_reset()): it counts as run;
- * a C++ exception must not leave it. Those not run when the heap is destroyed are dropped.
+ * without any lock of the library: they may use the whole API, but for gc_heap_destroy() and
+ * gc_thread_detach() of this heap (-EBUSY), and block if they must. They return in the heap and
+ * fiber they were called in, outside of a blocking region; else that is put right and logged.
+ * Leaving one by longjmp() is allowed (mind gc_frame_reset()), and ending its thread: it counts as
+ * run; a C++ exception must not leave it. Those not run when the heap is destroyed are dropped.
  */
 
 /* When `object` is found dead, fn(object, arg) is queued, once, and object lives until fn has
@@ -787,7 +789,8 @@ GC_API int64_t gc_cleanup_add(void *object, gc_cleanup_fn fn, void *arg);
 GC_API int gc_cleanup_cancel(void *object, int64_t id);
 
 /* Runs up to `max` queued finalizers and cleanups (0: until there are none) on the calling thread;
- * returns how many. Several threads may do so at once, besides the library's. */
+ * returns how many. Several threads may do so at once, besides the library's; and finalizers may, to
+ * a depth of 16: then it runs none. */
 GC_API size_t gc_finalizers_run(size_t max);
 /* How many are queued now. */
 GC_API size_t gc_finalizers_pending(void);

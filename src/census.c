@@ -3,14 +3,6 @@
 
 #define ROOM_AT_FIRST 512
 
-const gc_type *census_type_of(const struct gc_span *s, uintptr_t object)
-{
-    if (span_is_large(s))
-        return s->large_type;
-    return spanclass_traced(s->spanclass) ? (const gc_type *)((word *)(object + s->size))[-1]
-                                          : NULL;
-}
-
 static size_t hash_row(const struct gc_census *row)
 {
     uint64_t key = (uint64_t)(uintptr_t)row->type ^ (uint64_t)row->size << 1 ^ row->has_pointers;
@@ -49,7 +41,7 @@ static bool make_room(struct census *c)
 static bool count_object(void *arg, struct gc_span *s, uintptr_t object)
 {
     struct census *c = arg;
-    struct gc_census key = {s->size, !span_noscan(s), 0, 0, census_type_of(s, object)};
+    struct gc_census key = {s->size, !span_noscan(s), 0, 0, span_type_of(s, object)};
     if (2 * c->n >= c->room && !make_room(c)) {
         c->no_memory = true;
         return false;

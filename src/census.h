@@ -4,10 +4,6 @@
 
 #include "verify.h"
 
-/* The type of an object that carries it: a traced one, or a large one with references. Else NULL.
- */
-const gc_type *census_type_of(const struct gc_span *s, uintptr_t object);
-
 struct census {
     struct gc_census *rows; /* `room` of them, a power of two; those without objects are free */
     size_t n, room;

@@ -81,38 +81,131 @@ void finq_set_notify(gc_heap *heap, void (*fn)(void *arg), void *arg)
     lock_release(&q->lock);
 }
 
+/* ---- A call ---- */
+
+/* A finalizer or cleanup that runs, on the C stack of its runner. The frame roots the object and
+ * keeps the thread attached, as any open frame does; and it is how a call is found again: whoever
+ * leaves by longjmp resets the frames, and the call is over. */
+struct call {
+    struct gc_frame frame;
+    void *object;     /* NULL: a cleanup's; a root of the frame */
+    const void *mark; /* &call_mark, which is no object: another slot of the frame */
+    gc_thread *thread;
+    gc_fiber *fiber;
+    uintptr_t fn;
+    const char *type; /* NULL: not known */
+};
+static const char call_mark;
+
+static bool is_call(const struct gc_frame *f)
+{
+    const struct call *c = CONTAINER_OF(f, struct call, frame);
+    return f->n == 2 && !f->slots && f->base == &c->object && c->mark == &call_mark;
+}
+
+static size_t count_calls(const struct gc_frame *f)
+{
+    size_t n = 0;
+    for (; f; f = f->prev)
+        n += is_call(f);
+    return n;
+}
+
+size_t finq_depth(const gc_thread *t)
+{
+    return count_calls(t->fast.frames) + (t->fiber ? count_calls(t->roots.frames) : 0);
+}
+
+static void begin_call(struct call *c, gc_thread *t, void *object, uintptr_t fn)
+{
+    *c = (struct call){.object = object, .mark = &call_mark};
+    c->frame = (struct gc_frame){t->fast.frames, 2, NULL, &c->object};
+    c->thread = t;
+    c->fiber = t->fiber;
+    c->fn = fn;
+    t->fast.frames = &c->frame;
+}
+
+static COLD void complain(const struct call *c, const char *how, const char *remedy)
+{
+    heap_log(c->thread->heap, GC_LOG_ERROR, "the %s at 0x%zx%s%s has returned %s: %s",
+             c->object ? "finalizer" : "cleanup", (size_t)c->fn, c->type ? " of a " : "",
+             c->type ? c->type : "", how, remedy);
+}
+
+/* The thread is as it was before the call, whatever the function has left open. It is still
+ * attached. */
+static void end_call(struct call *c)
+{
+    gc_thread *t = c->thread;
+    if (UNLIKELY(thread_self() != t)) {
+        complain(c, "with another current heap", "gc_thread_switch() back to the one it found");
+        thread_switch(t->heap);
+    }
+    if (UNLIKELY(t->blocking > 0)) {
+        complain(c, "in a blocking region", "as many gc_blocking_end() as gc_blocking_begin()");
+        t->blocking = 1;
+        thread_blocking_end(t);
+    }
+    if (UNLIKELY(t->fiber != c->fiber)) {
+        complain(c, "in another fiber", "gc_fiber_switch() back to the one it found");
+        fiber_switch(t, c->fiber);
+    }
+    if (UNLIKELY(t->fast.frames != &c->frame))
+        complain(c, "with an open GC_FRAME", "gc_frame_reset() where a longjmp lands");
+    t->fast.frames = c->frame.prev;
+}
+
 /* ---- Running ---- */
 
-static void run_cleanup(gc_heap *heap, struct special *r)
+static void run_cleanup(gc_thread *t, struct special *r)
 {
     gc_cleanup_fn fn = r->cleanup.fn;
     void *arg = r->cleanup.arg;
-    special_free(heap, r);
+    struct call c;
+    special_free(t->heap, r);
+    begin_call(&c, t, NULL, (uintptr_t)fn);
     fn(arg);
+    end_call(&c);
 }
 
-/* The record, which was a root, goes; this frame takes over, and shades as any root that goes does.
- * A longjmp out of fn finds nothing left to be done. */
+static const char *type_name(gc_heap *heap, uintptr_t object)
+{
+    const gc_type *type = span_type_of(mheap_span_of(&heap->mem, object), object);
+    return type && type->name ? type->name : NULL;
+}
+
+/* The record, which was a root, goes; the call's frame takes over, and shades as any root that goes
+ * does. A longjmp out of fn finds nothing left to be done. */
 static void run_finalizer(gc_thread *t, struct special *r)
 {
     gc_finalizer_fn fn = r->finalizer.fn;
     void *arg = r->finalizer.arg, *object = (void *)r->object;
-    void *base = (void *)mheap_object_base(&t->heap->mem, r->object);
-    GC_FRAME(base);
+    uintptr_t base = mheap_object_base(&t->heap->mem, r->object);
+    struct call c;
+    begin_call(&c, t, (void *)base, (uintptr_t)fn);
+    c.type = type_name(t->heap, base);
     if (t->fast.barrier)
-        barrier_shade(t, (uintptr_t)base);
+        barrier_shade(t, base);
     special_unqueue(t->heap, r);
     special_free(t->heap, r);
     fn(object, arg);
+    end_call(&c);
 }
+
+/* A finalizer that runs the queue may find one that does the same, and so on through all of the
+ * queue: the C stack would not hold that. What is left, the outer ones run. */
+#define DEPTH_MAX 16
 
 size_t finq_run(gc_thread *t, size_t max)
 {
     struct special *r;
     size_t n = 0;
+    if (finq_pending(t->heap) == 0 || finq_depth(t) >= DEPTH_MAX)
+        return 0;
     while ((max == 0 || n < max) && (r = take(finq_of(t->heap))) != NULL) {
         if (r->kind == SPECIAL_CLEANUP)
-            run_cleanup(t->heap, r);
+            run_cleanup(t, r);
         else
             run_finalizer(t, r);
         n++;
@@ -137,6 +230,7 @@ static void run_attached(gc_heap *heap, struct finq *q)
     while (!stopping(q) && finq_run(thread_self(), 1) > 0)
         ;
     thread_detach(thread_self(), true);
+    thread_leave_all(); /* what finalizers attached it to */
 }
 
 /* What kicks there were is read first: who asks the thread to end kicks it then. */
@@ -147,12 +241,20 @@ static bool goes_on(const struct finq *q, uint32_t *kicks)
     return !stopping(q);
 }
 
+static void join_predecessor(struct finq *q)
+{
+    if (q->replaced)
+        os_thread_join(&q->predecessor);
+    q->replaced = false;
+}
+
 static void thread_main(void *arg)
 {
     gc_heap *heap = arg;
     struct finq *q = finq_of(heap);
     uint32_t kicks;
     os_thread_title("gcheap-final");
+    join_predecessor(q);
     word_store_relaxed(&q->runner, (word)os_thread_id());
     while (goes_on(q, &kicks)) {
         if (finq_pending(heap) > 0)
@@ -162,18 +264,47 @@ static void thread_main(void *arg)
     }
 }
 
+static void replace_thread(void *arg);
+
+/* By whoever has moved the state to STARTS. */
+static int start_thread(gc_heap *heap)
+{
+    struct finq *q = finq_of(heap);
+    stress(STRESS_FINQ_STARTS);
+    q->thread.cut_short = replace_thread;
+    int error = os_thread_start(&q->thread, thread_main, heap) == 0 ? 0 : -EAGAIN;
+    if (error)
+        ptr_store_relaxed(&q->lost, true);
+    u32_store_release(&q->state, error ? FINQ_NONE : FINQ_RUNS);
+    return error;
+}
+
+/* A finalizer ends this thread, which detaches when it is gone as any thread does: another one goes
+ * on, and joins it. Whoever is about to destroy the heap joins it as it would have. */
+static void replace_thread(void *arg)
+{
+    gc_heap *heap = arg;
+    struct finq *q = finq_of(heap);
+    heap_log(heap, GC_LOG_WARNING,
+             "a finalizer or cleanup has ended the library's thread that runs them (pthread_exit): "
+             "another one goes on; let it return instead");
+    while (u32_load_acquire(&q->state) == FINQ_STARTS)
+        os_yield();
+    if (!u32_cas_acq_rel(&q->state, FINQ_RUNS, FINQ_STARTS))
+        return;
+    word_store_relaxed(&q->runner, 0);
+    q->predecessor = q->thread;
+    q->replaced = true;
+    start_thread(heap);
+}
+
 int finq_start_thread(gc_heap *heap)
 {
     struct finq *q = finq_of(heap);
     if (!(heap->options.flags & GC_FINALIZER_THREAD) || u32_load_acquire(&q->state) != FINQ_NONE ||
         !u32_cas_acq_rel(&q->state, FINQ_NONE, FINQ_STARTS))
         return 0;
-    stress(STRESS_FINQ_STARTS);
-    int error = os_thread_start(&q->thread, thread_main, heap) == 0 ? 0 : -EAGAIN;
-    if (error)
-        ptr_store_relaxed(&q->lost, true);
-    u32_store_release(&q->state, error ? FINQ_NONE : FINQ_RUNS);
-    return error;
+    return start_thread(heap);
 }
 
 /* No thread is to start from now on. Returns the state that it found: NONE, RUNS, or ENDS if
@@ -189,14 +320,16 @@ static uint32_t put_an_end(struct finq *q)
     }
 }
 
-static void join_thread(struct finq *q)
+static void join_thread(struct finq *q, bool runs)
 {
     gc_thread *t = thread_self();
     kick_thread(q);
     if (t)
         thread_blocking_begin(t);
     ASSERT(thread_may_wait_for(NULL) && "I21");
-    os_thread_join(&q->thread);
+    if (runs)
+        os_thread_join(&q->thread);
+    join_predecessor(q);
     if (t)
         thread_blocking_end(t);
     word_store_relaxed(&q->runner, 0);
@@ -205,11 +338,13 @@ static void join_thread(struct finq *q)
 int finq_stop_thread(gc_heap *heap)
 {
     struct finq *q = finq_of(heap);
-    if (word_load_relaxed(&q->runner) == (word)os_thread_id())
+    const gc_thread *t = thread_self();
+    if (word_load_relaxed(&q->runner) == (word)os_thread_id() ||
+        (t && t->heap == heap && finq_depth(t) > 0))
         return -EBUSY;
     uint32_t state = put_an_end(q);
-    if (state == FINQ_RUNS)
-        join_thread(q);
+    if (state != FINQ_ENDS)
+        join_thread(q, state == FINQ_RUNS);
     return state == FINQ_ENDS ? -EBUSY : 0;
 }
 
@@ -224,4 +359,5 @@ void finq_after_fork_in_child(struct finq *q)
     q->lost |= q->state != FINQ_NONE;
     q->state = FINQ_NONE;
     q->runner = 0;
+    q->replaced = false;
 }

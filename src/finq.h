@@ -5,9 +5,9 @@
 
 #include "special.h"
 
-/* NONE -> STARTS -> RUNS, or back to NONE, by whoever starts the thread; NONE or RUNS -> ENDS by
- * the one who will destroy the heap. Then none is started, but if the heap goes on: ENDS -> NONE.
- */
+/* NONE -> STARTS -> RUNS, or back to NONE, by whoever starts the thread; RUNS -> STARTS by a thread
+ * that a finalizer ends; NONE or RUNS -> ENDS by the one who will destroy the heap. Then none is
+ * started, but if the heap goes on: ENDS -> NONE. */
 enum finq_thread { FINQ_NONE, FINQ_STARTS, FINQ_RUNS, FINQ_ENDS };
 
 struct finq {
@@ -18,9 +18,12 @@ struct finq {
     void *notify_arg;
     /* The thread. It is attached to the heap only while it has something to run. */
     struct os_thread thread; /* whose who moved `state` to STARTS or ENDS */
-    uint32_t state;          /* enum finq_thread; atomic */
-    uint32_t kicks;          /* futex: something to do */
-    word runner;             /* os_thread_id of the thread; atomic */
+    struct os_thread
+        predecessor; /* which a finalizer has ended; of the one after it, or as above */
+    bool replaced;   /* there is a predecessor to join; as that */
+    uint32_t state;  /* enum finq_thread; atomic */
+    uint32_t kicks;  /* futex: something to do */
+    word runner;     /* os_thread_id of the thread; atomic */
     bool lost; /* it is wanted, but a fork or the OS was against it: start it when there is work;
                   atomic */
 };
@@ -36,8 +39,12 @@ void finq_batch_add(struct finq_batch *batch, struct special *r);
 /* Queues them and tells who wants to know. Any thread, which holds no lock. */
 void finq_add(gc_heap *heap, const struct finq_batch *batch);
 
-/* Runs up to `max` (0: all) on the calling mutator; how many. */
+/* Runs up to `max` (0: all) on the calling mutator; how many. None if too many of them, each run by
+ * the one before, wait for this one. The thread is afterwards as it was, whatever they do. */
 size_t finq_run(gc_thread *t, size_t max);
+/* How many finalizers and cleanups are running on the calling mutator, each within the one before.
+ */
+size_t finq_depth(const gc_thread *t);
 size_t finq_pending(gc_heap *heap);
 void finq_set_notify(gc_heap *heap, void (*fn)(void *arg), void *arg);
 
@@ -45,7 +52,7 @@ void finq_set_notify(gc_heap *heap, void (*fn)(void *arg), void *arg);
 int finq_start_thread(gc_heap *heap);
 /* The heap is about to be destroyed: waits until the thread has ended; what it runs just now, it
  * finishes. What is queued remains. A mutator that waits is blocked meanwhile. -EBUSY: the caller
- * is that thread, or another one destroys the heap. */
+ * runs a finalizer of this heap, or another thread destroys the heap. */
 int finq_stop_thread(gc_heap *heap);
 /* It is not destroyed after all. */
 void finq_go_on(gc_heap *heap);

@@ -856,7 +856,7 @@ struct each_object {
 static bool each_one(void *arg, struct gc_span *s, uintptr_t object)
 {
     const struct each_object *each = arg;
-    struct gc_object o = {(void *)object, span_object_bytes(s), census_type_of(s, object),
+    struct gc_object o = {(void *)object, span_object_bytes(s), span_type_of(s, object),
                           !span_noscan(s)};
     return each->fn(each->arg, &o);
 }

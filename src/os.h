@@ -51,12 +51,15 @@ void os_yield(void);
 /* A name for the calling thread in the system's tools; at most 15 bytes are kept. */
 void os_thread_title(const char *title);
 
-/* A thread of the library's own: all signals blocked, detached never. The struct stays where it is
- * until the thread is joined. 0 or an errno. */
+/* A thread of the library's own: all signals blocked, never cancelled, detached never. The struct
+ * stays where it is until run() begins; a copy of it can be joined. 0 or an errno. */
 struct os_thread {
     uintptr_t id;
     void (*run)(void *);
     void *arg;
+    /* Called with arg, on the thread, when somebody ends it within run() (pthread_exit). NULL: that
+     * must not be. Set before the thread is started. */
+    void (*cut_short)(void *);
 };
 int os_thread_start(struct os_thread *thread, void (*run)(void *), void *arg);
 void os_thread_join(struct os_thread *thread);

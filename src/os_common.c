@@ -210,10 +210,22 @@ void os_yield(void)
 
 /* ---- Threads ---- */
 
+static void end_thread(void *arg)
+{
+    const struct os_thread *thread = arg;
+    CHECK(thread->cut_short && "a callback has ended a thread of the library's");
+    thread->cut_short(thread->arg);
+}
+
 static void *thread_main(void *arg)
 {
-    struct os_thread *thread = arg;
-    thread->run(thread->arg);
+    const struct os_thread *given = arg;
+    struct os_thread thread = {0, given->run, given->arg, given->cut_short};
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    pthread_cleanup_push(end_thread, &thread);
+    thread.run(thread.arg);
+    pthread_cleanup_pop(0);
     return NULL;
 }
 

@@ -277,3 +277,11 @@ void span_clear_bits(struct gc_span *s)
             word_store_relaxed(&s->arena->alloc[i], 0);
     }
 }
+
+const struct gc_type *span_type_of(const struct gc_span *s, uintptr_t object)
+{
+    if (span_is_large(s))
+        return s->large_type;
+    return spanclass_traced(s->spanclass) ? (const struct gc_type *)((word *)(object + s->size))[-1]
+                                          : NULL;
+}

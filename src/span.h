@@ -67,6 +67,10 @@ INLINE uintptr_t span_slot(const struct gc_span *s, size_t i)
     return s->base + i * s->size;
 }
 
+/* The type of an object that carries it: a traced one, or a large one with references. Else NULL.
+ */
+const struct gc_type *span_type_of(const struct gc_span *s, uintptr_t object);
+
 /* Sets up a dead span over its pages: fields only. */
 void span_init(struct gc_span *s, struct arena *a, uintptr_t base, size_t npages,
                unsigned spanclass);

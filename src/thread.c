@@ -10,8 +10,9 @@ GC_TLS struct gc_fast *gc_self = &thread_unattached;
 /* What the key holds for an OS thread that has ever been attached: its attachments, linked by
  * next_attached; and in the lowest bits 1 more than the rounds of destructors that it has gone
  * through as it ends. So the value is not NULL, and the destructor runs in every round: it knows
- * the last one, after which nobody would detach the thread. */
+ * the last one but one, after which nobody would detach the thread. */
 #define ROUNDS_MASK ((uintptr_t)7)
+#define ROUNDS_LAST (PTHREAD_DESTRUCTOR_ITERATIONS - 1)
 static pthread_key_t attachments_key;
 static uint32_t key_is_made; /* atomic */
 _Static_assert(PTHREAD_DESTRUCTOR_ITERATIONS < ROUNDS_MASK, "rounds are counted in three bits");
@@ -40,10 +41,10 @@ static gc_thread *attachments(void)
     return (gc_thread *)(key_value() & ~ROUNDS_MASK);
 }
 
-/* The thread is ending, and the library's destructor will not run any more. */
-static bool in_last_round(void)
+/* The thread is ending, and the library's destructor will not detach it any more. */
+static bool in_last_rounds(void)
 {
-    return (key_value() & ROUNDS_MASK) > PTHREAD_DESTRUCTOR_ITERATIONS;
+    return (key_value() & ROUNDS_MASK) > ROUNDS_LAST;
 }
 
 /* false: no memory, which can be only at a thread's first time. */
@@ -395,12 +396,11 @@ static void join_registry(gc_heap *heap, gc_thread *t)
 }
 
 /* Nobody would detach the thread, and every handshake would wait for it. */
-static int refuse_in_last_round(const gc_heap *heap)
+static int refuse_in_last_rounds(const gc_heap *heap)
 {
-    heap_log(
-        heap, GC_LOG_ERROR,
-        "gc_thread_attach: refused in the last round of the destructors of thread keys: "
-        "nobody would detach the thread when it has ended. Attach, and detach, in an earlier one");
+    heap_log(heap, GC_LOG_ERROR,
+             "gc_thread_attach: refused in the last rounds of the destructors of thread keys: "
+             "nobody would detach the thread when it has ended. Attach and detach in the first");
     return -EPERM;
 }
 
@@ -412,8 +412,8 @@ int thread_attach(gc_heap *heap)
         return -EPERM;
     if (find_attachment(heap))
         return -EEXIST;
-    if (in_last_round())
-        return refuse_in_last_round(heap);
+    if (in_last_rounds())
+        return refuse_in_last_rounds(heap);
     leave_current();
     gc_thread *t = prepare_thread(heap);
     if (!t) {
@@ -519,9 +519,6 @@ static void forget_stack(gc_thread *t)
 
 static void end_attachment(gc_thread *t)
 {
-    if (GC_DEBUG)
-        heap_log(t->heap, GC_LOG_WARNING, "thread %llu %s ended without gc_thread_detach()",
-                 (unsigned long long)t->os_id, t->name);
     if (state_of(u32_load_relaxed(&t->st)) != THREAD_RUN) {
         CHECK(proc_acquire(t->heap, t));
         become_running(t);
@@ -532,15 +529,50 @@ static void end_attachment(gc_thread *t)
     thread_detach(t, true);
 }
 
-/* Runs in each round of destructors of an OS thread that ends; it may have been attached anew by
- * another destructor since. Where it runs comes first: in all other heaps it is blocked. */
-static void thread_exits(void *value)
+/* Where it runs comes first: in all other heaps it is blocked. */
+void thread_leave_all(void)
 {
-    pthread_setspecific(attachments_key, (void *)((uintptr_t)value + 1));
     if (running())
         end_attachment(running());
     while (attachments())
         end_attachment(attachments());
+}
+
+static void tell_of_attachments(void)
+{
+    for (gc_thread *t = attachments(); t; t = t->next_attached)
+        heap_log(t->heap, GC_LOG_WARNING, "thread %llu %s ended without gc_thread_detach()",
+                 (unsigned long long)t->os_id, t->name);
+}
+
+static void end_attachments(void)
+{
+    if (GC_DEBUG)
+        tell_of_attachments();
+    thread_leave_all();
+}
+
+#if defined(__has_attribute)
+#if __has_attribute(disable_sanitizer_instrumentation)
+#define NO_SANITIZER __attribute__((disable_sanitizer_instrumentation))
+#endif
+#endif
+#ifndef NO_SANITIZER
+#define NO_SANITIZER __attribute__((no_sanitize("thread")))
+#endif
+
+/* Runs in each round of destructors of an OS thread that ends; it may have been attached anew by
+ * another destructor since. In the last round nothing is left to do: not even a sanitizer knows the
+ * thread any more. */
+static NO_SANITIZER void thread_exits(void *value)
+{
+    uintptr_t rounds = (uintptr_t)value & ROUNDS_MASK;
+    if (rounds > ROUNDS_LAST) {
+        pthread_setspecific(attachments_key, value);
+        return;
+    }
+    pthread_setspecific(attachments_key, (void *)((uintptr_t)value + 1));
+    end_attachments();
 }
 
 /* ---- After a fork ---- */

@@ -106,6 +106,8 @@ int thread_attach(gc_heap *heap);
 /* The current attachment; -EBUSY with open frames or a running fiber, unless forced. */
 int thread_detach(gc_thread *t, bool force);
 int thread_switch(gc_heap *heap);
+/* Detaches the calling OS thread from every heap; what its frames held is gone. */
+void thread_leave_all(void);
 
 /* The slow path of every safepoint: handshakes, holds, the P's time slice. */
 void thread_safepoint(gc_thread *t);
