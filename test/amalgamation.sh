@@ -105,19 +105,19 @@ alone() { (cd "$dir" && "$1" -std=c11 -c gcheap_all.c -o "$1.o"); }
 clean() {
     "$1" -std=c11 -Wall -Wextra -Wconversion -pedantic -Werror -O2 -fsyntax-only "$dir/gcheap_all.c"
 }
+optimised() { "$1" -std=c11 -O2 -g -c -o "$dir/$1.fast.o" "$dir/gcheap_all.c"; }
 works() { # COMPILER PROGRAM TEXT
     local program=$dir/$1.program
-    "$1" -std=c11 -D_GNU_SOURCE -O2 -g -I"$dir" -o "$program" "$2" "$dir/gcheap_all.c" -pthread &&
-        timeout 120 "$program" | tee "$dir/said" && grep -q "$3" "$dir/said"
+    "$1" -std=c11 -D_GNU_SOURCE -O2 -g -I"$dir" -o "$program" "$2" "$dir/$1.fast.o" -pthread &&
+        "$program" | tee "$dir/said" && grep -q "$3" "$dir/said"
 }
 # The library is C, whatever the program is.
 works_cxx() { # C_COMPILER CXX_COMPILER
-    (cd "$dir" && "$1" -std=c11 -O2 -c gcheap_all.c -o "$1.o" &&
-        "$2" -std=c++17 -O2 -I. "$scratch/lists.cpp" "$1.o" -o "$1.cxx" -pthread) &&
-        [[ $(timeout 120 "$dir/$1.cxx") == done ]]
+    (cd "$dir" && "$2" -std=c++17 -O2 -I. "$scratch/lists.cpp" "$1.o" -o "$1.cxx" -pthread) &&
+        [[ $("$dir/$1.cxx") == done ]]
 }
 hidden() { ! nm -g --defined-only "$dir/gcc.so" | grep -v ' gc_'; }
-shared() { gcc -std=c11 -O2 -fPIC -shared -o "$dir/gcc.so" "$dir/gcheap_all.c" -pthread && hidden; }
+shared() { gcc -std=c11 -fPIC -shared -o "$dir/gcc.so" "$dir/gcheap_all.c" -pthread && hidden; }
 
 check 'it is made' made
 for compiler in gcc clang; do
@@ -125,6 +125,7 @@ for compiler in gcc clang; do
     command -v "$compiler" >/dev/null || continue
     check "$compiler compiles it without flags" alone "$compiler"
     check "$compiler has nothing to say" clean "$compiler"
+    check "$compiler optimises it" optimised "$compiler"
     check "$compiler: a first program works" works "$compiler" examples/hello.c 'bytes live'
     check "$compiler: threads, roots and weak references work" works "$compiler" "$scratch/threads.c" done
     check "$compiler: a C++ program works" works_cxx "$compiler" "$cxx"

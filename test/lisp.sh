@@ -48,8 +48,7 @@ shows_help() {
 
 converses_at_a_terminal() { # Ctrl-D leaves; the history is kept
     rm -f "$LISP_HISTORY"
-    { printf '(+ 40\n2)\n(car 1)\n(* 6 7)\n'; sleep 1; printf '\004'; sleep 1; } |
-        timeout 20 script -qec "$LISP" /dev/null >"$scratch/out" &&
+    at_a_terminal $'(+ 40\n2)\n(car 1)\n(* 6 70)\n' '^420' "$LISP" &&
         grep -q '^42' "$scratch/out" && grep -q 'expected a pair, got 1' "$scratch/out" &&
         grep -q '40' "$LISP_HISTORY" || { cat "$scratch/out"; return 1; }
 }

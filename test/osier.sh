@@ -46,8 +46,7 @@ shows_version() {
 }
 
 converses_at_a_terminal() { # Ctrl-D leaves
-    { printf 'let x = 40\nx +\n2\nnil.y\n6 * 7\n'; sleep 1; printf '\004'; sleep 1; } |
-        TERM=dumb timeout 20 script -qec "$OSIER" /dev/null >"$scratch/out" 2>&1 || return 1
+    TERM=dumb at_a_terminal $'let x = 40\nx +\n2\nnil.y\n6 * 70\n' '^420' "$OSIER" || return 1
     tr -d '\r' <"$scratch/out" >"$scratch/plain"
     grep -q '^42$' "$scratch/plain" && grep -q "Nil has no member 'y'" "$scratch/plain"
 }

@@ -15,12 +15,13 @@
  *
  *   shadow                         all modes in turn, as TAP
  *   shadow NAME=VALUE…             one run
- *     seed=N threads=N seconds=S mode=concurrent|stop|alone|conservative
+ *     seed=N threads=N rests=N mode=concurrent|stop|alone|conservative
  *     format=plain|tagged|boxed    the default is drawn from the seed
  *     debug=SWITCHES               as in options.debug; none
- *   shadow stress [seconds=S]      rounds of random configurations for so long, each a test that
- *                                  names itself by the words that repeat it
- * Environment: GCHEAP_STRESS_SECONDS (of each run), GCHEAP_SEED, and the library's GCHEAP_DEBUG.
+ *   shadow stress [seconds=S] [rounds=N]
+ *                                  rounds of random configurations for so long, or so many, each a
+ *                                  test that names itself by the words that repeat it
+ * Environment: GCHEAP_STRESS_RESTS (of each run), GCHEAP_SEED, and the library's GCHEAP_DEBUG.
  */
 #include "shapes.h"
 
@@ -43,7 +44,7 @@ enum format { PLAIN, TAGGED, BOXED };
 struct setup {
     uint64_t seed;
     unsigned threads;
-    double seconds;
+    unsigned rests; /* how often all rest, and are compared */
     enum mode mode;
     enum format format;
     char debug[96];
@@ -2467,9 +2468,8 @@ static void drop_shared(void)
 /* Thread 0 takes part, and ends rounds. */
 static void lead(struct mutator *m)
 {
-    double end = now() + w.setup.seconds;
     struct session *s = &sessions[0];
-    while (now() < end && !is_over(m)) {
+    while (w.rest < w.setup.rests && !is_over(m)) {
         session_begin(m, s);
         {
             GC_FRAME_ARRAY(s->locals, LOCALS);
@@ -2535,11 +2535,10 @@ static void say_results(void)
 static void describe_run(char *text, size_t size, const struct setup *setup)
 {
     const char *debug = getenv("GCHEAP_DEBUG");
-    snprintf(text, size, "%s%s%sshadow seed=%llu threads=%u seconds=%g mode=%s format=%s%s%s",
+    snprintf(text, size, "%s%s%sshadow seed=%llu threads=%u rests=%u mode=%s format=%s%s%s",
              debug ? "GCHEAP_DEBUG=" : "", debug ? debug : "", debug ? " " : "",
-             (unsigned long long)setup->seed, setup->threads, setup->seconds,
-             mode_names[setup->mode], format_names[setup->format], *setup->debug ? " debug=" : "",
-             setup->debug);
+             (unsigned long long)setup->seed, setup->threads, setup->rests, mode_names[setup->mode],
+             format_names[setup->format], *setup->debug ? " debug=" : "", setup->debug);
 }
 
 static void run(struct setup setup)
@@ -2589,9 +2588,9 @@ static uint64_t default_seed(void)
 
 static struct setup default_setup(void)
 {
-    const char *seconds = getenv("GCHEAP_STRESS_SECONDS");
+    const char *rests = getenv("GCHEAP_STRESS_RESTS");
     uint64_t seed = default_seed();
-    return (struct setup){seed, 4, seconds ? atof(seconds) : 0.7, CONCURRENT, seed % 3, ""};
+    return (struct setup){seed, 4, rests ? (unsigned)atoi(rests) : 8, CONCURRENT, seed % 3, ""};
 }
 
 static void run_as(unsigned threads, enum mode mode, enum format format)
@@ -2709,8 +2708,8 @@ static void set_option(struct setup *s, const char *name, const char *value)
         s->format = s->seed % 3;
     } else if (strcmp(name, "threads") == 0) {
         s->threads = (unsigned)atoi(value);
-    } else if (strcmp(name, "seconds") == 0) {
-        s->seconds = atof(value);
+    } else if (strcmp(name, "rests") == 0) {
+        s->rests = (unsigned)atoi(value);
     } else if (strcmp(name, "mode") == 0) {
         s->mode = (enum mode)lookup(value, mode_names, 4);
     } else if (strcmp(name, "format") == 0) {
@@ -2737,7 +2736,7 @@ static struct setup random_setup(uint64_t *random)
     struct setup s = default_setup();
     s.seed = random_next(random) >> 16;
     s.threads = threads[random_below(random, sizeof threads / sizeof threads[0])];
-    s.seconds = 0.5 + (double)random_below(random, 6) / 4;
+    s.rests = 4 + (unsigned)random_below(random, 16);
     s.mode = random_one_in(random, 2) ? CONCURRENT : (enum mode)random_below(random, 4);
     s.format = (enum format)random_below(random, 3);
     if (random_one_in(random, 2))
@@ -2763,13 +2762,19 @@ static void run_round(void)
     run(the_round);
 }
 
-static int run_rounds(uint64_t seed, double seconds)
+/* Until both are over. */
+struct stress {
+    uint64_t rounds;
+    double seconds;
+};
+
+static int run_rounds(uint64_t seed, struct stress much)
 {
-    double end = now() + seconds;
+    double end = now() + much.seconds;
     uint64_t random = seed;
     tap_begin();
     diag("GCHEAP_SEED=%llu", (unsigned long long)seed);
-    while (now() < end) {
+    for (uint64_t round = 0; round < much.rounds || now() < end; round++) {
         char name[256];
         the_round = random_setup(&random);
         describe_run(name, sizeof name, &the_round);
@@ -2793,15 +2798,21 @@ int main(int argc, char **argv)
     if (!rounds && (argc < 2 || !strchr(argv[1], '=')))
         return tap_main(argc > 1 ? argv[1] : "");
     struct setup setup = default_setup();
+    struct stress much = {0};
     for (int i = 1 + rounds; i < argc; i++) {
         char *value = strchr(argv[i], '=');
         if (!value)
             lookup(argv[i], NULL, 0);
-        *value = 0;
-        set_option(&setup, argv[i], value + 1);
+        *value++ = 0;
+        if (rounds && strcmp(argv[i], "seconds") == 0)
+            much.seconds = atof(value);
+        else if (rounds && strcmp(argv[i], "rounds") == 0)
+            much.rounds = (uint64_t)atoi(value);
+        else
+            set_option(&setup, argv[i], value);
     }
     if (rounds)
-        return run_rounds(setup.seed, setup.seconds);
+        return run_rounds(setup.seed, much);
     need_threads(&setup);
     run(setup);
     printf("ok 1 - %s\n1..1\n", replay);

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Rounds of the shadow graph in random configurations, for STRESS_SECONDS. The name of a round that
-# failed is the command that repeats it; GCHEAP_SEED repeats them all.
+# Rounds of the shadow graph in random configurations: STRESS_ROUNDS, and as many as STRESS_SECONDS
+# take. The name of a round that failed is the command that repeats it; GCHEAP_SEED repeats them all.
 cd "$(dirname "$0")/.." || exit 1
-exec "${BUILD:-build}/test/shadow" stress seconds="${STRESS_SECONDS:-60}"
+exec "${BUILD:-build}/test/shadow" stress rounds="${STRESS_ROUNDS:-10}" seconds="${STRESS_SECONDS:-0}"

@@ -71,3 +71,18 @@ converses() {
 traces() {
     "$@" 2>"$scratch/err" >/dev/null && [[ $(grep -c '^gcheap: gc ' "$scratch/err") -ge 2 ]]
 }
+
+# at_a_terminal TYPED PATTERN COMMAND: types that to the command at a terminal, waits until a line of its
+# output matches, and leaves with Ctrl-D, which is lost while the terminal changes its mode. What it wrote is in $scratch/out.
+at_a_terminal() {
+    rm -f "$scratch/keys" && mkfifo "$scratch/keys" && : >"$scratch/out" || return 1
+    script -qefc "$3" /dev/null <"$scratch/keys" >"$scratch/out" 2>&1 &
+    exec 9>"$scratch/keys"
+    printf '%s' "$1" >&9
+    until grep -q "$2" "$scratch/out" || ! kill -0 $! 2>/dev/null; do sleep 0.1; done
+    while kill -0 $! 2>/dev/null; do printf '\004' >&9; sleep 0.1; done
+    wait $!
+    local status=$?
+    exec 9>&-
+    return $status
+}
