@@ -302,6 +302,7 @@ enum gc_flags {
 };
 
 #define GC_PERCENT_OFF (-1)
+#define GC_WATCHDOG_OFF (~0u)
 
 /* Which words are references when slots hold tagged or boxed values. With a mask, a word is a
  * reference if (word & mask) == match, and then its address is word & payload, or if it is a plain
@@ -333,7 +334,8 @@ typedef struct gc_options {
     bool (*out_of_memory)(void *user, size_t size);
     /* Receives each line the heap has to say; default: standard error. Any thread. */
     void (*log)(void *user, enum gc_log_level level, const char *line);
-    unsigned watchdog_ms; /* say which thread keeps a handshake waiting this long; default 100 */
+    unsigned watchdog_ms; /* say which thread keeps a handshake waiting though it ran or slept this
+                             long; default 100; GC_WATCHDOG_OFF: never */
     const char *debug;    /* like the environment variable GCHEAP_DEBUG, which comes after it */
 } gc_options;
 
@@ -602,8 +604,10 @@ GC_API int gc_thread_local_range(void *base, size_t bytes);
 
 /* A function that visits roots: calls gc_trace_slot()/gc_trace_ref() for each. With
  * GC_ROOT_THREAD it runs in the calling thread's own handshake (or on its behalf while it is
- * blocked) and may visit slots that only this thread writes, plainly. With GC_ROOT_HEAP it runs on
- * a collector thread while mutators run, and visits only slots written with gc_store(). */
+ * blocked) and may visit slots that only this thread writes, plainly; it must not wait. With
+ * GC_ROOT_HEAP it runs on a collector's thread while mutators run, and visits only slots written
+ * with gc_store(); it may wait for a lock under which others allocate, but for some cases that
+ * docs/reference.md names. -EINVAL, -EEXIST, -ENOENT, -ENOMEM, -EAGAIN (no thread for it). */
 enum gc_root_scope { GC_ROOT_THREAD, GC_ROOT_HEAP };
 typedef void (*gc_root_fn)(void *arg, gc_tracer *tracer);
 GC_API int gc_root_callback(enum gc_root_scope scope, gc_root_fn fn, void *arg);
@@ -677,6 +681,8 @@ struct gc_statistics {
                                            (handshake, assist, sweeping), thread CPU time */
     struct gc_histogram stall;          /* the same, wall clock */
     struct gc_histogram held;           /* time held by GC_STOP_WORLD or a hold, wall */
+    struct gc_histogram held_back;      /* time an allocation waited for a cycle, the heap being far
+                                           beyond its goal, wall */
 };
 
 /* Fills *stats. Any thread may ask about any heap. Cheap; numbers of one instant only per field. */

@@ -12,47 +12,9 @@ bool background_is_late(const gc_heap *heap)
 
 /* ---- Cycles ---- */
 
-/* The lock was never free meanwhile: the cycle goes on where it was left. */
-static void take_over(gc_heap *heap)
-{
-    struct collector *c = heap->collector;
-    lock_adopt(&c->lock);
-    u32_store_relaxed(&c->left, 0);
-    cycle_drive(heap, 0);
-    lock_release(&c->lock);
-}
-
-#define LOCK_LOOK_NS (1000 * 1000)
-
-/* Takes the lock, unless there is no more need to. Whoever has it may leave a cycle to this thread,
- * and the lock with it: it must not sleep in lock_acquire() then, where it would wait for itself.
- */
-static bool take_lock(struct collector *c)
-{
-    while (!lock_try(&c->lock)) {
-        uint32_t kicks = u32_load_acquire(&c->kicks);
-        if (u32_load_acquire(&c->left) || !wants_cycle(c))
-            return false;
-        stress(STRESS_MAY_SLEEP);
-        os_wait(&c->kicks, kicks, LOCK_LOOK_NS);
-    }
-    return true;
-}
-
-static void run_cycle(gc_heap *heap)
-{
-    struct collector *c = heap->collector;
-    stress(STRESS_CYCLE_WANTED);
-    if (!take_lock(c))
-        return;
-    if (wants_cycle(c))
-        cycle_drive(heap, 0);
-    lock_release(&c->lock);
-}
-
 static bool has_cycle(const struct collector *c)
 {
-    return u32_load_acquire(&c->left) || wants_cycle(c);
+    return cycle_is_left(c) || wants_cycle(c);
 }
 
 /* There is more important work than what it is about. */
@@ -61,13 +23,15 @@ static bool is_called(const struct collector *c)
     return has_cycle(c) || u32_load_acquire(&c->stopping);
 }
 
-static void run_cycles(gc_heap *heap)
+/* Others may get to it first. */
+static void run_cycle(gc_heap *heap)
 {
     struct collector *c = heap->collector;
-    if (u32_load_acquire(&c->left))
-        take_over(heap);
-    if (wants_cycle(c))
-        run_cycle(heap);
+    stress(STRESS_CYCLE_WANTED);
+    lock_acquire(&c->lock);
+    if (has_cycle(c))
+        cycle_drive(heap, (struct cycle_patience){0, 0});
+    lock_release(&c->lock);
 }
 
 /* ---- Sweeping, and memory that goes back ---- */
@@ -122,20 +86,18 @@ static int64_t background_scavenge(gc_heap *heap)
     struct collector *c = heap->collector;
     int64_t pause = BUSY_PAUSE_NS;
     if (lock_try(&c->lock)) {
-        pause = scavenge_step(heap);
+        pause = cycle_is_left(c) ? 0 : scavenge_step(heap);
         lock_release(&c->lock);
     }
     return pause;
 }
 
-/* What kicks there were is read first: who asks the thread to end kicks it then. Whether a cycle is
- * left is read last: it may have been just before that. */
+/* What kicks there were is read first: who asks the thread to end kicks it then. */
 static bool goes_on(const struct collector *c, uint32_t *kicks)
 {
     *kicks = u32_load_acquire(&c->kicks);
     stress(STRESS_MAY_SLEEP);
-    bool stopping = u32_load_acquire(&c->stopping);
-    return !stopping || u32_load_acquire(&c->left);
+    return !u32_load_acquire(&c->stopping);
 }
 
 /* ---- The thread ---- */
@@ -149,7 +111,8 @@ static void thread_main(void *arg)
     uint32_t kicks;
     os_thread_title("gcheap");
     while (goes_on(c, &kicks)) {
-        run_cycles(heap);
+        if (has_cycle(c))
+            run_cycle(heap);
         if (!leave_sweeping(heap))
             background_sweep(heap);
         int64_t pause = is_called(c) ? 0 : background_scavenge(heap);
@@ -160,9 +123,9 @@ static void thread_main(void *arg)
 
 enum { NO_THREAD, STARTS, RUNS }; /* collector.thread_started */
 
-static bool is_started(const struct collector *c)
+bool background_runs(const gc_heap *heap)
 {
-    return u32_load_acquire(&c->thread_started) == RUNS;
+    return u32_load_acquire(&heap->collector->thread_started) == RUNS;
 }
 
 static void kick(struct collector *c)
@@ -181,7 +144,7 @@ bool background_start(gc_heap *heap)
         bool runs = os_thread_start(&c->thread, thread_main, heap) == 0;
         u32_store_release(&c->thread_started, runs ? RUNS : NO_THREAD);
     }
-    return is_started(c);
+    return background_runs(heap);
 }
 
 void background_kick(gc_heap *heap)
@@ -198,37 +161,31 @@ void background_kick_if_started(gc_heap *heap)
         kick(c);
 }
 
-void background_leave_cycle(gc_heap *heap)
-{
-    struct collector *c = heap->collector;
-    lock_abandon(&c->lock);
-    stress(STRESS_CYCLE_LEFT);
-    u32_store_release(&c->left, 1);
-    kick(c);
-}
-
 /* Asks for one cycle more than has started, once. */
-static void want_cycle(struct collector *c)
+static uint32_t want_cycle(struct collector *c)
 {
     uint32_t next = u32_load_acquire(&c->started) + 1;
     uint32_t wanted = u32_load_relaxed(&c->wanted);
     if ((int32_t)(next - wanted) > 0)
         u32_cas_acq_rel(&c->wanted, wanted, next);
+    return next;
 }
 
-void background_request_cycle(gc_heap *heap)
+uint32_t background_request_cycle(gc_heap *heap)
 {
-    if (wants_cycle(heap->collector))
-        return;
-    want_cycle(heap->collector);
-    background_kick(heap);
+    struct collector *c = heap->collector;
+    bool asked = wants_cycle(c);
+    uint32_t number = want_cycle(c);
+    if (!asked)
+        background_kick(heap);
+    return number;
 }
 
 void background_stop(gc_heap *heap)
 {
     struct collector *c = heap->collector;
     u32_store_release(&c->stopping, 1);
-    if (!is_started(c))
+    if (!background_runs(heap))
         return;
     u32_fetch_add_acq_rel(&c->kicks, 1);
     os_wake(&c->kicks, OS_WAKE_ALL);

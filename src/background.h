@@ -10,14 +10,13 @@ bool background_start(gc_heap *heap);
 /* There is something to do; starts the thread, unless there is to be none. Any thread. */
 void background_kick(gc_heap *heap);
 void background_kick_if_started(gc_heap *heap);
-/* Asks for a cycle, once. Any thread. */
-void background_request_cycle(gc_heap *heap);
+/* Asks for a cycle that begins after this call, once. Any thread. Returns its number. */
+uint32_t background_request_cycle(gc_heap *heap);
+/* Whether the thread runs for certain. */
+bool background_runs(const gc_heap *heap);
 /* A cycle was asked for and has not begun. */
 bool background_is_late(const gc_heap *heap);
-/* The thread, which has been started, goes on with a cycle whose driver the caller was: with
- * collector.lock, which is the thread's from now on. */
-void background_leave_cycle(gc_heap *heap);
-/* Ends it; a cycle that it was left with first. No mutator is attached. */
+/* Ends it. No mutator is attached. */
 void background_stop(gc_heap *heap);
 
 #endif

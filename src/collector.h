@@ -45,7 +45,7 @@ struct collector {
     bool quick;              /* the present cycle was begun by a mutator; under lock */
     uint32_t quick_backoff;  /* cycles, see note_quick; under lock */
     uint32_t quick_from;     /* a mutator may begin this cycle, or a later one; atomic */
-    uint32_t left;           /* a cycle was left to the background thread, with the lock; atomic */
+    uint32_t left;           /* a cycle was left; set under lock, atomic */
     uint32_t stopping;       /* atomic */
     uint32_t kicks;          /* futex of the background thread: something to do */
     uint32_t thread_started; /* see background.c; atomic. 0: there is no thread */

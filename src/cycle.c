@@ -15,9 +15,9 @@ static void set_phase(struct collector *c, enum cycle_phase to)
 
 /* ---- The driver ---- */
 
-/* A cycle goes from step to step. It can change its driver between any two: a mutator that runs the
- * cycle of a small heap leaves it to the background when a step would keep it, with c->lock held
- * all the while. What a step needs to know of earlier ones is in struct collector. */
+/* A cycle goes from step to step. It can change its driver between any two: a mutator that runs it
+ * leaves it when a step would keep it, and whoever takes c->lock next goes on (I20). What a step
+ * needs to know of earlier ones is in struct collector. */
 enum step {
     STEP_SWEEP,
     STEP_BEGIN,
@@ -35,18 +35,53 @@ enum step {
 
 struct driver {
     gc_heap *heap;
-    uint64_t until; /* it leaves the cycle to others then; 0: it is patient */
+    struct cycle_patience patience;
+    bool leaves; /* before the step that comes next */
     struct marker marker;
 };
 
+/* It waits for whoever does not answer. */
 static bool is_patient(const struct driver *d)
 {
-    return d->until == 0;
+    return d->patience.waits_until == 0;
 }
 
 static bool has_time(const struct driver *d)
 {
-    return is_patient(d) || os_now_ns() < d->until;
+    return d->patience.works_until == 0 || os_now_ns() < d->patience.works_until;
+}
+
+/* It would have to wait, and tries again as long as it has time for it. */
+static void be_kept(struct driver *d)
+{
+    d->leaves = d->patience.works_until == 0;
+}
+
+static bool end_handshake(struct driver *d)
+{
+    bool done = handshake_end(d->heap, d->patience.waits_until);
+    if (!done)
+        be_kept(d);
+    return done;
+}
+
+static bool prepare_sweep(struct driver *d)
+{
+    bool done = sweep_prepare(d->heap, is_patient(d));
+    if (!done)
+        be_kept(d);
+    return done;
+}
+
+/* Heap callbacks may wait for a lock of the embedder's: not while an allocation does, which may
+ * have been made under that lock. A heap without a background thread has only those that allocate.
+ */
+static bool may_call_back(struct driver *d)
+{
+    bool may = is_patient(d) || d->heap->options.flags & GC_NO_BACKGROUND ||
+               !roots_call_back(&d->heap->roots);
+    d->leaves |= !may;
+    return may;
 }
 
 /* All spans are swept before ARM: then every mark bit is 0 (I11). */
@@ -152,7 +187,7 @@ static void drain_patiently(gc_heap *heap, struct marker *m)
 static bool drain(struct driver *d)
 {
     struct marker *m = &d->marker;
-    if (is_patient(d)) {
+    if (d->patience.works_until == 0) {
         drain_patiently(d->heap, m);
         return true;
     }
@@ -165,7 +200,12 @@ static bool drain(struct driver *d)
 
 static void mark_roots(gc_heap *heap, struct marker *m)
 {
+    bool calls = roots_call_back(&heap->roots);
+    if (calls)
+        handshake_hinder(heap, HINDRANCE_CALLBACK);
     roots_visit(&heap->roots, &m->tracer);
+    if (calls)
+        handshake_hinder(heap, HINDRANCE_NONE);
     stress(STRESS_ROOTS_VISITED);
     fibers_visit(heap, &m->tracer);
     special_mark_roots(heap, m);
@@ -352,24 +392,26 @@ static enum step take_step(struct driver *d, enum step step)
         start_handshake(d, CYCLE_ARM, OP_ARM);
         return STEP_ARM;
     case STEP_ARM:
-        if (!handshake_end(heap, is_patient(d)))
+        if (!end_handshake(d))
             return STEP_ARM;
         /* A store that began before ARM was complete may overwrite what a thread without a barrier
          * wrote after the store's own barrier had looked; after this no such store is in flight. */
         handshake_begin(heap, OP_SETTLE);
         return STEP_SETTLE;
     case STEP_SETTLE:
-        if (!handshake_end(heap, is_patient(d)))
+        if (!end_handshake(d))
             return STEP_SETTLE;
         c->times.armed = os_now_ns();
         start_handshake(d, CYCLE_ROOTS, OP_ROOTS);
         return STEP_ROOTS;
     case STEP_ROOTS:
-        if (!handshake_end(heap, is_patient(d)))
+        if (!end_handshake(d))
             return STEP_ROOTS;
         c->times.rooted = os_now_ns();
         return STEP_MARK;
     case STEP_MARK:
+        if (!may_call_back(d))
+            return STEP_MARK;
         begin_marking(d);
         return STEP_RESOLVE;
     case STEP_RESOLVE:
@@ -385,7 +427,7 @@ static enum step take_step(struct driver *d, enum step step)
         handshake_begin(heap, OP_FLUSH);
         return STEP_FLUSH;
     case STEP_FLUSH:
-        if (!handshake_end(heap, is_patient(d)))
+        if (!end_handshake(d))
             return STEP_FLUSH;
         if (!was_last_wave(d)) {
             forget_handed(heap);
@@ -395,15 +437,15 @@ static enum step take_step(struct driver *d, enum step step)
         start_handshake(d, CYCLE_DISARM, OP_DISARM);
         return STEP_DISARM;
     case STEP_DISARM:
-        if (!handshake_end(heap, is_patient(d)))
+        if (!end_handshake(d))
             return STEP_DISARM;
         stress(STRESS_DISARMED);
-        if (!sweep_prepare(heap, is_patient(d)))
+        if (!prepare_sweep(d))
             return STEP_DISARM;
         start_handshake(d, CYCLE_FLIP, OP_FLIP);
         return STEP_FLIP;
     case STEP_FLIP:
-        if (!handshake_end(heap, is_patient(d)))
+        if (!end_handshake(d))
             return STEP_FLIP;
         end_flip(heap);
         return STEP_OVER;
@@ -420,22 +462,31 @@ static uint64_t driver_clock(const struct driver *d)
     return is_patient(d) ? os_thread_cpu_ns() : os_now_ns();
 }
 
+/* As far as it comes. What comes next. */
+static enum step take_steps(struct driver *d, enum step step)
+{
+    enum step next = take_step(d, step);
+    while (next != STEP_OVER && !d->leaves && (next > step || has_time(d))) {
+        step = next;
+        next = take_step(d, step);
+    }
+    return next;
+}
+
 /* Not in line in a caller: the registers that a thread has saved must lie next to where it notes
  * its stack (thread_save_stack), and a marker is large. */
-NOINLINE bool cycle_drive(gc_heap *heap, uint64_t until)
+NOINLINE bool cycle_drive(gc_heap *heap, struct cycle_patience patience)
 {
     struct collector *c = heap->collector;
     struct driver d;
     d.heap = heap;
-    d.until = until;
+    d.patience = patience;
+    d.leaves = false;
     marker_init(&d.marker, heap);
     d.marker.on_mark = ptr_load_acquire(&c->marking.on_mark);
     uint64_t start = driver_clock(&d);
-    enum step step = c->step, next = take_step(&d, step);
-    while (next != STEP_OVER && (next > step || has_time(&d))) {
-        step = next;
-        next = take_step(&d, step);
-    }
+    u32_store_relaxed(&c->left, 0);
+    enum step next = take_steps(&d, c->step);
     if (d.marker.active) /* what it holds is grey that nobody knows of (I5) */
         marker_drain(&d.marker, 0);
     marker_finish(&d.marker);
@@ -443,7 +494,15 @@ NOINLINE bool cycle_drive(gc_heap *heap, uint64_t until)
     c->step = next == STEP_OVER ? STEP_SWEEP : next;
     if (next == STEP_OVER)
         note_end(heap);
+    u32_store_release(&c->left, next != STEP_OVER);
+    handshake_wake_onlookers(heap);
     return next == STEP_OVER;
+}
+
+void cycle_finish_left(gc_heap *heap)
+{
+    if (cycle_is_left(heap->collector))
+        cycle_drive(heap, (struct cycle_patience){0, 0});
 }
 
 /* ---- On demand ---- */
@@ -452,7 +511,7 @@ static void run_forced(gc_heap *heap)
 {
     struct collector *c = heap->collector;
     c->forced = true;
-    cycle_drive(heap, 0);
+    cycle_drive(heap, (struct cycle_patience){0, 0});
     c->forced = false;
 }
 
@@ -466,6 +525,7 @@ static void collect(gc_heap *heap, gc_thread *t, unsigned *missed)
     thread_enter_blocked(t);
     ASSERT(thread_may_wait_for(NULL) && "I21");
     lock_acquire(&c->lock);
+    cycle_finish_left(heap);
     c->verify_missed = missed;
     if (missed || (int32_t)(u32_load_relaxed(&c->flipped) - ours) < 0)
         run_forced(heap);
@@ -492,6 +552,7 @@ void cycle_with_world_held(gc_heap *heap, gc_thread *t, void (*fn)(gc_heap *, vo
     thread_enter_blocked(t);
     ASSERT(thread_may_wait_for(NULL) && "I21");
     lock_acquire(&c->lock);
+    cycle_finish_left(heap);
     sweep_finish(heap);
     handshake_hold(heap);
     fn(heap, arg);
@@ -570,6 +631,7 @@ void cycle_destroy(gc_heap *heap)
     struct collector *c = heap->collector;
     ASSERT(thread_may_wait_for(NULL) && "I21");
     background_stop(heap);
+    cycle_finish_left(heap);
     marking_stop_helpers(&c->marking);
     backing_stop(heap);
     weaksets_destroy(heap);

@@ -3,8 +3,8 @@
  *
  *   IDLE -> ARM -> ROOTS -> MARK (with FLUSH waves) -> CUT -> DISARM -> FLIP -> IDLE
  *
- * Whoever holds collector.lock drives: the background thread, or a mutator in the blocked state;
- * one that is not patient leaves the rest to the background. */
+ * Whoever holds collector.lock drives: the background thread, or a mutator in the blocked state.
+ * One that is not patient may leave the rest to whoever has the lock next (I20). */
 #ifndef GC_CYCLE_H
 #define GC_CYCLE_H
 
@@ -15,11 +15,23 @@ int cycle_init(gc_heap *heap);
 /* Stops the library's threads; no mutator is attached. */
 void cycle_destroy(gc_heap *heap);
 
-/* Drives the cycle that is under way, or else a new one. The caller holds collector.lock and is no
- * running mutator. With `until` not 0, not much longer than until os_now_ns() is that: false if the
- * cycle is not over by then. It is to be driven on, by whoever has the lock, which is not to be
- * free meanwhile. */
-bool cycle_drive(gc_heap *heap, uint64_t until);
+/* How far a driver goes; os_now_ns(). */
+struct cycle_patience {
+    uint64_t works_until; /* 0: as long as it takes */
+    uint64_t waits_until; /* for a thread that does not answer; see handshake_end */
+};
+/* Drives the cycle that was left, or else a new one. The caller holds collector.lock and is no
+ * running mutator. {0, 0}: to its end. Otherwise true if that was reached; false: the cycle is left
+ * to whoever has the lock next. */
+bool cycle_drive(gc_heap *heap, struct cycle_patience patience);
+/* A cycle was left, and nobody has gone on with it. */
+INLINE bool cycle_is_left(const struct collector *c)
+{
+    return u32_load_acquire(&c->left);
+}
+/* The caller has just taken the lock, for something else than to drive a cycle: one that was left
+ * is driven to its end first. */
+void cycle_finish_left(gc_heap *heap);
 /* A cycle that is likely to cost less is run by the mutator that starts it, if it is alone. */
 #define CYCLE_QUICK_NS ((uint64_t)100 * 1000)
 /* The next cycle may be. */

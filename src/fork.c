@@ -28,6 +28,7 @@ static void each_safe(void (*fn)(gc_heap *heap))
 static void bring_to_rest(gc_heap *heap)
 {
     lock_seize(&heap->collector->lock);
+    cycle_finish_left(heap);
     sweep_finish(heap);
     handshake_hold(heap);
     lock_seize(&heap->mem.scavenge_lock);

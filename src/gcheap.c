@@ -219,7 +219,7 @@ static struct mcache *allocation_point(gc_thread *t, size_t bytes)
     thread_poll(t);
     if (UNLIKELY(heap->debug.nth) &&
         u32_fetch_add_relaxed(&heap->debug_allocations, 1) % heap->debug.nth == 0)
-        cycle_collect(heap, t);
+        pace_collect(heap, t);
     if (mcache_unpaced(t->proc->cache) + bytes >= pace_bytes(t))
         pace_allocation(heap, t, bytes);
     return t->proc->cache;
@@ -236,7 +236,7 @@ struct request {
 static bool find_memory(gc_heap *heap, gc_thread *t, size_t size, unsigned attempt)
 {
     if (attempt == 0) {
-        cycle_collect(heap, t);
+        pace_collect(heap, t);
         return true;
     }
     bool (*ask)(void *, size_t) = heap->options.out_of_memory;
@@ -542,6 +542,16 @@ int gc_thread_range_remove(void *base)
     return t ? rootset_remove_range(current_rootset(t), base) : -EPERM;
 }
 
+/* Heap callbacks are promised a thread that waits for nobody's lock: it is there before they are.
+ */
+static int add_heap_callback(gc_heap *heap, struct root_callback callback)
+{
+    const unsigned alone = GC_STOP_WORLD | GC_NO_BACKGROUND;
+    if (!(heap->options.flags & alone) && !background_start(heap))
+        return -EAGAIN;
+    return roots_add_callback(&heap->roots, callback);
+}
+
 int gc_root_callback(enum gc_root_scope scope, gc_root_fn fn, void *arg)
 {
     gc_thread *t = ENTER();
@@ -552,7 +562,7 @@ int gc_root_callback(enum gc_root_scope scope, gc_root_fn fn, void *arg)
     struct root_callback callback = {fn, arg};
     if (scope == GC_ROOT_THREAD)
         return rootset_add_callback(&t->roots.callbacks, callback);
-    return roots_add_callback(&t->heap->roots, callback);
+    return add_heap_callback(t->heap, callback);
 }
 
 int gc_root_callback_remove(gc_root_fn fn, void *arg)
@@ -698,6 +708,7 @@ static void add_thread_times(gc_heap *heap, struct gc_statistics *s)
         histogram_merge(&s->stall_cpu, &times->stall_cpu);
         histogram_merge(&s->stall, &times->stall);
         histogram_merge(&s->held, &times->held);
+        histogram_merge(&s->held_back, &times->held_back);
         if (!t)
             break;
         s->threads_blocked += state_of(u32_load_relaxed(&t->st)) != THREAD_RUN;

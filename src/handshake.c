@@ -1,4 +1,5 @@
 #include "handshake.h"
+#include "watchdog.h"
 
 /* ---- What an operation does to a thread and to a P ---- */
 
@@ -149,61 +150,99 @@ void handshake_wake_collector(gc_heap *heap)
     }
 }
 
+/* ---- Those who wait for the cycle ---- */
+
+/* Pairs with handshake_look_on: either we see that it sleeps, or it sees the turn. */
+void handshake_wake_onlookers(gc_heap *heap)
+{
+    struct mutators *m = &heap->mutators;
+    u32_fetch_add_seq_cst(&m->turns, 1);
+    if (u32_load_seq_cst(&m->onlookers))
+        os_wake(&m->turns, OS_WAKE_ALL);
+}
+
+void handshake_look_on(gc_heap *heap, uint32_t turn, int64_t ns)
+{
+    struct mutators *m = &heap->mutators;
+    u32_fetch_add_seq_cst(&m->onlookers, 1);
+    os_wait(&m->turns, turn, ns);
+    u32_fetch_sub_acq_rel(&m->onlookers, 1);
+}
+
+void handshake_hinder(gc_heap *heap, enum hindrance hindrance)
+{
+    struct mutators *m = &heap->mutators;
+    if (u32_load_relaxed(&m->hindrance) == (uint32_t)hindrance)
+        return;
+    u32_store_release(&m->hindrance, hindrance);
+    handshake_wake_onlookers(heap);
+}
+
 /* ---- The collector's side ---- */
 
 /* On a processor that no mutator could use, as long as a system call and a wake-up take. */
 #define SPINS 100
 #define SPINS_IDLE 2000
 
-/* Who keeps the collector waiting, for the watchdog. */
+/* The collector waits for a thread, or a P: one of the two. */
 struct wait {
     gc_heap *heap;
-    bool patient;
+    gc_thread *t;
+    struct proc *p;
+    uint64_t until; /* see handshake_end */
     uint64_t since; /* 0: it has not come to waiting */
     unsigned spins; /* left */
-    bool told;
+    struct watch watch;
 };
+
+static bool is_patient(const struct wait *w)
+{
+    return w->until == 0;
+}
 
 /* Whoever is not patient is a mutator, which has better things to do. */
 static bool is_tired(const struct wait *w)
 {
-    return !w->patient && w->since != 0 && w->spins == 0;
+    return !is_patient(w) && w->since != 0 && w->spins == 0 &&
+           (w->until == HANDSHAKE_NOW || os_now_ns() >= w->until);
 }
 
-static void watchdog(struct wait *w, const gc_thread *t, const struct proc *p)
+static void await(struct mutators *m, gc_thread *t, struct proc *p)
 {
-    unsigned limit = w->heap->options.watchdog_ms;
-    uint64_t late = os_now_ns() - w->since;
-    if (w->told || late < (uint64_t)limit * 1000 * 1000)
-        return;
-    w->told = true;
-    if (!t && p)
-        t = ptr_load_acquire(&p->owner);
-    if (!t)
-        return;
-    const char *call = ptr_load_relaxed(&t->last_call);
-    char name[sizeof t->name];
-    lock_acquire(&w->heap->mutators.lock);
-    unsigned long long id = t->os_id;
-    memcpy(name, t->name, sizeof name);
-    lock_release(&w->heap->mutators.lock);
-    heap_log(w->heap, GC_LOG_WARNING,
-             "thread %llu%s%s has not reached a safepoint for %llu ms; its last call was %s", id,
-             name[0] ? " " : "", name, (unsigned long long)(late / 1000000),
-             call ? call : "gc_thread_attach");
+    ptr_store_release(&m->awaited, t);
+    ptr_store_release(&m->awaited_proc, p);
 }
 
 static void wait_begin(struct wait *w)
 {
     w->since = os_now_ns();
-    w->spins = w->patient && procs_idle(&w->heap->procs) > 0 ? SPINS_IDLE : SPINS;
+    w->spins = is_patient(w) && procs_idle(&w->heap->procs) > 0 ? SPINS_IDLE : SPINS;
+    await(&w->heap->mutators, w->t, w->p);
 }
 
-/* Waits a little for `done` to become true: spins, then sleeps until somebody acks. Only spins if
- * not patient. */
-static bool wait_step(struct wait *w, bool (*done)(void *), void *arg)
+/* Spins are used up. Sleeps until somebody acks, and says who does not. */
+static bool wait_long(struct wait *w, bool (*done)(void *), void *arg)
 {
     struct mutators *m = &w->heap->mutators;
+    uint32_t seen = u32_load_acquire(&m->acked);
+    u32_store_seq_cst(&m->collector_waits, 1);
+    fence_seq_cst();
+    bool yes = done(arg);
+    if (!yes)
+        os_wait(&m->acked, seen, (int64_t)HANDSHAKE_SILENCE_NS);
+    u32_store_relaxed(&m->collector_waits, 0);
+    if (yes || done(arg))
+        return true;
+    if (os_now_ns() - w->since >= HANDSHAKE_SILENCE_NS) {
+        handshake_hinder(w->heap, HINDRANCE_SILENCE);
+        watchdog_look(&w->watch, w->heap, w->t ? w->t : ptr_load_acquire(&w->p->owner));
+    }
+    return false;
+}
+
+/* Waits a little for `done` to become true. */
+static bool wait_step(struct wait *w, bool (*done)(void *), void *arg)
+{
     if (w->since == 0)
         wait_begin(w);
     if (w->spins > 0) {
@@ -211,16 +250,7 @@ static bool wait_step(struct wait *w, bool (*done)(void *), void *arg)
         cpu_relax();
         return done(arg);
     }
-    if (is_tired(w))
-        return false;
-    uint32_t seen = u32_load_acquire(&m->acked);
-    u32_store_seq_cst(&m->collector_waits, 1);
-    fence_seq_cst();
-    bool yes = done(arg);
-    if (!yes)
-        os_wait(&m->acked, seen, 20 * 1000 * 1000);
-    u32_store_relaxed(&m->collector_waits, 0);
-    return yes || done(arg);
+    return !is_tired(w) && wait_long(w, done, arg);
 }
 
 struct thread_wait {
@@ -257,9 +287,9 @@ static bool thread_is_done(const gc_thread *t, uint32_t epoch)
     return epoch_reached(epoch_of(st), epoch) || state_of(st) == THREAD_GONE;
 }
 
-static bool handshake_thread(gc_heap *heap, gc_thread *t, uint32_t epoch, bool patient)
+static bool handshake_thread(gc_heap *heap, gc_thread *t, uint32_t epoch, uint64_t until)
 {
-    struct wait w = {.heap = heap, .patient = patient};
+    struct wait w = {.heap = heap, .t = t, .until = until};
     struct thread_wait arg = {t, epoch};
     while (!thread_is_done(t, epoch)) {
         if (claim_thread(t)) {
@@ -272,8 +302,7 @@ static bool handshake_thread(gc_heap *heap, gc_thread *t, uint32_t epoch, bool p
         }
         if (is_tired(&w))
             return false;
-        if (!wait_step(&w, thread_is_ready, &arg))
-            watchdog(&w, t, NULL);
+        wait_step(&w, thread_is_ready, &arg);
     }
     return true;
 }
@@ -291,9 +320,9 @@ static bool proc_is_ready(void *arg)
 
 /* A P that runs belongs to a thread that does the work when it next looks (proc_acquire makes it
  * look). */
-static bool handshake_proc(gc_heap *heap, struct proc *p, uint32_t epoch, bool patient)
+static bool handshake_proc(gc_heap *heap, struct proc *p, uint32_t epoch, uint64_t until)
 {
-    struct wait w = {.heap = heap, .patient = patient};
+    struct wait w = {.heap = heap, .p = p, .until = until};
     struct proc_wait arg = {p, epoch};
     enum proc_state was;
     while (u32_load_acquire(&p->epoch) != epoch) {
@@ -305,8 +334,7 @@ static bool handshake_proc(gc_heap *heap, struct proc *p, uint32_t epoch, bool p
         }
         if (is_tired(&w))
             return false;
-        if (!wait_step(&w, proc_is_ready, &arg))
-            watchdog(&w, NULL, p);
+        wait_step(&w, proc_is_ready, &arg);
     }
     return true;
 }
@@ -356,16 +384,16 @@ static gc_thread **take_snapshot(gc_heap *heap, size_t *n)
 
 /* Ps are made under the procs lock and then adopt the state in force: no P that is made after
  * publication is behind. */
-static bool handshake_procs(gc_heap *heap, uint32_t epoch, bool patient)
+static bool handshake_procs(gc_heap *heap, uint32_t epoch, uint64_t until)
 {
     bool done = true;
     uint32_t n = u32_load_acquire(&heap->procs.count);
     for (uint32_t i = 0; i < n && done; i++)
-        done = handshake_proc(heap, heap->procs.all[i], epoch, patient);
+        done = handshake_proc(heap, heap->procs.all[i], epoch, until);
     return done;
 }
 
-static bool handshake_threads(gc_heap *heap, uint32_t epoch, bool patient)
+static bool handshake_threads(gc_heap *heap, uint32_t epoch, uint64_t until)
 {
     struct mutators *m = &heap->mutators;
     bool done = true;
@@ -378,7 +406,7 @@ static bool handshake_threads(gc_heap *heap, uint32_t epoch, bool patient)
         thread_request_poll(all[i]);
     stress(STRESS_POLLS_SET);
     for (size_t i = 0; i < n && done; i++)
-        done = handshake_thread(heap, all[i], epoch, patient);
+        done = handshake_thread(heap, all[i], epoch, until);
     free(all);
     return done;
 }
@@ -410,20 +438,41 @@ void handshake_begin(gc_heap *heap, enum handshake_op op)
         work_on_held(heap, op, epoch);
 }
 
+static void end_waiting(gc_heap *heap)
+{
+    await(&heap->mutators, NULL, NULL);
+    handshake_hinder(heap, HINDRANCE_NONE);
+}
+
 /* Threads that attached after publication have adopted the new state whole. */
-bool handshake_end(gc_heap *heap, bool patient)
+bool handshake_end(gc_heap *heap, uint64_t until)
 {
     struct mutators *m = &heap->mutators;
     uint32_t epoch = u32_load_relaxed(&m->epoch);
     ASSERT(thread_may_wait_for(NULL) && "I21");
-    return u32_load_relaxed(&m->held) ||
-           (handshake_threads(heap, epoch, patient) && handshake_procs(heap, epoch, patient));
+    if (u32_load_relaxed(&m->held))
+        return true;
+    bool done = handshake_threads(heap, epoch, until) && handshake_procs(heap, epoch, until);
+    if (done)
+        end_waiting(heap);
+    return done;
+}
+
+/* Structs of threads and Ps stay as long as the heap. */
+bool handshake_is_kept(gc_heap *heap)
+{
+    struct mutators *m = &heap->mutators;
+    uint32_t epoch = u32_load_acquire(&m->epoch);
+    gc_thread *t = ptr_load_acquire(&m->awaited);
+    struct proc *p = ptr_load_acquire(&m->awaited_proc);
+    return (t && !thread_is_ready(&(struct thread_wait){t, epoch})) ||
+           (p && !proc_is_ready(&(struct proc_wait){p, epoch}));
 }
 
 void handshake(gc_heap *heap, enum handshake_op op)
 {
     handshake_begin(heap, op);
-    handshake_end(heap, true);
+    handshake_end(heap, 0);
 }
 
 /* ---- Holding the world ---- */
@@ -437,12 +486,11 @@ static bool thread_is_blocked(void *arg)
 
 static void hold_thread(gc_heap *heap, gc_thread *t)
 {
-    struct wait w = {.heap = heap, .patient = true};
+    struct wait w = {.heap = heap, .t = t};
     while (!claim_thread(t)) {
         if (state_of(u32_load_acquire(&t->st)) == THREAD_GONE)
             return;
-        if (!wait_step(&w, thread_is_blocked, t))
-            watchdog(&w, t, NULL);
+        wait_step(&w, thread_is_blocked, t);
     }
 }
 
@@ -462,6 +510,7 @@ void handshake_hold(gc_heap *heap)
     for (size_t i = 0; i < n; i++)
         hold_thread(heap, all[i]);
     free(all);
+    end_waiting(heap);
 }
 
 void handshake_release(gc_heap *heap)

@@ -10,9 +10,13 @@
 
 /* Publishes `op`: from now on threads and Ps do it. Collector only, as all that follows. */
 void handshake_begin(gc_heap *heap, enum handshake_op op);
-/* Until every thread and every P has done it. Not patient: false if somebody takes longer than some
- * microseconds; it is called again then, by whoever drives the cycle. */
-bool handshake_end(gc_heap *heap, bool patient);
+/* Until every thread and every P has done it. With `until` not 0, false if somebody has not by then
+ * (os_now_ns(); HANDSHAKE_NOW: within some microseconds); it is called again then, by whoever
+ * drives the cycle. */
+#define HANDSHAKE_NOW ((uint64_t)1)
+bool handshake_end(gc_heap *heap, uint64_t until);
+/* Whether the one that handshake_end() has gone without still has not done it. Any thread. */
+bool handshake_is_kept(gc_heap *heap);
 /* Both, patiently. */
 void handshake(gc_heap *heap, enum handshake_op op);
 
@@ -38,5 +42,18 @@ void handshake_shade_words(gc_thread *t, uintptr_t low, uintptr_t high);
 
 /* Somebody acked: the collector may be asleep. */
 void handshake_wake_collector(gc_heap *heap);
+
+/* Why nobody should wait for the cycle (I28): it waits itself, for a thread that does not come to a
+ * safepoint; or a callback of the embedder's runs, which may wait for a lock of a thread's. */
+enum hindrance { HINDRANCE_NONE, HINDRANCE_SILENCE, HINDRANCE_CALLBACK };
+/* How long the collector waits for a thread before that counts as silence. */
+#define HANDSHAKE_SILENCE_NS ((uint64_t)5 * 1000 * 1000)
+/* Collector only. */
+void handshake_hinder(gc_heap *heap, enum hindrance hindrance);
+/* Wakes those who wait for the cycle: it is over, or they need not wait. */
+void handshake_wake_onlookers(gc_heap *heap);
+/* Sleeps until that, for `ns` at most; the caller is blocked, has seen `turn` in mutators.turns,
+ * and then found a reason to wait. */
+void handshake_look_on(gc_heap *heap, uint32_t turn, int64_t ns);
 
 #endif

@@ -28,6 +28,12 @@ struct mutators {
     uint32_t held;                /* futex: 1 while the world is held; set under lock */
     uint32_t acked;               /* futex: bumped by whoever acks, so that the collector wakes */
     uint32_t collector_waits;     /* the collector sleeps on `acked` */
+    /* Whom the present handshake waits for; of a cycle that was left, waited for. Atomic. */
+    gc_thread *awaited;
+    struct proc *awaited_proc;
+    uint32_t hindrance; /* enum hindrance, see handshake.h; atomic */
+    uint32_t turns;     /* futex: bumped when who waits for the cycle should look again */
+    uint32_t onlookers; /* threads that sleep on `turns`, or are about to; atomic */
     void (*shade_roots)(gc_thread *t); /* the marker's, which is of a higher storey */
     word shaded_objects, shaded_bytes; /* without references, by mutators in this cycle */
     /* Some thread reported grey since the collector last began to drain: in a FLUSH, or when it

@@ -76,18 +76,6 @@ INLINE void lock_release(struct lock *lock)
         lock_release_slow(lock);
 }
 
-/* A lock changes hands without being free: who leaves it tells the other by a release. */
-INLINE void lock_abandon(struct lock *lock)
-{
-    if (GC_DEBUG)
-        lock_rank_pop(lock->rank);
-}
-INLINE void lock_adopt(struct lock *lock)
-{
-    if (GC_DEBUG)
-        lock_rank_push(lock->rank);
-}
-
 /* Without ranks: for a fork, which takes all locks of all heaps. */
 INLINE void lock_seize(struct lock *lock)
 {

@@ -46,6 +46,14 @@ void os_wake(const uint32_t *address, int n);
 uint64_t os_now_ns(void);        /* monotonic */
 uint64_t os_thread_cpu_ns(void); /* CPU time of the calling thread */
 uint64_t os_thread_id(void);     /* as the system's tools show it */
+/* What another thread of this process does, by its os_thread_id(). false: the system does not tell,
+ * or the thread is gone. */
+enum os_thread_state { OS_THREAD_SLEEPS, OS_THREAD_AWAKE }; /* waits for something; all else */
+struct os_thread_look {
+    uint64_t cpu_ns; /* it has used */
+    enum os_thread_state state;
+};
+bool os_look_at_thread(uint64_t id, struct os_thread_look *look);
 void os_sleep_ns(uint64_t ns);
 void os_yield(void);
 /* A name for the calling thread in the system's tools; at most 15 bytes are kept. */

@@ -2,11 +2,13 @@
 #include "os_common.h"
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 unsigned os_cpu_count(void)
@@ -93,6 +95,45 @@ void os_wake(const uint32_t *address, int n)
 uint64_t os_thread_id(void)
 {
     return (uint64_t)syscall(SYS_gettid);
+}
+
+/* The letter behind the name, which is in parentheses and may hold some itself; proc(5). */
+static enum os_thread_state state_in(const char *stat)
+{
+    const char *end = strrchr(stat, ')');
+    return end && strncmp(end, ") S", 3) == 0 ? OS_THREAD_SLEEPS : OS_THREAD_AWAKE;
+}
+
+/* Without /proc nobody is found asleep. */
+static enum os_thread_state thread_state(uint64_t id)
+{
+    char path[64], stat[256];
+    snprintf(path, sizeof path, "/proc/self/task/%llu/stat", (unsigned long long)id);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return OS_THREAD_AWAKE;
+    ssize_t n = read(fd, stat, sizeof stat - 1);
+    close(fd);
+    stat[MAX_OF(n, 0)] = 0;
+    return state_in(stat);
+}
+
+/* The clock of a thread by its number, as pthread_getcpuclockid() makes it: the number's
+ * complement, "of a thread" (4), "time on a processor" (2). The kernel knows only those of this
+ * process. */
+static clockid_t thread_clock(uint64_t id)
+{
+    return (clockid_t)(~(uint32_t)id << 3 | 4 | 2);
+}
+
+bool os_look_at_thread(uint64_t id, struct os_thread_look *look)
+{
+    struct timespec t;
+    if (clock_gettime(thread_clock(id), &t) != 0)
+        return false;
+    look->cpu_ns = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+    look->state = thread_state(id);
+    return true;
 }
 
 void os_thread_title(const char *title)

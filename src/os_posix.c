@@ -143,6 +143,11 @@ uint64_t os_thread_id(void)
 {
     return (uint64_t)(uintptr_t)pthread_self();
 }
+bool os_look_at_thread(uint64_t id, struct os_thread_look *look)
+{
+    (void)id, (void)look;
+    return false;
+}
 void os_thread_title(const char *title)
 {
     (void)title;

@@ -1,34 +1,40 @@
 #include "pace.h"
 #include "background.h"
 
-/* ---- Starting cycles ---- */
+/* ---- Driving cycles ---- */
 
-/* The thread drives a cycle itself, to its end or (`until`) as far as it comes; if another does,
- * that one will do. */
-static void run_here(gc_heap *heap, gc_thread *t, uint64_t until)
+/* The thread drives the cycle itself, as far as its patience goes, if nobody else does and it is
+ * still needed. */
+static void run_here(gc_heap *heap, gc_thread *t, struct cycle_patience patience, bool quick)
 {
     struct collector *c = heap->collector;
-    bool over = true;
     thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
     thread_enter_blocked(t);
     if (lock_try(&c->lock)) {
-        if (cycle_heap_live(heap) >= word_load_relaxed(&c->trigger)) {
-            c->quick = until != 0;
-            over = cycle_drive(heap, until);
+        bool over = true;
+        if (cycle_is_left(c) || cycle_heap_live(heap) >= word_load_relaxed(&c->trigger)) {
+            c->quick = quick;
+            over = cycle_drive(heap, patience);
         }
-        if (over)
-            lock_release(&c->lock);
-        else
-            background_leave_cycle(heap);
+        lock_release(&c->lock);
+        stress(STRESS_CYCLE_LEFT);
+        if (!over)
+            background_kick_if_started(heap);
     }
     thread_leave_blocked(t);
 }
 
-static void run_whole(gc_heap *heap, gc_thread *t)
+static void run_until(gc_heap *heap, gc_thread *t, struct cycle_patience patience)
 {
     struct stopwatch start = stopwatch_start();
-    run_here(heap, t, 0);
+    run_here(heap, t, patience, false);
     times_add_stall(&t->times, stopwatch_elapsed(&start));
+}
+
+/* To its end, but for a thread that does not answer (I2): whoever comes by when it has goes on. */
+static void run_unless_kept(gc_heap *heap, gc_thread *t)
+{
+    run_until(heap, t, (struct cycle_patience){0, HANDSHAKE_NOW});
 }
 
 /* For no longer than a handshake may take. If somebody begins to run meanwhile and does not poll,
@@ -36,11 +42,20 @@ static void run_whole(gc_heap *heap, gc_thread *t)
 static void run_quickly(gc_heap *heap, gc_thread *t)
 {
     uint64_t start = os_now_ns();
-    run_here(heap, t, start + CYCLE_QUICK_NS);
+    run_here(heap, t, (struct cycle_patience){start + CYCLE_QUICK_NS, HANDSHAKE_NOW}, true);
     times_add_stall(&t->times, stopwatch_short(start));
     if (special_any(heap))
         background_kick(heap); /* finalizers and cleanups wait for sweeping */
 }
+
+/* It does not wait longer for a thread than until that counts as silent. */
+static void run_briefly(gc_heap *heap, gc_thread *t)
+{
+    uint64_t until = os_now_ns() + HANDSHAKE_SILENCE_NS;
+    run_until(heap, t, (struct cycle_patience){until, until});
+}
+
+/* ---- Starting cycles ---- */
 
 /* A cycle can be left between two steps, and within marking and sweeping; the rest is done in one
  * go. Of so many each it takes microseconds. */
@@ -76,18 +91,38 @@ static bool is_quickly_done(gc_heap *heap)
            has_little_else(heap);
 }
 
+static bool is_without_background(const gc_heap *heap)
+{
+    return heap->options.flags & GC_NO_BACKGROUND || !background_runs(heap);
+}
+
+/* Nobody else drives cycles. Heap callbacks are promised a thread that holds no lock of the
+ * embedder's: they wait until there is one, unless there is to be none. */
+static void run_alone(gc_heap *heap, gc_thread *t)
+{
+    if (heap->options.flags & GC_NO_BACKGROUND || !roots_call_back(&heap->roots))
+        run_unless_kept(heap, t);
+}
+
 static void start_cycle(gc_heap *heap, gc_thread *t)
 {
-    if (heap->options.flags & (GC_STOP_WORLD | GC_NO_BACKGROUND)) {
-        run_whole(heap, t);
+    if (heap->options.flags & GC_STOP_WORLD) {
+        run_until(heap, t, (struct cycle_patience){0, 0});
         background_kick(heap);
     } else if (!background_start(heap)) {
-        run_whole(heap, t);
+        run_alone(heap, t);
     } else if (is_quickly_done(heap)) {
         run_quickly(heap, t);
     } else {
         background_request_cycle(heap);
     }
+}
+
+/* One that was left, because somebody did not answer. */
+static NOINLINE void go_on_with_cycle(gc_heap *heap, gc_thread *t)
+{
+    if (is_without_background(heap) && !handshake_is_kept(heap))
+        run_alone(heap, t);
 }
 
 /* ---- Paying ---- */
@@ -125,30 +160,68 @@ static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
     times_add_stall(&t->times, elapsed);
 }
 
+/* ---- Waiting (I28) ---- */
+
+/* A cycle that has not begun by then is begun by the thread itself. */
 #define LATE_NS ((uint64_t)5 * 1000 * 1000)
+#define HELD_BACK_NS ((uint64_t)100 * 1000 * 1000)
 
-/* The thread begins a cycle that the background does not get to, which then goes on with it: who
- * does not poll may keep that waiting, but not this thread (I2). A world that is held is held to
- * the end. */
-static void run_late(gc_heap *heap, gc_thread *t)
+static bool is_over(const struct collector *c, uint32_t cycle)
 {
-    bool alone = heap->options.flags & (GC_STOP_WORLD | GC_NO_BACKGROUND);
-    struct stopwatch start = stopwatch_start();
-    run_here(heap, t, !alone && background_start(heap) ? start.wall + LATE_NS : 0);
-    times_add_stall(&t->times, stopwatch_elapsed(&start));
+    return (int32_t)(u32_load_acquire(&c->flipped) - cycle) >= 0;
 }
 
-/* A cycle is late, and the heap far beyond its goal: more likely than not the collector waits for
- * this processor. If that does not get it started, this thread begins the cycle. */
-static NOINLINE void give_way(gc_heap *heap, gc_thread *t)
+/* It waits for a thread that is silent still, or for what may wait for this one. */
+static bool is_hindered(gc_heap *heap)
 {
-    struct collector *c = heap->collector;
-    bool late = background_is_late(heap);
-    if (late && cycle_heap_live(heap) / 2 > word_load_relaxed(&c->goal))
-        run_late(heap, t);
-    if (late || u32_load_acquire(&c->left) || u32_load_relaxed(&c->phase) != CYCLE_IDLE)
-        os_yield();
+    uint32_t hindrance = u32_load_acquire(&heap->mutators.hindrance);
+    return hindrance == HINDRANCE_CALLBACK ||
+           (hindrance == HINDRANCE_SILENCE && handshake_is_kept(heap));
 }
+
+/* Nobody drives it, nor will before this thread does. */
+static bool is_deserted(const gc_heap *heap)
+{
+    return cycle_is_left(heap->collector) && is_without_background(heap);
+}
+
+/* Waits in the blocked state, in which handshakes are done for the thread, and its P serves
+ * another. */
+static void await_cycle(gc_heap *heap, gc_thread *t, uint32_t cycle, uint64_t ns)
+{
+    const struct mutators *m = &heap->mutators;
+    uint64_t start = os_now_ns(), waited = 0;
+    thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
+    thread_enter_blocked(t);
+    while (waited < ns) {
+        uint32_t turn = u32_load_acquire(&m->turns);
+        stress(STRESS_MAY_SLEEP);
+        if (is_over(heap->collector, cycle) || is_hindered(heap) || is_deserted(heap))
+            break;
+        handshake_look_on(heap, turn, (int64_t)(ns - waited));
+        waited = os_now_ns() - start;
+    }
+    thread_leave_blocked(t);
+    histogram_add(&t->times.held_back, os_now_ns() - start);
+}
+
+/* The heap is far beyond its goal, so allocation is faster than collection: the thread waits for
+ * the cycle that is under way or wanted. */
+static NOINLINE void hold_back(gc_heap *heap, gc_thread *t)
+{
+    const struct collector *c = heap->collector;
+    uint32_t wanted = u32_load_acquire(&c->wanted), started = u32_load_acquire(&c->started);
+    bool late = (int32_t)(wanted - started) > 0;
+    uint32_t cycle = late ? wanted : started;
+    if (is_over(c, cycle) || is_hindered(heap))
+        return;
+    if (!is_deserted(heap))
+        await_cycle(heap, t, cycle, late ? LATE_NS : HELD_BACK_NS);
+    if (is_deserted(heap) || (late && background_is_late(heap)))
+        run_briefly(heap, t);
+}
+
+/* ---- Paying for sweeping ---- */
 
 /* Sweeps what is owed: part of it was, by those who needed slots. */
 static void sweep_credit(gc_heap *heap, gc_thread *t)
@@ -169,13 +242,56 @@ void pace_allocation(gc_heap *heap, gc_thread *t, size_t more)
 {
     struct collector *c = heap->collector;
     uint64_t bytes = mcache_take_unpaced(t->proc->cache) + more;
-    if (UNLIKELY(cycle_heap_live(heap) / 11 * 10 > word_load_relaxed(&c->goal)))
-        give_way(heap, t);
     if (t->phase == PHASE_MARK)
         assist(heap, t, bytes);
+    if (UNLIKELY(cycle_is_left(c)))
+        go_on_with_cycle(heap, t);
     else if (u32_load_relaxed(&c->phase) == CYCLE_IDLE &&
              cycle_heap_live(heap) + more >= word_load_relaxed(&c->trigger))
         start_cycle(heap, t);
     else if (t->proc->cache->sweeping && u32_load_relaxed(&c->sweeping.active))
         sweep_credit(heap, t);
+    if (UNLIKELY((cycle_heap_live(heap) + more) / 11 * 10 > word_load_relaxed(&c->goal)))
+        hold_back(heap, t);
+}
+
+/* ---- Memory was refused ---- */
+
+/* A thread that allocates may hold a lock that a heap callback waits for: after so many looks that
+ * find one at work it gives up. */
+#define CALLBACK_LOOKS 20
+
+static void await_memory(gc_heap *heap, uint32_t cycle)
+{
+    const struct mutators *m = &heap->mutators;
+    for (unsigned looks = 0; looks < CALLBACK_LOOKS && !is_over(heap->collector, cycle);) {
+        uint32_t turn = u32_load_acquire(&m->turns);
+        looks += u32_load_acquire(&m->hindrance) == HINDRANCE_CALLBACK;
+        if (!is_over(heap->collector, cycle))
+            handshake_look_on(heap, turn, (int64_t)LATE_NS);
+    }
+    while (sweep_one(heap) > 0)
+        ;
+}
+
+/* The background collects, and this thread waits for it. */
+static void collect_elsewhere(gc_heap *heap, gc_thread *t)
+{
+    if (!background_start(heap))
+        return;
+    uint32_t cycle = background_request_cycle(heap);
+    thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
+    thread_enter_blocked(t);
+    await_memory(heap, cycle);
+    thread_leave_blocked(t);
+}
+
+void pace_collect(gc_heap *heap, gc_thread *t)
+{
+    bool elsewhere = !(heap->options.flags & (GC_STOP_WORLD | GC_NO_BACKGROUND)) &&
+                     roots_call_back(&heap->roots);
+    if (elsewhere)
+        collect_elsewhere(heap, t);
+    else
+        cycle_collect(heap, t);
 }

@@ -9,4 +9,8 @@
  * out something worth a look. */
 void pace_allocation(gc_heap *heap, gc_thread *t, size_t more);
 
+/* For an allocation that was refused memory: a full cycle, swept. A thread that may hold a lock
+ * which a heap callback waits for does not wait for that without end; then there may be none. */
+void pace_collect(gc_heap *heap, gc_thread *t);
+
 #endif

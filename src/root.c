@@ -1,4 +1,5 @@
 #include "root.h"
+#include "os.h"
 #include <errno.h>
 
 /* ---- Root sets ---- */
@@ -217,14 +218,69 @@ int roots_add_callback(struct roots *r, struct root_callback callback)
     return error;
 }
 
+static bool is_same(struct root_callback a, struct root_callback b)
+{
+    return a.fn == b.fn && a.arg == b.arg;
+}
+
+static void await_end_locked(struct roots *r, struct root_callback callback)
+{
+    LOCK_ASSERT_HELD(&r->lock);
+    while (is_same(r->running, callback)) {
+        uint32_t done = u32_load_relaxed(&r->done);
+        lock_release(&r->lock);
+        os_wait(&r->done, done, -1);
+        lock_acquire(&r->lock);
+    }
+}
+
+static int remove_callback_locked(struct roots *r, struct root_callback callback)
+{
+    LOCK_ASSERT_HELD(&r->lock);
+    struct root_callbacks *list = &r->callbacks;
+    size_t i = find_callback(list, callback);
+    if (i == list->n)
+        return -ENOENT;
+    list->n--;
+    memmove(&list->items[i], &list->items[i + 1], (list->n - i) * sizeof callback);
+    r->next -= i < r->next;
+    return 0;
+}
+
 int roots_remove_callback(struct roots *r, struct root_callback callback, struct gc_tracer *tracer)
 {
     lock_acquire(&r->lock);
-    int error = rootset_remove_callback(&r->callbacks, callback);
-    if (!error && tracer)
+    bool there = find_callback(&r->callbacks, callback) < r->callbacks.n;
+    lock_release(&r->lock);
+    if (there && tracer)
         callback.fn(callback.arg, tracer);
+    lock_acquire(&r->lock);
+    await_end_locked(r, callback);
+    int error = remove_callback_locked(r, callback);
     lock_release(&r->lock);
     return error;
+}
+
+/* Without the lock, which threads that the callback waits for may want. */
+static void run_callback_locked(struct roots *r, struct root_callback callback,
+                                struct gc_tracer *tracer)
+{
+    LOCK_ASSERT_HELD(&r->lock);
+    r->running = callback;
+    lock_release(&r->lock);
+    callback.fn(callback.arg, tracer);
+    lock_acquire(&r->lock);
+    r->running = (struct root_callback){NULL, NULL};
+    u32_fetch_add_acq_rel(&r->done, 1);
+    os_wake(&r->done, OS_WAKE_ALL);
+}
+
+static void visit_callbacks(struct roots *r, struct gc_tracer *tracer)
+{
+    lock_acquire(&r->lock);
+    for (r->next = 0; r->next < r->callbacks.n;)
+        run_callback_locked(r, r->callbacks.items[r->next++], tracer);
+    lock_release(&r->lock);
 }
 
 /* Slots that are visited while gc_unroot() may have to wait. */
@@ -261,26 +317,30 @@ static void visit_globals(struct roots *r, struct gc_tracer *tracer)
 
 void roots_visit(struct roots *r, struct gc_tracer *tracer)
 {
-    lock_acquire(&r->lock);
-    for (size_t i = 0; i < r->callbacks.n; i++)
-        r->callbacks.items[i].fn(r->callbacks.items[i].arg, tracer);
-    lock_release(&r->lock);
+    visit_callbacks(r, tracer);
     visit_globals(r, tracer);
     visit_handles(&r->handles, tracer);
 }
 
 #define FEW_SLOTS 4096
 
+bool roots_call_back(struct roots *r)
+{
+    lock_acquire(&r->lock);
+    bool any = r->callbacks.n > 0;
+    lock_release(&r->lock);
+    return any;
+}
+
 bool roots_are_few(struct roots *r)
 {
     lock_acquire(&r->lock);
     size_t n = r->globals.slots;
-    bool any = r->callbacks.n > 0;
     lock_release(&r->lock);
     lock_acquire(&r->handles.lock);
     n += r->handles.capacity;
     lock_release(&r->handles.lock);
-    return !any && n <= FEW_SLOTS;
+    return n <= FEW_SLOTS && !roots_call_back(r);
 }
 
 void roots_destroy(struct roots *r)

@@ -83,7 +83,10 @@ struct handles {
 struct roots {
     struct lock lock;                /* LOCK_ROOTS */
     struct roottable globals;        /* under lock */
-    struct root_callbacks callbacks; /* GC_ROOT_HEAP; held while they run */
+    struct root_callbacks callbacks; /* GC_ROOT_HEAP; under lock */
+    struct root_callback running;    /* which runs now, without the lock; under lock */
+    size_t next;                     /* the one to run after it; under lock */
+    uint32_t done;                   /* futex: bumped whenever one has run */
     struct handles handles;
 };
 
@@ -96,7 +99,7 @@ size_t roots_find(struct roots *r, const void *base);
 /* Nobody looks at the slots any more when this returns. false: not rooted. */
 bool roots_remove(struct roots *r, const void *base);
 int roots_add_callback(struct roots *r, struct root_callback callback);
-/* Returns when the callback does not run any more. Last it visits for `tracer`, unless that is
+/* Returns when the callback does not run any more. Before, it visits for `tracer`, unless that is
  * NULL: while barriers are on, threads past their ROOTS may hold what the collector has not found
  * here. */
 int roots_remove_callback(struct roots *r, struct root_callback callback, struct gc_tracer *tracer);
@@ -104,6 +107,9 @@ int roots_remove_callback(struct roots *r, struct root_callback callback, struct
 void roots_visit(struct roots *r, struct gc_tracer *tracer);
 /* Whether a visit takes microseconds, and calls nobody back. */
 bool roots_are_few(struct roots *r);
+/* Whether a visit calls somebody back, who may wait for a lock that a thread of the embedder's has.
+ */
+bool roots_call_back(struct roots *r);
 
 /* A free slot, NULL: no memory. */
 slot_word *handles_take(struct handles *h);

@@ -69,4 +69,5 @@ void times_fold(struct thread_times *kept, const struct thread_times *t)
     histogram_fold(&kept->stall_cpu, &t->stall_cpu);
     histogram_fold(&kept->stall, &t->stall);
     histogram_fold(&kept->held, &t->held);
+    histogram_fold(&kept->held_back, &t->held_back);
 }

@@ -14,7 +14,7 @@ struct thread_histogram {
 };
 
 struct thread_times {
-    struct thread_histogram handshake_cpu, handshake_wall, stall_cpu, stall, held;
+    struct thread_histogram handshake_cpu, handshake_wall, stall_cpu, stall, held, held_back;
 };
 
 /* Two clocks: the time of day, and the calling thread's own, which is a system call. In ns. */

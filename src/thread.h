@@ -78,7 +78,9 @@ struct gc_thread {
     word registers[STACK_REGISTERS]; /* while blocked: see thread_save_stack */
     uint64_t slice_start;            /* when it got its P */
     const char *last_call;           /* a hint for messages; atomic */
-    char name[32];                   /* under LOCK_REGISTRY, as is os_id */
+    uint32_t blamed; /* the request, an epoch + 1, for which the watchdog has named it; the
+                        collector's */
+    char name[32];   /* under LOCK_REGISTRY, as is os_id */
     uint64_t os_id;
     struct thread_times times;
     struct proc_waiter waiter;
