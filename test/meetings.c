@@ -206,7 +206,7 @@ static bool push_on(void)
 {
     gc_thread *t = thread_self();
     thread_enter_blocked(t);
-    bool over = cycle_drive(heap, 1);
+    bool over = cycle_drive(heap, (struct cycle_patience){1, HANDSHAKE_NOW});
     thread_leave_blocked(t);
     return over;
 }

@@ -425,11 +425,8 @@ TEST(allocation_waits_for_a_cycle_that_gets_on)
         CHECK(gc_new_bytes(LARGE));
     CHECK_EQ(times_held_back(), before + WAITS);
     may_go_on = true;
-    for (int i = 0; i < 100; i++)
+    while (stats_now().cycles < 3)
         CHECK(gc_new_bytes(LARGE));
-    struct gc_statistics s = stats_now();
-    CHECK(s.cycles > 1);
-    CHECK(s.held_back.sum >= s.held_back.max);
     object = NULL;
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
