@@ -622,7 +622,7 @@ GC_API void gc_trace_ref(gc_tracer *tracer, void *object);
  * Any attached thread may use any handle of its heap; get and set are atomic. */
 GC_API gc_handle *gc_handle_new(void *object);
 GC_API void *gc_handle_get(const gc_handle *handle);
-GC_API void gc_handle_set(gc_handle *handle, void *object);
+GC_API int gc_handle_set(gc_handle *handle, void *object);
 GC_API void gc_handle_free(gc_handle *handle); /* NULL is ignored */
 
 /* ------------------------------------------------------------------------------------------

@@ -110,6 +110,7 @@ static void thread_main(void *arg)
     struct collector *c = heap->collector;
     uint32_t kicks;
     os_thread_title("gcheap");
+    thread_joins_collector();
     while (goes_on(c, &kicks)) {
         if (has_cycle(c))
             run_cycle(heap);

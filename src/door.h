@@ -5,18 +5,41 @@
 #include "thread.h"
 #include <errno.h>
 
+/* errno becomes EPERM; the log tells why, once for each thread and kind of mistake. Returns NULL.
+ * `t` is the calling thread, NULL if it has no current heap. */
+COLD gc_thread *door_refuse(gc_thread *t, const char *call);
+/* A store by a thread that is not let in: it will be done without its barrier, which matters if
+ * what it overwrites or writes is a reference. Tells of it likewise. */
+COLD void door_refuse_store(const char *call, word old, word value);
+/* A safepoint of a thread without a heap, which is allowed. Tells of a GC_FRAME. */
+COLD void door_outside(void);
+/* At the end of a blocking region: tells of frames that began or ended in it. */
+void door_check_frames(const gc_thread *t);
+/* A call that returns nothing was given what belongs to another heap. Tells of it likewise. */
+COLD void door_refuse_foreign(const gc_thread *t, const char *call);
+
 /* The calling thread, running in its current heap; notes the call for messages. NULL with EPERM
- * when it is attached to none or blocked. */
+ * when it has none, is in a blocking region, or runs a function that the collector calls. */
 INLINE gc_thread *door_enter(const char *call)
 {
     gc_thread *t = thread_self();
-    if (UNLIKELY(!t || t->blocking)) {
-        errno = EPERM;
-        return NULL;
-    }
+    if (UNLIKELY(!t || t->calls_back || state_of(u32_load_relaxed(&t->st)) != THREAD_RUN))
+        return door_refuse(t, call);
     ptr_store_relaxed(&t->last_call, call);
     return t;
 }
 #define ENTER() door_enter(__func__)
+
+/* For calls that a thread may make without a heap and in a blocking region. false with EPERM in a
+ * function that the collector calls. */
+INLINE bool door_may_pass(const char *call)
+{
+    gc_thread *t = thread_self();
+    if (LIKELY(!thread_is_called_back(t)))
+        return true;
+    door_refuse(t, call);
+    return false;
+}
+#define MAY_PASS() door_may_pass(__func__)
 
 #endif

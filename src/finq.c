@@ -33,6 +33,13 @@ static void kick_thread(struct finq *q)
     os_wake(&q->kicks, OS_WAKE_ALL);
 }
 
+static void call_notify(void (*notify)(void *), void *arg)
+{
+    gc_thread *self = thread_calls_back();
+    notify(arg);
+    thread_called_back(self);
+}
+
 void finq_add(gc_heap *heap, const struct finq_batch *batch)
 {
     struct finq *q = finq_of(heap);
@@ -50,7 +57,7 @@ void finq_add(gc_heap *heap, const struct finq_batch *batch)
     if (heap->options.flags & GC_FINALIZER_THREAD)
         kick_thread(q);
     if (notify)
-        notify(arg);
+        call_notify(notify, arg);
 }
 
 static struct special *take(struct finq *q)

@@ -234,3 +234,14 @@ void fork_heap_destroyed(gc_heap *heap)
     unlink_locked(heap);
     leave(t);
 }
+
+bool fork_any_heap_contains(word value)
+{
+    bool yes = false;
+    if (value == 0 || !lock_try(&forks.lock))
+        return false;
+    for (const gc_heap *heap = forks.heaps; heap && !yes; heap = heap->next_heap)
+        yes = arena_of(&heap->mem.arenas, value_address(&heap->options.format, value)) != NULL;
+    lock_release(&forks.lock);
+    return yes;
+}

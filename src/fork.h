@@ -14,5 +14,8 @@
 int fork_heap_created(gc_heap *heap);
 /* The heap does not take part in forks any more. No effect for one that never did. */
 void fork_heap_destroyed(gc_heap *heap);
+/* Whether a word is a reference to what lies in some heap of the process, as far as can be told
+ * without waiting. Any thread. */
+bool fork_any_heap_contains(word value);
 
 #endif

@@ -56,6 +56,8 @@ static void read_environment(gc_heap *heap)
 
 gc_heap *gc_heap_create(const gc_options *options)
 {
+    if (!MAY_PASS())
+        return NULL;
     gc_heap *heap = aligned_alloc(CACHE_PAD, align_up(sizeof *heap, CACHE_PAD));
     if (!heap)
         return NULL;
@@ -96,7 +98,7 @@ int gc_heap_destroy(gc_heap *heap)
 {
     if (!heap)
         return -EINVAL;
-    if (heap->orphan)
+    if (heap->orphan || !MAY_PASS())
         return -EPERM;
     gc_heap *before = gc_heap_current();
     bool attached = thread_switch(heap) == 0;
@@ -137,24 +139,26 @@ const gc_options *gc_heap_options(const gc_heap *heap)
 
 int gc_thread_attach(gc_heap *heap)
 {
-    return heap ? thread_attach(heap) : -EINVAL;
+    if (!heap)
+        return -EINVAL;
+    return MAY_PASS() ? thread_attach(heap) : -EPERM;
 }
 
 int gc_thread_detach(void)
 {
     gc_thread *t = thread_self();
-    return t ? thread_detach(t, false) : -EPERM;
+    return t && MAY_PASS() ? thread_detach(t, false) : -EPERM;
 }
 
 int gc_thread_switch(gc_heap *heap)
 {
-    return thread_switch(heap);
+    return MAY_PASS() ? thread_switch(heap) : -EPERM;
 }
 
 int gc_thread_name(const char *name)
 {
     gc_thread *t = thread_self();
-    if (!t)
+    if (!t || !MAY_PASS())
         return -EPERM;
     if (!name)
         return -EINVAL;
@@ -176,17 +180,26 @@ int gc_thread_scan_stack(bool on)
     return 0;
 }
 
+static void safepoint(gc_thread *t)
+{
+    ptr_store_relaxed(&t->last_call, "gc_safepoint");
+    thread_safepoint(t);
+}
+
+/* Where it may do nothing it does nothing, and errno stays. */
 void gc_safepoint_slow(void)
 {
-    gc_thread *t = ENTER();
-    if (t)
-        thread_safepoint(t);
+    gc_thread *t = thread_self();
+    if (UNLIKELY(!t))
+        door_outside();
+    else if (LIKELY(t->blocking == 0 && !thread_is_called_back(t)))
+        safepoint(t);
 }
 
 int gc_blocking_begin(void)
 {
     gc_thread *t = thread_self();
-    if (!t)
+    if (!t || !MAY_PASS())
         return -EPERM;
     ptr_store_relaxed(&t->last_call, __func__);
     thread_blocking_begin(t);
@@ -198,6 +211,8 @@ int gc_blocking_end(void)
     gc_thread *t = thread_self();
     if (!t || t->blocking == 0)
         return -EPERM;
+    if (t->blocking == 1)
+        door_check_frames(t);
     thread_blocking_end(t);
     return 0;
 }
@@ -395,23 +410,31 @@ size_t gc_size_class(size_t size)
 
 /* ---- References ---- */
 
+/* The calling thread's barrier is on, or it is not to store. */
+static void barrier(const char *call, word old, word value)
+{
+    if (UNLIKELY(gc_self->barrier & BARRIER_SHUT))
+        door_refuse_store(call, old, value);
+    else
+        barrier_write(thread_self(), old, value);
+}
+
 void gc_barrier_store(void *slot, void *value)
 {
-    barrier_write(thread_self(), slot_load_acquire(slot), (word)value);
+    barrier("gc_store", slot_load_acquire(slot), (word)value);
 }
 
 void gc_barrier_store_value(uint64_t *slot, uint64_t value)
 {
-    barrier_write(thread_self(), slot_load_acquire(slot), (word)value);
+    barrier("gc_store_value", slot_load_acquire(slot), (word)value);
 }
 
 /* Both are shaded before the exchange is tried: it may succeed (notes: slot CAS). */
 bool gc_cas(void *slot, void *expected, void *desired)
 {
-    gc_thread *t = thread_self();
     word want = (word)expected;
     if (UNLIKELY(gc_self->barrier))
-        barrier_write(t, want, (word)desired);
+        barrier(__func__, want, (word)desired);
     return __atomic_compare_exchange_n((slot_word *)slot, &want, (word)desired, false,
                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
@@ -421,11 +444,11 @@ bool gc_cas_value(uint64_t *slot, uint64_t expected, uint64_t desired)
     return gc_cas(slot, (void *)(uintptr_t)expected, (void *)(uintptr_t)desired);
 }
 
-static void copy_word(slot_word *to, const slot_word *from)
+static void copy_word(const char *call, slot_word *to, const slot_word *from)
 {
     word value = slot_load_acquire(from);
     if (UNLIKELY(gc_self->barrier))
-        barrier_write(thread_self(), slot_load_acquire(to), value);
+        barrier(call, slot_load_acquire(to), value);
     slot_store_release(to, value);
 }
 
@@ -436,10 +459,10 @@ void gc_copy(void *target, const void *source, size_t bytes)
     size_t n = bytes / WORD_SIZE;
     if ((uintptr_t)to <= (uintptr_t)from) {
         for (size_t i = 0; i < n; i++)
-            copy_word(&to[i], &from[i]);
+            copy_word(__func__, &to[i], &from[i]);
     } else {
         for (size_t i = n; i > 0; i--)
-            copy_word(&to[i - 1], &from[i - 1]);
+            copy_word(__func__, &to[i - 1], &from[i - 1]);
     }
 }
 
@@ -448,7 +471,7 @@ void gc_clear(void *target, size_t bytes)
     static const slot_word zero;
     slot_word *to = target;
     for (size_t i = 0; i < bytes / WORD_SIZE; i++)
-        copy_word(&to[i], &zero);
+        copy_word(__func__, &to[i], &zero);
 }
 
 /* ---- Roots ---- */
@@ -609,21 +632,43 @@ gc_handle *gc_handle_new(void *object)
     return (gc_handle *)slot;
 }
 
-void *gc_handle_get(const gc_handle *handle)
+/* Of the thread's current heap. */
+static bool is_handle(gc_thread *t, const gc_handle *handle)
 {
-    return gc_load(handle);
+    return handle && handles_of(handle) == &t->heap->roots.handles;
 }
 
-void gc_handle_set(gc_handle *handle, void *object)
+void *gc_handle_get(const gc_handle *handle)
 {
+    gc_thread *t = ENTER();
+    if (!t)
+        return NULL;
+    if (is_handle(t, handle))
+        return gc_load(handle);
+    errno = EINVAL;
+    return NULL;
+}
+
+int gc_handle_set(gc_handle *handle, void *object)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return -EPERM;
+    if (!is_handle(t, handle))
+        return -EINVAL;
     gc_store(handle, object);
+    return 0;
 }
 
 void gc_handle_free(gc_handle *handle)
 {
-    gc_thread *t = ENTER();
-    if (!t || !handle)
+    gc_thread *t = handle ? ENTER() : NULL;
+    if (!t)
         return;
+    if (!is_handle(t, handle)) {
+        door_refuse_foreign(t, __func__);
+        return;
+    }
     gc_store(handle, NULL);
     handles_give(&t->heap->roots.handles, (slot_word *)handle);
 }
@@ -738,7 +783,7 @@ int gc_heap_stats(gc_heap *heap, struct gc_statistics *stats)
 {
     if (!heap || !stats)
         return -EINVAL;
-    if (heap->orphan)
+    if (heap->orphan || !MAY_PASS())
         return -EPERM;
     struct collector *c = heap->collector;
     memset(stats, 0, sizeof *stats);

@@ -230,7 +230,7 @@ template <class T> class handle
     }
     handle &operator=(T *value)
     {
-        gc_handle_set(handle_, value);
+        detail::check(gc_handle_set(handle_, value));
         return *this;
     }
     T *get() const { return static_cast<T *>(gc_handle_get(handle_)); }

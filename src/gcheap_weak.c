@@ -32,7 +32,7 @@ void *gc_weak_get(gc_weak *weak)
 
 void gc_weak_free(gc_weak *weak)
 {
-    if (weak)
+    if (weak && MAY_PASS())
         weak_free((struct special *)weak);
 }
 
@@ -46,7 +46,7 @@ gc_weakmap *gc_weakmap_new(void)
 
 void gc_weakmap_free(gc_weakmap *map)
 {
-    if (map)
+    if (map && MAY_PASS())
         weakset_free(&map->set);
 }
 
@@ -126,7 +126,7 @@ gc_intern *gc_intern_new(const struct gc_intern_ops *ops)
 
 void gc_intern_free(gc_intern *table)
 {
-    if (table)
+    if (table && MAY_PASS())
         weakset_free(&table->set);
 }
 

@@ -55,12 +55,12 @@ static void thread_op(gc_thread *t, enum handshake_op op)
 {
     switch (op) {
     case OP_ARM:
-        t->fast.barrier = BARRIER_BOTH;
+        thread_set_barrier(t, BARRIER_BOTH);
         t->phase = PHASE_ARM;
         break;
     case OP_ROOTS:
         thread_roots_op(t);
-        t->fast.barrier = BARRIER_OLD;
+        thread_set_barrier(t, BARRIER_OLD);
         t->phase = PHASE_MARK;
         break;
     case OP_FLUSH:
@@ -68,7 +68,7 @@ static void thread_op(gc_thread *t, enum handshake_op op)
         break;
     case OP_DISARM:
         ASSERT((!t->grey || t->grey->n == 0) && "I7");
-        t->fast.barrier = BARRIER_OFF;
+        thread_set_barrier(t, BARRIER_OFF);
         t->phase = PHASE_DONE;
         break;
     case OP_FLIP:

@@ -62,7 +62,7 @@ struct gc_heap {
     bool orphan;               /* of a fork: nothing in it can be relied on */
 };
 
-/* Says one line to the embedder's log function, or to standard error. */
+/* Says one line to the embedder's log function, or to standard error, as for no heap (NULL). */
 void heap_log(const gc_heap *heap, enum gc_log_level level, const char *format, ...)
     PRINTF_LIKE(3, 4);
 

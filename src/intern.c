@@ -28,13 +28,21 @@ struct request {
     size_t size;
 };
 
+static bool is_equal(const struct request *r, uintptr_t object)
+{
+    gc_thread *self = thread_calls_back();
+    bool yes = r->in->ops.equal((const void *)object, r->key, r->size);
+    thread_called_back(self);
+    return yes;
+}
+
 /* 0: none. A dead object's memory is still as it was: its node goes before it is swept. */
 static uintptr_t find_locked(gc_thread *t, const struct request *r)
 {
     LOCK_ASSERT_HELD(&r->table->lock);
     const struct weaknode *node = weaktable_find_locked(r->table, r->hash);
     for (; node && node->hash == r->hash; node = node->next) {
-        if (r->in->ops.equal((const void *)node->key, r->key, r->size) && weak_hold(t, node->key))
+        if (is_equal(r, node->key) && weak_hold(t, node->key))
             return node->key;
     }
     return 0;
@@ -79,9 +87,17 @@ static void *make(gc_thread *t, const struct request *r, void *arg)
     return object;
 }
 
+static uint64_t hash_of(const gc_intern *in, const void *key, size_t size)
+{
+    gc_thread *self = thread_calls_back();
+    uint64_t hash = in->ops.hash(key, size);
+    thread_called_back(self);
+    return hash;
+}
+
 void *intern_get(gc_thread *t, gc_intern *in, const void *key, size_t size, void *arg)
 {
-    uintptr_t hash = mix(in->ops.hash(key, size));
+    uintptr_t hash = mix(hash_of(in, key, size));
     struct request r = {in, &in->set.tables[hash % TABLES], hash, key, size};
     void *object = find(t, &r);
     return object ? object : make(t, &r, arg);

@@ -590,7 +590,9 @@ void marking_shade_roots(gc_thread *t)
     struct marker m;
     marker_init(&m, t->heap);
     m.visited = t;
+    gc_thread *self = thread_calls_back();
     thread_visit_roots(t, &m.tracer);
+    thread_called_back(self);
     hand_over(&m);
     barrier_shade_doubtful(t, m.doubtful);
     t->shaded_objects += m.marked_objects;
@@ -720,6 +722,7 @@ static void helper_main(void *arg)
     struct marking *marking = &h->heap->collector->marking;
     uint32_t run;
     os_thread_title("gcheap-mark");
+    thread_joins_collector();
     while (goes_on(marking, &run)) {
         if (run % 2 == 1)
             help_one_cycle(h, marking, run);

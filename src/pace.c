@@ -151,7 +151,9 @@ static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
     struct marker m;
     uint64_t start = os_now_ns();
     marker_init(&m, heap);
+    thread_calls_back();
     marker_drain(&m, MAX_OF(debt, ASSIST_MIN));
+    thread_called_back(t);
     m.unpaid -= MIN_OF(m.unpaid, (word)debt); /* what is more pays for allocations to come */
     marking_give_credit(&c->marking, &m);
     marker_finish(&m);

@@ -140,9 +140,11 @@ static bool add_handle_block_locked(struct handles *h)
     if (!stack)
         return false;
     h->free = stack;
-    struct handle_block *block = calloc(1, sizeof *block);
+    struct handle_block *block = aligned_alloc(HANDLE_BLOCK_ALIGN, HANDLE_BLOCK_ALIGN);
     if (!block)
         return false;
+    memset(block, 0, sizeof *block);
+    block->handles = h;
     h->capacity = capacity;
     for (size_t i = HANDLE_BLOCK; i > 0; i--)
         h->free[h->nfree++] = &block->slots[i - 1];

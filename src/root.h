@@ -62,13 +62,17 @@ void rootset_visit(const struct rootset *set, const struct gc_frame *frames,
 /* Visits the words [low, high) as possible addresses. */
 void root_visit_words(uintptr_t low, uintptr_t high, struct gc_tracer *tracer);
 
-#define HANDLE_BLOCK 509
+#define HANDLE_BLOCK 510
 
-/* A handle is the address of its slot. Blocks are never freed before the heap. */
+/* A handle is the address of its slot, which lies in a block. Blocks are aligned to their size, so
+ * that a slot tells its block, and are never freed before the heap. */
 struct handle_block {
     struct handle_block *next; /* set before the block is published */
+    struct handles *handles;   /* whose it is */
     slot_word slots[HANDLE_BLOCK];
 };
+#define HANDLE_BLOCK_ALIGN ((size_t)4096)
+_Static_assert(sizeof(struct handle_block) <= HANDLE_BLOCK_ALIGN, "a block fits its alignment");
 
 struct handles {
     struct lock lock;
@@ -111,6 +115,12 @@ bool roots_are_few(struct roots *r);
  */
 bool roots_call_back(struct roots *r);
 
+/* Those that a handle is of. */
+INLINE const struct handles *handles_of(const void *handle)
+{
+    return ((const struct handle_block *)align_down((uintptr_t)handle, HANDLE_BLOCK_ALIGN))
+        ->handles;
+}
 /* A free slot, NULL: no memory. */
 slot_word *handles_take(struct handles *h);
 /* The slot must hold 0. */

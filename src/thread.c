@@ -4,7 +4,9 @@
 #include <pthread.h>
 
 static struct gc_run no_runs[RUN_SLOTS];
-struct gc_fast thread_unattached = {no_runs, 0, 0, NULL};
+/* Its flags send stores and safepoints of threads without a heap to their slow paths, which tell of
+ * mistakes. */
+struct gc_fast thread_unattached = {no_runs, BARRIER_SHUT, 1, NULL};
 GC_TLS struct gc_fast *gc_self = &thread_unattached;
 
 /* What the key holds for an OS thread that has ever been attached: its attachments, linked by
@@ -194,14 +196,59 @@ void thread_blocking_begin(gc_thread *t)
 {
     if (t->blocking++ > 0)
         return;
+    t->frames_blocked = t->fast.frames;
+    t->fast.barrier |= BARRIER_SHUT;
     thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
     thread_enter_blocked(t);
 }
 
+/* All regions end. */
+static void leave_region(gc_thread *t)
+{
+    t->blocking = 0;
+    thread_leave_blocked(t);
+    t->fast.barrier &= (uint8_t)~BARRIER_SHUT;
+}
+
 void thread_blocking_end(gc_thread *t)
 {
-    if (--t->blocking == 0)
-        thread_leave_blocked(t);
+    if (t->blocking > 1)
+        t->blocking--;
+    else
+        leave_region(t);
+}
+
+/* ---- Functions of the embedder ---- */
+
+static _Thread_local bool of_collector;
+
+void thread_joins_collector(void)
+{
+    of_collector = true;
+}
+
+bool thread_is_called_back(const gc_thread *t)
+{
+    if (!t)
+        return of_collector;
+    return t->calls_back > 0 ||
+           (t->blocking == 0 && state_of(u32_load_relaxed(&t->st)) != THREAD_RUN);
+}
+
+gc_thread *thread_calls_back(void)
+{
+    gc_thread *t = thread_self();
+    if (t && t->calls_back++ == 0) {
+        t->runs_meanwhile = t->fast.runs;
+        t->fast.runs = no_runs;
+    }
+    return t;
+}
+
+void thread_called_back(gc_thread *t)
+{
+    if (t && --t->calls_back == 0)
+        t->fast.runs = t->runs_meanwhile;
 }
 
 static bool runs_here(const gc_thread *t)
@@ -299,6 +346,7 @@ static void renew_locked(gc_heap *heap, gc_thread *t)
     t->name[0] = 0;
     t->conservative = false;
     t->blocking = 0;
+    t->calls_back = 0;
 }
 
 /* A thread that is not in the registry is GONE. */
@@ -470,10 +518,8 @@ int thread_detach(gc_thread *t, bool force)
     gc_heap *heap = t->heap;
     if (!force && (t->fast.frames || t->fiber || t->blocking))
         return -EBUSY;
-    if (t->blocking) {
-        t->blocking = 0;
-        thread_leave_blocked(t);
-    }
+    if (t->blocking)
+        leave_region(t);
     if (t->fiber)
         fiber_abandon(t);
     t->fast.frames = NULL;
@@ -524,6 +570,7 @@ static void end_attachment(gc_thread *t)
         become_running(t);
     }
     t->blocking = 0;
+    t->fast.barrier &= (uint8_t)~BARRIER_SHUT;
     forget_stack(t);
     set_current(t);
     thread_detach(t, true);

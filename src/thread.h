@@ -42,8 +42,8 @@ INLINE bool epoch_reached(uint32_t a, uint32_t b)
 /* Where in the cycle a mutator is, in its own view. */
 enum thread_phase { PHASE_IDLE, PHASE_ARM, PHASE_MARK, PHASE_DONE };
 
-/* gc_fast.barrier */
-enum barrier_mode { BARRIER_OFF, BARRIER_BOTH, BARRIER_OLD };
+/* gc_fast.barrier: a mode, and perhaps the flag that the thread must not store. */
+enum barrier_mode { BARRIER_OFF, BARRIER_BOTH, BARRIER_OLD, BARRIER_SHUT = 1 << 2 };
 
 struct gc_fiber {
     gc_heap *heap;
@@ -61,13 +61,16 @@ struct gc_fiber {
 struct gc_thread {
     struct gc_fast fast; /* first: gc_self points here. poll: atomic, set by anyone */
     gc_heap *heap;
-    uint32_t st;       /* state word; atomic */
-    uint32_t waits;    /* it sleeps on st, or is about to; the thread's; atomic */
-    uint32_t epoch;    /* the thread's copy of its epoch */
-    uint8_t phase;     /* enum thread_phase */
-    bool conservative; /* scans its C stack */
-    unsigned blocking; /* depth of gc_blocking_begin */
-    struct proc *proc; /* held while RUN */
+    uint32_t st;                     /* state word; atomic */
+    uint32_t waits;                  /* it sleeps on st, or is about to; the thread's; atomic */
+    uint32_t epoch;                  /* the thread's copy of its epoch */
+    uint8_t phase;                   /* enum thread_phase */
+    bool conservative;               /* scans its C stack */
+    unsigned blocking;               /* depth of gc_blocking_begin */
+    unsigned calls_back;             /* depth of thread_calls_back() */
+    struct gc_run *runs_meanwhile;   /* fast.runs before that */
+    struct gc_frame *frames_blocked; /* fast.frames when its blocking region began */
+    struct proc *proc;               /* held while RUN */
     struct proc *last_proc;
     word shaded_objects, shaded_bytes; /* without references, since it last handed over */
     struct workbuf *grey;              /* objects this thread's barriers shaded; NULL: none yet */
@@ -102,6 +105,22 @@ bool thread_may_wait_for(const gc_heap *heap);
 
 /* Before a heap is made; one thread at a time. 0; -EAGAIN: all keys are in use; -ENOMEM. */
 int thread_make_key(void);
+
+/* Sets the barrier's mode. Owner or claimant. */
+INLINE void thread_set_barrier(gc_thread *t, enum barrier_mode mode)
+{
+    t->fast.barrier = (uint8_t)(mode | (t->fast.barrier & BARRIER_SHUT));
+}
+
+/* Between the two the calling thread, which may be attached, runs functions of the embedder that
+ * must not use the heap: no public call lets it in, and its runs are out of reach. */
+gc_thread *thread_calls_back(void);
+void thread_called_back(gc_thread *t);
+/* The calling thread is one of the collector's: whatever functions of the embedder it runs are such
+ * ones. */
+void thread_joins_collector(void);
+/* Whether the calling thread, which is t if it has a current heap, runs such a function. */
+bool thread_is_called_back(const gc_thread *t);
 
 /* 0; -EEXIST, -ENOMEM, -EPERM: an orphan, or the thread has all but ended. */
 int thread_attach(gc_heap *heap);

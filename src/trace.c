@@ -47,7 +47,7 @@ void heap_log(const gc_heap *heap, enum gc_log_level level, const char *format, 
     va_start(args, format);
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
-    if (heap->options.log)
+    if (heap && heap->options.log)
         heap->options.log(heap->options.user, level, line);
     else
         fprintf(stderr, "gcheap: %s\n", line);
