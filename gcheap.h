@@ -13,9 +13,12 @@
  *   Objects never move: an address is an identity, and C code may hold it as long as some root
  *   reaches the object.
  *   Calls that return a pointer return NULL and set errno (ENOMEM, EINVAL, EPERM); the others
- *   return 0 or a negative errno. EPERM: the calling thread is not attached to a heap.
+ *   return 0 or a negative errno. EPERM: the calling thread has no current heap, is in a blocking
+ *   region, or runs a function that the collector calls; a line in the log says so, once for each
+ *   thread and kind of mistake.
  *   Unless a comment says otherwise a call concerns the calling thread's current heap and may be
- *   made by any attached thread that is not in a blocking region.
+ *   made by any attached thread that is not in a blocking region. docs/reference.md has a table of
+ *   all calls.
  *   "Safepoint": a call that may let a collection make progress. Every allocation is one. Between
  *   two safepoints of a thread the collector asks nothing of it.
  *   Sizes are in bytes and times in nanoseconds where nothing else is said.
@@ -492,7 +495,8 @@ GC_API int gc_external_add(void *object, ptrdiff_t bytes);
  *
  * A slot is a pointer field of an object, a rooted global or a handle. Pointer slots are written
  * through these calls only (locals in GC_FRAMEs are plain variables). gc_store releases, gc_load
- * acquires: whoever loads a reference sees all that its storer wrote to the object before.
+ * acquires: whoever loads a reference sees all that its storer wrote to the object before. A thread
+ * without a heap, or in a blocking region, stores without the barrier: the log says so.
  */
 
 GC_API void gc_barrier_store(void *slot, void *value);
@@ -619,11 +623,17 @@ GC_API void gc_trace_slots(gc_tracer *tracer, const void *base, size_t n);
 GC_API void gc_trace_ref(gc_tracer *tracer, void *object);
 
 /* A handle is a root slot that the heap owns, to hold from C data structures and other threads.
- * Any attached thread may use any handle of its heap; get and set are atomic. */
+ * Any attached thread may use any handle of its current heap; get and set are atomic. NULL: ENOMEM,
+ * EPERM. */
 GC_API gc_handle *gc_handle_new(void *object);
+/* What it holds, to be rooted. With errno EINVAL (NULL, or a handle of another heap) or EPERM:
+ * NULL.
+ */
 GC_API void *gc_handle_get(const gc_handle *handle);
+/* 0; -EINVAL (as above), -EPERM. */
 GC_API int gc_handle_set(gc_handle *handle, void *object);
-GC_API void gc_handle_free(gc_handle *handle); /* NULL is ignored */
+/* NULL is ignored; one of another heap is left alone, which the log tells. */
+GC_API void gc_handle_free(gc_handle *handle);
 
 /* ------------------------------------------------------------------------------------------
  * Collection

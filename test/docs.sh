@@ -132,6 +132,11 @@ links() {
     return $wrong
 }
 
+# The rows of the reference say what test/calls.c has tried.
+who_may() {
+    diff <("$BUILD/test/calls" --table) <(sed -n '/^| call | no heap /,/^$/p' docs/reference.md | sed '/^$/d')
+}
+
 check 'the reference has every function' complete docs/reference.md '^### .*' 100 functions
 check 'the manual page has every function' complete docs/gcheap.3.md '' 100 functions
 check 'the reference has every name of C++' complete docs/reference.md '^### .*' 10 cxx_names
@@ -142,4 +147,5 @@ check 'the reference has every statistic' complete docs/reference.md '' 25 field
 check 'the documents name only what exists' exist
 check 'sources that are named are there' sources
 check 'links lead to files' links
+check 'who may call what is what the test of it expects' who_may
 done_testing
