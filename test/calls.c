@@ -454,7 +454,7 @@ static const struct row rows[] = {
     {"gc_heap_current", "yyyyy", N, call_heap_current},
     {"gc_heap_options", "yyyyy", N, call_heap_options},
     {"gc_thread_attach", "yyyyp", Y, call_thread_attach},
-    {"gc_thread_detach", "pbbup", N, call_thread_detach},
+    {"gc_thread_detach", "pbbbp", N, call_thread_detach},
     {"gc_thread_switch", "yyyyp", Y, call_thread_switch},
     {"gc_thread_name", "pyyyp", N, call_thread_name},
     {"gc_thread_scan_stack", "ppyyp", N, call_thread_scan_stack},
