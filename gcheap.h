@@ -66,7 +66,7 @@ typedef struct gc_tracer gc_tracer;
 
 /* A run: free slots, already zeroed and typed, that this thread's processor may hand out. */
 struct gc_run {
-    uintptr_t cursor; /* next free slot; equal to limit when the run is used up */
+    uintptr_t cursor; /* next free slot; equal to limit when the run is used up. Any thread reads */
     uintptr_t limit;
     uintptr_t size; /* distance of two slots */
     void *span;
@@ -154,8 +154,9 @@ struct gc_type {
     uint32_t hash;        /* identifies the type's content; 0: computed when first used */
     uint8_t tflag;        /* enum gc_tflag */
     uint8_t kind;         /* enum gc_kind, with flags */
-    uint16_t align;       /* of an object: a power of two up to 8192; 0: that of a word */
-    uint16_t field_align; /* of a field of this type; 0: like align */
+    uint16_t align;       /* of an object, and of where it begins in a gc_new_flex: a power of two
+                             up to 8192, with references at least a word's; 0: a word's */
+    uint16_t field_align; /* of a field of this type; 0: like align. Informative */
     uint16_t reserved;
     bool (*equal)(const void *a, const void *b); /* NULL: not comparable, or by bytes (tflag) */
     uint64_t (*hash_object)(const void *object, uint64_t seed); /* NULL: by bytes (tflag) */
@@ -177,21 +178,29 @@ struct gc_type {
 #define GC_TYPE(name, T, ...)                                                                      \
     gc_type name = GC_TYPE_INIT(#T, T, GC_MASK_ALL(T, __VA_ARGS__));                               \
     GC_MAP(GC_CHECK_FIELD, T, 0, __VA_ARGS__)                                                      \
+    GC_CHECK_ALIGN(T);                                                                             \
+    GC_STATIC_ASSERT(GC_ALIGNOF(T) % sizeof(void *) == 0,                                          \
+                     "GC_TYPE: " #T " has not the alignment of a pointer: is it packed?");         \
     GC_STATIC_ASSERT(GC_NARGS(__VA_ARGS__) <= 32, "GC_TYPE takes at most 32 fields")
 #define GC_TYPE_NOPTR(name, T)                                                                     \
     gc_type name = GC_TYPE_INIT(#T, T, 0);                                                         \
+    GC_CHECK_ALIGN(T);                                                                             \
     GC_STATIC_ASSERT(sizeof(T) > 0, "GC_TYPE_NOPTR needs a complete type")
 
 #define GC_TYPE_INIT(text, T, ...)                                                                 \
     {                                                                                              \
-        sizeof(T), 0, 0, GC_TFLAG_NAMED, GC_KIND_STRUCT, GC_ALIGNOF(T), GC_ALIGNOF(T), 0, NULL,    \
-            NULL, NULL, text, NULL, {__VA_ARGS__}, 0, 0, NULL                                      \
+        sizeof(T), 0, 0, GC_TFLAG_NAMED, GC_KIND_STRUCT, (uint16_t)GC_ALIGNOF(T),                  \
+            (uint16_t)GC_ALIGNOF(T), 0, NULL, NULL, NULL, text, NULL, {__VA_ARGS__}, 0, 0, NULL    \
     }
 #ifdef __cplusplus
-#define GC_ALIGNOF(T) (uint16_t)alignof(T)
+#define GC_ALIGNOF(T) alignof(T)
 #else
-#define GC_ALIGNOF(T) (uint16_t) _Alignof(T)
+#define GC_ALIGNOF(T) _Alignof(T)
 #endif
+#define GC_ALIGN_MAX 8192
+#define GC_CHECK_ALIGN(T)                                                                          \
+    GC_STATIC_ASSERT(GC_ALIGNOF(T) <= GC_ALIGN_MAX,                                                \
+                     "GC_TYPE: the alignment of " #T " is above 8192")
 
 #define GC_CHECK_FIELD(T, unused, field)                                                           \
     GC_STATIC_ASSERT(sizeof(((T *)0)->field) == sizeof(void *),                                    \
@@ -433,7 +442,7 @@ static inline void *gc_new(gc_type *type)
     uintptr_t p = run->cursor;
     if (GC_UNLIKELY(p == run->limit))
         return gc_new_slow(type);
-    run->cursor = p + run->size;
+    __atomic_store_n(&run->cursor, p + run->size, __ATOMIC_RELAXED);
     return (void *)p;
 }
 
@@ -447,17 +456,16 @@ GC_API void *gc_new_array(gc_type *type, size_t n);
 GC_API void *gc_new_flex(gc_type *head, gc_type *element, size_t n);
 
 GC_API void *gc_new_bytes_slow(size_t size);
-/* Pointer-free memory. Under 16 bytes it is aligned by its size: to 8 if that is a multiple of 8,
- * to 4, to 2, or to 1; always to 8 in a heap with a value format. */
+/* Pointer-free memory, aligned to 8. 0 bytes: the address of every object of no bytes. */
 #define GC_INLINE_BYTES_MAX 1024
 extern GC_API const uint8_t gc_bytes_slot[GC_INLINE_BYTES_MAX / 8 + 1];
 static inline void *gc_new_bytes(size_t size)
 {
-    if (GC_LIKELY(size - 16 <= GC_INLINE_BYTES_MAX - 16)) {
+    if (GC_LIKELY(size <= GC_INLINE_BYTES_MAX)) {
         struct gc_run *run = &gc_self->runs[gc_bytes_slot[(size + 7) / 8]];
         uintptr_t p = run->cursor;
         if (GC_LIKELY(p != run->limit)) {
-            run->cursor = p + run->size;
+            __atomic_store_n(&run->cursor, p + run->size, __ATOMIC_RELAXED);
             return (void *)p;
         }
     }
@@ -470,11 +478,11 @@ GC_API void *gc_new_bytes_raw_slow(size_t size);
 #define GC_BYTES_RAW_SLOTS 204
 static inline void *gc_new_bytes_raw(size_t size)
 {
-    if (GC_LIKELY(size - 16 <= GC_INLINE_BYTES_MAX - 16)) {
+    if (GC_LIKELY(size <= GC_INLINE_BYTES_MAX)) {
         struct gc_run *run = &gc_self->runs[gc_bytes_slot[(size + 7) / 8] + GC_BYTES_RAW_SLOTS];
         uintptr_t p = run->cursor;
         if (GC_LIKELY(p != run->limit)) {
-            run->cursor = p + run->size;
+            __atomic_store_n(&run->cursor, p + run->size, __ATOMIC_RELAXED);
             return (void *)p;
         }
     }

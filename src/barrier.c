@@ -49,7 +49,7 @@ void barrier_scan(gc_thread *t, uintptr_t object)
 
 bool barrier_may_be_object(const struct mheap *h, uintptr_t address)
 {
-    bool may = mheap_object_base(h, address) != 0;
+    bool may = mheap_slot_base(h, address) != 0;
     fence_acquire();
     return may;
 }

@@ -188,12 +188,11 @@ static void run_finalizer(gc_thread *t, struct special *r)
 {
     gc_finalizer_fn fn = r->finalizer.fn;
     void *arg = r->finalizer.arg, *object = (void *)r->object;
-    uintptr_t base = mheap_object_base(&t->heap->mem, r->object);
     struct call c;
-    begin_call(&c, t, (void *)base, (uintptr_t)fn);
-    c.type = type_name(t->heap, base);
+    begin_call(&c, t, object, (uintptr_t)fn);
+    c.type = type_name(t->heap, r->object);
     if (t->fast.barrier)
-        barrier_shade(t, base);
+        barrier_shade(t, r->object);
     special_unqueue(t->heap, r);
     special_free(t->heap, r);
     fn(object, arg);

@@ -72,7 +72,7 @@ gc_heap *gc_heap_create(const gc_options *options)
         return NULL;
     }
     read_environment(heap);
-    type_heap_created();
+    type_heap_created(&heap->types);
     os_stay_loaded();
     error = fork_heap_created(heap);
     if (!error)
@@ -117,8 +117,8 @@ int gc_heap_destroy(gc_heap *heap)
     if (attached)
         thread_detach(thread_self(), true);
     destroy_rooms(heap);
+    type_heap_destroyed(&heap->types);
     free(heap);
-    type_heap_destroyed();
     if (before && before != heap)
         thread_switch(before);
     return 0;

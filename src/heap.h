@@ -49,6 +49,7 @@ struct gc_heap {
     bool trace;                 /* GCHEAP_TRACE */
     uint64_t created_ns;
     struct mutators mutators;
+    struct type_user types;
     struct procs procs;
     struct roots roots;
     struct workqueue work;

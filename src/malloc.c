@@ -10,7 +10,7 @@ static void *from_run(struct mcache *c, unsigned slot, unsigned spanclass,
     if (run->cursor == run->limit && !mcache_refill(c, slot, spanclass, info))
         return NULL;
     uintptr_t p = run->cursor;
-    run->cursor = p + run->size;
+    word_store_relaxed(&run->cursor, p + run->size); /* others look: mcache_keeps */
     return (void *)p;
 }
 
@@ -34,21 +34,6 @@ static void *small_variable(struct mcache *c, unsigned sizeclass, bool traced)
     return traced
                ? from_run(c, RUN_SLOT_TRACED + sizeclass, spanclass_make_traced(sizeclass), NULL)
                : from_run(c, RUN_SLOT_VARIABLE + sizeclass, spanclass_make(sizeclass, false), NULL);
-}
-
-/* Under 16 bytes: packed into a 16-byte block with others (Go: the tiny allocator). */
-static void *tiny(struct mcache *c, size_t size)
-{
-    size_t align = MAX_OF(size & -size, c->heap->tiny_align);
-    uintptr_t p = align_up(c->tiny, align);
-    if (c->tiny == 0 || p + size > c->tiny_end) {
-        p = (uintptr_t)small_noscan(c, sizeclass_of(SIZECLASS_TINY));
-        if (!p)
-            return NULL;
-        c->tiny_end = p + SIZECLASS_TINY;
-    }
-    c->tiny = p + size;
-    return (void *)p;
 }
 
 /* ---- Large objects ---- */
@@ -108,11 +93,6 @@ static gc_type *traced_type(const struct layout *l)
     return l->head && l->head->type->trace ? l->head->type : NULL;
 }
 
-static unsigned class_for(size_t size, unsigned align)
-{
-    return size <= SIZECLASS_MAX_SIZE ? sizeclass_of_aligned(size, MAX_OF(align, 1u)) : 0;
-}
-
 static void write_layout(const struct layout *l, struct heapbits_sink *sink)
 {
     if (l->head)
@@ -159,13 +139,13 @@ static void *small_scan(struct mcache *c, const struct layout *l, unsigned sizec
 static void *scan(struct mcache *c, const struct layout *l)
 {
     size_t header = traced_type(l) ? WORD_SIZE : 0;
-    unsigned sizeclass = class_for(align_up(l->size, WORD_SIZE) + header, l->align);
+    unsigned sizeclass = sizeclass_of_aligned(align_up(l->size, WORD_SIZE) + header, l->align);
     return sizeclass ? small_scan(c, l, sizeclass) : large_scan(c, l);
 }
 
 static void *noscan_aligned(struct mcache *c, size_t size, unsigned align)
 {
-    unsigned sizeclass = class_for(size, align);
+    unsigned sizeclass = sizeclass_of_aligned(size, align);
     return sizeclass ? small_noscan(c, sizeclass) : large_noscan(c, size);
 }
 
@@ -179,24 +159,18 @@ void *malloc_typed(struct mcache *c, struct type_info *info)
     if (info->size == 0)
         return (void *)(uintptr_t)&malloc_zero_object;
     if (info->noscan)
-        return info->size < SIZECLASS_TINY && info->type->align <= 8
-                   ? malloc_bytes(c, info->size)
-                   : noscan_aligned(c, info->size, info->type->align);
-    struct layout l = {info->type->size, info->type->align, info, NULL, 0, 0};
+        return noscan_aligned(c, info->size, info->align);
+    struct layout l = {info->type->size, info->align, info, NULL, 0, 0};
     return scan(c, &l);
 }
 
 void *malloc_bytes(struct mcache *c, size_t size)
 {
-    if (size < SIZECLASS_TINY)
-        return tiny(c, size);
     return noscan_aligned(c, size, 1);
 }
 
 void *malloc_bytes_raw(struct mcache *c, size_t size)
 {
-    if (size < SIZECLASS_TINY)
-        return tiny(c, size);
     if (size <= SIZECLASS_MAX_SIZE)
         return small_raw(c, sizeclass_of(size));
     size_t unzeroed;
@@ -208,22 +182,21 @@ void *malloc_array(struct mcache *c, struct type_info *info, size_t n)
 {
     size_t size = info->type->size * n;
     if (info->noscan)
-        return info->type->align > 8 ? noscan_aligned(c, size, info->type->align)
-                                     : malloc_bytes(c, size);
-    struct layout l = {size, info->type->align, NULL, info, n, 0};
+        return noscan_aligned(c, size, info->align);
+    struct layout l = {size, info->align, NULL, info, n, 0};
     return scan(c, &l);
 }
 
 size_t malloc_flex_offset(const struct type_info *head, const struct type_info *element)
 {
-    return align_up(head->type->size, MAX_OF(element->type->align, (uint16_t)1));
+    return align_up(head->type->size, element->align);
 }
 
 void *malloc_flex(struct mcache *c, struct type_info *head, struct type_info *element, size_t n)
 {
     size_t tail = malloc_flex_offset(head, element);
     size_t size = tail + element->type->size * n;
-    unsigned align = MAX_OF(head->type->align, element->type->align);
+    unsigned align = MAX_OF(head->align, element->align);
     if (head->noscan && element->noscan)
         return noscan_aligned(c, size, align);
     struct layout l = {size, align, head, n ? element : NULL, n, tail};

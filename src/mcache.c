@@ -26,9 +26,52 @@ void mcache_destroy(struct mcache *c)
     os_unmap(c, cache_size() + runs_size());
 }
 
+/* ---- Runs, as other threads see them (I21) ---- */
+
+/* Cursor 0, then the rest; a new run is there with its cursor. Whoever reads one cursor before and
+ * after a limit has read both of one run. */
+static void clear_run(struct gc_run *run)
+{
+    fence_release();
+    word_store_relaxed(&run->cursor, 0);
+    fence_release();
+    word_store_relaxed(&run->limit, 0);
+    run->span = NULL;
+}
+
+static void set_run(struct gc_run *run, struct gc_span *s, uintptr_t from, uintptr_t to)
+{
+    run->size = s->size;
+    run->span = s;
+    word_store_relaxed(&run->limit, to);
+    word_store_release(&run->cursor, from);
+}
+
+static bool run_keeps(const struct gc_run *run, uintptr_t base)
+{
+    uintptr_t cursor, limit;
+    do {
+        cursor = word_load_acquire(&run->cursor);
+        limit = word_load_relaxed(&run->limit);
+        fence_acquire();
+    } while (word_load_relaxed(&run->cursor) != cursor);
+    return cursor <= base && base < limit;
+}
+
+bool mcache_keeps(const struct mcache *c, unsigned spanclass, uintptr_t base)
+{
+    unsigned slot = type_slot_of_class(spanclass);
+    while (slot && !run_keeps(&c->runs[slot], base))
+        slot = type_next_slot(slot);
+    return slot != 0;
+}
+
+/* ---- Spans and runs ---- */
+
 /* A span that no run and no class of this cache uses any more. */
 static void uncache(struct mcache *c, struct gc_span *s, bool stale)
 {
+    ptr_store_relaxed(&s->cache, NULL);
     mcentral_uncache_span(c->heap, s, c->sweepgen, stale);
 }
 
@@ -108,12 +151,12 @@ static void open_run(struct mcache *c, struct gc_run *run, struct gc_span *s, si
     if (c->black)
         span_set_marks(s, first, n);
     stress(STRESS_RUN_MARKED);
-    fence_release(); /* who finds a slot by a stale word finds it marked, too (I15) */
+    set_run(run, s, from, from + bytes);
+    fence_release(); /* what is found by its alloc bit is marked (I15), and in this run (I21) */
     span_set_alloc(s, first, n);
     s->open_runs++;
     s->live += (uint32_t)n;
     c->unreported += bytes;
-    *run = (struct gc_run){from, from + bytes, s->size, s};
 }
 
 static bool open_from_current(struct mcache *c, struct gc_run *run, unsigned spanclass,
@@ -138,7 +181,7 @@ bool mcache_refill(struct mcache *c, unsigned slot, unsigned spanclass,
     stress(STRESS_REFILL);
     if (run->span) {
         struct gc_span *s = run->span;
-        *run = (struct gc_run){0, 0, 0, NULL};
+        clear_run(run);
         close_run(c, s, false);
     } else {
         c->open[c->nopen++] = (uint16_t)slot;
@@ -154,6 +197,7 @@ bool mcache_refill(struct mcache *c, unsigned slot, unsigned spanclass,
             }
             return false;
         }
+        ptr_store_relaxed(&c->current[spanclass]->cache, c);
     }
     return true;
 }
@@ -191,8 +235,6 @@ static void blacken_rest(struct mcache *c, struct gc_run *run, size_t first, siz
 
 void mcache_blacken(struct mcache *c)
 {
-    /* The tiny block may be white; what comes to lie in the next one is born black. */
-    c->tiny = c->tiny_end = 0;
     c->black = true;
     each_open_rest(c, blacken_rest);
 }
@@ -212,12 +254,11 @@ static void give_back_rest(struct mcache *c, struct gc_run *run, size_t first, s
 
 static void give_up_all(struct mcache *c, bool stale)
 {
-    c->tiny = c->tiny_end = 0;
     each_open_rest(c, give_back_rest);
     for (uint32_t i = 0; i < c->nopen; i++) {
         struct gc_run *run = &c->runs[c->open[i]];
         struct gc_span *s = run->span;
-        *run = (struct gc_run){0, 0, 0, NULL};
+        clear_run(run);
         close_run(c, s, stale);
     }
     c->nopen = 0;

@@ -23,7 +23,6 @@ struct mcache {
     struct gc_span *current[SPANCLASS_COUNT];
     uint32_t nopen;           /* run slots that have a run */
     uint16_t open[RUN_SLOTS]; /* which */
-    uintptr_t tiny, tiny_end; /* free part of the present tiny block */
     struct page_cache pages;
     struct gc_span *spare_spans[MCACHE_SPARE_SPANS]; /* dead ones, for spans from `pages` */
     unsigned nspare;
@@ -36,6 +35,10 @@ struct mcache {
 struct mcache *mcache_create(struct mheap *h);
 /* It must be empty: flushed, and mheap_flush_cache done. */
 void mcache_destroy(struct mcache *c);
+
+/* Whether the slot at `base` lies in the rest of one of this cache's runs of that class: free,
+ * though its alloc bit is set (I21). Any thread. */
+bool mcache_keeps(const struct mcache *c, unsigned spanclass, uintptr_t base);
 
 /* Gives run slot `slot` a new run from spans of `spanclass`, typed by `info` (NULL: no references,
  * or bits written per object). false: no memory. */

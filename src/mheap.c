@@ -14,8 +14,6 @@ int mheap_init(struct mheap *h, const gc_options *options)
     h->up = no_upcalls;
     h->sweepgen = 2;
     h->hard_limit = options->hard_limit;
-    /* In a value format a word with low bits set is no plain address. */
-    h->tiny_align = options->format.mask ? sizeof(uint64_t) : 1;
     h->huge_pages = options->flags & (GC_HUGE_PAGES | GC_NO_HUGE_PAGES);
     for (unsigned i = 0; i < SPANCLASS_COUNT; i++)
         mcentral_init(&h->centrals[i], i);
@@ -286,7 +284,7 @@ size_t mheap_scavenge(struct mheap *h, size_t max_pages)
     return done;
 }
 
-uintptr_t mheap_object_base(const struct mheap *h, uintptr_t address)
+uintptr_t mheap_slot_base(const struct mheap *h, uintptr_t address)
 {
     struct arena *a = arena_of(&h->arenas, address);
     if (!a)
@@ -305,4 +303,21 @@ uintptr_t mheap_object_base(const struct mheap *h, uintptr_t address)
         a = arena_of(&h->arenas, base);
     }
     return bits_test(a->alloc, arena_bit(base)) ? base : 0;
+}
+
+/* I21: the alloc bit, then the runs, then the bit again: a run that was given back in between took
+ * it away first. */
+uintptr_t mheap_object_base(const struct mheap *h, uintptr_t address)
+{
+    uintptr_t base = mheap_slot_base(h, address);
+    struct gc_span *s = base ? mheap_span_of(h, base) : NULL;
+    const struct mcache *cache = s ? ptr_load_relaxed(&s->cache) : NULL;
+    if (!cache)
+        return base;
+    fence_acquire();
+    unsigned class = page_tag_class(arena_tag(arena_of(&h->arenas, base), base));
+    if (class == PAGE_CLASS_FREE || mcache_keeps(cache, page_class_spanclass(class), base))
+        return 0;
+    fence_acquire();
+    return mheap_slot_base(h, base);
 }

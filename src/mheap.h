@@ -43,7 +43,6 @@ struct mheap {
     size_t hard_limit;       /* 0: none; atomic */
     size_t small_regions;    /* under scavenge_lock; see hugepage.h */
     unsigned huge_pages;     /* GC_HUGE_PAGES, GC_NO_HUGE_PAGES or neither */
-    size_t tiny_align;       /* of objects under 16 bytes, at least; see value_address */
     uint32_t backing_wanted; /* back_ahead was called and has not been heard yet; atomic */
     uint32_t run_limit;      /* debug: slots in a run at most; 0: a page of them */
     struct mheap_upcalls up;
@@ -113,7 +112,10 @@ INLINE struct gc_span *mheap_span_of(const struct mheap *h, uintptr_t address)
     return ptr_load_relaxed(&a->spans[arena_page(address)]);
 }
 
-/* The start of the object that contains `address`, or 0: checks the alloc bit. Any thread. */
+/* The start of the slot that contains `address`, or 0 if its alloc bit is not set. Slots of open runs
+ * that were not handed out count, too. Any thread. */
+uintptr_t mheap_slot_base(const struct mheap *h, uintptr_t address);
+/* The start of the object that contains `address`, or 0 if there is none (I21). Any thread. */
 uintptr_t mheap_object_base(const struct mheap *h, uintptr_t address);
 
 #endif

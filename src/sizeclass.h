@@ -7,7 +7,6 @@
 
 #define SIZECLASS_COUNT 68 /* with class 0 */
 #define SIZECLASS_MAX_SIZE 32768
-#define SIZECLASS_TINY 16
 
 struct sizeclass {
     uint32_t size;   /* of a slot */
@@ -64,6 +63,10 @@ INLINE bool spanclass_noscan(unsigned spanclass)
 INLINE uint8_t page_class_of_span(unsigned spanclass)
 {
     return (uint8_t)(spanclass + 1);
+}
+INLINE unsigned page_class_spanclass(unsigned page_class)
+{
+    return page_class - 1;
 }
 
 struct page_class_info {

@@ -14,6 +14,7 @@ void span_init(struct gc_span *s, struct arena *a, uintptr_t base, size_t npages
     ASSERT((span_is_large(s) || (base ^ (span_end(s) - 1)) >> ARENA_SHIFT == 0) && "I14");
     s->next_slot = 0;
     s->open_runs = 0;
+    ptr_store_relaxed(&s->cache, NULL);
     s->live = 0;
     s->arena = a;
     s->scan_limit = base;

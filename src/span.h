@@ -17,6 +17,7 @@
 
 struct gc_type;
 struct special_table;
+struct mcache;
 
 enum span_state { SPAN_DEAD, SPAN_IN_USE };
 
@@ -32,6 +33,7 @@ struct gc_span {
     uint8_t needzero; /* owner: free slots may be dirty */
     uint8_t unused;
     uint32_t open_runs;   /* owner: runs of a P that end in it */
+    struct mcache *cache; /* that holds it, with its runs; NULL: none. Owner writes; atomic */
     uint32_t sweepgen;    /* atomic; see above */
     uint32_t live;        /* slots taken when last swept, and runs since; owner writes */
     struct arena *arena;  /* of its first page */

@@ -174,26 +174,20 @@ static void drop_empty_table_locked(struct gc_span *s)
 struct place {
     gc_heap *heap;
     struct gc_span *s;
-    uintptr_t object; /* as the embedder knows it */
-    uintptr_t base;
+    uintptr_t object;
     uint32_t slot;
 };
-
-static bool may_hold_tiny(const struct gc_span *s)
-{
-    return span_noscan(s) && s->size == SIZECLASS_TINY;
-}
 
 /* 0, or -EINVAL: no object. The caller holds the object, if it is one, so its span stays. */
 static int place_find(gc_heap *heap, const void *object, struct place *place)
 {
     uintptr_t address = (uintptr_t)object;
-    uintptr_t base = mheap_object_base(&heap->mem, address);
-    struct gc_span *s = base ? mheap_span_of(&heap->mem, base) : NULL;
-    if (!s || (base != address && !may_hold_tiny(s)))
+    bool is_object = address && mheap_object_base(&heap->mem, address) == address;
+    struct gc_span *s = is_object ? mheap_span_of(&heap->mem, address) : NULL;
+    if (!s)
         return -EINVAL;
-    uint32_t slot = span_is_large(s) ? 0 : (uint32_t)(base - s->base) / s->size;
-    *place = (struct place){heap, s, address, base, slot};
+    uint32_t slot = span_is_large(s) ? 0 : (uint32_t)(address - s->base) / s->size;
+    *place = (struct place){heap, s, address, slot};
     return 0;
 }
 
@@ -306,8 +300,8 @@ static void shade_children(gc_thread *t, const struct place *place)
 {
     struct target target;
     if (t->fast.barrier && !span_noscan(place->s) &&
-        target_resolve(&t->heap->mem, place->base, &target) && !target_is_marked(&target))
-        barrier_scan(t, place->base);
+        target_resolve(&t->heap->mem, place->object, &target) && !target_is_marked(&target))
+        barrier_scan(t, place->object);
 }
 
 static int add_finalizer(const struct place *place, gc_finalizer_fn fn, void *arg)

@@ -16,7 +16,7 @@ enum special_kind { SPECIAL_WEAK, SPECIAL_EXTERNAL, SPECIAL_FINALIZER, SPECIAL_C
 struct special {
     struct special *next;        /* of its chain; under the span's specials_lock */
     struct special *next_queued; /* finalizers and cleanups; see finq.h */
-    uintptr_t object;            /* as the embedder knows it: a tiny object lies inside its slot */
+    uintptr_t object;
     uint32_t slot;               /* of its span */
     uint8_t kind;                /* enum special_kind */
     bool queued;                 /* a finalizer that waits to be run; under specials_lock */
@@ -59,8 +59,7 @@ bool special_few(gc_heap *heap, size_t few);
 /* Nobody uses the heap any more. */
 void special_destroy(gc_heap *heap);
 
-/* Whether `object` is the address of an object of the heap: of a slot in use, or of a tiny object
- * inside one. */
+/* Whether `object` is the address of an object of the heap. */
 bool special_is_object(gc_heap *heap, const void *object);
 
 /* Gives a record back that hangs on no span. Any thread. */

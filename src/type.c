@@ -2,15 +2,22 @@
 #include "lock.h"
 #include <errno.h>
 
-#define MAX_ALIGN PAGE_SIZE
+_Static_assert(GC_ALIGN_MAX <= PAGE_SIZE, "spans begin at pages");
+#define NOT_RELEASED UINT64_MAX
 
+/* Under the lock, but for next_slot, which anyone reads. */
 static struct {
     struct lock lock;
-    struct type_info *all;                /* under lock */
-    struct type_info *by_slot[RUN_SLOTS]; /* entries are set once, then read by anyone */
-    uint32_t slots;                       /* handed out; under lock */
-    size_t heaps;                         /* alive; under lock */
-} registry = {.lock = LOCK_INIT(LOCK_TYPES), .slots = RUN_SLOT_TYPES};
+    uint32_t slots;                /* made */
+    bool taken[RUN_SLOTS];         /* by a type */
+    uint16_t next_slot[RUN_SLOTS]; /* of the same span class; a slot stays where it is; atomic */
+    uint64_t clock;                /* heaps made so far */
+    struct type_user *oldest, **newest_link;     /* heaps alive, in the order of their making */
+    struct type_info *released, **last_released; /* in the order of their release */
+} registry = {.lock = LOCK_INIT(LOCK_TYPES),
+              .slots = RUN_SLOT_TYPES,
+              .newest_link = &registry.oldest,
+              .last_released = &registry.released};
 
 static GC_TLS const char *last_error = "no error";
 
@@ -223,7 +230,7 @@ static bool shape_of_type(const gc_type *type, struct shape *shape)
 
 static bool align_is_valid(unsigned align)
 {
-    return align == 0 || (is_power_of_two(align) && align <= MAX_ALIGN);
+    return align == 0 || (is_power_of_two(align) && align <= GC_ALIGN_MAX);
 }
 
 static bool validate(const gc_type *type, struct shape *shape)
@@ -283,12 +290,13 @@ static struct type_info *make_info(gc_type *type, const struct shape *shape)
     if (!info)
         return NULL;
     info->type = type;
+    info->released = NOT_RELEASED;
     info->noscan = shape->last == 0 && !type->trace;
     info->words = divide_up(type->size, WORD_SIZE);
     info->ptr_words = shape->last;
     info->size = type->trace ? align_up(type->size, WORD_SIZE) + WORD_SIZE : type->size;
-    info->sizeclass =
-        info->size ? sizeclass_of_aligned(info->size, MAX_OF(type->align, (uint16_t)1)) : 0;
+    info->align = type->align ? type->align : (unsigned)WORD_SIZE;
+    info->sizeclass = info->size ? sizeclass_of_aligned(info->size, info->align) : 0;
     info->spanclass = type->trace ? spanclass_make_traced(info->sizeclass)
                                   : spanclass_make(info->sizeclass, info->noscan);
     if (program) {
@@ -313,17 +321,30 @@ static void make_pattern(struct type_info *info)
         heapbits_pattern(info->pattern, info->mask[0], slot_words(info));
 }
 
+/* A slot is of one span class for ever, and of one type after the other: no heap that has runs in
+ * it outlives its type. 0: there are no more. */
+static unsigned free_slot_locked(unsigned spanclass)
+{
+    LOCK_ASSERT_HELD(&registry.lock);
+    unsigned first = type_slot_of_class(spanclass), slot = type_next_slot(first);
+    while (slot && registry.taken[slot])
+        slot = type_next_slot(slot);
+    if (slot || registry.slots == RUN_SLOTS)
+        return slot;
+    slot = registry.slots++;
+    registry.next_slot[slot] = registry.next_slot[first];
+    u16_store_release(&registry.next_slot[first], (uint16_t)slot);
+    return slot;
+}
+
 static uint32_t assign_slot_locked(struct type_info *info)
 {
     LOCK_ASSERT_HELD(&registry.lock);
-    if (info->sizeclass == 0)
-        return 0;
-    if (info->noscan)
-        return info->sizeclass >= sizeclass_of(SIZECLASS_TINY) ? info->sizeclass : 0;
-    if (registry.slots == RUN_SLOTS)
-        return 0;
-    ptr_store_release(&registry.by_slot[registry.slots], info);
-    return registry.slots++;
+    if (info->noscan || info->sizeclass == 0)
+        return info->sizeclass;
+    unsigned slot = free_slot_locked(info->spanclass);
+    registry.taken[slot] = slot != 0;
+    return slot;
 }
 
 static void publish_locked(gc_type *type, struct type_info *info)
@@ -333,8 +354,6 @@ static void publish_locked(gc_type *type, struct type_info *info)
         type->ptrdata = info->ptr_words * WORD_SIZE;
     if (type->hash == 0)
         type->hash = hash_type(type, info);
-    info->next = registry.all;
-    registry.all = info;
     ptr_store_release((struct type_info **)&type->info, info);
     u32_store_release(&type->run, assign_slot_locked(info));
 }
@@ -374,9 +393,18 @@ int gc_type_register(gc_type *type)
     return type_info(type) ? 0 : -errno;
 }
 
-struct type_info *type_of_run_slot(unsigned slot)
+unsigned type_slot_of_class(unsigned spanclass)
 {
-    return ptr_load_acquire(&registry.by_slot[slot]);
+    unsigned sizeclass = spanclass_size(spanclass);
+    if (spanclass_noscan(spanclass))
+        return RUN_SLOT_NOSCAN + sizeclass;
+    return (spanclass_traced(spanclass) ? RUN_SLOT_TRACED : RUN_SLOT_VARIABLE) + sizeclass;
+}
+
+unsigned type_next_slot(unsigned slot)
+{
+    return slot < RUN_SLOT_VARIABLE ? slot + RUN_SLOT_RAW
+                                    : u16_load_acquire(&registry.next_slot[slot]);
 }
 
 void type_write_bits(const struct type_info *info, struct heapbits_sink *sink)
@@ -399,7 +427,7 @@ void type_write_array(const struct type_info *info, struct heapbits_sink *sink, 
 
 static bool spec_is_valid(const struct gc_type_spec *spec)
 {
-    if (spec->align > MAX_ALIGN || (spec->align && !is_power_of_two(spec->align)))
+    if (spec->align > GC_ALIGN_MAX || (spec->align && !is_power_of_two(spec->align)))
         return refuse("the alignment is no power of two up to 8192");
     if (spec->mask && spec->program)
         return refuse("a mask and a program at once");
@@ -463,47 +491,64 @@ gc_type *gc_type_create(const struct gc_type_spec *spec)
     return type;
 }
 
-int gc_type_release(gc_type *type)
+static void free_type_locked(struct type_info *info)
 {
-    struct type_info *info = type ? type->info : NULL;
-    if (!info || !info->owned || info->released)
-        return -EINVAL;
-    lock_acquire(&registry.lock);
-    info->released = true;
-    lock_release(&registry.lock);
-    return 0;
+    LOCK_ASSERT_HELD(&registry.lock);
+    if (info->type->run >= RUN_SLOT_TYPES)
+        registry.taken[info->type->run] = false;
+    free(info->type);
+    free(info);
 }
 
-void type_heap_created(void)
-{
-    lock_acquire(&registry.lock);
-    registry.heaps++;
-    lock_release(&registry.lock);
-}
-
-/* Run slots are not used again: an old mcache index never comes to mean another type. */
+/* Those that no heap knew which is still there. */
 static void free_released_locked(void)
 {
-    struct type_info **link = &registry.all;
-    while (*link) {
-        struct type_info *info = *link;
-        if (!info->released) {
-            link = &info->next;
-            continue;
-        }
-        *link = info->next;
-        if (info->type->run >= RUN_SLOT_TYPES)
-            registry.by_slot[info->type->run] = NULL;
-        free(info->type);
-        free(info);
+    LOCK_ASSERT_HELD(&registry.lock);
+    struct type_info *info;
+    while ((info = registry.released) &&
+           (!registry.oldest || registry.oldest->since > info->released)) {
+        registry.released = info->next;
+        if (!registry.released)
+            registry.last_released = &registry.released;
+        free_type_locked(info);
     }
 }
 
-void type_heap_destroyed(void)
+int gc_type_release(gc_type *type)
+{
+    struct type_info *info = type ? ptr_load_acquire((struct type_info **)&type->info) : NULL;
+    if (!info || !info->owned)
+        return -EINVAL;
+    lock_acquire(&registry.lock);
+    bool twice = info->released != NOT_RELEASED;
+    if (!twice) {
+        info->released = registry.clock;
+        *registry.last_released = info;
+        registry.last_released = &info->next;
+        free_released_locked();
+    }
+    lock_release(&registry.lock);
+    return twice ? -EINVAL : 0;
+}
+
+void type_heap_created(struct type_user *heap)
 {
     lock_acquire(&registry.lock);
-    if (--registry.heaps == 0)
-        free_released_locked();
+    *heap = (struct type_user){++registry.clock, NULL, registry.newest_link};
+    *registry.newest_link = heap;
+    registry.newest_link = &heap->next;
+    lock_release(&registry.lock);
+}
+
+void type_heap_destroyed(struct type_user *heap)
+{
+    lock_acquire(&registry.lock);
+    *heap->link = heap->next;
+    if (heap->next)
+        heap->next->link = heap->link;
+    else
+        registry.newest_link = heap->link;
+    free_released_locked();
     lock_release(&registry.lock);
 }
 

@@ -21,6 +21,7 @@
 struct type_info {
     gc_type *type;
     size_t size;        /* of an object with its trace header */
+    unsigned align;     /* of an object: type->align, its default filled in */
     unsigned sizeclass; /* 0: large */
     unsigned spanclass;
     bool noscan;
@@ -29,9 +30,9 @@ struct type_info {
     const word *mask; /* ptr_words bits; NULL with a program or without references */
     const uint8_t *program;
     word pattern[2];        /* slots of at most WORD_BITS words: see heapbits_pattern */
-    struct type_info *next; /* of all registered; under LOCK_TYPES */
     bool owned;             /* from gc_type_create */
-    bool released;
+    uint64_t released;      /* when, by the number of heaps made until then; under LOCK_TYPES */
+    struct type_info *next; /* of those released; likewise */
 };
 
 /* The info of a type; registers it first if need be. NULL: the descriptor is invalid (type_error
@@ -43,17 +44,25 @@ INLINE struct type_info *type_info(gc_type *type)
     return LIKELY(info != NULL) ? info : type_info_slow(type);
 }
 
-/* The type that owns a run slot (>= RUN_SLOT_TYPES). */
-struct type_info *type_of_run_slot(unsigned slot);
+/* The run slots that runs of a span class may have, one after the other; 0: no more. Any thread:
+ * what is in the list stays. */
+unsigned type_slot_of_class(unsigned spanclass);
+unsigned type_next_slot(unsigned slot);
 
 /* Writes the heap bits of one object of the type at `object`. */
 void type_write_bits(const struct type_info *info, struct heapbits_sink *sink);
 /* Pads with zeros up to `words` words from the sink's start, or repeats the element. */
 void type_write_array(const struct type_info *info, struct heapbits_sink *sink, size_t n);
 
-/* Heaps alive: released types are freed when the last one goes. */
-void type_heap_created(void);
-void type_heap_destroyed(void);
+/* A heap, as the registry knows it. A released type is freed when the heaps are gone that were
+ * there when it was released: only they may hold objects of it. */
+struct type_user {
+    uint64_t since; /* its number among all heaps made */
+    struct type_user *next, **link;
+};
+void type_heap_created(struct type_user *heap);
+/* The heap holds no objects any more. */
+void type_heap_destroyed(struct type_user *heap);
 
 /* fork: the registry's lock is held across it. */
 void type_fork_prepare(void);

@@ -127,7 +127,7 @@ static void check_edge(struct gc_tracer *tracer, word value)
     struct edge_check *e = CONTAINER_OF(tracer, struct edge_check, tracer);
     const struct mheap *mem = &e->c->heap->mem;
     uintptr_t address = value_address(&e->c->heap->options.format, value);
-    if (arena_of(&mem->arenas, address) && !mheap_object_base(mem, address))
+    if (arena_of(&mem->arenas, address) && !mheap_slot_base(mem, address))
         fault(e->c, "a reference leads to no object", e->from, address);
 }
 
@@ -267,7 +267,7 @@ static void remark_stale(struct gc_tracer *tracer, word value)
     struct remark *r = CONTAINER_OF(tracer, struct remark, tracer);
     struct target t;
     uintptr_t address = value_address(&r->heap->options.format, value);
-    if (mheap_object_base(&r->heap->mem, address) && target_resolve(&r->heap->mem, address, &t) &&
+    if (mheap_slot_base(&r->heap->mem, address) && target_resolve(&r->heap->mem, address, &t) &&
         target_is_marked(&t))
         remark_value(tracer, value);
 }
