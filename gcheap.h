@@ -263,8 +263,8 @@ struct gc_type_spec {
  * program that is malformed or writes past size. gc_type_error() then says which, in words. */
 GC_API gc_type *gc_type_create(const struct gc_type_spec *spec);
 
-/* Gives up a type made by gc_type_create(). Its memory is kept until no heap exists that might
- * hold an object of it. -EINVAL for a static type. */
+/* Gives up a type made by gc_type_create(). Its memory is kept until the heaps are gone that there
+ * were at this moment: they may hold an object of it. -EINVAL for a static type. */
 GC_API int gc_type_release(gc_type *type);
 
 /* Checks a descriptor and assigns its run slot, as the first gc_new() would. 0 or -EINVAL. */
@@ -713,8 +713,8 @@ GC_API int gc_stats(struct gc_statistics *stats);
  */
 
 /* Everywhere below "object" is the address that an allocation returned, and the caller keeps it
- * alive during the call. Small ones (gc_new_bytes under 16 bytes) share a slot with others and die
- * with the last of them. The objects of no bytes are no objects: EINVAL.
+ * alive during the call. Addresses inside of objects, memory that was not handed out yet, and
+ * objects of no bytes are no objects: EINVAL.
  *
  * An object dies for all of this at one moment of a cycle: weak references to it read NULL, weak
  * maps and intern tables have it no more. After that its finalizer is queued; if there was none,
@@ -851,7 +851,8 @@ GC_API int gc_fiber_stack(gc_fiber *fiber, const void *low, const void *high);
  * Looking in
  */
 
-/* The start of the object that contains `address`, or NULL if none does. */
+/* The start of the object that contains `address`, or NULL if none does: free memory is none, even
+ * where an allocation is about to take it. */
 GC_API void *gc_object_base(const void *address);
 /* Bytes of its slot; 0 if `object` is not in an object. */
 GC_API size_t gc_object_size(const void *object);

@@ -29,7 +29,7 @@ struct child : node {
 };
 static int closed;
 struct file {
-    long fd[4] = {3}; // a smaller one would live as long as its tiny neighbours
+    long fd[4] = {3};
     file() { gc_cleanup_add(this, [](void *) { closed++; }, nullptr); }
     ~file() { closed += 1000; }
     static constexpr auto gc_fields = gc::fields();

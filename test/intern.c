@@ -236,7 +236,6 @@ TEST(objects_outside_the_heap_stay)
     gc_heap_destroy(heap);
 }
 
-/* Under 16 bytes: objects share slots. */
 static void *make_tiny(const void *key, size_t size, void *arg)
 {
     (void)arg;

@@ -180,8 +180,8 @@ struct pooled {
 struct live {
     uintptr_t base; /* first */
     size_t size;
-    const struct node *node; /* one of those in it: tiny objects share blocks */
-    bool seen;               /* by the walk of the heap */
+    const struct node *node;
+    bool seen; /* by the walk of the heap */
 };
 
 static struct world {
@@ -267,10 +267,9 @@ static const gc_value_format formats[] = {
 static uint64_t reference(struct mutator *m, const struct node *to)
 {
     uint64_t plain = (uint64_t)(uintptr_t)to->address;
-    bool tiny = plain % 8 != 0; /* of tagged and boxed words, only plain ones are aligned */
     if (w.setup.format == PLAIN && !to->shape.layout->unstamped && random_one_in(&m->random, 8))
         return plain + random_below(&m->random, to->shape.size);
-    if (w.setup.format == PLAIN || (!tiny && random_one_in(&m->random, 4)))
+    if (w.setup.format == PLAIN || random_one_in(&m->random, 4))
         return plain;
     return w.setup.format == TAGGED ? (plain & ~(uint64_t)7) | 1 : plain | BOX_MATCH;
 }
@@ -1630,8 +1629,7 @@ static void check_cleanups(const struct node *n)
 /* What it refers to; the object itself need not be reachable. */
 static void reach_from(struct node *n)
 {
-    bool tiny = n->shape.layout == &layouts[LAYOUT_TINY];
-    if (tiny ? !gc_object_base(n->address) : !gc_is_object(n->address))
+    if (!gc_is_object(n->address))
         describe(n, "is gone though it is reachable");
     if (gc_object_size(n->address) < n->shape.size)
         describe(n, "is in a slot too small for it");

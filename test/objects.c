@@ -1,0 +1,383 @@
+/* Which addresses are objects (I30): what was handed out, and nothing else, on whatever P. */
+#include "build.h"
+#include "moment.h"
+
+/* ---- Making one object of each kind ---- */
+
+struct traced {
+    uint64_t words[3];
+};
+
+static void trace_nothing(void *object, gc_tracer *tracer)
+{
+    (void)object, (void)tracer;
+}
+
+static gc_type traced_type = {
+    .size = sizeof(struct traced), .align = 8, .name = "traced", .trace = trace_nothing};
+static gc_type bytes_type = {.size = 40, .align = 8, .name = "bytes"};
+
+static void *make_cell(void)
+{
+    return gc_new(&cell_type);
+}
+static void *make_traced(void)
+{
+    return gc_new(&traced_type);
+}
+static void *make_bytes_type(void)
+{
+    return gc_new(&bytes_type);
+}
+static void *make_pointer(void)
+{
+    return gc_new(&gc_pointer_type);
+}
+static void *make_array(void)
+{
+    return gc_new_array(&gc_pointer_type, 5);
+}
+static void *make_flexible(void)
+{
+    return gc_new_flex(&cell_type, &gc_pointer_type, 3);
+}
+static void *make_character(void)
+{
+    return gc_new_bytes(1);
+}
+static void *make_word(void)
+{
+    return gc_new_bytes(8);
+}
+static void *make_small(void)
+{
+    return gc_new_bytes(16);
+}
+static void *make_raw(void)
+{
+    return gc_new_bytes_raw(100);
+}
+static void *make_kilobytes(void)
+{
+    return gc_new_bytes(3000);
+}
+static void *make_big(void)
+{
+    return gc_new_array(&cell_type, 1000);
+}
+static void *make_large(void)
+{
+    return gc_new_bytes(100000);
+}
+
+static void *(*const makers[])(void) = {make_cell,  make_traced,   make_bytes_type, make_pointer,
+                                        make_array, make_flexible, make_character,  make_word,
+                                        make_small, make_raw,      make_kilobytes,  make_big,
+                                        make_large};
+enum { MAKERS = sizeof makers / sizeof *makers };
+
+/* ---- All slots of a span against what was handed out ---- */
+
+enum { MADE = 400 };
+static void *made[MADE];
+static size_t nmade;
+
+static void *make_one(size_t i)
+{
+    void *p = makers[i % MAKERS]();
+    CHECK(p && nmade < MADE);
+    return made[nmade++] = p;
+}
+
+static bool was_made(uintptr_t address)
+{
+    for (size_t i = 0; i < nmade; i++) {
+        if ((uintptr_t)made[i] == address)
+            return true;
+    }
+    return false;
+}
+
+static void finalize_nothing(void *object, void *arg)
+{
+    (void)object, (void)arg;
+}
+static void clean_nothing(void *arg)
+{
+    (void)arg;
+}
+
+/* Every call that asks whether an address is an object says no. */
+static void check_no_object(void *p)
+{
+    static gc_weakmap *map;
+    map = map ? map : gc_weakmap_new();
+    CHECK(!gc_is_object(p) && !gc_object_base(p) && !gc_object_base((char *)p + 1));
+    CHECK_EQ(gc_object_size(p), 0);
+    CHECK_REFUSED(gc_weak_new(p), EINVAL);
+    CHECK_EQ(gc_weakmap_set(map, p, p), -EINVAL);
+    CHECK(!gc_weakmap_has(map, p));
+    CHECK_EQ(gc_finalizer_set(p, finalize_nothing, NULL), -EINVAL);
+    CHECK_EQ(gc_cleanup_add(p, clean_nothing, NULL), -EINVAL);
+    CHECK_EQ(gc_cleanup_cancel(p, 1), -EINVAL);
+    CHECK_EQ(gc_external_add(p, 1), -EINVAL);
+    CHECK_EQ(records(gc_heap_current()), 0);
+}
+
+static void check_object(uintptr_t slot, size_t size)
+{
+    CHECK(gc_is_object((void *)slot) && !gc_is_object((void *)(slot + 1)));
+    CHECK(gc_object_base((void *)(slot + size - 1)) == (void *)slot);
+    CHECK_EQ(gc_object_size((void *)slot), size);
+}
+
+static void check_span(const struct gc_span *s, bool every_call)
+{
+    for (size_t i = 0; i < s->nslots; i++) {
+        uintptr_t slot = s->base + i * s->size;
+        if (was_made(slot))
+            check_object(slot, span_object_bytes(s));
+        else if (every_call)
+            check_no_object((void *)slot);
+        else
+            CHECK(!gc_is_object((void *)slot));
+    }
+}
+
+/* The spans of everything that was made. */
+static void check_made(bool every_call)
+{
+    const struct gc_span *last = NULL;
+    for (size_t i = 0; i < nmade; i++) {
+        const struct gc_span *s = mheap_span_of(&gc_heap_current()->mem, (uintptr_t)made[i]);
+        if (s != last)
+            check_span(s, every_call);
+        last = s;
+    }
+}
+
+/* ---- One thread ---- */
+
+static void the_rest_of_a_run(unsigned flags)
+{
+    gc_heap *heap = new_heap(flags);
+    GC_FRAME_ARRAY(made, MADE);
+    for (size_t i = 0; i < 3 * MAKERS; i++)
+        make_one(i);
+    check_made(true);
+    gc_collect();
+    check_made(true);
+    for (size_t i = 0; i < 3 * MAKERS; i++)
+        make_one(i);
+    check_made(true);
+    gc_blocking_begin();
+    gc_blocking_end();
+    check_made(false);
+    CHECK_EQ(gc_heap_verify(), 0);
+    gc_heap_destroy(heap);
+}
+
+TEST_EACH_WAY(the_rest_of_a_run)
+
+/* What was refused before the object was there has left nothing for it. */
+TEST(the_next_object_is_a_fresh_one)
+{
+    gc_heap *heap = new_heap(0);
+    for (size_t i = 0; i < MAKERS - 1; i++) {
+        char *first = makers[i](), *next = first + gc_object_size(first);
+        GC_FRAME(first);
+        CHECK_REFUSED(gc_weak_new(next), EINVAL);
+        CHECK_EQ(gc_finalizer_set(next, finalize_nothing, NULL), -EINVAL);
+        char *second = makers[i]();
+        if (second != next)
+            continue;
+        CHECK(gc_is_object(second));
+        CHECK_EQ(gc_finalizer_set(second, NULL, NULL), -ENOENT);
+        CHECK_EQ(gc_external_add(second, -1), -EINVAL);
+    }
+    gc_heap_destroy(heap);
+}
+
+TEST(small_bytes_are_objects_of_their_own)
+{
+    gc_heap *heap = new_heap(0);
+    char *p[16];
+    gc_weak *weak[16];
+    GC_FRAME_ARRAY(p, 16);
+    for (size_t size = 0; size < 16; size++) {
+        p[size] = gc_new_bytes(size + 1);
+        memset(p[size], (int)size, size + 1);
+        CHECK_EQ((uintptr_t)p[size] % 8, 0);
+        weak[size] = gc_weak_new(p[size]);
+        for (size_t i = 1; i <= size; i++)
+            CHECK_REFUSED(gc_weak_new(p[size] + i), EINVAL);
+    }
+    for (size_t size = 0; size < 16; size += 2)
+        p[size] = NULL;
+    gc_collect();
+    for (size_t size = 0; size < 16; size++) {
+        CHECK(gc_weak_get(weak[size]) == p[size]);
+        for (size_t i = 0; p[size] && i <= size; i++)
+            CHECK_EQ(p[size][i], (char)size);
+    }
+    gc_heap_destroy(heap);
+}
+
+/* Whatever the collector has asked for and got: runs become black, are given up, are taken anew. */
+TEST(at_every_moment_of_a_cycle)
+{
+    static const enum handshake_op moments[] = {OP_ARM,   OP_SETTLE, OP_ROOTS,
+                                                OP_FLUSH, OP_DISARM, OP_FLIP};
+    gc_heap *heap = new_heap(0);
+    GC_FRAME_ARRAY(made, MADE);
+    for (size_t i = 0; i < MAKERS; i++)
+        make_one(i);
+    for (size_t i = 0; i < sizeof moments / sizeof *moments; i++) {
+        begin_cycle();
+        answer_until(moments[i]);
+        check_made(false);
+        gc_safepoint();
+        check_made(false);
+        for (size_t k = 0; k < MAKERS; k++)
+            make_one(k);
+        check_made(false);
+        end_cycle();
+        check_made(false);
+    }
+    gc_heap_destroy(heap);
+}
+
+/* ---- Other threads' runs ---- */
+
+static atomic_int stage;
+
+/* Makes objects, shows them, and stops as the test says: while it runs, then blocked, and gone. */
+static void *make_some(void *heap)
+{
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    {
+        GC_FRAME_ARRAY(made, MADE);
+        for (size_t i = 0; i < 2 * MAKERS; i++)
+            make_one(i);
+        stage = 1;
+        WAIT_UNTIL(stage == 2);
+        for (size_t i = 0; i < 2 * MAKERS; i++)
+            make_one(i);
+        stage = 3;
+        BLOCK_UNTIL(stage == 4);
+    }
+    CHECK_EQ(gc_thread_detach(), 0);
+    return NULL;
+}
+
+TEST(runs_of_another_thread)
+{
+    gc_heap *heap = gc_heap_create(&(gc_options){.max_procs = 4});
+    static gc_type *type;
+    type = &cell_type;
+    CHECK(gc_new(type));
+    pthread_t thread = start_thread(make_some, heap);
+    WAIT_UNTIL(stage == 1);
+    check_made(true);
+    stage = 2;
+    WAIT_UNTIL(stage == 3);
+    check_made(true);
+    gc_collect();
+    check_made(false);
+    stage = 4;
+    join_thread(thread);
+    gc_heap_destroy(heap);
+}
+
+/* Objects come over in a slot, one after the other, while runs are used up, closed and opened: each
+ * that was shown is an object. */
+static void *shown;
+static atomic_bool over;
+
+static void *show(void *heap)
+{
+    static gc_type types[64];
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    for (size_t i = 0; i < 64; i++)
+        types[i] = (gc_type){.size = 8 + i % 16 * 8, .name = "shown", .inline_mask = {1}};
+    for (uint64_t i = 0; !over; i++) {
+        void *p = i % 3 ? gc_new(&types[i * 7 % 64]) : makers[i % (MAKERS - 1)]();
+        CHECK(p);
+        gc_store(&shown, p);
+    }
+    CHECK_EQ(gc_thread_detach(), 0);
+    return NULL;
+}
+
+static void check_shown(size_t rounds)
+{
+    void *p = NULL, *seen[32] = {NULL};
+    GC_FRAME(p);
+    GC_FRAME_ARRAY(seen, 32);
+    for (size_t i = 0; i < rounds; i++) {
+        p = gc_load(&shown);
+        if (!p)
+            continue;
+        CHECK(gc_is_object(p) && gc_object_base((char *)p + 7) == p);
+        void *old = seen[i % 32];
+        CHECK(!old || (gc_is_object(old) && gc_object_size(old) >= 8));
+        if (i % 16 == 0) {
+            gc_weak *weak = gc_weak_new(p);
+            CHECK(weak && gc_weak_get(weak) == p);
+            gc_weak_free(weak);
+        }
+        seen[i % 32] = p;
+        if (i % (rounds / 16) == 0)
+            gc_collect();
+        gc_safepoint();
+    }
+}
+
+static void what_is_shown(const char *debug)
+{
+    gc_heap *heap = gc_heap_create(&(gc_options){.max_procs = 4, .debug = debug});
+    CHECK_EQ(gc_root(&shown), 0);
+    pthread_t threads[2] = {start_thread(show, heap), start_thread(show, heap)};
+    check_shown(SLOW ? 20000 : 200000);
+    over = true;
+    join_threads(threads, 2);
+    CHECK_EQ(gc_unroot(&shown), 0);
+    gc_heap_destroy(heap);
+}
+
+TEST(what_is_shown_is_an_object)
+{
+    what_is_shown("poison");
+}
+
+TEST(what_is_shown_is_an_object_with_delays)
+{
+    what_is_shown("poison,delay=5");
+}
+
+/* ---- Walks ---- */
+
+static bool count_one(void *count, const struct gc_object *object)
+{
+    ++*(size_t *)count;
+    return gc_heap_contains(gc_heap_current(), object->address) && object->size > 0;
+}
+
+TEST(walks_find_what_was_made)
+{
+    gc_heap *heap = new_heap(0);
+    struct gc_census rows[100];
+    size_t n = 0, counted = 0;
+    GC_FRAME_ARRAY(made, MADE);
+    for (size_t i = 0; i < 5 * MAKERS; i++)
+        make_one(i);
+    int nrows = gc_heap_census(rows, 100);
+    for (int i = 0; i < nrows; i++)
+        counted += rows[i].objects;
+    CHECK_EQ(counted, nmade);
+    CHECK_EQ(gc_heap_each(count_one, &n), 0);
+    CHECK_EQ(n, nmade);
+    gc_heap_destroy(heap);
+}
+
+TAP_MAIN
