@@ -52,6 +52,7 @@ static bool run_keeps(const struct gc_run *run, uintptr_t base)
     uintptr_t cursor, limit;
     do {
         cursor = word_load_acquire(&run->cursor);
+        stress(STRESS_RUN_READ);
         limit = word_load_relaxed(&run->limit);
         fence_acquire();
     } while (word_load_relaxed(&run->cursor) != cursor);

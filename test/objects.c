@@ -1,6 +1,6 @@
 /* Which addresses are objects (I30): what was handed out, and nothing else, on whatever P. */
+#include "actors.h"
 #include "build.h"
-#include "moment.h"
 
 /* ---- Making one object of each kind ---- */
 
@@ -160,7 +160,7 @@ static void check_made(bool every_call)
 
 static void the_rest_of_a_run(unsigned flags)
 {
-    gc_heap *heap = new_heap(flags);
+    heap = new_heap(flags);
     GC_FRAME_ARRAY(made, MADE);
     for (size_t i = 0; i < 3 * MAKERS; i++)
         make_one(i);
@@ -182,7 +182,7 @@ TEST_EACH_WAY(the_rest_of_a_run)
 /* What was refused before the object was there has left nothing for it. */
 TEST(the_next_object_is_a_fresh_one)
 {
-    gc_heap *heap = new_heap(0);
+    heap = new_heap(0);
     for (size_t i = 0; i < MAKERS - 1; i++) {
         char *first = makers[i](), *next = first + gc_object_size(first);
         GC_FRAME(first);
@@ -200,7 +200,7 @@ TEST(the_next_object_is_a_fresh_one)
 
 TEST(small_bytes_are_objects_of_their_own)
 {
-    gc_heap *heap = new_heap(0);
+    heap = new_heap(0);
     char *p[16];
     gc_weak *weak[16];
     GC_FRAME_ARRAY(p, 16);
@@ -228,7 +228,7 @@ TEST(at_every_moment_of_a_cycle)
 {
     static const enum handshake_op moments[] = {OP_ARM,   OP_SETTLE, OP_ROOTS,
                                                 OP_FLUSH, OP_DISARM, OP_FLIP};
-    gc_heap *heap = new_heap(0);
+    heap = new_heap(0);
     GC_FRAME_ARRAY(made, MADE);
     for (size_t i = 0; i < MAKERS; i++)
         make_one(i);
@@ -252,7 +252,7 @@ TEST(at_every_moment_of_a_cycle)
 static atomic_int stage;
 
 /* Makes objects, shows them, and stops as the test says: while it runs, then blocked, and gone. */
-static void *make_some(void *heap)
+static void *make_some(void *unused)
 {
     CHECK_EQ(gc_thread_attach(heap), 0);
     {
@@ -267,16 +267,16 @@ static void *make_some(void *heap)
         BLOCK_UNTIL(stage == 4);
     }
     CHECK_EQ(gc_thread_detach(), 0);
-    return NULL;
+    return unused;
 }
 
 TEST(runs_of_another_thread)
 {
-    gc_heap *heap = gc_heap_create(&(gc_options){.max_procs = 4});
+    heap = gc_heap_create(&(gc_options){.max_procs = 4});
     static gc_type *type;
     type = &cell_type;
     CHECK(gc_new(type));
-    pthread_t thread = start_thread(make_some, heap);
+    pthread_t thread = start_thread(make_some, NULL);
     WAIT_UNTIL(stage == 1);
     check_made(true);
     stage = 2;
@@ -294,7 +294,7 @@ TEST(runs_of_another_thread)
 static void *shown;
 static atomic_bool over;
 
-static void *show(void *heap)
+static void *show(void *unused)
 {
     static gc_type types[64];
     CHECK_EQ(gc_thread_attach(heap), 0);
@@ -306,7 +306,7 @@ static void *show(void *heap)
         gc_store(&shown, p);
     }
     CHECK_EQ(gc_thread_detach(), 0);
-    return NULL;
+    return unused;
 }
 
 static void check_shown(size_t rounds)
@@ -335,9 +335,9 @@ static void check_shown(size_t rounds)
 
 static void what_is_shown(const char *debug)
 {
-    gc_heap *heap = gc_heap_create(&(gc_options){.max_procs = 4, .debug = debug});
+    heap = gc_heap_create(&(gc_options){.max_procs = 4, .debug = debug});
     CHECK_EQ(gc_root(&shown), 0);
-    pthread_t threads[2] = {start_thread(show, heap), start_thread(show, heap)};
+    pthread_t threads[2] = {start_thread(show, NULL), start_thread(show, NULL)};
     check_shown(SLOW ? 20000 : 200000);
     over = true;
     join_threads(threads, 2);
@@ -355,6 +355,69 @@ TEST(what_is_shown_is_an_object_with_delays)
     what_is_shown("poison,delay=5");
 }
 
+/* ---- Between two looks ---- */
+
+enum { SLOT = 64 };
+static gc_type first_type = {.size = SLOT, .name = "first", .inline_mask = {1}};
+static gc_type second_type = {.size = SLOT, .name = "second", .inline_mask = {1}};
+static struct gate gate;
+static bool is_one;
+
+static const struct gc_span *span_of(const void *p)
+{
+    return mheap_span_of(&heap->mem, (uintptr_t)p);
+}
+
+/* held[0] is of the run of variable shape. All slots of its span go, and held[1] is the first of
+ * the next span; then that one's go. */
+static void fill_two_spans(struct actor *a)
+{
+    a->held[0] = gc_new_array(&gc_pointer_type, SLOT / sizeof(void *));
+    do
+        a->held[1] = gc_new(&first_type);
+    while (span_of(a->held[1]) == span_of(a->held[0]));
+    do
+        a->held[2] = gc_new(&second_type);
+    while (span_of(a->held[2]) == span_of(a->held[0]) ||
+           span_of(a->held[2]) == span_of(a->held[1]));
+}
+
+/* The run of variable shape is used up and taken anew, in the third span. */
+static void go_on_in_the_third(struct actor *a)
+{
+    do
+        a->held[3] = gc_new_array(&gc_pointer_type, SLOT / sizeof(void *));
+    while (span_of(a->held[3]) == span_of(a->held[0]));
+}
+
+static void ask_slowly(struct actor *a)
+{
+    stop_me(STRESS_RUN_READ, &gate);
+    is_one = gc_is_object(a->held[1]);
+}
+
+/* Who asks has read the cursor of a run in the first span, and goes on when that run is in the
+ * third: the object lies between. */
+TEST(a_run_that_moves_while_somebody_looks)
+{
+    struct actor maker, asker;
+    stage_set(0, NULL);
+    actor_start(&maker);
+    actor_start(&asker);
+    actor_do(&maker, fill_two_spans);
+    asker.held[1] = maker.held[1];
+    actor_tell(&asker, ask_slowly);
+    gate_await(&gate);
+    actor_do(&maker, go_on_in_the_third);
+    CHECK(maker.held[0] < maker.held[1] && maker.held[1] < maker.held[3]);
+    gate_open(&gate);
+    actor_await(&asker);
+    CHECK(is_one);
+    actor_end(&maker);
+    actor_end(&asker);
+    gc_heap_destroy(heap);
+}
+
 /* ---- Walks ---- */
 
 static bool count_one(void *count, const struct gc_object *object)
@@ -365,7 +428,7 @@ static bool count_one(void *count, const struct gc_object *object)
 
 TEST(walks_find_what_was_made)
 {
-    gc_heap *heap = new_heap(0);
+    heap = new_heap(0);
     struct gc_census rows[100];
     size_t n = 0, counted = 0;
     GC_FRAME_ARRAY(made, MADE);
