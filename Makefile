@@ -149,6 +149,7 @@ $(B)/test/%: $(B)/test/%.o $(OBJECTS)
 # Scripts may use whatever there is.
 test-programs: $(filter $(B)/%,$(TESTS)) \
     $(if $(filter test/stress.sh,$(TESTS)),$(B)/test/shadow) \
+    $(if $(filter test/pagesize.sh,$(TESTS)),$(addprefix $(B)/test/,os fixalloc hugepages)) \
     $(if $(filter %.sh,$(TESTS)),$(LIBRARY) $(EXAMPLES))
 
 test: test-programs ## every test; SAN=…, DEBUG=1, T=pattern
