@@ -473,8 +473,8 @@ static enum step take_steps(struct driver *d, enum step step)
     return next;
 }
 
-/* Not in line in a caller: the registers that a thread has saved must lie next to where it notes
- * its stack (thread_save_stack), and a marker is large. */
+/* Not in line in a caller: the marker is large, and the callee-saved registers in the frame of who
+ * blocks must lie close to its caller (STACK_BELOW). */
 NOINLINE bool cycle_drive(gc_heap *heap, struct cycle_patience patience)
 {
     struct collector *c = heap->collector;
@@ -520,9 +520,8 @@ static void run_forced(gc_heap *heap)
 static void collect(gc_heap *heap, gc_thread *t, unsigned *missed)
 {
     struct collector *c = heap->collector;
-    thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
     uint32_t ours = u32_load_acquire(&c->started) + 1;
-    thread_enter_blocked(t);
+    thread_enter_blocked(t, STACK_CALLER());
     ASSERT(thread_may_wait_for(NULL) && "I21");
     lock_acquire(&c->lock);
     cycle_finish_left(heap);
@@ -548,8 +547,7 @@ void cycle_collect_verified(gc_heap *heap, gc_thread *t, unsigned *missed)
 void cycle_with_world_held(gc_heap *heap, gc_thread *t, void (*fn)(gc_heap *, void *), void *arg)
 {
     struct collector *c = heap->collector;
-    thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
-    thread_enter_blocked(t);
+    thread_enter_blocked(t, STACK_CALLER());
     ASSERT(thread_may_wait_for(NULL) && "I21");
     lock_acquire(&c->lock);
     cycle_finish_left(heap);

@@ -1,4 +1,5 @@
 #include "fiber.h"
+#include "frame.h"
 #include <errno.h>
 
 static bool past_roots(const gc_thread *t)
@@ -25,11 +26,15 @@ gc_fiber *fiber_create(gc_thread *t)
     return f;
 }
 
-static void visit(gc_fiber *f, struct gc_tracer *tracer)
+void fiber_visit(const gc_fiber *f, struct gc_tracer *tracer)
 {
-    rootset_visit(&f->roots, f->roots.frames, tracer);
-    if (f->stack_high)
-        root_visit_words(f->stack_low, f->stack_high, tracer);
+    const struct frame_view view = {f->stack, NULL, 0};
+    const char *fault = frames_visit(f->roots.frames, &view, tracer);
+    if (fault)
+        thread_panic_on_frames(f->heap, NULL, fault);
+    rootset_visit(&f->roots, tracer);
+    if (f->stack)
+        stack_visit(f->stack, tracer);
 }
 
 /* SUSPENDED -> `to`, waiting while it is claimed (for the scan of one root set). false: it is
@@ -58,16 +63,17 @@ static void scan_first(gc_thread *t, gc_fiber *f)
 {
     if (t->phase != PHASE_MARK || f->scanned == t->heap->cycle)
         return;
-    handshake_shade_roots(t, &f->roots, f->roots.frames);
-    if (f->stack_high)
-        handshake_shade_words(t, f->stack_low, f->stack_high);
+    struct shading_tracer shade = handshake_shading_tracer(t);
+    fiber_visit(f, &shade.tracer);
+    barrier_shade_doubtful(t, shade.doubtful);
     f->scanned = t->heap->cycle;
 }
 
 /* The fiber's frames come off the thread; its own go back on. */
-static void leave_fiber(gc_thread *t)
+static void leave_fiber(gc_thread *t, uintptr_t caller)
 {
     gc_fiber *f = t->fiber;
+    thread_leave_stack(t, caller);
     if (!f) {
         t->roots.frames = t->fast.frames;
         return;
@@ -80,7 +86,7 @@ static void leave_fiber(gc_thread *t)
     suspend(f);
 }
 
-bool fiber_switch(gc_thread *t, gc_fiber *fiber)
+bool fiber_switch(gc_thread *t, gc_fiber *fiber, uintptr_t caller)
 {
     if (fiber && fiber == t->fiber)
         return true;
@@ -90,7 +96,7 @@ bool fiber_switch(gc_thread *t, gc_fiber *fiber)
         stress(STRESS_FIBER_TAKEN);
     if (fiber)
         scan_first(t, fiber);
-    leave_fiber(t);
+    leave_fiber(t, caller);
     if (fiber) {
         t->roots.frames = t->fast.frames;
         t->fiber = fiber;
@@ -101,19 +107,46 @@ bool fiber_switch(gc_thread *t, gc_fiber *fiber)
     return true;
 }
 
-void fiber_set_stack(gc_fiber *f, uintptr_t low, uintptr_t high)
+/* Where its code stands on a stack is not known before the fiber is left on it. */
+static int set_stack(gc_fiber *f, uintptr_t low, uintptr_t high)
 {
-    bool resting = take(f, FIBER_CLAIMED);
+    if (low == high) {
+        free(f->stack);
+        f->stack = NULL;
+        return 0;
+    }
+    if (!f->stack)
+        f->stack = calloc(1, sizeof *f->stack);
+    if (!f->stack)
+        return -ENOMEM;
+    f->stack->low = low;
+    f->stack->high = high;
+    f->stack->left.sp = 0;
+    return 0;
+}
+
+int fiber_set_stack(gc_thread *t, gc_fiber *f, uintptr_t low, uintptr_t high)
+{
+    if (f == t->fiber)
+        return set_stack(f, low, high);
+    if (!take(f, FIBER_CLAIMED))
+        return -EBUSY;
     stress(STRESS_FIBER_TAKEN);
-    f->stack_low = low;
-    f->stack_high = high;
-    if (resting)
-        suspend(f);
+    int error = set_stack(f, low, high);
+    suspend(f);
+    return error;
 }
 
 void fiber_abandon(gc_thread *t)
 {
-    leave_fiber(t);
+    leave_fiber(t, 0);
+}
+
+static void free_fiber(gc_fiber *f)
+{
+    rootset_free(&f->roots);
+    free(f->stack);
+    free(f);
 }
 
 int fiber_destroy(gc_thread *t, gc_fiber *f)
@@ -132,8 +165,7 @@ int fiber_destroy(gc_thread *t, gc_fiber *f)
     if (f->next)
         f->next->prev = f->prev;
     lock_release(&heap->fibers_lock);
-    rootset_free(&f->roots);
-    free(f);
+    free_fiber(f);
     return 0;
 }
 
@@ -147,7 +179,7 @@ static void visit_one_locked(gc_heap *heap, gc_fiber *f, struct gc_tracer *trace
         return;
     stress(STRESS_FIBER_CLAIMED);
     if (f->scanned != heap->cycle) {
-        visit(f, tracer);
+        fiber_visit(f, tracer);
         f->scanned = heap->cycle;
     }
     suspend(f);
@@ -185,7 +217,6 @@ void fibers_destroy(gc_heap *heap)
     while (heap->fibers) {
         gc_fiber *f = heap->fibers;
         heap->fibers = f->next;
-        rootset_free(&f->roots);
-        free(f);
+        free_fiber(f);
     }
 }

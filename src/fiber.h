@@ -17,10 +17,14 @@ enum fiber_state { FIBER_SUSPENDED, FIBER_RUNNING, FIBER_CLAIMED };
 gc_fiber *fiber_create(gc_thread *t);
 /* -EBUSY if it does not rest. */
 int fiber_destroy(gc_thread *t, gc_fiber *fiber);
-/* The calling thread goes on in `fiber` (NULL: its own root set). false: another runs it. */
-bool fiber_switch(gc_thread *t, gc_fiber *fiber);
-/* Of a fiber that rests, or that the calling thread runs. */
-void fiber_set_stack(gc_fiber *f, uintptr_t low, uintptr_t high);
+/* The calling thread goes on in `fiber` (NULL: its own root set); its code stands at `caller` as
+ * yet. false: another thread runs the fiber. */
+bool fiber_switch(gc_thread *t, gc_fiber *fiber, uintptr_t caller);
+/* Of a fiber that rests, or that the calling thread runs; low == high: it has none. 0, -ENOMEM,
+ * -EBUSY: another thread runs it. */
+int fiber_set_stack(gc_thread *t, gc_fiber *f, uintptr_t low, uintptr_t high);
+/* The roots of a fiber that nobody runs. */
+void fiber_visit(const gc_fiber *f, struct gc_tracer *tracer);
 /* Visits every suspended fiber not yet scanned in this cycle. Collector, after ROOTS is complete.
  */
 void fibers_visit(gc_heap *heap, struct gc_tracer *tracer);

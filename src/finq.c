@@ -147,7 +147,7 @@ static void end_call(struct call *c)
     gc_thread *t = c->thread;
     if (UNLIKELY(thread_self() != t)) {
         complain(c, "with another current heap", "gc_thread_switch() back to the one it found");
-        thread_switch(t->heap);
+        thread_switch(t->heap, STACK_CALLER());
     }
     if (UNLIKELY(t->blocking > 0)) {
         complain(c, "in a blocking region", "as many gc_blocking_end() as gc_blocking_begin()");
@@ -156,7 +156,7 @@ static void end_call(struct call *c)
     }
     if (UNLIKELY(t->fiber != c->fiber)) {
         complain(c, "in another fiber", "gc_fiber_switch() back to the one it found");
-        fiber_switch(t, c->fiber);
+        fiber_switch(t, c->fiber, STACK_CALLER());
     }
     if (UNLIKELY(t->fast.frames != &c->frame))
         complain(c, "with an open GC_FRAME", "gc_frame_reset() where a longjmp lands");
@@ -228,7 +228,7 @@ static bool stopping(const struct finq *q)
 
 static void run_attached(gc_heap *heap, struct finq *q)
 {
-    if (thread_attach(heap) != 0) {
+    if (thread_attach(heap, STACK_CALLER()) != 0) {
         os_sleep_ns(1000 * 1000);
         return;
     }
@@ -331,7 +331,7 @@ static void join_thread(struct finq *q, bool runs)
     gc_thread *t = thread_self();
     kick_thread(q);
     if (t)
-        thread_blocking_begin(t);
+        thread_blocking_begin(t, STACK_CALLER());
     ASSERT(thread_may_wait_for(NULL) && "I21");
     if (runs)
         os_thread_join(&q->thread);

@@ -65,8 +65,7 @@ static void prepare(void)
     if (t && t->blocking > 0)
         t = NULL;
     if (t) {
-        thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
-        thread_enter_blocked(t);
+        thread_enter_blocked(t, STACK_CALLER());
     }
     ASSERT(thread_may_wait_for(NULL) && "I21");
     lock_seize(&forks.lock);
@@ -203,7 +202,7 @@ static gc_thread *enter(void)
 {
     gc_thread *t = thread_self();
     if (t)
-        thread_blocking_begin(t);
+        thread_blocking_begin(t, STACK_CALLER());
     ASSERT(thread_may_wait_for(NULL) && "I21");
     lock_acquire(&forks.lock);
     return t;

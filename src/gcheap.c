@@ -76,7 +76,7 @@ gc_heap *gc_heap_create(const gc_options *options)
     os_stay_loaded();
     error = fork_heap_created(heap);
     if (!error)
-        error = thread_attach(heap);
+        error = thread_attach(heap, STACK_CALLER());
     if (error) {
         gc_heap_destroy(heap);
         errno = -error;
@@ -101,16 +101,17 @@ int gc_heap_destroy(gc_heap *heap)
     if (heap->orphan || !MAY_PASS())
         return -EPERM;
     gc_heap *before = gc_heap_current();
-    bool attached = thread_switch(heap) == 0;
+    uintptr_t caller = STACK_CALLER();
+    bool attached = thread_switch(heap, caller) == 0;
     if (!attached)
-        thread_switch(NULL); /* I21: it waits for this heap's threads */
+        thread_switch(NULL, caller); /* I21: it waits for this heap's threads */
     int error = finq_stop_thread(heap);
     if (!error && other_threads(heap, attached ? thread_self() : NULL) > 0) {
         finq_go_on(heap);
         error = -EBUSY;
     }
     if (error) {
-        thread_switch(before);
+        thread_switch(before, caller);
         return error;
     }
     fork_heap_destroyed(heap);
@@ -120,7 +121,7 @@ int gc_heap_destroy(gc_heap *heap)
     type_heap_destroyed(&heap->types);
     free(heap);
     if (before && before != heap)
-        thread_switch(before);
+        thread_switch(before, caller);
     return 0;
 }
 
@@ -141,7 +142,7 @@ int gc_thread_attach(gc_heap *heap)
 {
     if (!heap)
         return -EINVAL;
-    return MAY_PASS() ? thread_attach(heap) : -EPERM;
+    return MAY_PASS() ? thread_attach(heap, STACK_CALLER()) : -EPERM;
 }
 
 int gc_thread_detach(void)
@@ -152,7 +153,7 @@ int gc_thread_detach(void)
 
 int gc_thread_switch(gc_heap *heap)
 {
-    return MAY_PASS() ? thread_switch(heap) : -EPERM;
+    return MAY_PASS() ? thread_switch(heap, STACK_CALLER()) : -EPERM;
 }
 
 int gc_thread_name(const char *name)
@@ -171,12 +172,11 @@ int gc_thread_name(const char *name)
 int gc_thread_scan_stack(bool on)
 {
     gc_thread *t = ENTER();
-    uintptr_t low;
     if (!t)
         return -EPERM;
-    if (on && !os_stack_bounds(&low, &t->stack_high))
+    if (on && !t->stacks.own.high)
         return -ENOTSUP;
-    t->conservative = on;
+    t->stacks.scanned = on;
     return 0;
 }
 
@@ -202,7 +202,7 @@ int gc_blocking_begin(void)
     if (!t || !MAY_PASS())
         return -EPERM;
     ptr_store_relaxed(&t->last_call, __func__);
-    thread_blocking_begin(t);
+    thread_blocking_begin(t, STACK_CALLER());
     return 0;
 }
 
@@ -479,14 +479,8 @@ void gc_clear(void *target, size_t bytes)
 void gc_frame_error(struct gc_frame *frame)
 {
     gc_thread *t = thread_self();
-    if (!t)
-        return; /* the heap was destroyed, or left, inside the block */
-    heap_log(
-        t->heap, GC_LOG_ERROR,
-        "GC_FRAME: a block ends whose frame is not the innermost; an inner one was left by "
-        "longjmp without gc_frame_reset(), or the thread switched heaps or fibers in the block");
-    ASSERT(t->fast.frames == frame && "unbalanced GC_FRAME");
-    t->fast.frames = frame->prev;
+    if (t) /* else the heap was destroyed, or left, inside the block */
+        thread_frame_error(t, frame, STACK_CALLER());
 }
 
 static bool slot_is_valid(const void *slot)
@@ -818,11 +812,11 @@ static bool is_fiber(const gc_thread *t, const gc_fiber *fiber)
     return fiber && fiber->heap == t->heap;
 }
 
-static int switch_fiber(gc_thread *t, gc_fiber *fiber)
+static int switch_fiber(gc_thread *t, gc_fiber *fiber, uintptr_t caller)
 {
     if (fiber && !is_fiber(t, fiber))
         return EINVAL;
-    return fiber_switch(t, fiber) ? 0 : EBUSY;
+    return fiber_switch(t, fiber, caller) ? 0 : EBUSY;
 }
 
 gc_fiber *gc_fiber_switch(gc_fiber *fiber)
@@ -831,7 +825,7 @@ gc_fiber *gc_fiber_switch(gc_fiber *fiber)
     if (!t)
         return NULL;
     gc_fiber *before = t->fiber;
-    errno = switch_fiber(t, fiber);
+    errno = switch_fiber(t, fiber, STACK_CALLER());
     return before;
 }
 
@@ -856,8 +850,7 @@ int gc_fiber_stack(gc_fiber *fiber, const void *low, const void *high)
         return -EPERM;
     if (!is_fiber(t, fiber) || (uintptr_t)low > (uintptr_t)high)
         return -EINVAL;
-    fiber_set_stack(fiber, (uintptr_t)low, (uintptr_t)high);
-    return 0;
+    return fiber_set_stack(t, fiber, (uintptr_t)low, (uintptr_t)high);
 }
 
 /* ---- Looking in ---- */

@@ -26,19 +26,6 @@ struct shading_tracer handshake_shading_tracer(gc_thread *t)
     return (struct shading_tracer){{shade_value, shade_stale, t->heap}, t, NULL};
 }
 
-void handshake_shade_roots(gc_thread *t, const struct rootset *set, const struct gc_frame *frames)
-{
-    struct shading_tracer tracer = handshake_shading_tracer(t);
-    rootset_visit(set, frames, &tracer.tracer);
-}
-
-void handshake_shade_words(gc_thread *t, uintptr_t low, uintptr_t high)
-{
-    struct shading_tracer tracer = handshake_shading_tracer(t);
-    root_visit_words(low, high, &tracer.tracer);
-    barrier_shade_doubtful(t, tracer.doubtful);
-}
-
 static void thread_roots_op(gc_thread *t)
 {
     t->heap->mutators.shade_roots(t);

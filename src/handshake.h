@@ -28,17 +28,13 @@ void handshake_release(gc_heap *heap);
 /* A thread's part, at its safepoint: catches up with the published epoch. */
 void handshake_catch_up(gc_thread *t);
 
-/* Shades what it visits, on behalf of a thread. */
+/* Shades what it visits, on behalf of a thread; `doubtful` is for barrier_shade_doubtful(). */
 struct shading_tracer {
     struct gc_tracer tracer;
     gc_thread *thread;
     struct workbuf *doubtful;
 };
 struct shading_tracer handshake_shading_tracer(gc_thread *t);
-
-/* Shades what a root set refers to, on behalf of a thread that takes it over; its own work. */
-void handshake_shade_roots(gc_thread *t, const struct rootset *set, const struct gc_frame *frames);
-void handshake_shade_words(gc_thread *t, uintptr_t low, uintptr_t high);
 
 /* Somebody acked: the collector may be asleep. */
 void handshake_wake_collector(gc_heap *heap);

@@ -78,8 +78,13 @@ void os_stay_loaded(void);
 /* The child of a fork, before anything else in this file is used there. */
 void os_after_fork_in_child(void);
 
-/* The calling thread's stack, [*low, *high); false if it cannot be found. */
-bool os_stack_bounds(uintptr_t *low, uintptr_t *high);
+/* The calling thread's stack, [*low, *high). 0; -ENOTSUP: it cannot be found; -ENOMEM. */
+int os_stack_bounds(uintptr_t *low, uintptr_t *high);
+/* Whether there is memory everywhere in a range. */
+bool os_is_mapped(const void *p, size_t size);
+/* The readable memory without a gap in which an address lies, [*low, *high); false if it cannot be
+ * told. */
+bool os_mapping(uintptr_t address, uintptr_t *low, uintptr_t *high);
 
 /* The nth (1…) fallible call from now on fails, `count` times in a row; n = 0: none does. */
 void os_fail_nth(uint64_t n, uint64_t count);

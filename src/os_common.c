@@ -178,6 +178,15 @@ void os_unmap(void *p, size_t size)
     }
 }
 
+bool os_is_mapped(const void *p, size_t size)
+{
+    int error = errno;
+    uintptr_t page = align_down((uintptr_t)p, os_page_size());
+    bool yes = msync((void *)page, (uintptr_t)p + size - page, MS_ASYNC) == 0;
+    errno = error;
+    return yes;
+}
+
 /* ---- Clocks ---- */
 
 static uint64_t clock_ns(clockid_t clock)

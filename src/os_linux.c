@@ -2,6 +2,7 @@
 #include "os_common.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <sched.h>
@@ -155,18 +156,77 @@ void os_stay_loaded(void)
         dlopen(file.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
-bool os_stack_bounds(uintptr_t *low, uintptr_t *high)
+int os_stack_bounds(uintptr_t *low, uintptr_t *high)
 {
     pthread_attr_t attr;
-    if (pthread_getattr_np(pthread_self(), &attr) != 0)
-        return false;
+    int error = pthread_getattr_np(pthread_self(), &attr);
+    if (error)
+        return error == ENOMEM ? -ENOMEM : -ENOTSUP;
     void *base;
     size_t size;
     int failed = pthread_attr_getstack(&attr, &base, &size);
     pthread_attr_destroy(&attr);
     if (failed)
-        return false;
+        return -ENOTSUP;
     *low = (uintptr_t)base;
     *high = (uintptr_t)base + size;
-    return true;
+    return 0;
+}
+
+/* ---- /proc/self/maps: lines of "low-high rwxp offset device inode path", by address ---- */
+
+struct maps {
+    int file;
+    size_t at, n;
+    char buffer[256]; /* the calling thread's stack may be small */
+};
+
+/* The next character; 0: there is none. */
+static char next_char(struct maps *m)
+{
+    if (m->at == m->n) {
+        ssize_t got = read(m->file, m->buffer, sizeof m->buffer);
+        m->n = got > 0 ? (size_t)got : 0;
+        m->at = 0;
+    }
+    return m->at < m->n ? m->buffer[m->at++] : 0;
+}
+
+/* And the character behind it. */
+static uintptr_t next_number(struct maps *m)
+{
+    uintptr_t value = 0;
+    for (char c = next_char(m); c && c != '-' && c != ' '; c = next_char(m))
+        value = value << 4 | (uintptr_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+    return value;
+}
+
+/* Neighbours are one. */
+static bool find_mapping(struct maps *m, uintptr_t address, uintptr_t *low, uintptr_t *high)
+{
+    *low = *high = 0;
+    for (char c = '\n'; c;) {
+        uintptr_t from = next_number(m), to = next_number(m);
+        bool readable = next_char(m) == 'r';
+        if (*low <= address && address < *high && (!readable || from != *high))
+            return true;
+        if (from != *high || !readable)
+            *low = from;
+        *high = readable ? to : from;
+        do {
+            c = next_char(m);
+        } while (c && c != '\n');
+    }
+    return false;
+}
+
+bool os_mapping(uintptr_t address, uintptr_t *low, uintptr_t *high)
+{
+    int error = errno;
+    struct maps m = {.file = open("/proc/self/maps", O_RDONLY | O_CLOEXEC)};
+    bool found = m.file >= 0 && find_mapping(&m, address, low, high);
+    if (m.file >= 0)
+        close(m.file);
+    errno = error;
+    return found;
 }

@@ -2,6 +2,7 @@
 #include "os_common.h"
 #include "atomics.h"
 
+#include <errno.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -157,17 +158,23 @@ void os_thread_title(const char *title)
 void os_stay_loaded(void) {}
 
 #ifdef __APPLE__
-bool os_stack_bounds(uintptr_t *low, uintptr_t *high)
+int os_stack_bounds(uintptr_t *low, uintptr_t *high)
 {
     *high = (uintptr_t)pthread_get_stackaddr_np(pthread_self());
     *low = *high - pthread_get_stacksize_np(pthread_self());
-    return true;
+    return 0;
 }
 #else
 /* POSIX tells a new thread's stack to nobody but its creator. */
-bool os_stack_bounds(uintptr_t *low, uintptr_t *high)
+int os_stack_bounds(uintptr_t *low, uintptr_t *high)
 {
     (void)low, (void)high;
-    return false;
+    return -ENOTSUP;
 }
 #endif
+
+bool os_mapping(uintptr_t address, uintptr_t *low, uintptr_t *high)
+{
+    (void)address, (void)low, (void)high;
+    return false;
+}

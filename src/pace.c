@@ -8,8 +8,7 @@
 static void run_here(gc_heap *heap, gc_thread *t, struct cycle_patience patience, bool quick)
 {
     struct collector *c = heap->collector;
-    thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
-    thread_enter_blocked(t);
+    thread_enter_blocked(t, STACK_CALLER());
     if (lock_try(&c->lock)) {
         bool over = true;
         if (cycle_is_left(c) || cycle_heap_live(heap) >= word_load_relaxed(&c->trigger)) {
@@ -193,8 +192,7 @@ static void await_cycle(gc_heap *heap, gc_thread *t, uint32_t cycle, uint64_t ns
 {
     const struct mutators *m = &heap->mutators;
     uint64_t start = os_now_ns(), waited = 0;
-    thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
-    thread_enter_blocked(t);
+    thread_enter_blocked(t, STACK_CALLER());
     while (waited < ns) {
         uint32_t turn = u32_load_acquire(&m->turns);
         stress(STRESS_MAY_SLEEP);
@@ -282,8 +280,7 @@ static void collect_elsewhere(gc_heap *heap, gc_thread *t)
     if (!background_start(heap))
         return;
     uint32_t cycle = background_request_cycle(heap);
-    thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
-    thread_enter_blocked(t);
+    thread_enter_blocked(t, STACK_CALLER());
     await_memory(heap, cycle);
     thread_leave_blocked(t);
 }

@@ -94,21 +94,8 @@ static void visit_slots(const slot_word *base, size_t n, struct gc_tracer *trace
     }
 }
 
-static void visit_frame(const struct gc_frame *frame, struct gc_tracer *tracer)
+void rootset_visit(const struct rootset *set, struct gc_tracer *tracer)
 {
-    if (!frame->slots) {
-        visit_slots(frame->base, frame->n, tracer);
-        return;
-    }
-    for (size_t i = 0; i < frame->n; i++)
-        visit_slots(frame->slots[i], 1, tracer);
-}
-
-void rootset_visit(const struct rootset *set, const struct gc_frame *frames,
-                   struct gc_tracer *tracer)
-{
-    for (; frames; frames = frames->prev)
-        visit_frame(frames, tracer);
     for (size_t i = 0; i < set->ranges.n; i++) {
         const struct root_range *r = &set->ranges.items[i];
         const slot_word *end = r->top ? *r->top : r->end;
@@ -116,18 +103,6 @@ void rootset_visit(const struct rootset *set, const struct gc_frame *frames,
     }
     for (size_t i = 0; i < set->callbacks.n; i++)
         set->callbacks.items[i].fn(set->callbacks.items[i].arg, tracer);
-}
-
-/* Between the locals of a C stack lies what AddressSanitizer has poisoned; and who is blocked may
- * go on writing its own, of which any value will do. */
-__attribute__((no_sanitize("address", "thread"))) void
-root_visit_words(uintptr_t low, uintptr_t high, struct gc_tracer *tracer)
-{
-    for (uintptr_t at = align_up(low, WORD_SIZE); at + WORD_SIZE <= high; at += WORD_SIZE) {
-        word value = *(volatile slot_word *)at;
-        if (value)
-            tracer->stale(tracer, value);
-    }
 }
 
 /* ---- Handles ---- */

@@ -56,11 +56,8 @@ int rootset_add_range(struct rootset *set, struct root_range range);
 int rootset_remove_range(struct rootset *set, const void *base);
 int rootset_add_callback(struct root_callbacks *list, struct root_callback callback);
 int rootset_remove_callback(struct root_callbacks *list, struct root_callback callback);
-/* Visits every slot; `frames`: the innermost frame. */
-void rootset_visit(const struct rootset *set, const struct gc_frame *frames,
-                   struct gc_tracer *tracer);
-/* Visits the words [low, high) as possible addresses. */
-void root_visit_words(uintptr_t low, uintptr_t high, struct gc_tracer *tracer);
+/* Visits ranges and callbacks; for frames see frame.h. */
+void rootset_visit(const struct rootset *set, struct gc_tracer *tracer);
 
 #define HANDLE_BLOCK 510
 

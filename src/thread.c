@@ -1,4 +1,5 @@
 #include "fiber.h"
+#include "frame.h"
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
@@ -85,11 +86,117 @@ bool thread_may_wait_for(const gc_heap *heap)
     return !t || t->heap == heap;
 }
 
+/* ---- C stacks ---- */
+
+static struct stack *stack_of_fiber(const gc_thread *t)
+{
+    return t->fiber ? t->fiber->stack : NULL;
+}
+
+void thread_panic_on_frames(const gc_heap *heap, const gc_thread *t, const char *fault)
+{
+    unsigned long long id = t ? t->os_id : 0;
+    heap_log(heap, GC_LOG_ERROR,
+             "%s %llu%s%s: %s: by longjmp() without gc_frame_reset() to a mark taken before "
+             "setjmp(), by a computed goto, or by a goto or switch into a block past its GC_FRAME",
+             t ? "thread" : "a suspended fiber", id, t && t->name[0] ? " " : "", t ? t->name : "",
+             fault);
+    base_panic(__FILE__, __LINE__, fault);
+}
+
+static COLD void tell_stray(gc_thread *t)
+{
+    if (t->stacks.stray_told)
+        return;
+    t->stacks.stray_told = true;
+    heap_log(t->heap, GC_LOG_ERROR,
+             "thread %llu%s%s stands on a C stack that is neither its own nor, by "
+             "gc_fiber_stack(), that of the fiber it runs: %zu bytes from its stack pointer on "
+             "are scanned",
+             (unsigned long long)t->os_id, t->name[0] ? " " : "", t->name,
+             (size_t)(t->stacks.here_high - t->stacks.here.sp));
+}
+
+/* For visits on the thread's behalf. Its innermost frame must be of a block that it is in (I24). */
+static void note_stack(gc_thread *t, uintptr_t caller)
+{
+    struct stack *of_fiber = stack_of_fiber(t);
+    const struct frame_view view = {&t->stacks.own, of_fiber, caller};
+    const char *fault = frame_fault(t->fast.frames, &view);
+    if (UNLIKELY(fault))
+        thread_panic_on_frames(t->heap, t, fault);
+    if ((t->stacks.scanned || of_fiber) && !stacks_note(&t->stacks, of_fiber, caller))
+        tell_stray(t);
+}
+
+void thread_leave_stack(gc_thread *t, uintptr_t caller)
+{
+    struct stack *of_fiber = stack_of_fiber(t);
+    if (t->stacks.scanned || of_fiber)
+        stacks_leave(&t->stacks, of_fiber, caller);
+}
+
+static bool runs_here(const gc_thread *t)
+{
+    return thread_self() == t && state_of(t->st) == THREAD_RUN;
+}
+
+static void visit_frames(const gc_thread *t, const struct gc_frame *innermost, uintptr_t sp,
+                         struct gc_tracer *tracer)
+{
+    const struct frame_view view = {&t->stacks.own, stack_of_fiber(t), sp};
+    const char *fault = frames_visit(innermost, &view, tracer);
+    if (UNLIKELY(fault))
+        thread_panic_on_frames(t->heap, t, fault);
+}
+
+/* While a fiber runs, the innermost frame is its, and the thread's own frames wait in its set. */
+void thread_visit_roots(gc_thread *t, struct gc_tracer *tracer)
+{
+    uintptr_t sp = runs_here(t) ? STACK_CALLER() : 0;
+    if (sp)
+        note_stack(t, sp);
+    visit_frames(t, t->fiber ? t->roots.frames : t->fast.frames, sp, tracer);
+    rootset_visit(&t->roots, tracer);
+    if (t->fiber) {
+        visit_frames(t, t->fast.frames, sp, tracer);
+        rootset_visit(&t->fiber->roots, tracer);
+    }
+    if (t->stacks.scanned || stack_of_fiber(t))
+        stacks_visit(&t->stacks, stack_of_fiber(t), tracer);
+}
+
+/* Whether a block that ends out of turn, or that the chain does not lead to, was entered. If not,
+ * its frame holds anything. */
+static bool was_entered(const gc_thread *t, const struct gc_frame *frame,
+                        const struct frame_view *view)
+{
+    return frames_contain(t->fast.frames, view, frame) ||
+           (frame_fault(t->fast.frames, view) && !frame_fault(frame, view));
+}
+
+void thread_frame_error(gc_thread *t, const struct gc_frame *frame, uintptr_t caller)
+{
+    const struct frame_view view = {&t->stacks.own, stack_of_fiber(t), caller};
+    bool entered = was_entered(t, frame, &view);
+    heap_log(t->heap, GC_LOG_ERROR, "GC_FRAME: a block ends whose frame is not the innermost; %s",
+             entered ? "an inner one was left by longjmp without gc_frame_reset(), or by a "
+                       "computed goto"
+                     : "it was never entered, as a goto or switch jumped into the block past the "
+                       "GC_FRAME (-Wjump-misses-init tells), or was reset, or the thread switched "
+                       "heaps or fibers in the block");
+    if (entered)
+        t->fast.frames = frame->prev;
+    ASSERT(!"unbalanced GC_FRAME");
+}
+
 /* ---- Blocking ---- */
 
-void thread_enter_blocked(gc_thread *t)
+/* What is noted last is how the stack stands. */
+void thread_enter_blocked(gc_thread *t, uintptr_t caller)
 {
     thread_poll(t);
+    note_stack(t, caller);
     proc_release(t->heap, t);
     stress(STRESS_ENTER_BLOCKED);
     u32_store_release(&t->st, state_word(t->epoch, THREAD_BLOCKED));
@@ -126,6 +233,31 @@ void thread_leave_blocked(gc_thread *t)
     thread_safepoint(t);
 }
 
+void thread_blocking_begin(gc_thread *t, uintptr_t caller)
+{
+    if (t->blocking++ > 0)
+        return;
+    t->frames_blocked = t->fast.frames;
+    t->fast.barrier |= BARRIER_SHUT;
+    thread_enter_blocked(t, caller);
+}
+
+/* All regions end. */
+static void leave_region(gc_thread *t)
+{
+    t->blocking = 0;
+    thread_leave_blocked(t);
+    t->fast.barrier &= (uint8_t)~BARRIER_SHUT;
+}
+
+void thread_blocking_end(gc_thread *t)
+{
+    if (t->blocking > 1)
+        t->blocking--;
+    else
+        leave_region(t);
+}
+
 static void wait_while_held(gc_thread *t)
 {
     struct mutators *m = &t->heap->mutators;
@@ -160,62 +292,15 @@ void thread_safepoint(gc_thread *t)
         again = false;
         handshake_catch_up(t);
         if (UNLIKELY(u32_load_acquire(&m->held))) {
-            thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
+            note_stack(t, STACK_CALLER());
             wait_while_held(t);
             again = true;
         } else if (UNLIKELY(proc_should_yield(&t->heap->procs, t))) {
-            thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
+            note_stack(t, STACK_CALLER());
             yield_proc(t);
             again = true;
         }
     } while (again);
-}
-
-/* ---- C stacks ---- */
-
-/* Callee-saved registers may hold the only reference to an object. The builtin makes this function
- * save them all in its frame, next to the frame's address, from where they are copied: the caller
- * goes on to use them before the collector looks. */
-NOINLINE __attribute__((no_sanitize("address", "thread"))) static void save_registers(gc_thread *t)
-{
-    __builtin_unwind_init();
-    const volatile slot_word *frame = __builtin_frame_address(0);
-    for (int i = 0; i < STACK_REGISTERS; i++)
-        t->registers[i] = frame[i - STACK_REGISTERS / 2];
-}
-
-void thread_save_stack(gc_thread *t, uintptr_t frame)
-{
-    if (!t->conservative)
-        return;
-    save_registers(t);
-    t->stack_low = frame;
-}
-
-void thread_blocking_begin(gc_thread *t)
-{
-    if (t->blocking++ > 0)
-        return;
-    t->frames_blocked = t->fast.frames;
-    t->fast.barrier |= BARRIER_SHUT;
-    thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
-    thread_enter_blocked(t);
-}
-
-/* All regions end. */
-static void leave_region(gc_thread *t)
-{
-    t->blocking = 0;
-    thread_leave_blocked(t);
-    t->fast.barrier &= (uint8_t)~BARRIER_SHUT;
-}
-
-void thread_blocking_end(gc_thread *t)
-{
-    if (t->blocking > 1)
-        t->blocking--;
-    else
-        leave_region(t);
 }
 
 /* ---- Functions of the embedder ---- */
@@ -249,30 +334,6 @@ void thread_called_back(gc_thread *t)
 {
     if (t && --t->calls_back == 0)
         t->fast.runs = t->runs_meanwhile;
-}
-
-static bool runs_here(const gc_thread *t)
-{
-    return thread_self() == t && state_of(t->st) == THREAD_RUN;
-}
-
-static void visit_stack(gc_thread *t, struct gc_tracer *tracer)
-{
-    if (runs_here(t))
-        thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
-    root_visit_words((uintptr_t)t->registers, (uintptr_t)t->registers + sizeof t->registers,
-                     tracer);
-    root_visit_words(t->stack_low, t->stack_high, tracer);
-}
-
-/* While a fiber runs, the innermost frame is its, and the thread's own frames wait in its set. */
-void thread_visit_roots(gc_thread *t, struct gc_tracer *tracer)
-{
-    rootset_visit(&t->roots, t->fiber ? t->roots.frames : t->fast.frames, tracer);
-    if (t->fiber)
-        rootset_visit(&t->fiber->roots, t->fast.frames, tracer);
-    if (t->conservative)
-        visit_stack(t, tracer);
 }
 
 /* ---- Attaching and detaching ---- */
@@ -344,7 +405,6 @@ static void renew_locked(gc_heap *heap, gc_thread *t)
     t->os_id = os_thread_id();
     ptr_store_relaxed(&t->last_call, NULL);
     t->name[0] = 0;
-    t->conservative = false;
     t->blocking = 0;
     t->calls_back = 0;
 }
@@ -385,14 +445,22 @@ static void recycle(gc_heap *heap, gc_thread *t)
     lock_release(&heap->mutators.lock);
 }
 
+/* The calling thread's; 0, 0: not to be found. */
+static int find_stack(const gc_heap *heap, uintptr_t *low, uintptr_t *high)
+{
+    int error = os_stack_bounds(low, high);
+    if (error != -ENOTSUP || heap->options.flags & GC_STACK_CONSERVATIVE)
+        return error;
+    *low = *high = 0;
+    return 0;
+}
+
 /* Another heap's view of a thread that turns to this one. */
-static void leave_current(void)
+static void leave_current(uintptr_t caller)
 {
     gc_thread *t = thread_self();
-    if (t && t->blocking == 0) {
-        thread_save_stack(t, (uintptr_t)__builtin_frame_address(0));
-        thread_enter_blocked(t);
-    }
+    if (t && t->blocking == 0)
+        thread_enter_blocked(t, caller);
     set_current(NULL);
 }
 
@@ -453,7 +521,7 @@ static int refuse_in_last_rounds(const gc_heap *heap)
 }
 
 /* I21: the thread leaves its current heap before it waits for anything of this one. */
-int thread_attach(gc_heap *heap)
+int thread_attach(gc_heap *heap, uintptr_t caller)
 {
     gc_thread *before = thread_self();
     if (heap->orphan)
@@ -462,16 +530,20 @@ int thread_attach(gc_heap *heap)
         return -EEXIST;
     if (in_last_rounds())
         return refuse_in_last_rounds(heap);
-    leave_current();
+    uintptr_t low, high;
+    int error = find_stack(heap, &low, &high);
+    if (error)
+        return error;
+    leave_current(caller);
     gc_thread *t = prepare_thread(heap);
     if (!t) {
         resume(before);
         return -ENOMEM;
     }
+    t->stacks = (struct stacks){.own = {.low = low, .high = high},
+                                .scanned = heap->options.flags & GC_STACK_CONSERVATIVE};
     join_registry(heap, t);
     set_current(t);
-    if (heap->options.flags & GC_STACK_CONSERVATIVE)
-        gc_thread_scan_stack(true);
     return 0;
 }
 
@@ -533,33 +605,37 @@ int thread_detach(gc_thread *t, bool force)
     return 0;
 }
 
-int thread_switch(gc_heap *heap)
+int thread_switch(gc_heap *heap, uintptr_t caller)
 {
     gc_thread *t = heap ? find_attachment(heap) : NULL;
     if (heap && !t)
         return -ENOENT;
     if (t && t == thread_self())
         return 0;
-    leave_current();
+    leave_current(caller);
     resume(t);
     return 0;
 }
 
 /* ---- Threads that end attached ---- */
 
-static bool on_own_stack(const void *p)
+/* Whether frames lie on a stack that stays when the thread ends. Where its own is not known, only
+ * one that was told of is known to stay. */
+static bool outlive_thread(const gc_thread *t, const struct gc_frame *frames)
 {
-    uintptr_t low = 0, high = 0;
-    return os_stack_bounds(&low, &high) && (uintptr_t)p - low < high - low;
+    const struct stack *own = &t->stacks.own, *of_fiber = stack_of_fiber(t);
+    if (own->high)
+        return !stack_contains(own, (uintptr_t)frames);
+    return of_fiber && stack_contains(of_fiber, (uintptr_t)frames);
 }
 
 /* What was on the thread's stack is overwritten by now: neither frames nor ranges are looked at any
  * more. The frames of a fiber that has a stack of its own stay. */
 static void forget_stack(gc_thread *t)
 {
-    if (!t->fiber || on_own_stack(t->fast.frames))
+    if (!t->fiber || !outlive_thread(t, t->fast.frames))
         t->fast.frames = NULL;
-    t->conservative = false;
+    t->stacks.scanned = false;
     rootset_free(&t->roots);
 }
 

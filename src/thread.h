@@ -12,7 +12,7 @@
 #define GC_THREAD_H
 
 #include "proc.h"
-#include "root.h"
+#include "stack.h"
 #include "workbuf.h"
 #include "stats.h"
 
@@ -48,14 +48,11 @@ enum barrier_mode { BARRIER_OFF, BARRIER_BOTH, BARRIER_OLD, BARRIER_SHUT = 1 << 
 struct gc_fiber {
     gc_heap *heap;
     struct rootset roots;
-    uint32_t state;   /* enum fiber_state; atomic */
-    uint32_t scanned; /* cycle in which its roots were blackened; see fiber.c */
-    uintptr_t stack_low, stack_high;
+    uint32_t state;        /* enum fiber_state; atomic */
+    uint32_t scanned;      /* cycle in which its roots were blackened; see fiber.c */
+    struct stack *stack;   /* malloc'ed; NULL: it has none that is known. Its user's, as `roots` */
     gc_fiber *next, *prev; /* of the heap; under LOCK_FIBERS */
 };
-
-/* Words around a frame that hold the callee-saved registers. */
-#define STACK_REGISTERS 64
 
 /* Unless marked, a field belongs to the thread, and to the collector while it has CLAIMED it. */
 struct gc_thread {
@@ -65,7 +62,6 @@ struct gc_thread {
     uint32_t waits;                  /* it sleeps on st, or is about to; the thread's; atomic */
     uint32_t epoch;                  /* the thread's copy of its epoch */
     uint8_t phase;                   /* enum thread_phase */
-    bool conservative;               /* scans its C stack */
     unsigned blocking;               /* depth of gc_blocking_begin */
     unsigned calls_back;             /* depth of thread_calls_back() */
     struct gc_run *runs_meanwhile;   /* fast.runs before that */
@@ -76,14 +72,12 @@ struct gc_thread {
     struct workbuf *grey;              /* objects this thread's barriers shaded; NULL: none yet */
     struct rootset roots;
     gc_fiber *fiber; /* the fiber it runs; NULL: its own root set */
-    uintptr_t stack_high;
-    uintptr_t stack_low;             /* while blocked: lowest address in use */
-    word registers[STACK_REGISTERS]; /* while blocked: see thread_save_stack */
-    uint64_t slice_start;            /* when it got its P */
-    const char *last_call;           /* a hint for messages; atomic */
-    uint32_t blamed; /* the request, an epoch + 1, for which the watchdog has named it; the
-                        collector's */
-    char name[32];   /* under LOCK_REGISTRY, as is os_id */
+    struct stacks stacks;
+    uint64_t slice_start;  /* when it got its P */
+    const char *last_call; /* a hint for messages; atomic */
+    uint32_t blamed;       /* the request, an epoch + 1, for which the watchdog has named it; the
+                              collector's */
+    char name[32];         /* under LOCK_REGISTRY, as is os_id */
     uint64_t os_id;
     struct thread_times times;
     struct proc_waiter waiter;
@@ -123,10 +117,12 @@ void thread_joins_collector(void);
 bool thread_is_called_back(const gc_thread *t);
 
 /* 0; -EEXIST, -ENOMEM, -EPERM: an orphan, or the thread has all but ended. */
-int thread_attach(gc_heap *heap);
+/* Both leave the current heap, in which the thread then counts as blocked at `caller`: the
+ * STACK_CALLER() of the public call. */
+int thread_attach(gc_heap *heap, uintptr_t caller);
 /* The current attachment; -EBUSY with open frames or a running fiber, unless forced. */
 int thread_detach(gc_thread *t, bool force);
-int thread_switch(gc_heap *heap);
+int thread_switch(gc_heap *heap, uintptr_t caller);
 /* Detaches the calling OS thread from every heap; what its frames held is gone. */
 void thread_leave_all(void);
 
@@ -139,11 +135,11 @@ INLINE void thread_poll(gc_thread *t)
 }
 
 /* To BLOCKED and back. Entering is a safepoint and gives up the P; leaving takes one, and is a
- * safepoint. */
-void thread_enter_blocked(gc_thread *t);
+ * safepoint. `caller` is the STACK_CALLER() of the function that the thread is in all the while. */
+void thread_enter_blocked(gc_thread *t, uintptr_t caller);
 void thread_leave_blocked(gc_thread *t);
-/* gc_blocking_begin() and _end(): the same, counted, with what a scan of the C stack needs. */
-void thread_blocking_begin(gc_thread *t);
+/* gc_blocking_begin() and _end(): the same, counted. */
+void thread_blocking_begin(gc_thread *t, uintptr_t caller);
 void thread_blocking_end(gc_thread *t);
 
 /* Asks the thread to come to its slow path soon. Any thread. */
@@ -152,8 +148,13 @@ INLINE void thread_request_poll(gc_thread *t)
     u8_store_release(&t->fast.poll, 1);
 }
 
-/* Notes where the stack stands, for a visit while the thread is blocked. */
-void thread_save_stack(gc_thread *t, uintptr_t frame);
+/* The thread, whose code stands at `caller`, is about to leave the fiber it runs or its own set. */
+void thread_leave_stack(gc_thread *t, uintptr_t caller);
+/* A block ends whose frame is not the innermost. */
+void thread_frame_error(gc_thread *t, const struct gc_frame *frame, uintptr_t caller);
+/* A chain of frames is broken: what lies behind cannot be found, and would be lost. NULL: that of a
+ * suspended fiber. */
+_Noreturn void thread_panic_on_frames(const gc_heap *heap, const gc_thread *t, const char *fault);
 /* A thread ends inside a fiber: the fiber is suspended. See fiber.h. */
 void fiber_abandon(gc_thread *t);
 

@@ -179,7 +179,7 @@ static void visit_all_roots(gc_heap *heap, struct gc_tracer *tracer)
         thread_visit_roots(t, tracer);
     for (gc_fiber *f = heap->fibers; f; f = f->next) {
         if (f->state == FIBER_SUSPENDED)
-            rootset_visit(&f->roots, f->roots.frames, tracer);
+            fiber_visit(f, tracer);
     }
     roots_visit(&heap->roots, tracer);
     special_each_finalizer(heap, visit_finalizer, tracer);

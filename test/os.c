@@ -410,7 +410,7 @@ static void find_stack(void *arg)
 {
     int local;
     uintptr_t low, high;
-    *(bool *)arg = os_stack_bounds(&low, &high);
+    *(bool *)arg = os_stack_bounds(&low, &high) == 0;
     if (*(bool *)arg)
         CHECK(low <= address_of(&local) && address_of(&local) < high);
 }

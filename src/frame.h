@@ -1,0 +1,25 @@
+/* Chains of GC_FRAMEs. A frame lives as long as the block that it stands in. If a block is left
+ * without its end the chain leads through memory that becomes something else, and what was opened
+ * before may be found no more (I22). */
+#ifndef GC_FRAME_H
+#define GC_FRAME_H
+
+#include "stack.h"
+
+/* Where frames can be judged: two stacks, either of which may be NULL or not known, and the lowest
+ * address in use on one of them, if that is known. What lies elsewhere is taken for sound. */
+struct frame_view {
+    const struct stack *a, *b;
+    uintptr_t sp;
+};
+
+/* What is wrong with an innermost frame; NULL: nothing that can be seen. */
+const char *frame_fault(const struct gc_frame *innermost, const struct frame_view *view);
+/* Visits the slots of a chain. What is wrong with it; what lies behind that was not visited. */
+const char *frames_visit(const struct gc_frame *innermost, const struct frame_view *view,
+                         struct gc_tracer *tracer);
+/* Whether a frame is in a chain, as far as that can be followed. */
+bool frames_contain(const struct gc_frame *innermost, const struct frame_view *view,
+                    const struct gc_frame *frame);
+
+#endif
