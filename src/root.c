@@ -107,51 +107,99 @@ void rootset_visit(const struct rootset *set, struct gc_tracer *tracer)
 
 /* ---- Handles ---- */
 
-static bool add_handle_block_locked(struct handles *h)
+static void open_block_locked(struct handles *h, struct handle_block *b)
 {
     LOCK_ASSERT_HELD(&h->lock);
-    size_t capacity = h->capacity + HANDLE_BLOCK;
-    slot_word **stack = realloc(h->free, capacity * sizeof *stack);
-    if (!stack)
+    b->next_open = h->open;
+    b->open_link = &h->open;
+    if (h->open)
+        h->open->open_link = &b->next_open;
+    h->open = b;
+}
+
+static void close_block_locked(struct handles *h, struct handle_block *b)
+{
+    LOCK_ASSERT_HELD(&h->lock);
+    *b->open_link = b->next_open;
+    if (b->next_open)
+        b->next_open->open_link = b->open_link;
+}
+
+static bool add_block_locked(struct handles *h)
+{
+    LOCK_ASSERT_HELD(&h->lock);
+    struct handle_block *b = aligned_alloc(HANDLE_BLOCK_BYTES, HANDLE_BLOCK_BYTES);
+    if (!b)
         return false;
-    h->free = stack;
-    struct handle_block *block = aligned_alloc(HANDLE_BLOCK_ALIGN, HANDLE_BLOCK_ALIGN);
-    if (!block)
-        return false;
-    memset(block, 0, sizeof *block);
-    block->handles = h;
-    h->capacity = capacity;
-    for (size_t i = HANDLE_BLOCK; i > 0; i--)
-        h->free[h->nfree++] = &block->slots[i - 1];
-    block->next = h->blocks;
-    ptr_store_release(&h->blocks, block);
+    memset(b, 0, sizeof *b);
+    b->handles = h;
+    b->next = h->blocks;
+    ptr_store_release(&h->blocks, b);
+    h->count++;
+    open_block_locked(h, b);
     return true;
+}
+
+static slot_word *take_slot_locked(struct handles *h)
+{
+    LOCK_ASSERT_HELD(&h->lock);
+    struct handle_block *b = h->open;
+    size_t i = 0;
+    while (!~b->taken[i])
+        i++;
+    unsigned bit = bits_trailing_zeros(~b->taken[i]);
+    b->taken[i] |= (word)1 << bit;
+    if (++b->used == HANDLE_SLOTS)
+        close_block_locked(h, b);
+    return &b->slots[i * WORD_BITS + bit];
 }
 
 slot_word *handles_take(struct handles *h)
 {
     slot_word *slot = NULL;
     lock_acquire(&h->lock);
-    if (h->nfree > 0 || add_handle_block_locked(h)) {
-        slot = h->free[--h->nfree];
-        h->used++;
-    }
+    if (h->open || add_block_locked(h))
+        slot = take_slot_locked(h);
     lock_release(&h->lock);
     return slot;
 }
 
 void handles_give(struct handles *h, slot_word *slot)
 {
+    struct handle_block *b = handle_block_of(slot);
+    size_t i = (size_t)(slot - b->slots);
     lock_acquire(&h->lock);
-    h->free[h->nfree++] = slot;
-    h->used--;
+    ASSERT(b->taken[i / WORD_BITS] >> i % WORD_BITS & 1);
+    if (b->used-- == HANDLE_SLOTS)
+        open_block_locked(h, b);
+    b->taken[i / WORD_BITS] &= ~((word)1 << i % WORD_BITS);
+    lock_release(&h->lock);
+}
+
+/* I29. Empty blocks, but for one, which a heap with few handles goes on to use. */
+static void drop_empty_blocks(struct handles *h)
+{
+    bool keep = true;
+    lock_acquire(&h->lock);
+    for (struct handle_block **link = &h->blocks, *b; (b = *link) != NULL;) {
+        if (b->used > 0 || keep) {
+            keep &= b->used > 0;
+            link = &b->next;
+            continue;
+        }
+        *link = b->next;
+        close_block_locked(h, b);
+        h->count--;
+        free(b);
+    }
     lock_release(&h->lock);
 }
 
 static void visit_handles(struct handles *h, struct gc_tracer *tracer)
 {
+    drop_empty_blocks(h);
     for (struct handle_block *b = ptr_load_acquire(&h->blocks); b; b = b->next)
-        visit_slots(b->slots, HANDLE_BLOCK, tracer);
+        visit_slots(b->slots, HANDLE_SLOTS, tracer);
 }
 
 /* ---- Globals ---- */
@@ -315,7 +363,7 @@ bool roots_are_few(struct roots *r)
     size_t n = r->globals.slots;
     lock_release(&r->lock);
     lock_acquire(&r->handles.lock);
-    n += r->handles.capacity;
+    n += r->handles.count * HANDLE_SLOTS;
     lock_release(&r->handles.lock);
     return n <= FEW_SLOTS && !roots_call_back(r);
 }
@@ -329,5 +377,4 @@ void roots_destroy(struct roots *r)
         r->handles.blocks = b->next;
         free(b);
     }
-    free(r->handles.free);
 }

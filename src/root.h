@@ -8,6 +8,7 @@
 #define GC_ROOT_INTERNAL_H
 
 #include "../gcheap.h"
+#include "bits.h"
 #include "fixalloc.h"
 #include "lock.h"
 #include "roottable.h"
@@ -59,25 +60,31 @@ int rootset_remove_callback(struct root_callbacks *list, struct root_callback ca
 /* Visits ranges and callbacks; for frames see frame.h. */
 void rootset_visit(const struct rootset *set, struct gc_tracer *tracer);
 
-#define HANDLE_BLOCK 510
-
 /* A handle is the address of its slot, which lies in a block. Blocks are aligned to their size, so
- * that a slot tells its block, and are never freed before the heap. */
+ * that a slot tells its block. */
+#define HANDLE_BLOCK_BYTES ((size_t)4096)
+#define HANDLE_BLOCK_WORDS (HANDLE_BLOCK_BYTES / WORD_SIZE)
+#define HANDLE_MAP_WORDS (HANDLE_BLOCK_WORDS / WORD_BITS)
+#define HANDLE_SLOTS (HANDLE_BLOCK_WORDS - HANDLE_MAP_WORDS - 5)
+
 struct handle_block {
-    struct handle_block *next; /* set before the block is published */
-    struct handles *handles;   /* whose it is */
-    slot_word slots[HANDLE_BLOCK];
+    struct handle_block *next;                   /* of all; the collector's once it is published */
+    struct handle_block *next_open, **open_link; /* of those with a free slot; under lock */
+    struct handles *handles;                     /* whose it is */
+    size_t used;                                 /* slots; under lock */
+    word taken[HANDLE_MAP_WORDS];                /* bit i: slot i is a handle; under lock */
+    slot_word slots[HANDLE_SLOTS];
 };
-#define HANDLE_BLOCK_ALIGN ((size_t)4096)
-_Static_assert(sizeof(struct handle_block) <= HANDLE_BLOCK_ALIGN, "a block fits its alignment");
+_Static_assert(sizeof(struct handle_block) == HANDLE_BLOCK_BYTES,
+               "a block is found by its alignment");
 
 struct handles {
     struct lock lock;
-    struct handle_block
-        *blocks;            /* published with release; read by the collector without the lock */
-    slot_word **free;       /* stack of free slots; under lock */
-    size_t nfree, capacity; /* under lock */
-    size_t used;            /* under lock */
+    /* Published with release; read by the collector without the lock. It alone takes blocks out,
+     * under the lock: those that became empty, before it visits. */
+    struct handle_block *blocks;
+    struct handle_block *open; /* under lock */
+    size_t count;              /* blocks; under lock */
 };
 
 /* The rooted globals and heap callbacks. */
@@ -112,12 +119,17 @@ bool roots_are_few(struct roots *r);
  */
 bool roots_call_back(struct roots *r);
 
+INLINE struct handle_block *handle_block_of(const void *handle)
+{
+    return (struct handle_block *)((uintptr_t)handle & ~(HANDLE_BLOCK_BYTES - 1));
+}
+
 /* Those that a handle is of. */
 INLINE const struct handles *handles_of(const void *handle)
 {
-    return ((const struct handle_block *)align_down((uintptr_t)handle, HANDLE_BLOCK_ALIGN))
-        ->handles;
+    return handle_block_of(handle)->handles;
 }
+
 /* A free slot, NULL: no memory. */
 slot_word *handles_take(struct handles *h);
 /* The slot must hold 0. */

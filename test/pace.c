@@ -12,6 +12,12 @@ static struct collector *collector(void)
     return heap->collector;
 }
 
+static bool is_at_rest(void)
+{
+    const struct collector *c = collector();
+    return u32_load_acquire(&c->flipped) == u32_load_acquire(&c->started);
+}
+
 /* ---- Heap callbacks that wait for a lock of the thread that allocates ---- */
 
 static pthread_mutex_t guard = PTHREAD_MUTEX_INITIALIZER;
@@ -79,7 +85,7 @@ TEST(callbacks_wait_for_a_lock_of_who_allocates)
         allocate_under_the_lock(round);
         for (uint64_t i = 0; i < 8; i++)
             CHECK(i > round || is_cell(guarded[i], round - (round - i) % 8));
-        POLL_UNTIL(collector()->flipped == collector()->started);
+        POLL_UNTIL(is_at_rest());
     }
     drop_guarded_heap();
 }
@@ -431,6 +437,11 @@ TEST(allocation_waits_for_a_cycle_that_gets_on)
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
+static uint32_t hindrance(void)
+{
+    return u32_load_acquire(&heap->mutators.hindrance);
+}
+
 /* Beside a silent thread it does not: once that is known to be silent, nobody waits. */
 static void allocate_beside_silence(size_t size)
 {
@@ -439,15 +450,15 @@ static void allocate_beside_silence(size_t size)
     CHECK_EQ(gc_root_callback(GC_ROOT_HEAP, visit_nothing, NULL), 0);
     begin_silence();
     CHECK_EQ(gc_collect_start(), 0);
-    POLL_UNTIL(heap->mutators.hindrance == HINDRANCE_SILENCE);
+    POLL_UNTIL(hindrance() == HINDRANCE_SILENCE);
     uint64_t before = times_held_back();
     for (size_t done = 0; done < 64 << 20; done += size)
         CHECK(gc_new_bytes(size));
     CHECK(is_far_beyond());
     CHECK_EQ(times_held_back(), before);
     end_silence();
-    POLL_UNTIL(collector()->flipped == collector()->started);
-    CHECK_EQ(heap->mutators.hindrance, HINDRANCE_NONE);
+    POLL_UNTIL(is_at_rest());
+    CHECK_EQ(hindrance(), HINDRANCE_NONE);
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
