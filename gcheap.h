@@ -653,7 +653,8 @@ GC_API int gc_collect(void);
 /* Asks for a cycle and does not wait. */
 GC_API int gc_collect_start(void);
 
-/* Set for the current heap, in force at once; return the previous value. */
+/* Set for the current heap, in force at once; return the previous value, which no other call has
+ * returned. */
 GC_API int gc_set_percent(int percent);
 GC_API size_t gc_set_limit(size_t bytes);      /* 0: none */
 GC_API size_t gc_set_hard_limit(size_t bytes); /* 0: none */
@@ -680,7 +681,7 @@ struct gc_statistics {
     uint64_t metadata;        /* bytes of the heap's own tables that are backed, estimated */
     uint64_t external;        /* bytes told by gc_external_add */
     uint64_t allocated_bytes; /* ever, in runs taken and large objects */
-    uint64_t freed_bytes;     /* ever */
+    uint64_t freed_bytes;     /* ever, with what was given back of runs */
     uint64_t objects_marked;  /* by the last cycle */
     uint64_t spans_inuse;
     uint64_t threads; /* attached */
@@ -703,7 +704,9 @@ struct gc_statistics {
                                            beyond its goal, wall */
 };
 
-/* Fills *stats. Any thread may ask about any heap. Cheap; numbers of one instant only per field. */
+/* Fills *stats. Any thread may ask about any heap. The cost depends on the number of threads alone.
+ * Numbers of one instant only per field; what says "ever" never becomes less, and freed_bytes is at
+ * most allocated_bytes. */
 GC_API int gc_heap_stats(gc_heap *heap, struct gc_statistics *stats);
 /* The same for the current heap. */
 GC_API int gc_stats(struct gc_statistics *stats);

@@ -206,14 +206,8 @@ void arena_release_maps(const struct arena_index *index, uintptr_t base, size_t 
     }
 }
 
-size_t arena_metadata_resident(const struct arena_index *index)
+size_t arena_metadata_bytes(size_t arenas, size_t npages)
 {
-    size_t bytes = 0;
-    word bounds = word_load_acquire(&index->bounds), first = arena_first(bounds);
-    for (word i = first; i < first + arena_span(bounds); i++) {
-        const struct arena *a = ptr_load_acquire(&index->map[i]);
-        if (a)
-            bytes += os_resident(a, metadata_size());
-    }
-    return bytes;
+    size_t maps = 3 * (PAGE_WORDS / 8), tables = sizeof(uint16_t) + sizeof(struct gc_span *);
+    return arenas * 3 * ARENA_PAGE_WORDS * sizeof(word) + npages * (maps + tables);
 }

@@ -103,8 +103,9 @@ void arena_touch_marks(struct arena *a, uintptr_t base, size_t size);
  * 0, or of no meaning (`heap`). */
 void arena_release_maps(const struct arena_index *index, uintptr_t base, size_t size);
 
-/* Bytes of metadata backed now; slow, for statistics. */
-size_t arena_metadata_resident(const struct arena_index *index);
+/* What so many arenas' metadata take when npages of their pages are backed: an estimate, for the OS
+ * backs the maps by pages of its own. */
+size_t arena_metadata_bytes(size_t arenas, size_t npages);
 
 #define ARENA_BOUNDS_SHIFT (WORD_BITS / 2)
 INLINE word arena_first(word bounds)

@@ -61,6 +61,12 @@ ATOMICS_UPDATES(word, uintptr_t)
 ATOMICS_UPDATES(u32, uint32_t)
 ATOMICS_UPDATES(u8, uint8_t)
 
+/* Counts that a word of a 32-bit host is too small for. Any backend: libatomic_ops has none there. */
+INLINE uint64_t u64_load_relaxed(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_RELAXED); }
+INLINE uint64_t u64_load_acquire(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
+INLINE void u64_store_relaxed(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_RELAXED); }
+ATOMICS_UPDATES(u64, uint64_t)
+
 /* Slots belong to the embedder's structs: read and written through the aliasing word. */
 INLINE word slot_load_acquire(const void *p) { return __atomic_load_n((const slot_word *)p, __ATOMIC_ACQUIRE); }
 INLINE word slot_load_relaxed(const void *p) { return __atomic_load_n((const slot_word *)p, __ATOMIC_RELAXED); }

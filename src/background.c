@@ -47,7 +47,7 @@ static void sweep_for(gc_heap *heap, uint64_t ns)
     uint64_t cpu = os_thread_cpu_ns(), end = os_now_ns() + ns;
     while (!has_cycle(heap->collector) && sweep_one(heap) > 0 && os_now_ns() < end)
         ;
-    word_fetch_add_relaxed(&heap->collector->sweeping.cpu_ns, os_thread_cpu_ns() - cpu);
+    u64_fetch_add_relaxed(&heap->collector->sweeping.cpu_ns, os_thread_cpu_ns() - cpu);
 }
 
 static void background_sweep(gc_heap *heap)

@@ -68,7 +68,7 @@ struct collector {
     struct cycle_times times; /* of the present cycle; its driver's */
     word external_bytes;      /* told by gc_external_add; atomic */
     word external_live;       /* of them what counts towards the goal; atomic */
-    word assist_ns;           /* atomic */
+    uint64_t assist_ns;       /* atomic */
     uint64_t flush_waves;     /* of the present cycle; its driver's */
     word live_offset;      /* heap_live is this much more than all that was ever allocated, modulo
                               word size; atomic */

@@ -101,7 +101,7 @@ static void begin(gc_heap *heap)
     c->times.begin = os_now_ns();
     scavenge_note_peak(heap, c->times.begin);
     word_store_relaxed(&c->heap_before, (word)cycle_heap_live(heap));
-    c->allocated_before = word_load_relaxed(&heap->mem.counts.allocated_bytes);
+    c->allocated_before = mheap_allocated_bytes(&heap->mem);
     c->flush_waves = 0;
     marking_begin(heap, &c->marking); /* mutators that are past their ROOTS assist */
     workqueue_begin_putting_off(&heap->work);
@@ -287,8 +287,7 @@ static void end_flip(gc_heap *heap)
 uint64_t cycle_heap_live(const gc_heap *heap)
 {
     const struct collector *c = heap->collector;
-    return (word)(word_load_relaxed(&c->live_offset) +
-                  word_load_relaxed(&heap->mem.counts.allocated_bytes)) +
+    return (word)(word_load_relaxed(&c->live_offset) + mheap_allocated_bytes(&heap->mem)) +
            word_load_relaxed(&c->external_live);
 }
 
@@ -322,7 +321,7 @@ static void update_pacer(gc_heap *heap)
 {
     struct collector *c = heap->collector;
     lock_acquire(&c->pacer_lock);
-    word ever = word_load_relaxed(&heap->mem.counts.allocated_bytes);
+    word ever = mheap_allocated_bytes(&heap->mem);
     word allocated = ever - c->allocated_before, marked = c->marking.marked_bytes;
     /* Runs that were open before the cycle were counted whole, and given back in part since. */
     if (allocated > UINTPTR_MAX / 2)
@@ -358,7 +357,7 @@ static void note_end(gc_heap *heap)
     word_store_relaxed(&c->sweep_pages, word_load_relaxed(&heap->mem.counts.pages_inuse));
     lock_acquire(&c->pacer_lock);
     struct cycle_record *r = &c->record;
-    r->mark_cpu_ns += c->driver_ns + word_exchange_acq_rel(&c->marking.helper_cpu_ns, 0);
+    r->mark_cpu_ns += c->driver_ns + u64_exchange_acq_rel(&c->marking.helper_cpu_ns, 0);
     r->last_cycle_ns = c->times.flipped - c->times.begin;
     r->last_mark_ns = c->times.marked - c->times.rooted;
     r->forced_cycles += c->forced;
@@ -559,25 +558,35 @@ void cycle_with_world_held(gc_heap *heap, gc_thread *t, void (*fn)(gc_heap *, vo
     thread_leave_blocked(t);
 }
 
-struct pacer cycle_pacer(gc_heap *heap)
+static void retune_locked(gc_heap *heap)
 {
     struct collector *c = heap->collector;
-    lock_acquire(&c->pacer_lock);
-    struct pacer p = c->pacer;
-    lock_release(&c->pacer_lock);
-    return p;
-}
-
-void cycle_retune(gc_heap *heap, const struct pacer *settings)
-{
-    struct collector *c = heap->collector;
-    lock_acquire(&c->pacer_lock);
-    c->pacer.percent = settings->percent;
-    c->pacer.limit = settings->limit;
     pacer_update(&c->pacer, overhead_bytes(heap));
     publish_pace_locked(c);
+}
+
+int cycle_set_percent(gc_heap *heap, int percent)
+{
+    struct collector *c = heap->collector;
+    lock_acquire(&c->pacer_lock);
+    int before = c->pacer.percent;
+    c->pacer.percent = percent;
+    retune_locked(heap);
     lock_release(&c->pacer_lock);
     background_kick_if_started(heap);
+    return before;
+}
+
+uint64_t cycle_set_limit(gc_heap *heap, uint64_t limit)
+{
+    struct collector *c = heap->collector;
+    lock_acquire(&c->pacer_lock);
+    uint64_t before = c->pacer.limit;
+    c->pacer.limit = limit;
+    retune_locked(heap);
+    lock_release(&c->pacer_lock);
+    background_kick_if_started(heap);
+    return before;
 }
 
 void cycle_report(gc_heap *heap, struct gc_statistics *s)

@@ -59,9 +59,10 @@ INLINE bool cycle_processors_taken(const gc_heap *heap)
 /* How long the background works beside mutators that run on all processors. */
 #define CYCLE_SHORT_SLICE_NS ((uint64_t)250 * 1000)
 
-/* The pacer as it is; and new settings for it (percent, limit). */
-struct pacer cycle_pacer(gc_heap *heap);
-void cycle_retune(gc_heap *heap, const struct pacer *settings);
+/* New settings of the pacer, in force at once. Return the previous ones: of several threads that set
+ * one, each gets another's. */
+int cycle_set_percent(gc_heap *heap, int percent);
+uint64_t cycle_set_limit(gc_heap *heap, uint64_t limit);
 /* What gc_stats says of cycles. */
 void cycle_report(gc_heap *heap, struct gc_statistics *s);
 /* Runs fn with the world held and no cycle under way; the calling thread is blocked meanwhile. */

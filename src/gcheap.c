@@ -694,33 +694,19 @@ int gc_set_percent(int percent)
         return -EPERM;
     if (percent < GC_PERCENT_OFF)
         return -EINVAL;
-    struct pacer settings = cycle_pacer(t->heap);
-    int before = settings.percent;
-    settings.percent = percent ? percent : 100;
-    cycle_retune(t->heap, &settings);
-    return before;
+    return cycle_set_percent(t->heap, percent ? percent : 100);
 }
 
 size_t gc_set_limit(size_t bytes)
 {
     gc_thread *t = ENTER();
-    if (!t)
-        return 0;
-    struct pacer settings = cycle_pacer(t->heap);
-    size_t before = (size_t)settings.limit;
-    settings.limit = bytes;
-    cycle_retune(t->heap, &settings);
-    return before;
+    return t ? (size_t)cycle_set_limit(t->heap, bytes) : 0;
 }
 
 size_t gc_set_hard_limit(size_t bytes)
 {
     gc_thread *t = ENTER();
-    if (!t)
-        return 0;
-    size_t before = word_load_relaxed(&t->heap->mem.hard_limit);
-    word_store_relaxed(&t->heap->mem.hard_limit, bytes);
-    return before;
+    return t ? word_exchange_acq_rel(&t->heap->mem.hard_limit, bytes) : 0;
 }
 
 int gc_release_memory(void)
@@ -740,6 +726,7 @@ static void add_thread_times(gc_heap *heap, struct gc_statistics *s)
     const struct thread_times *kept = &m->kept;
     lock_acquire(&m->lock);
     s->threads = m->count;
+    s->handshakes = m->handshakes;
     for (gc_thread *t = m->list;; t = t->next) {
         const struct thread_times *times = t ? &t->times : kept;
         histogram_merge(&s->handshake_cpu, &times->handshake_cpu);
@@ -755,22 +742,30 @@ static void add_thread_times(gc_heap *heap, struct gc_statistics *s)
     lock_release(&m->lock);
 }
 
+/* In the order that keeps freed below allocated: see struct mheap_counts. */
+static void add_counts(const struct mheap_counts *counts, struct gc_statistics *s)
+{
+    s->freed_bytes = u64_load_acquire(&counts->freed_bytes);
+    s->freed_bytes += u64_load_acquire(&counts->returned_bytes);
+    s->allocated_bytes = u64_load_relaxed(&counts->taken_bytes);
+    s->heap_live = s->allocated_bytes - s->freed_bytes;
+    s->spans_inuse = word_load_relaxed(&counts->spans_inuse);
+    s->heap_inuse = (uint64_t)word_load_relaxed(&counts->pages_inuse) << PAGE_SHIFT;
+}
+
 static void add_memory(gc_heap *heap, struct gc_statistics *s)
 {
     struct mheap *mem = &heap->mem;
     lock_acquire(&mem->lock);
     size_t free_pages = mem->pages.free_pages, scavenged = mem->pages.scavenged_pages;
+    size_t arenas = mem->arenas.count;
     s->heap_reserved = mem->mapped_bytes;
-    s->metadata = mem->pages.metadata + mem->persistent.bytes;
+    s->metadata = mem->pages.metadata + persistent_bytes(&mem->persistent);
     lock_release(&mem->lock);
+    add_counts(&mem->counts, s);
     s->heap_idle = (uint64_t)(free_pages - scavenged) << PAGE_SHIFT;
     s->heap_released = (uint64_t)scavenged << PAGE_SHIFT;
-    s->heap_inuse = (uint64_t)word_load_relaxed(&mem->counts.pages_inuse) << PAGE_SHIFT;
-    s->freed_bytes = word_load_relaxed(&mem->counts.freed_bytes);
-    s->allocated_bytes = word_load_relaxed(&mem->counts.allocated_bytes);
-    s->heap_live = s->allocated_bytes - s->freed_bytes;
-    s->spans_inuse = word_load_relaxed(&mem->counts.spans_inuse);
-    s->metadata += arena_metadata_resident(&mem->arenas);
+    s->metadata += arena_metadata_bytes(arenas, (s->heap_inuse + s->heap_idle) >> PAGE_SHIFT);
 }
 
 int gc_heap_stats(gc_heap *heap, struct gc_statistics *stats)
@@ -786,9 +781,8 @@ int gc_heap_stats(gc_heap *heap, struct gc_statistics *stats)
     cycle_report(heap, stats);
     stats->external = word_load_relaxed(&c->external_bytes);
     stats->procs = u32_load_acquire(&heap->procs.count);
-    stats->sweep_ns = word_load_relaxed(&c->sweeping.cpu_ns);
-    stats->assist_ns = word_load_relaxed(&c->assist_ns);
-    stats->handshakes = u32_load_relaxed(&heap->mutators.epoch);
+    stats->sweep_ns = u64_load_relaxed(&c->sweeping.cpu_ns);
+    stats->assist_ns = u64_load_relaxed(&c->assist_ns);
     return 0;
 }
 

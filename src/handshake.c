@@ -419,6 +419,7 @@ void handshake_begin(gc_heap *heap, enum handshake_op op)
         u32_store_release(&heap->mem.sweepgen, heap->mem.sweepgen + 2);
     publish_locked(m, op);
     uint32_t epoch = (m->epoch + 1) & EPOCH_MASK;
+    m->handshakes++;
     u32_store_release(&m->epoch, epoch);
     lock_release(&m->lock);
     if (u32_load_relaxed(&m->held))

@@ -16,6 +16,7 @@ struct mutators {
     struct lock lock;         /* LOCK_REGISTRY: list, epoch and phase publication, hold */
     gc_thread *list;          /* under lock */
     size_t count;             /* under lock */
+    uint64_t handshakes;      /* ever; epochs wrap; under lock */
     size_t leaving;           /* threads off the list that still touch the heap; under lock */
     gc_thread *spare;         /* structs to reuse; never unmapped before the heap; under lock */
     struct thread_times kept; /* of threads that left; under lock */

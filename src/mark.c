@@ -705,7 +705,7 @@ static void help_one_cycle(struct helper *h, struct marking *marking, uint32_t r
         }
     }
     marker_finish(&h->marker);
-    word_fetch_add_relaxed(&marking->helper_cpu_ns, os_thread_cpu_ns() - cpu);
+    u64_fetch_add_relaxed(&marking->helper_cpu_ns, os_thread_cpu_ns() - cpu);
 }
 
 /* The number is read first: who asks helpers to end changes it then. */

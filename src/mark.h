@@ -63,7 +63,7 @@ struct marking {
     uint32_t
         run; /* futex: changes when helpers are called, and when they are to stop; odd: called */
     uint32_t stopping;
-    word helper_cpu_ns;                                  /* this cycle; atomic */
+    uint64_t helper_cpu_ns;                              /* this cycle; atomic */
     void (*on_mark)(struct marker *m, uintptr_t object); /* set while nobody marks; atomic */
 };
 

@@ -250,7 +250,7 @@ static void give_back_rest(struct mcache *c, struct gc_run *run, size_t first, s
     s->live -= (uint32_t)n;
     s->next_slot = MIN_OF(s->next_slot, (uint32_t)first);
     s->needzero = true;
-    c->unreported -= n * run->size;
+    c->returned += n * run->size;
 }
 
 static void give_up_all(struct mcache *c, bool stale)
@@ -286,12 +286,13 @@ void mcache_flip(struct mcache *c, uint32_t sweepgen)
 void mcache_report(struct mcache *c)
 {
     struct mheap_counts *counts = &c->heap->counts;
-    if (c->unreported == 0)
-        return;
-    word_fetch_add_relaxed(&counts->allocated_bytes, c->unreported);
-    if (c->unreported <= SIZE_MAX / 2) /* else more was given back since than handed out */
-        c->unpaced += c->unreported;
-    c->unreported = 0;
+    if (c->unreported)
+        u64_fetch_add_relaxed(&counts->taken_bytes, c->unreported);
+    if (c->returned)
+        u64_fetch_add_acq_rel(&counts->returned_bytes, c->returned);
+    if (c->unreported > c->returned)
+        c->unpaced += c->unreported - c->returned;
+    c->unreported = c->returned = 0;
 }
 
 size_t mcache_take_unpaced(struct mcache *c)

@@ -27,6 +27,7 @@ struct mcache {
     struct gc_span *spare_spans[MCACHE_SPARE_SPANS]; /* dead ones, for spans from `pages` */
     unsigned nspare;
     size_t unreported; /* bytes handed out that counts do not know yet */
+    size_t returned;   /* and bytes of rests given back */
     size_t unpaced;    /* and those that they know, but pacing has not looked at */
     size_t unzeroed;   /* of the object just made: its maker zeroes it; see malloc.h */
 };

@@ -27,8 +27,11 @@ struct mheap_upcalls {
 struct mheap_counts {
     uintptr_t pages_inuse; /* pages of spans in use */
     uintptr_t spans_inuse;
-    uintptr_t allocated_bytes; /* ever; flushed from mcaches */
-    uintptr_t freed_bytes;     /* ever, by sweeping */
+    /* Ever. What is freed or returned was reported as taken before: who reads `taken` last finds it
+     * the largest. */
+    uint64_t taken_bytes;    /* by runs and large objects; flushed from mcaches */
+    uint64_t returned_bytes; /* rests of runs that were given back */
+    uint64_t freed_bytes;    /* by sweeping */
 };
 
 struct mheap {
@@ -53,12 +56,19 @@ struct mheap {
     struct mcentral centrals[SPANCLASS_COUNT];
 };
 
+/* Bytes ever allocated, modulo the word; runs that are open count whole. */
+INLINE size_t mheap_allocated_bytes(const struct mheap *h)
+{
+    uint64_t returned = u64_load_acquire(&h->counts.returned_bytes);
+    return (size_t)(u64_load_relaxed(&h->counts.taken_bytes) - returned);
+}
+
 /* Bytes allocated and not found dead. */
 INLINE size_t mheap_live_bytes(const struct mheap *h)
 {
-    size_t freed = word_load_relaxed(&h->counts.freed_bytes);
-    size_t allocated = word_load_relaxed(&h->counts.allocated_bytes);
-    return allocated - MIN_OF(freed, allocated);
+    uint64_t freed = u64_load_acquire(&h->counts.freed_bytes);
+    freed += u64_load_acquire(&h->counts.returned_bytes);
+    return (size_t)(u64_load_relaxed(&h->counts.taken_bytes) - freed);
 }
 
 /* So much never used memory is to be backed ahead where huge pages are wanted: a 32nd of what is in
@@ -112,8 +122,8 @@ INLINE struct gc_span *mheap_span_of(const struct mheap *h, uintptr_t address)
     return ptr_load_relaxed(&a->spans[arena_page(address)]);
 }
 
-/* The start of the slot that contains `address`, or 0 if its alloc bit is not set. Slots of open runs
- * that were not handed out count, too. Any thread. */
+/* The start of the slot that contains `address`, or 0 if its alloc bit is not set. Slots of open
+ * runs that were not handed out count, too. Any thread. */
 uintptr_t mheap_slot_base(const struct mheap *h, uintptr_t address);
 /* The start of the object that contains `address`, or 0 if there is none (I30). Any thread. */
 uintptr_t mheap_object_base(const struct mheap *h, uintptr_t address);

@@ -157,7 +157,7 @@ static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
     marking_give_credit(&c->marking, &m);
     marker_finish(&m);
     struct stopwatch elapsed = stopwatch_short(start);
-    word_fetch_add_relaxed(&c->assist_ns, elapsed.cpu);
+    u64_fetch_add_relaxed(&c->assist_ns, elapsed.cpu);
     times_add_stall(&t->times, elapsed);
 }
 

@@ -17,6 +17,11 @@ struct persistent {
 void persistent_init(struct persistent *p);
 /* Unmaps all. No other thread may use it any more. */
 void persistent_destroy(struct persistent *p);
+/* Bytes mapped. */
+INLINE size_t persistent_bytes(const struct persistent *p)
+{
+    return word_load_relaxed(&p->bytes);
+}
 /* Zeroed memory, aligned to `align` (a power of two, at most a page). NULL: out of memory. */
 void *persistent_alloc(struct persistent *p, size_t size, size_t align);
 

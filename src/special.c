@@ -420,9 +420,9 @@ int special_add_external(gc_heap *heap, void *object, ptrdiff_t bytes)
     } else if (bytes != 0) {
         error = bytes > 0 ? -ENOMEM : -EINVAL;
     }
-    lock_release(&place.s->specials_lock);
     if (!error)
-        count_external(heap, bytes);
+        count_external(heap, bytes); /* under the lock: what others take away was counted before */
+    lock_release(&place.s->specials_lock);
     if (fresh && r == fresh)
         word_fetch_add_relaxed(&specials_of(heap)->externals, 1);
     else if (fresh)

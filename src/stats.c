@@ -1,8 +1,8 @@
 #include "stats.h"
 
-static void add(word *to, word n)
+static void add(uint64_t *to, uint64_t n)
 {
-    word_store_relaxed(to, word_load_relaxed(to) + n);
+    u64_store_relaxed(to, u64_load_relaxed(to) + n);
 }
 
 static unsigned bucket_of(uint64_t ns)
@@ -15,9 +15,9 @@ void histogram_add(struct thread_histogram *h, uint64_t ns)
 {
     add(&h->buckets[bucket_of(ns)], 1);
     add(&h->count, 1);
-    add(&h->sum, (word)ns);
-    if (ns > word_load_relaxed(&h->max))
-        word_store_relaxed(&h->max, (word)ns);
+    add(&h->sum, ns);
+    if (ns > u64_load_relaxed(&h->max))
+        u64_store_relaxed(&h->max, ns);
 }
 
 struct stopwatch stopwatch_start(void)
@@ -46,10 +46,10 @@ void times_add_stall(struct thread_times *t, struct stopwatch elapsed)
 void histogram_merge(struct gc_histogram *total, const struct thread_histogram *h)
 {
     for (size_t i = 0; i < ARRAY_LEN(h->buckets); i++)
-        total->buckets[i] += word_load_relaxed(&h->buckets[i]);
-    total->count += word_load_relaxed(&h->count);
-    total->sum += word_load_relaxed(&h->sum);
-    total->max = MAX_OF(total->max, (uint64_t)word_load_relaxed(&h->max));
+        total->buckets[i] += u64_load_relaxed(&h->buckets[i]);
+    total->count += u64_load_relaxed(&h->count);
+    total->sum += u64_load_relaxed(&h->sum);
+    total->max = MAX_OF(total->max, u64_load_relaxed(&h->max));
 }
 
 void histogram_fold(struct thread_histogram *kept, const struct thread_histogram *h)
@@ -59,7 +59,7 @@ void histogram_fold(struct thread_histogram *kept, const struct thread_histogram
     add(&kept->count, h->count);
     add(&kept->sum, h->sum);
     if (h->max > kept->max)
-        word_store_relaxed(&kept->max, h->max);
+        u64_store_relaxed(&kept->max, h->max);
 }
 
 void times_fold(struct thread_times *kept, const struct thread_times *t)

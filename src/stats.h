@@ -7,10 +7,10 @@
 #include "os.h"
 
 /* One thread's times. Written by the thread (or the collector on its behalf), read by anyone:
- * words, relaxed. */
+ * relaxed. */
 struct thread_histogram {
-    word buckets[40];
-    word count, sum, max;
+    uint64_t buckets[40];
+    uint64_t count, sum, max;
 };
 
 struct thread_times {

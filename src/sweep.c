@@ -20,7 +20,7 @@ static void count_freed(gc_heap *heap, size_t bytes)
 {
     if (bytes == 0)
         return;
-    word_fetch_add_relaxed(&heap->mem.counts.freed_bytes, bytes);
+    u64_fetch_add_acq_rel(&heap->mem.counts.freed_bytes, bytes);
 }
 
 /* The caller owns the span. I11: nobody else reads or writes its alloc and mark bits now; markers

@@ -17,7 +17,7 @@ struct sweeping {
     word reclaim_cursor CACHE_ALIGNED; /* address up to which page_in_use was looked at; atomic */
     word reclaim_credit;               /* pages freed beyond what was asked for */
     word swept_pages, freed_pages;     /* since FLIP */
-    word cpu_ns;                       /* ever */
+    uint64_t cpu_ns;                   /* ever; atomic */
 };
 
 /* Claims and sweeps one span of any class; pages it had, 0: nothing left to claim. */
