@@ -352,7 +352,8 @@ typedef struct gc_options {
 } gc_options;
 
 /* Makes a heap and attaches the calling thread to it. NULL options: defaults.
- * NULL with EINVAL (an option out of range), ENOMEM or EAGAIN (no thread). */
+ * NULL with EINVAL (an option out of range), ENOMEM, EAGAIN (no thread), or ENOTSUP
+ * (GC_STACK_CONSERVATIVE where the bounds of the thread's stack cannot be found). */
 GC_API gc_heap *gc_heap_create(const gc_options *options);
 
 /* Frees a heap with all its objects; runs no finalizers: those of live objects and those queued are
@@ -373,7 +374,8 @@ GC_API const gc_options *gc_heap_options(const gc_heap *heap);
 
 /* Attaches the calling thread to the heap and makes that heap its current one. A thread may be
  * attached to several heaps; all but the current one see it as blocked.
- * -EEXIST: already attached; -ENOMEM; -EPERM: the thread has all but ended. */
+ * -EEXIST: already attached; -ENOMEM; -EPERM: the thread has all but ended; -ENOTSUP:
+ * GC_STACK_CONSERVATIVE, and the bounds of the thread's stack cannot be found. */
 GC_API int gc_thread_attach(gc_heap *heap);
 
 /* Detaches from the current heap; the thread then has no current heap. -EPERM: not attached;
@@ -388,7 +390,8 @@ GC_API int gc_thread_switch(gc_heap *heap);
 GC_API int gc_thread_name(const char *name);
 
 /* The thread scans its C stack conservatively from now on (or no longer). Costs a scan of the
- * stack in use per cycle. -ENOTSUP if the stack's bounds cannot be found. */
+ * stack in use per cycle. -ENOTSUP if the stack's bounds cannot be found. For C stacks of your own
+ * see gc_fiber_stack(). */
 GC_API int gc_thread_scan_stack(bool on);
 
 GC_API void gc_safepoint_slow(void);
@@ -561,7 +564,8 @@ static inline void gc_keep_alive(const void *object)
  */
 
 /* GC_FRAME(local, …): these locals (at most 32, word-sized, initialised) are roots until the
- * enclosing block ends, however it ends (not by longjmp; see gc_frame_mark). */
+ * enclosing block ends, however it ends, but not by longjmp (see gc_frame_mark) or a computed goto;
+ * and nothing may jump into the block past it. */
 #define GC_FRAME(...) GC_FRAME_(GC_UNIQUE(gc_slots_), GC_UNIQUE(gc_frame_), __VA_ARGS__)
 #define GC_FRAME_(slots_, frame_, ...)                                                             \
     void *const slots_[] = {GC_MAP(GC_SLOT_ADDRESS, 0, 0, __VA_ARGS__)};                           \
@@ -834,7 +838,9 @@ GC_API int gc_finalizers_notify(void (*fn)(void *arg), void *arg);
 
 /* A new, suspended fiber. NULL: ENOMEM, EPERM. */
 GC_API gc_fiber *gc_fiber_create(void);
-/* The calling thread leaves its present fiber (which is suspended, with its frames and ranges)
+/* Call it right before the switch of C stacks, in the same function, and load no reference in
+ * between: where the code stands, and its registers, are noted here.
+ * The calling thread leaves its present fiber (which is suspended, with its frames and ranges)
  * and goes on in `fiber`; NULL: the thread's own root set. Returns the fiber left, NULL for the
  * thread's own; errno is 0. With errno EBUSY (another thread runs it), EINVAL or EPERM there was no
  * switch. */
@@ -846,8 +852,9 @@ GC_API gc_fiber *gc_fiber_current(void);
 /* Frees a suspended fiber and what it rooted. -EBUSY: it is running; -EINVAL (also: NULL), -EPERM.
  */
 GC_API int gc_fiber_destroy(gc_fiber *fiber);
-/* A suspended fiber's C stack, scanned conservatively: [low, high). (NULL, NULL): no longer.
- * -EINVAL (also: NULL, or low above high), -EPERM. */
+/* The fiber's C stack, all of its readable memory: [low, high). It is scanned conservatively from now
+ * on, while the fiber runs and while it is suspended, in any heap. (NULL, NULL): no longer.
+ * -EINVAL (also: NULL, or low above high), -EBUSY (another thread runs it), -ENOMEM, -EPERM. */
 GC_API int gc_fiber_stack(gc_fiber *fiber, const void *low, const void *high);
 
 /* ------------------------------------------------------------------------------------------

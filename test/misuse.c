@@ -426,6 +426,181 @@ TEST(longjmp_past_a_frame)
 #endif
 }
 
+/* ---- Frames whose blocks were left, and a collection ---- */
+
+/* What the stack below is used for next. */
+static __attribute__((noinline)) void fill_stack(int value)
+{
+    volatile char bytes[4096];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (char)value;
+}
+
+static volatile bool jumps = true;
+static __attribute__((noinline)) void jump_from_deep(int depth)
+{
+    struct cell *cell = NULL;
+    GC_FRAME(cell);
+    if (depth > 0)
+        jump_from_deep(depth - 1);
+    else if (jumps)
+        longjmp(landing, 1);
+}
+
+static __attribute__((noinline)) void jump_and_fill(int value)
+{
+    if (!setjmp(landing))
+        jump_from_deep(5);
+    fill_stack(value);
+}
+
+static void jump_and_collect(int value)
+{
+    logging_heap();
+    CHECK_EQ(gc_thread_name("jumper"), 0);
+    struct cell *cell = gc_new(&cell_type);
+    GC_FRAME(cell);
+    jump_and_fill(value);
+    gc_collect();
+}
+
+/* The stack grows over the dead frames before anybody looks. */
+static __attribute__((noinline)) void collect_deeper(int depth)
+{
+    struct cell *cell = gc_new(&cell_type);
+    GC_FRAME(cell);
+    if (depth > 0)
+        collect_deeper(depth - 1);
+    else
+        gc_collect();
+}
+
+static void jump_and_grow(int value)
+{
+    logging_heap();
+    jump_and_fill(value);
+    collect_deeper(3);
+}
+
+static void jump_and_block(void)
+{
+    logging_heap();
+    jump_and_fill(0);
+    gc_blocking_begin();
+}
+
+TEST(longjmp_then_a_collection)
+{
+    EXPECT_ABORT("jumper: a GC_FRAME is open", jump_and_collect(0));
+    EXPECT_ABORT("gc_frame_reset", jump_and_collect(0x11));
+    EXPECT_ABORT("a GC_FRAME is open", jump_and_collect(-1));
+    EXPECT_ABORT("a GC_FRAME is open", jump_and_block());
+    EXPECT_ABORT("a GC_FRAME was left", jump_and_grow(0x11));
+    EXPECT_ABORT("a GC_FRAME was left", jump_and_grow(-1));
+}
+
+/* clang compiles none of this. */
+#ifndef __clang__
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpedantic"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+static void run_operations(const unsigned char *code)
+{
+    static const void *const operations[] = {&&push, &&swap, &&halt};
+    struct cell *list = NULL;
+    GC_FRAME(list);
+    goto *operations[*code++];
+push : {
+    struct cell *cell = gc_new(&cell_type);
+    GC_FRAME(cell);
+    cell->next = list;
+    list = cell;
+    goto *operations[*code++];
+}
+swap : {
+    struct cell *one = list, *two = list;
+    GC_FRAME(one, two);
+    list = two;
+    goto *operations[*code++];
+}
+halt:
+    gc_collect();
+}
+
+static void run_in_heap(const unsigned char *code)
+{
+    logging_heap();
+    run_operations(code);
+}
+
+TEST(computed_goto)
+{
+    EXPECT_ABORT("entered again", run_in_heap((const unsigned char[]){0, 0, 2}));
+    EXPECT_ABORT("entered again", run_in_heap((const unsigned char[]){0, 1, 0, 1, 2}));
+}
+
+static __attribute__((noinline)) int go_past(int how)
+{
+    if (how)
+        goto out;
+    struct cell *cell = gc_new(&cell_type);
+    GC_FRAME(cell);
+    cell->number = 1;
+out:
+    return how;
+}
+
+static __attribute__((noinline)) int choose_past(int how)
+{
+    switch (how) {
+    case 0:;
+        struct cell *cell = gc_new(&cell_type);
+        GC_FRAME(cell);
+        cell->number = 1;
+        break;
+    default:
+        return how;
+    }
+    return 0;
+}
+
+/* Whatever the frame that was never entered holds, nothing becomes of the others. */
+static void enter_past_a_frame(void)
+{
+    gc_heap *heap = logging_heap();
+    {
+        struct cell *cell = gc_new(&cell_type);
+        GC_FRAME(cell);
+        cell->number = 7;
+        for (int value = -1; value < 3; value++) {
+            fill_stack(value);
+            CHECK_EQ(go_past(1), 1);
+            CHECK(has_logged("-Wjump-misses-init"));
+            forget_log();
+            fill_stack(value);
+            CHECK_EQ(choose_past(1), 1);
+            CHECK(has_logged("-Wjump-misses-init"));
+            forget_log();
+            CHECK_EQ(go_past(0) + choose_past(0), 0);
+            CHECK_EQ(gc_collect(), 0);
+            CHECK_EQ(cell->number, 7);
+        }
+        CHECK(!has_logged(""));
+    }
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(jumps_past_a_frame)
+{
+#if defined(GC_DEBUG) && GC_DEBUG
+    EXPECT_ABORT("GC_FRAME", enter_past_a_frame());
+#else
+    enter_past_a_frame();
+#endif
+}
+#pragma GCC diagnostic pop
+#endif
+
 TEST(longjmp_with_reset)
 {
     gc_heap *heap = logging_heap();
