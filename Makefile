@@ -6,7 +6,7 @@
 #                        instrumented build by clang, with C11 atomics, in build-$(SAN)
 #   DEBUG=1              internal checks on (GC_DEBUG), in build-debug
 #   PREFIX DESTDIR LIBDIR INCLUDEDIR MANDIR
-#   T=pattern            make test: only the tests whose name contains it
+#   T='word…'            make test: only the tests whose name contains one of these words
 #   MINUTES=10           make stress: how long
 #   V=1                  shows whole command lines
 
@@ -69,7 +69,7 @@ UNIT_TESTS   := $(patsubst %.c,$(B)/%,$(wildcard test/*.c))
 # The longest first.
 SCRIPT_TESTS := test/stress.sh $(filter-out test/stress.sh,$(wildcard test/*.sh))
 TESTS        := $(foreach t,$(SCRIPT_TESTS) $(UNIT_TESTS),\
-                  $(if $(or $(if $(T),,all),$(findstring $(T),$(notdir $t))),$t))
+                  $(if $(strip $(if $(T),,all) $(foreach p,$(T),$(findstring $p,$(notdir $t)))),$t))
 
 version = $(shell sed -n 's/^.define GC_VERSION_$1 //p' gcheap.h)
 MAJOR   := $(call version,MAJOR)
@@ -152,7 +152,7 @@ test-programs: $(filter $(B)/%,$(TESTS)) \
     $(if $(filter test/pagesize.sh,$(TESTS)),$(addprefix $(B)/test/,os fixalloc hugepages)) \
     $(if $(filter %.sh,$(TESTS)),$(LIBRARY) $(EXAMPLES))
 
-test: test-programs ## every test; SAN=…, DEBUG=1, T=pattern
+test: test-programs ## every test; SAN=…, DEBUG=1, T='word…'
 	@BUILD=$(B) CC='$(CC)' CXX='$(CXX)' SAN='$(SAN)' SANFLAGS='$(SANFLAGS)' test/run $(TESTS)
 
 MINUTES ?= 10
