@@ -45,6 +45,7 @@ struct stop {
     struct gate *gate;
     enum stress_point point;
     bool opens;
+    bool (*when)(void); /* NULL: it does so at once */
 };
 static _Thread_local struct stop my_stop;
 static struct stop library_stop; /* of the first of the library's threads to come there */
@@ -63,7 +64,7 @@ static inline void pass(struct stop *stop)
 
 static inline void stop_here(enum stress_point point)
 {
-    if (my_stop.gate && my_stop.point == point)
+    if (my_stop.gate && my_stop.point == point && (!my_stop.when || my_stop.when()))
         pass(&my_stop);
     if (!of_the_test && u32_load_acquire(&library_stops) && library_stop.point == point &&
         u32_cas_acq_rel(&library_stops, 1, 0))
@@ -72,17 +73,17 @@ static inline void stop_here(enum stress_point point)
 
 static inline void stop_me(enum stress_point point, struct gate *gate)
 {
-    my_stop = (struct stop){gate, point, false};
+    my_stop = (struct stop){gate, point, false, NULL};
 }
 
 static inline void open_when_i_come(enum stress_point point, struct gate *gate)
 {
-    my_stop = (struct stop){gate, point, true};
+    my_stop = (struct stop){gate, point, true, NULL};
 }
 
 static inline void stop_library(enum stress_point point, struct gate *gate)
 {
-    library_stop = (struct stop){gate, point, false};
+    library_stop = (struct stop){gate, point, false, NULL};
     u32_store_release(&library_stops, 1);
 }
 
@@ -215,11 +216,12 @@ static inline void all_answer(struct actor *actors, size_t n, enum handshake_op 
 
 /* Somebody who does nothing but collect, once, and stops on the way. */
 static enum stress_point driver_stops_at;
+static bool (*driver_stops_when)(void);
 
 static inline void *drive_and_stop(void *gate)
 {
     of_the_test = true;
-    stop_me(driver_stops_at, gate);
+    my_stop = (struct stop){gate, driver_stops_at, false, driver_stops_when};
     return drive(heap);
 }
 

@@ -378,6 +378,182 @@ TEST(a_store_from_before_the_end_of_arm)
     end_stage();
 }
 
+/* ---- Born while marking ---- */
+
+static void bear(struct actor *a)
+{
+    a->held[1] = new_cell(2);
+    a->held[0] = new_cell(1);
+    a->held[0]->next = a->held[1]; /* fresh: no safepoint since */
+    a->held[1] = NULL;
+}
+static void bear_large(struct actor *a)
+{
+    a->held[0] = gc_new_bytes(100000);
+    a->held[0]->magic = MAGIC;
+}
+static void bear_tiny(struct actor *a)
+{
+    char *tiny = gc_new_bytes(5);
+    memcpy(tiny, "tiny", 5);
+    a->held[0] = (void *)tiny;
+}
+static void check_large(struct actor *a)
+{
+    CHECK(gc_is_object(a->held[0]) && a->held[0]->magic == MAGIC);
+}
+static void check_tiny(struct actor *a)
+{
+    CHECK(memcmp(a->held[0], "tiny", 5) == 0);
+}
+
+/* What a thread past its ROOTS makes is not looked for: it is black. */
+static void born_black(void (*before)(struct actor *), void (*make)(struct actor *),
+                       void (*check)(struct actor *), uint32_t run_limit)
+{
+    struct actor maker;
+    stage_set(0, "poison");
+    heap->mem.run_limit = run_limit;
+    actor_start(&maker);
+    actor_do(&maker, before);
+    begin_cycle();
+    all_answer(&maker, 1, OP_ARM);
+    all_answer(&maker, 1, OP_SETTLE);
+    await_question(OP_ROOTS);
+    maker.held[0] = NULL;
+    actor_do(&maker, answer);
+    actor_do(&maker, make);
+    answer(NULL);
+    all_end(&maker, 1);
+    actor_do(&maker, check);
+    actor_end(&maker);
+    end_stage();
+}
+
+TEST(born_in_a_run_that_was_open)
+{
+    born_black(bear, bear, check_held, 0);
+}
+TEST(born_in_a_run_that_opens)
+{
+    born_black(bear, bear, check_held, 1);
+}
+TEST(born_large)
+{
+    born_black(bear, bear_large, check_large, 0);
+}
+TEST(born_in_a_block_that_was_open)
+{
+    born_black(bear_tiny, bear_tiny, check_tiny, 0);
+}
+
+/* ---- Fibers ---- */
+
+static gc_fiber *fiber;
+static void *slots[1], **top;
+
+static void enter_fiber(struct actor *a)
+{
+    (void)a;
+    gc_fiber_switch(fiber);
+}
+static void leave_fiber(struct actor *a)
+{
+    (void)a;
+    gc_fiber_switch(NULL);
+}
+static void fill_fiber(struct actor *a)
+{
+    gc_fiber_switch(fiber);
+    top = slots;
+    CHECK_EQ(gc_thread_range(slots, &top), 0);
+    *top++ = a->held[0];
+    a->held[0] = NULL;
+}
+static void take_out_of_fiber(struct actor *a)
+{
+    gc_fiber_switch(fiber);
+    void *taken = slots[0];
+    slots[0] = NULL;
+    gc_fiber_switch(NULL);
+    a->held[0] = taken;
+}
+
+static void begin_with_fiber(struct actor *a)
+{
+    stage_set(0, "poison");
+    CHECK((fiber = gc_fiber_create()));
+    actor_start(a);
+    a->held[0] = new_chain(2);
+    actor_do(a, fill_fiber);
+}
+
+static void end_with_fiber(struct actor *a)
+{
+    actor_do(a, check_held);
+    actor_end(a);
+    CHECK_EQ(gc_fiber_destroy(fiber), 0);
+    end_stage();
+}
+
+/* A thread past its ROOTS resumes a fiber that the collector has still to come to (I10). */
+TEST(a_fiber_resumed_before_it_is_scanned)
+{
+    struct actor runner;
+    begin_with_fiber(&runner);
+    actor_do(&runner, leave_fiber);
+    begin_cycle();
+    all_answer(&runner, 1, OP_ARM);
+    all_answer(&runner, 1, OP_SETTLE);
+    await_question(OP_ROOTS);
+    actor_do(&runner, answer);
+    actor_do(&runner, take_out_of_fiber);
+    answer(NULL);
+    all_end(&runner, 1);
+    end_with_fiber(&runner);
+}
+
+/* One that is suspended before its thread's ROOTS is left to the collector (I10). */
+TEST(a_fiber_suspended_before_roots)
+{
+    struct actor runner;
+    begin_with_fiber(&runner);
+    begin_cycle();
+    all_answer(&runner, 1, OP_ARM);
+    actor_do(&runner, leave_fiber);
+    all_end(&runner, 1);
+    actor_do(&runner, take_out_of_fiber);
+    end_with_fiber(&runner);
+}
+
+/* One that runs is a root of its thread. */
+TEST(a_fiber_that_runs)
+{
+    struct actor runner;
+    begin_with_fiber(&runner);
+    begin_cycle();
+    all_answer(&runner, 1, OP_ARM);
+    all_end(&runner, 1);
+    actor_do(&runner, leave_fiber);
+    actor_do(&runner, take_out_of_fiber);
+    end_with_fiber(&runner);
+}
+
+/* And so is its thread's own root set, which waits. */
+TEST(a_thread_whose_fiber_runs)
+{
+    struct actor runner;
+    begin_with_fiber(&runner);
+    actor_do(&runner, leave_fiber);
+    actor_do(&runner, take_out_of_fiber);
+    actor_do(&runner, enter_fiber);
+    begin_cycle();
+    all_answer(&runner, 1, OP_ARM);
+    all_end(&runner, 1);
+    actor_do(&runner, leave_fiber);
+    end_with_fiber(&runner);
+}
+
 /* ---- Waves ---- */
 
 /* A chain whose first cell is rooted. A thread past its ROOTS cuts it off there before it is

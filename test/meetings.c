@@ -198,7 +198,7 @@ TEST(no_more_procs_than_allowed)
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
-/* ---- Cycles whose driver has no time ---- */
+/* ---- Driving ---- */
 
 /* The calling thread drives as far as it comes without waiting for anybody. Whether the cycle is
  * over. */
@@ -236,26 +236,120 @@ static unsigned push_to_the_end(void)
     return times;
 }
 
-static struct cell *new_list(uint64_t n)
+/* ---- Claims ---- */
+
+static struct actor blocked;
+
+static bool it_is_claimed(void)
 {
-    struct cell *list = NULL;
-    GC_FRAME(list);
-    for (uint64_t id = n; id > 0; id--) {
-        struct cell *cell = new_cell(id);
-        cell->next = list; /* fresh: no safepoint since */
-        list = cell;
-    }
-    return list;
+    return state_of(u32_load_acquire(&blocked.self->st)) == THREAD_CLAIMED;
 }
 
-static void check_list(const struct cell *list, uint64_t n)
+/* The collector scans the roots of a thread that is blocked. Until it is done the thread does not
+ * come back (I3). */
+TEST(a_claim_is_waited_for)
 {
-    for (uint64_t id = 1; id <= n; id++, list = list->next)
-        CHECK(is_cell(list, id));
-    CHECK(!list);
+    stage_set(0, "poison");
+    actor_start(&blocked);
+    blocked.held[0] = pair_of_cells();
+    actor_do(&blocked, begin_blocking);
+    driver_stops_when = it_is_claimed;
+    begin_cycle_and_stop(STRESS_CLAIMED, &gate);
+    gate_await(&gate);
+    actor_tell(&blocked, end_blocking);
+    WAIT_UNTIL(u32_load_acquire(&blocked.self->waits) || !u32_load_acquire(&blocked.busy));
+    CHECK(u32_load_acquire(&blocked.busy));
+    gate_open(&gate);
+    actor_await(&blocked);
+    all_end(&blocked, 1);
+    actor_do(&blocked, check_held);
+    actor_end(&blocked);
+    end_stage();
+}
+
+/* ---- Sweepers ---- */
+
+static void *sweep_one_slowly(void *unused)
+{
+    stop_me(STRESS_SWEEP_SPAN, &gate);
+    CHECK(sweep_one(heap) > 0);
+    return unused;
 }
 
 static struct cell *list;
+
+/* All is swept when nobody has a span in hand. */
+TEST(sweeping_is_not_done_while_somebody_sweeps)
+{
+    struct actor actor;
+    stage_set(GC_NO_BACKGROUND, "poison");
+    actor_start(&actor);
+    list = pair_of_cells();
+    CHECK_EQ(gc_root(&list), 0);
+    seize_cycle();
+    while (!push_on()) {
+        if (heap->mutators.epoch != actor.self->epoch)
+            actor_do(&actor, answer);
+    }
+    pthread_t sweeper = start_thread(sweep_one_slowly, NULL);
+    gate_await(&gate);
+    while (sweep_one(heap) > 0) {}
+    CHECK(!sweep_is_done(heap));
+    gate_open(&gate);
+    join_thread(sweeper);
+    CHECK(sweep_is_done(heap));
+    give_cycle_back();
+    actor_end(&actor);
+    end_stage();
+}
+
+/* Between the two views of which spans are swept nobody sweeps (I13). */
+TEST(nobody_sweeps_during_flip)
+{
+    struct actor actor;
+    stage_set(GC_NO_BACKGROUND, "poison");
+    list = pair_of_cells();
+    CHECK_EQ(gc_root(&list), 0);
+    CHECK_EQ(gc_collect(), 0);
+    actor_start(&actor);
+    actor.held[0] = pair_of_cells();
+    seize_cycle();
+    while (heap->collector->phase != CYCLE_FLIP) {
+        CHECK(!push_on());
+        if (heap->mutators.epoch != actor.self->epoch && heap->mutators.op != OP_FLIP)
+            actor_do(&actor, answer);
+    }
+    CHECK_EQ(sweep_one(heap), 0);
+    CHECK(!sweep_is_done(heap));
+    actor_do(&actor, answer);
+    CHECK(push_on());
+    give_cycle_back();
+    CHECK(sweep_one(heap) > 0);
+    actor_do(&actor, check_held);
+    actor_end(&actor);
+    end_stage();
+}
+
+/* ---- Cycles whose driver has no time ---- */
+
+static struct cell *new_list(uint64_t n)
+{
+    struct cell *first = NULL;
+    GC_FRAME(first);
+    for (uint64_t id = n; id > 0; id--) {
+        struct cell *cell = new_cell(id);
+        cell->next = first; /* fresh: no safepoint since */
+        first = cell;
+    }
+    return first;
+}
+
+static void check_list(const struct cell *at, uint64_t n)
+{
+    for (uint64_t id = 1; id <= n; id++, at = at->next)
+        CHECK(is_cell(at, id));
+    CHECK(!at);
+}
 
 static void cut_list(struct actor *a)
 {
