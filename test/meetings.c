@@ -106,6 +106,75 @@ TEST(revived_in_the_last_wave)
     end_stage();
 }
 
+static gc_weakmap *map;
+static gc_intern *table;
+static struct cell *key;
+
+static void get_from_map(struct actor *a)
+{
+    a->held[0] = gc_weakmap_get(map, key);
+}
+static void get_from_table(struct actor *a)
+{
+    a->held[0] = gc_intern_get(table, "1", 1, NULL);
+}
+
+/* A thread past its ROOTS reads what only a map or a table has, before marking begins. Then the key
+ * goes. */
+static void read_while_marking(void (*read)(struct actor *))
+{
+    struct actor reader;
+    actor_start(&reader);
+    begin_cycle();
+    all_answer(&reader, 1, OP_ARM);
+    all_answer(&reader, 1, OP_SETTLE);
+    await_question(OP_ROOTS);
+    actor_do(&reader, answer);
+    actor_do(&reader, read);
+    key = NULL;
+    CHECK_EQ(gc_unroot(&key), 0);
+    answer(NULL);
+    all_end(&reader, 1);
+    actor_do(&reader, check_held);
+    actor_end(&reader);
+    end_stage();
+}
+
+TEST(read_from_a_map_while_marking)
+{
+    stage_set(0, "poison");
+    CHECK_EQ(gc_root(&key), 0);
+    key = new_cell(3);
+    CHECK((map = gc_weakmap_new()));
+    CHECK_EQ(gc_weakmap_set(map, key, pair_of_cells()), 0);
+    read_while_marking(get_from_map);
+}
+
+static uint64_t hash_nothing(const void *text, size_t size)
+{
+    (void)text, (void)size;
+    return 1;
+}
+static bool equal_always(const void *object, const void *text, size_t size)
+{
+    (void)object, (void)text, (void)size;
+    return true;
+}
+static void *make_pair(const void *text, size_t size, void *arg)
+{
+    (void)text, (void)size, (void)arg;
+    return pair_of_cells();
+}
+
+TEST(found_in_a_table_while_marking)
+{
+    stage_set(0, "poison");
+    CHECK_EQ(gc_root(&key), 0);
+    CHECK((table = gc_intern_new(&(struct gc_intern_ops){hash_nothing, equal_always, make_pair})));
+    CHECK(gc_intern_get(table, "1", 1, NULL));
+    read_while_marking(get_from_table);
+}
+
 /* ---- A run that opens ---- */
 
 static gc_type *traced_type;
@@ -401,16 +470,16 @@ TEST(a_driver_that_leaves_while_it_drains)
 TEST(a_driver_that_leaves_after_a_weak_map)
 {
     stage_set(GC_NO_BACKGROUND, "poison");
-    struct cell *key = new_cell(7);
-    GC_FRAME(key);
-    gc_weakmap *map = gc_weakmap_new();
-    CHECK_EQ(gc_weakmap_set(map, key, new_list(100)), 0);
+    struct cell *dies_not = new_cell(7);
+    GC_FRAME(dies_not);
+    gc_weakmap *values = gc_weakmap_new();
+    CHECK_EQ(gc_weakmap_set(values, dies_not, new_list(100)), 0);
     seize_cycle();
     push_to_the_end();
     give_cycle_back();
     sweep_finish(heap);
-    check_list(gc_weakmap_get(map, key), 100);
-    gc_weakmap_free(map);
+    check_list(gc_weakmap_get(values, dies_not), 100);
+    gc_weakmap_free(values);
     end_stage();
 }
 
