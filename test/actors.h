@@ -231,21 +231,24 @@ static inline void begin_cycle_and_stop(enum stress_point point, struct gate *ga
     driver = start_thread(drive_and_stop, gate);
 }
 
+static uint32_t cycle_is_over; /* atomic */
+
 static inline void answer_the_rest(struct actor *unused)
 {
     (void)unused;
-    POLL_UNTIL(thread_self()->phase == PHASE_IDLE);
+    POLL_UNTIL(u32_load_acquire(&cycle_is_over));
 }
 
 /* Everybody goes with the cycle to its end. */
 static inline void all_end(struct actor *actors, size_t n)
 {
+    u32_store_release(&cycle_is_over, 0);
     for (size_t i = 0; i < n; i++)
         actor_tell(&actors[i], answer_the_rest);
-    answer_the_rest(NULL);
+    end_cycle();
+    u32_store_release(&cycle_is_over, 1);
     for (size_t i = 0; i < n; i++)
         actor_await(&actors[i]);
-    end_cycle();
 }
 
 /* Marks what is queued, as a mutator does that pays for its allocations. */
