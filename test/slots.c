@@ -1,0 +1,191 @@
+/* Small heaps, in which every object and every slot is looked at: what marking must reach, what
+ * sweeping gives back, and what a slot is when it is used again. */
+#include "actors.h"
+
+struct node {
+    struct node *left, *right;
+    uint64_t id;
+};
+static GC_TYPE(node_type, struct node, left, right);
+
+static void begin(const char *debug)
+{
+    gc_options o = {.debug = debug, .flags = GC_NO_BACKGROUND};
+    CHECK((heap = gc_heap_create(&o)));
+}
+
+static void end(void)
+{
+    CHECK_EQ(gc_heap_verify(), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* ---- Marking ---- */
+
+static struct node *new_tree(unsigned depth, uint64_t id)
+{
+    struct node *left = NULL, *right = NULL, *node;
+    GC_FRAME(left, right);
+    if (depth > 1) {
+        left = new_tree(depth - 1, 2 * id);
+        right = new_tree(depth - 1, 2 * id + 1);
+    }
+    CHECK((node = gc_new(&node_type)));
+    *node = (struct node){left, right, id}; /* fresh: no safepoint since */
+    return node;
+}
+
+static uint64_t check_tree(const struct node *node, uint64_t id)
+{
+    if (!node)
+        return 0;
+    CHECK_EQ(node->id, id);
+    return 1 + check_tree(node->left, 2 * id) + check_tree(node->right, 2 * id + 1);
+}
+
+/* Each object leads to two others of its page. */
+TEST(a_tree_on_a_page)
+{
+    begin("poison");
+    struct node *tree = NULL;
+    GC_FRAME(tree);
+    tree = new_tree(7, 1);
+    CHECK_EQ((uintptr_t)tree >> PAGE_SHIFT, (uintptr_t)tree->left->left >> PAGE_SHIFT);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(check_tree(tree, 1), 127);
+    end();
+}
+
+/* An array leads to more objects than a stack of three holds: it is shared again and again. */
+TEST(stacks_of_three)
+{
+    enum { TREES = 301 };
+    begin("poison,buffers=3");
+    struct node **trees = NULL;
+    GC_FRAME(trees);
+    trees = gc_new_array(&gc_pointer_type, TREES);
+    for (uint64_t i = 0; i < TREES; i++)
+        gc_store(&trees[i], new_tree(3, i + 1));
+    CHECK_EQ(gc_collect(), 0);
+    for (uint64_t i = 0; i < TREES; i++)
+        CHECK_EQ(check_tree(trees[i], i + 1), 7);
+    end();
+}
+
+/* ---- Sweeping ---- */
+
+static size_t count_objects(void)
+{
+    struct gc_census rows[64];
+    size_t n = 0;
+    int found = gc_heap_census(rows, 64);
+    CHECK(found >= 0);
+    for (int i = 0; i < found; i++)
+        n += rows[i].objects;
+    return n;
+}
+
+/* What a thread has been given counts as objects, and not the rest of its run. */
+TEST(rests_of_runs_are_no_objects)
+{
+    begin(NULL);
+    struct cell *held[3] = {NULL};
+    GC_FRAME_ARRAY(held, 3);
+    for (uint64_t i = 0; i < 3; i++)
+        held[i] = new_cell(i);
+    CHECK_EQ(count_objects(), 3);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(count_objects(), 3);
+    end();
+}
+
+static void bear_one(struct actor *a)
+{
+    a->held[0] = new_cell(1);
+}
+
+/* Nor is it kept by the marks that it had while it was black. */
+TEST(rests_of_black_runs_are_no_objects)
+{
+    struct actor maker;
+    stage_set(0, NULL);
+    actor_start(&maker);
+    begin_cycle();
+    all_answer(&maker, 1, OP_ARM);
+    all_answer(&maker, 1, OP_SETTLE);
+    await_question(OP_ROOTS);
+    actor_do(&maker, answer);
+    actor_do(&maker, bear_one);
+    answer(NULL);
+    all_end(&maker, 1);
+    actor_do(&maker, begin_blocking);
+    CHECK_EQ(count_objects(), 1);
+    actor_do(&maker, end_blocking);
+    actor_end(&maker);
+    end();
+}
+
+/* What is made after a cycle is white in the next one. */
+TEST(made_after_a_cycle)
+{
+    begin("poison");
+    CHECK_EQ(gc_collect(), 0);
+    gc_weak *weak = gc_weak_new(new_cell(1));
+    CHECK_EQ(gc_collect(), 0);
+    CHECK(!gc_weak_get(weak));
+    CHECK_EQ(count_objects(), 0);
+    gc_weak_free(weak);
+    end();
+}
+
+enum { MANY = 4096 };
+
+static void fill_with_ones(struct cell **all)
+{
+    for (size_t i = 0; i < MANY; i++) {
+        struct cell *cell = new_cell(UINT64_MAX);
+        cell->magic = UINT64_MAX;
+        gc_store(&all[i], cell);
+    }
+}
+
+/* Between objects that live slots are used again, zeroed, before new pages are. */
+TEST(slots_between_survivors)
+{
+    begin(NULL);
+    struct cell **all = NULL;
+    GC_FRAME(all);
+    all = gc_new_array(&gc_pointer_type, MANY);
+    fill_with_ones(all);
+    CHECK_EQ(gc_collect(), 0);
+    for (size_t i = 0; i < MANY; i += 2)
+        gc_store(&all[i], NULL);
+    CHECK_EQ(gc_collect(), 0);
+    uint64_t before = stats_now().heap_inuse;
+    for (size_t i = 0; i < MANY; i += 2) {
+        struct cell *cell = gc_new(&cell_type);
+        CHECK(cell && !cell->next && !cell->magic && !cell->id);
+        gc_store(&all[i], cell);
+    }
+    CHECK(stats_now().heap_inuse <= before + 2 * 80 * 1024);
+    end();
+}
+
+/* Spans without an object go back whole. */
+TEST(empty_spans_go_back)
+{
+    begin(NULL);
+    uint64_t before = stats_now().heap_inuse;
+    {
+        struct cell **all = NULL;
+        GC_FRAME(all);
+        all = gc_new_array(&gc_pointer_type, MANY);
+        fill_with_ones(all);
+        CHECK(stats_now().heap_inuse > before + MANY * sizeof(struct cell));
+    }
+    CHECK_EQ(gc_collect(), 0);
+    CHECK(stats_now().heap_inuse <= before + 80 * 1024);
+    end();
+}
+
+TAP_MAIN
