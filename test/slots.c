@@ -138,7 +138,7 @@ TEST(made_after_a_cycle)
     end();
 }
 
-enum { MANY = 4096 };
+enum { MANY = 1 << 16 };
 
 static void fill_with_ones(struct cell **all)
 {
@@ -147,6 +147,20 @@ static void fill_with_ones(struct cell **all)
         cell->magic = UINT64_MAX;
         gc_store(&all[i], cell);
     }
+}
+
+/* From its first slot to its last a run counts. */
+TEST(every_slot_counts)
+{
+    begin(NULL);
+    struct cell **all = NULL;
+    GC_FRAME(all);
+    all = gc_new_array(&gc_pointer_type, MANY);
+    fill_with_ones(all);
+    CHECK_EQ(count_objects(), MANY + 1);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(count_objects(), MANY + 1);
+    end();
 }
 
 /* Between objects that live slots are used again, zeroed, before new pages are. */
@@ -185,6 +199,17 @@ TEST(empty_spans_go_back)
     }
     CHECK_EQ(gc_collect(), 0);
     CHECK(stats_now().heap_inuse <= before + 80 * 1024);
+    end();
+}
+
+/* Pages that are free belong to no span. */
+TEST(freed_pages_lead_nowhere)
+{
+    begin(NULL);
+    uintptr_t at = (uintptr_t)gc_new_bytes(1 << 20);
+    CHECK(mheap_span_of(&heap->mem, at) && mheap_span_of(&heap->mem, at + PAGE_SIZE));
+    CHECK_EQ(gc_collect(), 0);
+    CHECK(!mheap_span_of(&heap->mem, at) && !mheap_span_of(&heap->mem, at + PAGE_SIZE));
     end();
 }
 
