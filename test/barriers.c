@@ -392,17 +392,17 @@ static void bear_large(struct actor *a)
     a->held[0] = gc_new_bytes(100000);
     a->held[0]->magic = MAGIC;
 }
-static void bear_tiny(struct actor *a)
+static void bear_small(struct actor *a)
 {
-    char *tiny = gc_new_bytes(5);
-    memcpy(tiny, "tiny", 5);
-    a->held[0] = (void *)tiny;
+    char *small = gc_new_bytes(5);
+    memcpy(small, "tiny", 5);
+    a->held[0] = (void *)small;
 }
 static void check_large(struct actor *a)
 {
     CHECK(gc_is_object(a->held[0]) && a->held[0]->magic == MAGIC);
 }
-static void check_tiny(struct actor *a)
+static void check_small(struct actor *a)
 {
     CHECK(memcmp(a->held[0], "tiny", 5) == 0);
 }
@@ -442,9 +442,9 @@ TEST(born_large)
 {
     born_black(bear, bear_large, check_large, 0);
 }
-TEST(born_in_a_block_that_was_open)
+TEST(born_small)
 {
-    born_black(bear_tiny, bear_tiny, check_tiny, 0);
+    born_black(bear_small, bear_small, check_small, 0);
 }
 
 /* ---- Fibers ---- */

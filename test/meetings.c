@@ -271,20 +271,20 @@ TEST(no_more_procs_than_allowed)
 
 /* The calling thread drives as far as it comes without waiting for anybody. Whether the cycle is
  * over. */
-static bool push_on(void)
+NOINLINE static bool push_on(void)
 {
     gc_thread *t = thread_self();
-    thread_enter_blocked(t);
+    thread_enter_blocked(t, STACK_CALLER());
     bool over = cycle_drive(heap, (struct cycle_patience){1, HANDSHAKE_NOW});
     thread_leave_blocked(t);
     return over;
 }
 
 /* From now on no other thread drives. */
-static void seize_cycle(void)
+NOINLINE static void seize_cycle(void)
 {
     gc_thread *t = thread_self();
-    thread_enter_blocked(t);
+    thread_enter_blocked(t, STACK_CALLER());
     lock_acquire(&heap->collector->lock);
     thread_leave_blocked(t);
 }
