@@ -37,13 +37,24 @@ static void destroy_rooms(gc_heap *heap)
     mheap_destroy(&heap->mem);
 }
 
+static void warn(void *heap, const char *line)
+{
+    heap_log(heap, GC_LOG_WARNING, "%s", line);
+}
+
+static int resolve_options(gc_heap *heap, const gc_options *options)
+{
+    const struct options_listener listener = {warn, heap};
+    if (options)
+        heap->options = *options; /* whom to tell */
+    return options_resolve(options, &heap->options, &listener);
+}
+
 static void read_environment(gc_heap *heap)
 {
-    const char *texts[] = {heap->options.debug, getenv("GCHEAP_DEBUG")};
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-        if (!options_parse_debug(texts[i], &heap->debug))
-            heap_log(heap, GC_LOG_WARNING, "unknown debug switch in \"%s\"", texts[i]);
-    }
+    const struct options_listener listener = {warn, heap};
+    options_parse_debug("options.debug", heap->options.debug, &heap->debug, &listener);
+    options_parse_debug("GCHEAP_DEBUG", getenv("GCHEAP_DEBUG"), &heap->debug, &listener);
     if (heap->debug.delay)
         stress_seed_set(heap->debug.delay);
     if (heap->debug.failos)
@@ -63,7 +74,7 @@ gc_heap *gc_heap_create(const gc_options *options)
         return NULL;
     memset(heap, 0, sizeof *heap);
     heap->created_ns = os_now_ns();
-    int error = options_resolve(options, &heap->options);
+    int error = resolve_options(heap, options);
     if (!error)
         error = init_rooms(heap);
     if (error) {

@@ -25,10 +25,17 @@ struct debug_switches {
     uint64_t failos;
 };
 
-/* Fills *result from the user's options (NULL: defaults). 0 or -EINVAL. */
-int options_resolve(const gc_options *user, gc_options *result);
-/* Reads a list of switches onto *d. false: an unknown switch; *d is what came before. */
-bool options_parse_debug(const char *text, struct debug_switches *d);
+/* Is told what is wrong: a line that names the place, the value and what may stand there. */
+struct options_listener {
+    void (*say)(void *arg, const char *line);
+    void *arg;
+};
+
+/* Fills *result from the user's options (NULL: defaults). 0, or -EINVAL after saying why. */
+int options_resolve(const gc_options *user, gc_options *result, const struct options_listener *to);
+/* Reads a list of switches onto *d. What is wrong is told, with the list's source, and left out. */
+void options_parse_debug(const char *source, const char *text, struct debug_switches *d,
+                         const struct options_listener *to);
 /* Whether GCHEAP_TRACE asks for a line per cycle. */
 bool options_trace(void);
 
