@@ -375,7 +375,8 @@ GC_API const gc_options *gc_heap_options(const gc_heap *heap);
 /* Attaches the calling thread to the heap and makes that heap its current one. A thread may be
  * attached to several heaps; all but the current one see it as blocked.
  * -EEXIST: already attached; -ENOMEM; -EPERM: the thread has all but ended; -ENOTSUP:
- * GC_STACK_CONSERVATIVE, and the bounds of the thread's stack cannot be found. */
+ * GC_STACK_CONSERVATIVE, and the bounds of the thread's stack cannot be found; -EINVAL: less than
+ * 13 KiB of the thread's C stack are left, which calls may need. */
 GC_API int gc_thread_attach(gc_heap *heap);
 
 /* Detaches from the current heap; the thread then has no current heap. -EPERM: not attached;

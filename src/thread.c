@@ -445,10 +445,27 @@ static void recycle(gc_heap *heap, gc_thread *t)
     lock_release(&heap->mutators.lock);
 }
 
+/* What any public call needs at most, without the embedder's callbacks (test stacks). */
+#define STACK_NEEDED ((uintptr_t)13 << 10)
+
+static int check_room(const gc_heap *heap, uintptr_t low, uintptr_t high)
+{
+    uintptr_t room = (uintptr_t)__builtin_frame_address(0) - low;
+    if (room > high - low || room >= STACK_NEEDED)
+        return 0;
+    heap_log(heap, GC_LOG_ERROR,
+             "gc_thread_attach: %zu bytes are left of the thread's C stack, of which calls need up "
+             "to %zu: give the thread a larger one",
+             (size_t)room, (size_t)STACK_NEEDED);
+    return -EINVAL;
+}
+
 /* The calling thread's; 0, 0: not to be found. */
 static int find_stack(const gc_heap *heap, uintptr_t *low, uintptr_t *high)
 {
     int error = os_stack_bounds(low, high);
+    if (!error)
+        return check_room(heap, *low, *high);
     if (error != -ENOTSUP || heap->options.flags & GC_STACK_CONSERVATIVE)
         return error;
     *low = *high = 0;

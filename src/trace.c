@@ -42,13 +42,16 @@ void trace_cycle(gc_heap *heap)
 
 void heap_log(const gc_heap *heap, enum gc_log_level level, const char *format, ...)
 {
-    char line[512];
+    char text[520] = "gcheap: ", *line = text + strlen(text);
+    size_t room = sizeof text - strlen(text) - 1;
     va_list args;
     va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
+    vsnprintf(line, room, format, args);
     va_end(args);
-    if (heap && heap->options.log)
+    if (heap && heap->options.log) {
         heap->options.log(heap->options.user, level, line);
-    else
-        fprintf(stderr, "gcheap: %s\n", line);
+    } else {
+        strcat(line, "\n");
+        fputs(text, stderr); /* fprintf would take 8 KiB of the C stack */
+    }
 }

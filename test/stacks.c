@@ -579,6 +579,114 @@ TEST(bounds_that_cannot_be_found)
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
+/* ---- How much of a C stack calls take ---- */
+
+#if !SLOW && !defined(__OPTIMIZE_SIZE__) && defined(__OPTIMIZE__) &&                               \
+    !(defined(GC_DEBUG) && GC_DEBUG)
+
+enum { PAINTED = 256 << 10, PAINT = 0x5a, NEEDED = 13 << 10 };
+
+static char *painted;
+static uintptr_t stands; /* where the calls are made */
+
+static size_t taken(void)
+{
+    size_t i = 0;
+    while (i < PAINTED && painted[i] == PAINT)
+        i++;
+    return stands - (uintptr_t)(painted + i);
+}
+
+static __attribute__((noinline)) void make_many(size_t n, size_t size)
+{
+    for (size_t i = 0; i < n; i++)
+        CHECK(size ? gc_new_bytes(size) : gc_new(&cell_type));
+}
+
+static __attribute__((noinline)) void call_all(void)
+{
+    struct gc_census rows[2];
+    struct cell *cell = new_cell(1);
+    GC_FRAME(cell);
+    make_many(300000, 0);
+    make_many(300, 100000);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(gc_heap_verify(), 0);
+    CHECK(gc_heap_census(rows, 2) > 0);
+    CHECK_EQ(gc_release_memory(), 0);
+    gc_weakmap *map = gc_weakmap_new();
+    for (int i = 0; i < 3000; i++)
+        CHECK_EQ(gc_weakmap_set(map, new_cell(1), cell), 0);
+    gc_weakmap_free(map);
+    gc_fiber *fiber = gc_fiber_create();
+    gc_fiber_switch(fiber);
+    gc_fiber_switch(NULL);
+    CHECK_EQ(gc_fiber_destroy(fiber), 0);
+    heap_log(heap, GC_LOG_INFO, "%d %s", 1, "line");
+}
+
+static void *attach_and_call_all(void *flags)
+{
+    stands = (uintptr_t)__builtin_frame_address(0);
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    if (flags)
+        CHECK_EQ(gc_thread_scan_stack(true), 0);
+    call_all();
+    CHECK_EQ(gc_thread_detach(), 0);
+    return NULL;
+}
+
+static void run_painted(unsigned flags)
+{
+    pthread_t thread;
+    pthread_attr_t attr;
+    CHECK((heap = gc_heap_create(&(gc_options){.flags = flags, .min_heap = 1 << 20})));
+    painted = map_stack(PAINTED);
+    memset(painted, PAINT, PAINTED);
+    CHECK_EQ(pthread_attr_init(&attr), 0);
+    CHECK_EQ(pthread_attr_setstack(&attr, painted, PAINTED), 0);
+    CHECK_EQ(pthread_create(&thread, &attr, attach_and_call_all, flags ? painted : NULL), 0);
+    join_thread(thread);
+    ok(taken() <= NEEDED, "calls take %zu bytes of the C stack", taken());
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(what_calls_take_of_a_stack)
+{
+    setenv("GCHEAP_TRACE", "1", 1);
+    run_painted(0);
+    run_painted(GC_NO_BACKGROUND);
+    run_painted(GC_STOP_WORLD);
+    run_painted(GC_STACK_CONSERVATIVE);
+}
+
+static void *attach_with_little(void *unused)
+{
+    char bytes[4096];
+    memset(bytes, 1, sizeof bytes);
+    CHECK_EQ(gc_thread_attach(heap), -EINVAL);
+    CHECK(has_logged("C stack") && !gc_heap_current());
+    gc_keep_alive(bytes);
+    return unused;
+}
+
+/* The smallest stack that a thread can have is enough for calls that its first function makes. */
+TEST(the_smallest_threads)
+{
+    pthread_t thread;
+    pthread_attr_t attr;
+    make_heap(0, NULL);
+    CHECK_EQ(pthread_attr_init(&attr), 0);
+    CHECK_EQ(pthread_attr_setstacksize(&attr, 16384), 0);
+    CHECK_EQ(pthread_create(&thread, &attr, attach_and_call_all, NULL), 0);
+    join_thread(thread);
+    CHECK_EQ(pthread_create(&thread, &attr, attach_with_little, NULL), 0);
+    join_thread(thread);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+#endif
+
 /* ---- Registers ---- */
 
 #if defined(__x86_64__)
