@@ -574,7 +574,7 @@ TEST(destroy_waits_for_the_finalizer_thread)
     wait_for(&entered, 1);
     CHECK_EQ(destroy_said, -EBUSY);
     other = start_thread(other_thread, heap);
-    WAIT_UNTIL(stats_now().threads == 3);
+    BLOCK_UNTIL(stats_of(heap).threads == 3);
     let_out = 1;
     CHECK_EQ(gc_heap_destroy(heap), -EBUSY);
     let_out = 2;
