@@ -662,7 +662,7 @@ TEST(what_calls_take_of_a_stack)
 
 static void *attach_with_little(void *unused)
 {
-    char bytes[4096];
+    char bytes[8192];
     memset(bytes, 1, sizeof bytes);
     CHECK_EQ(gc_thread_attach(heap), -EINVAL);
     CHECK(has_logged("C stack") && !gc_heap_current());
@@ -696,7 +696,7 @@ TEST(the_smallest_threads)
 {
     make_heap(0, NULL);
     run_with(16 << 10, attach_if_let);
-    run_with(16 << 10, attach_with_little);
+    run_with(24 << 10, attach_with_little);
     run_with(32 << 10, attach_and_call_all);
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
