@@ -7,6 +7,9 @@
 #include "log.h"
 #include "shapes.h"
 
+#include <pthread.h>
+#include <sys/resource.h>
+
 /* ---- Refusals ---- */
 
 #if defined(__GLIBC__) && !SLOW
@@ -394,7 +397,7 @@ static void exercise_under(const char *debug)
     CHECK_EQ(gc_thread_switch(heap), 0);
     unsigned refused = 0;
     for (int i = 0; i < 1000; i++)
-        refused += !os_map(4096);
+        refused += !os_map(os_page_size());
     diag("%u of 1000 calls refused", refused);
     CHECK(refused > 100 && refused < 700);
     CHECK_EQ(gc_heap_destroy(heap), 0);
@@ -888,6 +891,40 @@ TEST(random_masks)
             compare_bits(heap, type, bits, n, p, 1);
         CHECK_EQ(gc_type_release(type), 0);
     }
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* Address space for a heap, but not for its first arena. */
+TEST(address_space_is_limited)
+{
+    if (SLOW)
+        SKIP("the sanitizer takes its own");
+    struct rlimit limit = {(rlim_t)64 << 20, (rlim_t)64 << 20};
+    CHECK_EQ(setrlimit(RLIMIT_DATA, &limit), 0);
+    gc_options o = {.flags = GC_NO_BACKGROUND};
+    gc_heap *heap = gc_heap_create(&o);
+    CHECK(heap);
+    CHECK_REFUSED(gc_new_bytes(64), ENOMEM);
+    void *slot = NULL;
+    CHECK_EQ(gc_root(&slot), 0);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(gc_unroot(&slot), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+    limit.rlim_cur = (rlim_t)8 << 20;
+    CHECK_EQ(setrlimit(RLIMIT_DATA, &limit), 0);
+    CHECK_REFUSED(gc_heap_create(&o), ENOMEM);
+}
+
+/* Keys for thread-local data, all taken by others. */
+TEST(no_thread_keys)
+{
+    pthread_key_t key, last = 0;
+    while (pthread_key_create(&key, NULL) == 0)
+        last = key;
+    CHECK_REFUSED(gc_heap_create(NULL), EAGAIN);
+    CHECK_EQ(pthread_key_delete(last), 0);
+    gc_heap *heap = gc_heap_create(NULL);
+    CHECK(heap);
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
