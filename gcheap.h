@@ -341,8 +341,9 @@ typedef struct gc_options {
     gc_value_format format;
     void *user; /* passed to the functions below */
     /* Called when memory is exhausted, after a full collection did not help and before the call
-     * returns NULL. Return true to try once more. Runs on the allocating thread; may release
-     * memory of its own, may not use this heap. */
+     * returns NULL. Return true to try once more. Runs on the allocating thread; may let go of
+     * memory and objects (and collect before it returns); what it allocates may call it again.
+     * May be left by longjmp. */
     bool (*out_of_memory)(void *user, size_t size);
     /* Receives each line the heap has to say; default: standard error. Any thread. */
     void (*log)(void *user, enum gc_log_level level, const char *line);
@@ -821,8 +822,8 @@ GC_API int64_t gc_cleanup_add(void *object, gc_cleanup_fn fn, void *arg);
 GC_API int gc_cleanup_cancel(void *object, int64_t id);
 
 /* Runs up to `max` queued finalizers and cleanups (0: until there are none) on the calling thread;
- * returns how many. Several threads may do so at once, besides the library's; and finalizers may, to
- * a depth of 16: then it runs none. */
+ * returns how many. Several threads may do so at once, besides the library's; and finalizers may,
+ * to a depth of 16: then it runs none. */
 GC_API size_t gc_finalizers_run(size_t max);
 /* How many are queued now. */
 GC_API size_t gc_finalizers_pending(void);
@@ -863,7 +864,8 @@ GC_API int gc_fiber_stack(gc_fiber *fiber, const void *low, const void *high);
  */
 
 /* The start of the object that contains `address`, or NULL if none does: free memory is none, even
- * where an allocation is about to take it. */
+ * where an allocation is about to take it. One past an object's end lies in the next one, or in
+ * none. */
 GC_API void *gc_object_base(const void *address);
 /* Bytes of its slot; 0 if `object` is not in an object. */
 GC_API size_t gc_object_size(const void *object);
@@ -879,8 +881,9 @@ struct gc_object {
                             of its elements. NULL: not known, of all others */
     bool has_pointers;
 };
-/* Collects, then calls fn for each live object, with all mutators held at a handshake. fn must not
- * use the heap. Stops when fn returns false. */
+/* Collects, then calls fn for each live object, with all mutators held at a handshake. fn may read
+ * all objects; it must not write to them, use the heap, or wait for another thread, and must
+ * return. Stops when fn returns false. */
 GC_API int gc_heap_each(bool (*fn)(void *arg, const struct gc_object *object), void *arg);
 
 /* How many objects and bytes there are per size class and, where it is known, type; by size; `n`

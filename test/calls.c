@@ -584,6 +584,14 @@ static void set_up(const gc_options *options)
     CHECK((fiber = gc_fiber_create()));
 }
 
+/* Finalizers that a test has left in the queue are dropped. */
+static void tear_down(void)
+{
+    CHECK_EQ(gc_thread_switch(heap), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+    CHECK_EQ(gc_heap_destroy(other), 0);
+}
+
 TEST(without_a_heap)
 {
     set_up(NULL);
@@ -591,6 +599,7 @@ TEST(without_a_heap)
     try_all(OUTSIDE);
     judge(OUTSIDE, "on a thread without a heap");
     CHECK(cell && gc_load(&slot) == NULL); /* what stores were told to do they did: gc_clear last */
+    tear_down();
 }
 
 TEST(blocking_region)
@@ -602,6 +611,7 @@ TEST(blocking_region)
     judge(REGION, "in a blocking region");
     CHECK(gc_new(&cell_type));
     CHECK_EQ(gc_heap_verify(), 0);
+    tear_down();
 }
 
 TEST(in_a_fiber)
@@ -613,6 +623,7 @@ TEST(in_a_fiber)
     CHECK(gc_fiber_current() == own);
     gc_fiber_switch(NULL);
     judge(FIBER, "in a fiber");
+    tear_down();
 }
 
 static void finalize(void *arg)
@@ -629,6 +640,7 @@ TEST(in_a_finalizer)
     CHECK_EQ(gc_finalizers_run(1), 1);
     judge(FINALIZER, "in a cleanup");
     CHECK_EQ(gc_heap_verify(), 0);
+    tear_down();
 }
 
 /* ---- Functions that the collector calls ---- */
@@ -649,6 +661,7 @@ static void check_afterwards(const char *where)
     judge(CALLBACK, where);
     CHECK(gc_new(&cell_type));
     CHECK_EQ(gc_heap_verify(), 0);
+    tear_down();
 }
 
 static int visits;
@@ -777,6 +790,7 @@ TEST(safepoints)
         ok(polled == (rows[i].safepoint[0] != 'n'), "%s is a safepoint: %s", rows[i].names,
            rows[i].safepoint);
     }
+    tear_down();
 }
 
 /* ---- The table ---- */

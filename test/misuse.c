@@ -760,4 +760,210 @@ TEST(looking_in)
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
+/* Whether an object of so many bytes is there after a collection if all that is left of it is the
+ * address so many bytes after its start: in a rooted slot, or on a suspended fiber's C stack. */
+static bool is_kept(size_t size, size_t offset, bool on_stack)
+{
+    static char *slots[2];
+    gc_fiber *fiber = gc_fiber_create();
+    CHECK_EQ(gc_root(slots), 0);
+    CHECK_EQ(gc_fiber_stack(fiber, on_stack ? slots + 1 : NULL, on_stack ? slots + 2 : NULL), 0);
+    gc_store(slots, gc_new_bytes(size));
+    gc_weak *weak = gc_weak_new(slots[0]);
+    if (offset == SIZE_MAX)
+        offset = gc_object_size(slots[0]);
+    slots[1] = slots[0] + offset;
+    gc_store(slots, on_stack ? NULL : slots[1]);
+    CHECK_EQ(gc_collect(), 0);
+    bool kept = gc_weak_get(weak) != NULL;
+    gc_weak_free(weak);
+    CHECK_EQ(gc_unroot(slots), 0);
+    CHECK_EQ(gc_fiber_destroy(fiber), 0);
+    return kept;
+}
+
+TEST(one_past_the_end)
+{
+    static const size_t sizes[] = {16, 24, 48, 100, 1024, 8192, 32768, 32769, 100000};
+    gc_heap *heap = logging_heap();
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        char *object = gc_new_bytes(sizes[i]);
+        GC_FRAME(object);
+        size_t bytes = gc_object_size(object);
+        CHECK(bytes >= sizes[i]);
+        CHECK(gc_object_base(object + bytes - 1) == object);
+        CHECK(gc_object_base(object + bytes) != object);
+        for (int on_stack = 0; on_stack < 2; on_stack++) {
+            CHECK(is_kept(sizes[i], 0, on_stack));
+            CHECK(is_kept(sizes[i], sizes[i] - 1, on_stack));
+            CHECK(!is_kept(sizes[i], SIZE_MAX, on_stack));
+        }
+    }
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(handle_of_another_heap)
+{
+    gc_heap *first = logging_heap();
+    gc_handle *handle = gc_handle_new(gc_new(&cell_type));
+    gc_heap *second = logging_heap();
+    CHECK_REFUSED(gc_handle_get(handle), EINVAL);
+    CHECK_EQ(gc_handle_set(handle, NULL), -EINVAL);
+    CHECK_EQ(gc_handle_set(NULL, NULL), -EINVAL);
+    CHECK_REFUSED(gc_handle_get(NULL), EINVAL);
+    gc_handle_free(handle);
+    CHECK(has_logged(
+        "gc_handle_free is refused (EINVAL): nothing was done with a handle of another heap"));
+    CHECK_EQ(gc_thread_switch(first), 0);
+    CHECK(gc_is_object(gc_handle_get(handle)));
+    gc_handle_free(handle);
+    CHECK_EQ(gc_heap_destroy(first), 0);
+    CHECK_EQ(gc_heap_destroy(second), 0);
+}
+
+/* ---- Stores and frames where the collector does not see them ---- */
+
+static struct cell *global;
+
+static void store_in_a_region(void)
+{
+    logging_heap();
+    CHECK_EQ(gc_root(&global), 0);
+    struct cell *cell = gc_new(&cell_type);
+    CHECK_EQ(gc_blocking_begin(), 0);
+    gc_store(&global, NULL);
+    CHECK(!has_logged("")); /* nothing is lost by that */
+    gc_store(&global, cell);
+    gc_store(&global, NULL);
+    CHECK(has_logged("gc_store stores what the collector does not see: this thread is in a "
+                     "blocking region"));
+    forget_log();
+    gc_store(&global, cell); /* told once */
+    CHECK_EQ(gc_blocking_end(), 0);
+    gc_store(&global, cell);
+    CHECK(!has_logged(""));
+}
+
+/* Whatever the handshakes of a cycle make of the barrier meanwhile. */
+static void *begin_a_cycle(void *heap)
+{
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(gc_thread_detach(), 0);
+    return NULL;
+}
+
+TEST(store_in_a_blocking_region)
+{
+    store_in_a_region();
+}
+
+TEST(store_in_a_blocking_region_after_a_cycle)
+{
+    pthread_t thread;
+    gc_heap *heap = logging_heap();
+    CHECK_EQ(gc_root(&global), 0);
+    struct cell *cell = gc_new(&cell_type);
+    gc_store(&global, cell);
+    CHECK_EQ(gc_blocking_begin(), 0);
+    CHECK_EQ(pthread_create(&thread, NULL, begin_a_cycle, heap), 0);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    CHECK(gc_cas(&global, cell, NULL) && !global);
+    CHECK(has_logged("gc_cas stores what the collector does not see"));
+    CHECK_EQ(gc_blocking_end(), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(frame_over_the_end_of_a_blocking_region)
+{
+    gc_heap *heap = logging_heap();
+    {
+        struct cell *cell = NULL;
+        CHECK_EQ(gc_blocking_begin(), 0);
+        {
+            GC_FRAME(cell);
+        }
+        CHECK_EQ(gc_blocking_end(), 0);
+        CHECK(!has_logged(""));
+        CHECK_EQ(gc_blocking_begin(), 0);
+        GC_FRAME(cell);
+        CHECK_EQ(gc_blocking_end(), 0);
+        CHECK(has_logged("a GC_FRAME began or ended in the blocking region"));
+    }
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* What a thread without a heap does wrong is told on standard error. */
+static void *(*wrong)(void);
+static void *be_wrong(void *unused)
+{
+    (void)unused;
+    return wrong();
+}
+static void *allocate_outside(void)
+{
+    CHECK(!gc_new(&cell_type) && !gc_new(&cell_type));
+    return NULL;
+}
+static void *store_outside(void)
+{
+    gc_store(&global, NULL);
+    gc_store(&global, NULL);
+    return NULL;
+}
+static void *frame_outside(void)
+{
+    struct cell *cell = global;
+    GC_FRAME(cell);
+    gc_safepoint();
+    gc_safepoint();
+    return NULL;
+}
+static void *harmless_outside(void)
+{
+    static void *slot;
+    gc_store(&slot, &slot);
+    gc_safepoint();
+    gc_blocking_begin();
+    gc_blocking_end();
+    CHECK(!gc_heap_current());
+    return NULL;
+}
+
+/* How often `text` is said by a thread that has no heap while another one has. */
+static unsigned says_outside(void *(*act)(void), const char *text)
+{
+    char said[4096];
+    unsigned n = 0;
+    wrong = act;
+    struct tap_child child = tap_fork();
+    if (child.pid == 0) {
+        pthread_t thread;
+        CHECK(gc_heap_create(NULL));
+        CHECK_EQ(gc_root(&global), 0);
+        gc_store(&global, gc_new(&cell_type));
+        CHECK_EQ(pthread_create(&thread, NULL, be_wrong, NULL), 0);
+        CHECK_EQ(pthread_join(thread, NULL), 0);
+        exit(0);
+    }
+    CHECK_EQ(tap_reap(&child, said, sizeof said), 0);
+    for (const char *at = said; (at = strstr(at, text)) != NULL; at++)
+        n++;
+    return n;
+}
+
+TEST(threads_without_a_heap)
+{
+    CHECK_EQ(says_outside(allocate_outside, "gcheap: gc_new is refused (EPERM): this thread has no "
+                                            "current heap; call gc_thread_attach()"),
+             1);
+    CHECK_EQ(says_outside(store_outside, "gcheap: gc_store stores what the collector does not "
+                                         "see: this thread has no current heap"),
+             1);
+    CHECK_EQ(says_outside(frame_outside, "gcheap: GC_FRAME keeps nothing alive: this thread has no "
+                                         "current heap"),
+             1);
+    CHECK_EQ(says_outside(harmless_outside, "gcheap:"), 0);
+}
+
 TAP_MAIN
