@@ -39,7 +39,7 @@ static enum mistake mistake_of(const gc_thread *t)
 static bool lies_on_this_stack(const void *p)
 {
     uintptr_t low = 0, high = 0;
-    return os_stack_bounds(&low, &high) && (uintptr_t)p - low < high - low;
+    return os_stack_bounds(&low, &high) == 0 && (uintptr_t)p - low < high - low;
 }
 
 gc_thread *door_refuse(gc_thread *t, const char *call)

@@ -98,7 +98,8 @@ void thread_panic_on_frames(const gc_heap *heap, const gc_thread *t, const char 
     unsigned long long id = t ? t->os_id : 0;
     heap_log(heap, GC_LOG_ERROR,
              "%s %llu%s%s: %s: by longjmp() without gc_frame_reset() to a mark taken before "
-             "setjmp(), by a computed goto, or by a goto or switch into a block past its GC_FRAME",
+             "setjmp(), by a C++ exception through C code compiled without -fexceptions, by a "
+             "computed goto, or by a goto or switch into a block past its GC_FRAME",
              t ? "thread" : "a suspended fiber", id, t && t->name[0] ? " " : "", t ? t->name : "",
              fault);
     base_panic(__FILE__, __LINE__, fault);
@@ -179,12 +180,16 @@ void thread_frame_error(gc_thread *t, const struct gc_frame *frame, uintptr_t ca
 {
     const struct frame_view view = {&t->stacks.own, stack_of_fiber(t), caller};
     bool entered = was_entered(t, frame, &view);
-    heap_log(t->heap, GC_LOG_ERROR, "GC_FRAME: a block ends whose frame is not the innermost; %s",
-             entered ? "an inner one was left by longjmp without gc_frame_reset(), or by a "
-                       "computed goto"
-                     : "it was never entered, as a goto or switch jumped into the block past the "
-                       "GC_FRAME (-Wjump-misses-init tells), or was reset, or the thread switched "
-                       "heaps or fibers in the block");
+    if (!t->frames_told)
+        heap_log(t->heap, GC_LOG_ERROR,
+                 "GC_FRAME: a block ends whose frame is not the innermost; %s",
+                 entered ? "an inner one was left by longjmp without gc_frame_reset(), by a C++ "
+                           "exception through C code compiled without -fexceptions, or by a "
+                           "computed goto"
+                         : "it was never entered, as a goto or switch jumped into the block past "
+                           "the GC_FRAME (-Wjump-misses-init tells), or was reset, or the thread "
+                           "switched heaps or fibers in the block");
+    t->frames_told = true;
     if (entered)
         t->fast.frames = frame->prev;
     ASSERT(!"unbalanced GC_FRAME");
@@ -407,6 +412,7 @@ static void renew_locked(gc_heap *heap, gc_thread *t)
     t->name[0] = 0;
     t->blocking = 0;
     t->calls_back = 0;
+    t->frames_told = false;
 }
 
 /* A thread that is not in the registry is GONE. */

@@ -118,7 +118,58 @@ c_ref() { # EXPECTED STORE: yes, or what the compiler says; a warning will do
     fi
 }
 
+# An exception that goes through C code with a GC_FRAME, compiled with FLAG…: the frame ends, or that it
+# did not is told once, and the program goes on.
+cat >"$scratch/middle.c" <<'C'
+#include "gcheap.h"
+void middle(void (*fn)(void));
+void middle(void (*fn)(void))
+{
+    void *object = gc_new(&gc_pointer_type);
+    GC_FRAME(object);
+    fn();
+    gc_keep_alive(object);
+}
+C
+cat >"$scratch/throws.cpp" <<'CPP'
+#include "node.hpp"
+extern "C" void middle(void (*fn)(void));
+static void thrower() { throw 1; }
+static void once()
+{
+    gc::root<node> kept(gc::make<node>());
+    try {
+        middle(thrower);
+    } catch (int) {
+    }
+}
+int main()
+{
+    gc::heap heap;
+    for (int i = 0; i < 10000; i++)
+        once();
+    return gc_frame_mark() != nullptr;
+}
+CPP
+throws() { # LINES FLAG…: so many lines are told when the C code is compiled with the flags
+    local lines=$1
+    shift
+    # $CC may be a compiler with flags.
+    # shellcheck disable=SC2086
+    $CC -std=c11 -O1 -g $SANFLAGS -I. "$@" -c -o "$scratch/middle.o" "$scratch/middle.c" &&
+        cxx -O1 -g $SANFLAGS -pthread -o "$scratch/throws" "$scratch/throws.cpp" "$scratch/middle.o" \
+            "$BUILD/libgcheap.a" $(pkg-config --libs liburcu-bp liburcu-cds) || return 1
+    timeout 120 "$scratch/throws" 2>"$scratch/throws.said"
+    local status=$? told
+    told=$(grep -c 'exception through C code compiled without -fexceptions' "$scratch/throws.said")
+    # A debug build names the rule and aborts.
+    [[ $told == "$lines" && ($status == 0 || ($lines == 1 && $BUILD == *-debug)) ]] ||
+        { head -3 "$scratch/throws.said" && echo "status $status, told $told times" && return 1; }
+}
+
 check 'a program works' works
+check 'an exception through C code ends its frames' throws 0 -fexceptions
+check 'without -fexceptions it does not, which is told once' throws 1 -fno-exceptions -fasynchronous-unwind-tables
 check 'and without exceptions compiles' cxx -fno-exceptions -fsyntax-only "$scratch/node.cpp"
 check 'an assignment to a ref compiles' accepted 'a->left = b; a->right = a; a->left = a->right; b = a->left;'
 check 'a raw store to a ref does not' refused 'private' 'a->left.value_ = b;' ''
