@@ -180,7 +180,7 @@ void thread_frame_error(gc_thread *t, const struct gc_frame *frame, uintptr_t ca
 {
     const struct frame_view view = {&t->stacks.own, stack_of_fiber(t), caller};
     bool entered = was_entered(t, frame, &view);
-    if (!t->frames_told)
+    if (!entered || !t->left_told)
         heap_log(t->heap, GC_LOG_ERROR,
                  "GC_FRAME: a block ends whose frame is not the innermost; %s",
                  entered ? "an inner one was left by longjmp without gc_frame_reset(), by a C++ "
@@ -189,7 +189,7 @@ void thread_frame_error(gc_thread *t, const struct gc_frame *frame, uintptr_t ca
                          : "it was never entered, as a goto or switch jumped into the block past "
                            "the GC_FRAME (-Wjump-misses-init tells), or was reset, or the thread "
                            "switched heaps or fibers in the block");
-    t->frames_told = true;
+    t->left_told |= entered;
     if (entered)
         t->fast.frames = frame->prev;
     ASSERT(!"unbalanced GC_FRAME");
@@ -412,7 +412,7 @@ static void renew_locked(gc_heap *heap, gc_thread *t)
     t->name[0] = 0;
     t->blocking = 0;
     t->calls_back = 0;
-    t->frames_told = false;
+    t->left_told = false;
 }
 
 /* A thread that is not in the registry is GONE. */

@@ -63,7 +63,7 @@ struct gc_thread {
     uint32_t epoch;                  /* the thread's copy of its epoch */
     uint8_t phase;                   /* enum thread_phase */
     unsigned blocking;               /* depth of gc_blocking_begin */
-    bool frames_told;                /* it was said that a block's frame was not the innermost */
+    bool left_told;                  /* it was said that a frame was left in the chain */
     unsigned calls_back;             /* depth of thread_calls_back() */
     struct gc_run *runs_meanwhile;   /* fast.runs before that */
     struct gc_frame *frames_blocked; /* fast.frames when its blocking region began */
