@@ -144,4 +144,60 @@ TEST(a_refused_attachment_changes_nothing)
     CHECK(gc_is_object(object));
 }
 
+/* ---- Heaps that are made beside others ---- */
+
+static uint32_t enough; /* atomic */
+
+static void *allocates_and_collects(void *unused)
+{
+    gc_heap *heap = new_heap(GC_NO_BACKGROUND);
+    void *object = NULL;
+    GC_FRAME(object);
+    while (!u32_load_acquire(&enough)) {
+        for (size_t i = 1; i < 2000; i++)
+            object = gc_new_bytes(i);
+        CHECK_EQ(gc_collect(), 0);
+    }
+    object = NULL;
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+    return unused;
+}
+
+/* No address outside of the heap is taken for one in it, while its first arena is made. */
+static void *asks_of(void *heap)
+{
+    const uintptr_t outside[] = {0, 8, UINTPTR_MAX - 7, (uintptr_t)1 << (ADDRESS_BITS - 1)};
+    while (!u32_load_acquire(&enough)) {
+        for (size_t i = 0; i < ARRAY_LEN(outside); i++)
+            CHECK(!gc_heap_contains(heap, (void *)outside[i]));
+    }
+    return NULL;
+}
+
+TEST(heaps_are_made_while_another_allocates)
+{
+    u32_store_release(&enough, 0);
+    pthread_t other = start_thread(allocates_and_collects, NULL);
+    for (int i = 0; i < 20; i++) {
+        gc_heap *heap = new_heap(GC_NO_BACKGROUND);
+        CHECK(gc_new_bytes(100));
+        CHECK_EQ(gc_heap_destroy(heap), 0);
+    }
+    u32_store_release(&enough, 1);
+    join_thread(other);
+}
+
+TEST(a_first_arena_is_seen_whole_or_not_at_all)
+{
+    for (int i = 0; i < 50; i++) {
+        u32_store_release(&enough, 0);
+        gc_heap *heap = new_heap(GC_NO_BACKGROUND);
+        pthread_t other = start_thread(asks_of, heap);
+        CHECK(gc_new_bytes(100));
+        u32_store_release(&enough, 1);
+        join_thread(other);
+        CHECK_EQ(gc_heap_destroy(heap), 0);
+    }
+}
+
 TAP_MAIN
