@@ -3,13 +3,22 @@
 
 /* ---- Driving cycles ---- */
 
-/* The thread drives the cycle itself, as far as its patience goes, if nobody else does and it is
- * still needed. */
-static void run_here(gc_heap *heap, gc_thread *t, struct cycle_patience patience, bool quick)
+static bool take_lock(struct lock *lock, struct cycle_patience patience)
+{
+    if (patience.waits_until)
+        return lock_try(lock);
+    lock_acquire(lock);
+    return true;
+}
+
+/* The thread drives the cycle itself, as far as its patience goes, if it is still needed. false:
+ * somebody else has the lock, and may be about something else. */
+static bool run_here(gc_heap *heap, gc_thread *t, struct cycle_patience patience, bool quick)
 {
     struct collector *c = heap->collector;
     thread_enter_blocked(t, STACK_CALLER());
-    if (lock_try(&c->lock)) {
+    bool mine = take_lock(&c->lock, patience);
+    if (mine) {
         bool over = true;
         if (cycle_is_left(c) || cycle_heap_live(heap) >= word_load_relaxed(&c->trigger)) {
             c->quick = quick;
@@ -21,6 +30,7 @@ static void run_here(gc_heap *heap, gc_thread *t, struct cycle_patience patience
             background_kick_if_started(heap);
     }
     thread_leave_blocked(t);
+    return mine;
 }
 
 static void run_until(gc_heap *heap, gc_thread *t, struct cycle_patience patience)
@@ -41,7 +51,9 @@ static void run_unless_kept(gc_heap *heap, gc_thread *t)
 static void run_quickly(gc_heap *heap, gc_thread *t)
 {
     uint64_t start = os_now_ns();
-    run_here(heap, t, (struct cycle_patience){start + CYCLE_QUICK_NS, HANDSHAKE_NOW}, true);
+    struct cycle_patience patience = {start + CYCLE_QUICK_NS, HANDSHAKE_NOW};
+    if (!run_here(heap, t, patience, true))
+        background_request_cycle(heap);
     times_add_stall(&t->times, stopwatch_short(start));
     if (special_any(heap))
         background_kick(heap); /* finalizers and cleanups wait for sweeping */
@@ -215,10 +227,12 @@ static NOINLINE void hold_back(gc_heap *heap, gc_thread *t)
     uint32_t cycle = late ? wanted : started;
     if (is_over(c, cycle) || is_hindered(heap))
         return;
-    if (!is_deserted(heap))
-        await_cycle(heap, t, cycle, late ? LATE_NS : HELD_BACK_NS);
+    if (late)
+        await_cycle(heap, t, cycle, LATE_NS);
     if (is_deserted(heap) || (late && background_is_late(heap)))
         run_briefly(heap, t);
+    if (!is_over(c, cycle) && !is_hindered(heap) && !is_deserted(heap))
+        await_cycle(heap, t, cycle, HELD_BACK_NS);
 }
 
 /* ---- Paying for sweeping ---- */

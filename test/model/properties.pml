@@ -9,6 +9,7 @@ bool P5_one_owner = true;                 /* a span is never the sweeper's and a
 bool P6_nobody_waits_forever = true;      /* handshakes complete; nobody waits for a safepoint */
 bool P7_no_span_lost = true;              /* a span in use is cached, listed, or being swept */
 bool P8_op_of_its_epoch = true;           /* what is performed for an epoch was published for it */
+bool P9_nothing_within_a_cycle = true;    /* no walk, fork or other cycle begins within one */
 
 #define REQUIRE(property, condition) \
     if :: condition :: else -> property = false; assert(property) fi
