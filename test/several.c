@@ -71,7 +71,7 @@ static void *attaches_to_the_held(void *unused)
 
 TEST(a_thread_attaches_while_a_fork_holds_one_heap_and_wants_the_next)
 {
-    make_heaps(&(gc_options){.flags = GC_FORK_SAFE});
+    make_heaps(&(gc_options){.flags = GC_FORK_SAFE, .max_procs = 4});
     pthread_t other = start_thread(attaches_to_the_held, NULL);
     BLOCK_UNTIL(may_fork);
     pid_t child = fork();

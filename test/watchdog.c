@@ -92,7 +92,7 @@ static void *run_outside(void *unused)
 
 static void make_watched_heap(unsigned ms)
 {
-    heap = gc_heap_create(&(gc_options){.log = keep_line, .watchdog_ms = ms});
+    heap = gc_heap_create(&(gc_options){.max_procs = 4, .log = keep_line, .watchdog_ms = ms});
     CHECK(heap);
     forget_log();
     logged.warnings = 0;
