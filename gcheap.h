@@ -345,7 +345,8 @@ typedef struct gc_options {
      * memory and objects (and collect before it returns); what it allocates may call it again.
      * May be left by longjmp. */
     bool (*out_of_memory)(void *user, size_t size);
-    /* Receives each line the heap has to say; default: standard error. Any thread. */
+    /* Receives each line the heap has to say; default: standard error. Any thread, also in the
+     * middle of a cycle: it uses no heap (EPERM), and returns. */
     void (*log)(void *user, enum gc_log_level level, const char *line);
     unsigned watchdog_ms; /* say which thread keeps a handshake waiting though it ran or slept this
                              long; default 100; GC_WATCHDOG_OFF: never */

@@ -478,6 +478,7 @@ NOINLINE bool cycle_drive(gc_heap *heap, struct cycle_patience patience)
 {
     struct collector *c = heap->collector;
     struct driver d;
+    int cancel = os_cancel_off();
     d.heap = heap;
     d.patience = patience;
     d.leaves = false;
@@ -495,6 +496,7 @@ NOINLINE bool cycle_drive(gc_heap *heap, struct cycle_patience patience)
         note_end(heap);
     u32_store_release(&c->left, next != STEP_OVER);
     handshake_wake_onlookers(heap);
+    os_cancel_restore(cancel);
     return next == STEP_OVER;
 }
 
@@ -552,7 +554,9 @@ void cycle_with_world_held(gc_heap *heap, gc_thread *t, void (*fn)(gc_heap *, vo
     cycle_finish_left(heap);
     sweep_finish(heap);
     handshake_hold(heap);
+    int cancel = os_cancel_off();
     fn(heap, arg);
+    os_cancel_restore(cancel);
     handshake_release(heap);
     lock_release(&c->lock);
     thread_leave_blocked(t);

@@ -36,7 +36,9 @@ static void kick_thread(struct finq *q)
 static void call_notify(void (*notify)(void *), void *arg)
 {
     gc_thread *self = thread_calls_back();
+    int cancel = os_cancel_off(); /* somebody who sweeps has found the dead, and must go on */
     notify(arg);
+    os_cancel_restore(cancel);
     thread_called_back(self);
 }
 

@@ -686,6 +686,7 @@ int gc_collect(void)
     if (!t)
         return -EPERM;
     cycle_collect(t->heap, t);
+    os_cancel_point();
     return 0;
 }
 

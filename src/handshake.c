@@ -113,12 +113,14 @@ void handshake_catch_up(gc_thread *t)
         return;
     enum handshake_op op = u32_load_relaxed(&t->heap->mutators.op);
     if (does_work(op)) {
+        int cancel = os_cancel_off(); /* root callbacks run */
         struct stopwatch start = stopwatch_start();
         catch_up(t, epoch, op);
         struct stopwatch elapsed = stopwatch_elapsed(&start);
         histogram_add(&t->times.handshake_wall, elapsed.wall);
         histogram_add(&t->times.handshake_cpu, elapsed.cpu);
         times_add_stall(&t->times, elapsed);
+        os_cancel_restore(cancel);
     } else {
         uint64_t start = os_now_ns();
         catch_up(t, epoch, op);

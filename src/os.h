@@ -75,6 +75,14 @@ void os_thread_join(struct os_thread *thread);
 /* The file that holds this code is never unloaded from now on. Nothing if it is the program. */
 void os_stay_loaded(void);
 
+/* The calling thread is not cancelled (pthread_cancel) between the two; they nest. No fast path
+ * needs them, only what may reach a cancellation point: the C library's, or one in a function of
+ * the embedder's that is called while something is half done. */
+int os_cancel_off(void);
+void os_cancel_restore(int before);
+/* Acts upon a cancellation that came meanwhile. */
+void os_cancel_point(void);
+
 /* The child of a fork, before anything else in this file is used there. */
 void os_after_fork_in_child(void);
 

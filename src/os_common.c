@@ -209,7 +209,9 @@ uint64_t os_thread_cpu_ns(void)
 void os_sleep_ns(uint64_t ns)
 {
     struct timespec left = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+    int cancel = os_cancel_off();
     while (nanosleep(&left, &left) != 0 && errno == EINTR) {}
+    os_cancel_restore(cancel);
 }
 
 void os_yield(void)
@@ -230,8 +232,7 @@ static void *thread_main(void *arg)
 {
     const struct os_thread *given = arg;
     struct os_thread thread = {0, given->run, given->arg, given->cut_short};
-    int before;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    os_cancel_off();
     pthread_cleanup_push(end_thread, &thread);
     thread.run(thread.arg);
     pthread_cleanup_pop(0);
@@ -257,6 +258,27 @@ int os_thread_start(struct os_thread *thread, void (*run)(void *), void *arg)
 
 void os_thread_join(struct os_thread *thread)
 {
+    int cancel = os_cancel_off();
     int failed = pthread_join((pthread_t)thread->id, NULL);
+    os_cancel_restore(cancel);
     CHECK(!failed);
+}
+
+/* ---- Cancellation ---- */
+
+int os_cancel_off(void)
+{
+    int before = PTHREAD_CANCEL_DISABLE;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    return before;
+}
+
+void os_cancel_restore(int before)
+{
+    pthread_setcancelstate(before, &(int){0});
+}
+
+void os_cancel_point(void)
+{
+    pthread_testcancel();
 }

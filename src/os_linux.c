@@ -156,10 +156,19 @@ void os_stay_loaded(void)
         dlopen(file.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
+/* For the first thread the C library reads a file. */
+static int own_attributes(pthread_attr_t *attr)
+{
+    int cancel = os_cancel_off();
+    int error = pthread_getattr_np(pthread_self(), attr);
+    os_cancel_restore(cancel);
+    return error;
+}
+
 int os_stack_bounds(uintptr_t *low, uintptr_t *high)
 {
     pthread_attr_t attr;
-    int error = pthread_getattr_np(pthread_self(), &attr);
+    int error = own_attributes(&attr);
     if (error)
         return error == ENOMEM ? -ENOMEM : -ENOTSUP;
     void *base;

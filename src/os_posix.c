@@ -112,6 +112,7 @@ void os_wait(const uint32_t *address, uint32_t expected, int64_t timeout_ns)
 {
     struct timespec timeout = {(time_t)(timeout_ns / 1000000000), (long)(timeout_ns % 1000000000)};
     struct bucket *b = bucket_of(address);
+    int cancel = os_cancel_off();
     pthread_mutex_lock(&b->mutex);
     if (u32_load_relaxed(address) == expected) {
         if (timeout_ns < 0)
@@ -120,6 +121,7 @@ void os_wait(const uint32_t *address, uint32_t expected, int64_t timeout_ns)
             wait_relative(b, &timeout);
     }
     pthread_mutex_unlock(&b->mutex);
+    os_cancel_restore(cancel);
 }
 
 /* A thread that is gone may have held a bucket. */

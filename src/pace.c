@@ -161,6 +161,7 @@ static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
     }
     struct marker m;
     uint64_t start = os_now_ns();
+    int cancel = os_cancel_off(); /* trace functions run */
     marker_init(&m, heap);
     thread_calls_back();
     marker_drain(&m, MAX_OF(debt, ASSIST_MIN));
@@ -168,6 +169,7 @@ static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
     m.unpaid -= MIN_OF(m.unpaid, (word)debt); /* what is more pays for allocations to come */
     marking_give_credit(&c->marking, &m);
     marker_finish(&m);
+    os_cancel_restore(cancel);
     struct stopwatch elapsed = stopwatch_short(start);
     u64_fetch_add_relaxed(&c->assist_ns, elapsed.cpu);
     times_add_stall(&t->times, elapsed);

@@ -277,8 +277,10 @@ int roots_remove_callback(struct roots *r, struct root_callback callback, struct
     lock_acquire(&r->lock);
     bool there = find_callback(&r->callbacks, callback) < r->callbacks.n;
     lock_release(&r->lock);
+    int cancel = os_cancel_off();
     if (there && tracer)
         callback.fn(callback.arg, tracer);
+    os_cancel_restore(cancel);
     lock_acquire(&r->lock);
     await_end_locked(r, callback);
     int error = remove_callback_locked(r, callback);

@@ -1,4 +1,5 @@
 #include "trace.h"
+#include <errno.h>
 #include <stdarg.h>
 
 static double ms(uint64_t from, uint64_t to)
@@ -40,6 +41,18 @@ void trace_cycle(gc_heap *heap)
              threads, u32_load_acquire(&heap->procs.count), c->forced ? " (forced)" : "");
 }
 
+/* The calling thread is in options.log: what it does there may be worth a line, too, which goes to
+ * standard error. */
+static _Thread_local bool logging;
+
+static void call_log(const gc_heap *heap, enum gc_log_level level, const char *line)
+{
+    logging = true;
+    heap->options.log(heap->options.user, level, line);
+    logging = false;
+}
+
+/* Anywhere: in the middle of a cycle, with its lock taken or the world held. */
 void heap_log(const gc_heap *heap, enum gc_log_level level, const char *format, ...)
 {
     char text[520] = "gcheap: ", *line = text + strlen(text);
@@ -48,10 +61,15 @@ void heap_log(const gc_heap *heap, enum gc_log_level level, const char *format, 
     va_start(args, format);
     vsnprintf(line, room, format, args);
     va_end(args);
-    if (heap && heap->options.log) {
-        heap->options.log(heap->options.user, level, line);
+    gc_thread *self = thread_calls_back();
+    int cancel = os_cancel_off(), error = errno;
+    if (heap && heap->options.log && !logging) {
+        call_log(heap, level, line);
     } else {
         strcat(line, "\n");
         fputs(text, stderr); /* fprintf would take 8 KiB of the C stack */
     }
+    errno = error;
+    os_cancel_restore(cancel);
+    thread_called_back(self);
 }

@@ -1,5 +1,5 @@
-/* Functions of the embedder's that the library calls, and what they leave undone: finalizers and
- * cleanups. */
+/* Functions of the embedder's that the library calls, and what they leave undone or must not do:
+ * finalizers and cleanups, options.log. */
 #include "cells.h"
 #include "log.h"
 
@@ -310,5 +310,62 @@ TEST(a_thread_of_the_embedders_ends_in_a_finalizer)
     CHECK_EQ(records(heap), 0);
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
+
+/* ---- A log function that would use a heap ---- */
+
+static atomic_uint lines;
+static int first_user;
+
+static void check_barred(void)
+{
+    CHECK_REFUSED(gc_new(&cell_type), EPERM);
+    CHECK_REFUSED(gc_new_bytes(100), EPERM);
+    CHECK_EQ(gc_collect(), -EPERM);
+    CHECK_EQ(gc_blocking_begin(), -EPERM);
+    CHECK_EQ(gc_blocking_end(), -EPERM);
+    CHECK_EQ(gc_finalizers_run(0), 0);
+    CHECK_EQ(gc_thread_attach(heap), -EPERM);
+    CHECK_EQ(gc_thread_attach(other), -EPERM);
+    CHECK_EQ(gc_thread_switch(other), -EPERM);
+    CHECK_EQ(gc_thread_switch(NULL), -EPERM);
+    CHECK_EQ(gc_thread_detach(), -EPERM);
+    CHECK_EQ(gc_heap_destroy(other), -EPERM);
+    CHECK_REFUSED(gc_heap_create(NULL), EPERM);
+    gc_safepoint();
+}
+
+static void use_heaps(void *user, enum gc_log_level level, const char *line)
+{
+    CHECK(user == &first_user);
+    CHECK(level == GC_LOG_TRACE && strstr(line, "objects marked"));
+    check_barred();
+    CHECK_EQ(gc_heap_stats(heap, &(struct gc_statistics){.threads = 0}), -EPERM);
+    free(malloc(100));
+    errno = EBADF;
+    lines++;
+}
+
+static void log_uses_heaps(unsigned flags)
+{
+    CHECK_EQ(setenv("GCHEAP_TRACE", "1", 1), 0);
+    CHECK((other = gc_heap_create(&(gc_options){.log = keep_no_line})));
+    heap = gc_heap_create(&(gc_options){.flags = flags, .log = use_heaps, .user = &first_user});
+    CHECK(heap);
+    struct cell *c = new_cell(1);
+    GC_FRAME(c);
+    errno = 0;
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(errno, 0);
+    CHECK_EQ(lines, 1);
+    CHECK(gc_heap_current() == heap && is_cell(c, 1));
+    for (unsigned before = lines; lines < before + 3;)
+        CHECK(new_cell(2));
+    CHECK(is_cell(c, 1));
+    CHECK_EQ(gc_heap_verify(), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+    CHECK_EQ(gc_thread_switch(other), 0);
+    CHECK_EQ(gc_heap_destroy(other), 0);
+}
+TEST_EACH_WAY(log_uses_heaps)
 
 TAP_MAIN

@@ -1,4 +1,5 @@
 /* Threads that end, in whatever way, while they are attached. */
+#include "atomics.h"
 #include "build.h"
 #include "crew.h"
 #include "heaps.h"
@@ -101,6 +102,250 @@ TEST(a_key_made_after_the_heap)
     make_heap(0);
     CHECK_EQ(pthread_key_create(&ending.key, use_heap), 0);
     run_all_with_key(PTHREAD_DESTRUCTOR_ITERATIONS - 2);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* ---- Cancellation ---- */
+
+/* The sanitizer for addresses takes the stack that a cancelled thread has left for one in use; that
+ * for threads takes the thread to be still in the C library's call, where it looks at nothing. */
+static void skip_if_unknown(void)
+{
+    if (ADDRESS_SANITIZER)
+        SKIP("the sanitizer does not know of cancellation");
+}
+
+/* The calling thread is cancelled, and this is where it would end. */
+static void cancel_here(void)
+{
+    CHECK_EQ(pthread_cancel(pthread_self()), 0);
+    pthread_testcancel();
+}
+
+static void run_cancelled(void *(*run)(void *), void *arg)
+{
+    void *end;
+    pthread_t thread = start_thread(run, arg);
+    CHECK_EQ(gc_blocking_begin(), 0);
+    CHECK_EQ(pthread_join(thread, &end), 0);
+    CHECK_EQ(gc_blocking_end(), 0);
+    CHECK(end == PTHREAD_CANCELED);
+    check_only_this_thread();
+}
+
+/* Functions that the library calls in the middle of something. */
+static _Thread_local bool to_be_cancelled;
+static void cancel_once(void)
+{
+    if (to_be_cancelled) {
+        to_be_cancelled = false;
+        cancel_here();
+    }
+}
+static void cancel_in_log(void *user, enum gc_log_level level, const char *line)
+{
+    (void)user, (void)level, (void)line;
+    cancel_once();
+}
+static void cancel_in_root(void *arg, gc_tracer *tracer)
+{
+    (void)arg, (void)tracer;
+    cancel_once();
+}
+static void cancel_in_trace(void *object, gc_tracer *tracer)
+{
+    (void)object, (void)tracer;
+    cancel_once();
+}
+static bool cancel_in_walk(void *arg, const struct gc_object *object)
+{
+    (void)arg, (void)object;
+    cancel_once();
+    return true;
+}
+static void cancel_in_notify(void *arg)
+{
+    (void)arg;
+    cancel_once();
+}
+static void do_nothing(void *arg)
+{
+    (void)arg;
+}
+
+static gc_type *traced;
+static atomic_int returned;
+
+static void *collect_cancelled(void *root_scope)
+{
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    void *object = gc_new(traced);
+    GC_FRAME(object);
+    if (root_scope)
+        CHECK_EQ(gc_root_callback(*(enum gc_root_scope *)root_scope, cancel_in_root, NULL), 0);
+    to_be_cancelled = true;
+    gc_collect();
+    FAIL("gc_collect is no cancellation point");
+    return NULL;
+}
+
+static void *walk_cancelled(void *unused)
+{
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    {
+        void *object = gc_new_bytes(64);
+        GC_FRAME(object);
+        to_be_cancelled = true;
+        CHECK_EQ(gc_heap_each(cancel_in_walk, NULL), 0);
+        CHECK(!to_be_cancelled);
+    }
+    returned++;
+    pthread_testcancel();
+    return unused;
+}
+
+static void *safepoint_cancelled(void *unused)
+{
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    CHECK_EQ(gc_root_callback(GC_ROOT_THREAD, cancel_in_root, NULL), 0);
+    to_be_cancelled = true;
+    POLL_UNTIL(!to_be_cancelled);
+    returned++;
+    pthread_testcancel();
+    return unused;
+}
+
+static void *sweep_cancelled(void *unused)
+{
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    CHECK(gc_cleanup_add(gc_new_bytes(64), do_nothing, NULL) > 0);
+    CHECK_EQ(gc_finalizers_notify(cancel_in_notify, NULL), 0);
+    to_be_cancelled = true;
+    CHECK_EQ(gc_release_memory(), 0);
+    CHECK(!to_be_cancelled);
+    returned++;
+    pthread_testcancel();
+    return unused;
+}
+
+static void cancelled_in_a_callback(unsigned flags)
+{
+    enum gc_root_scope scopes[] = {GC_ROOT_THREAD, GC_ROOT_HEAP};
+    CHECK_EQ(setenv("GCHEAP_TRACE", "1", 1), 0);
+    gc_options o = {.flags = flags, .log = cancel_in_log};
+    CHECK((heap = gc_heap_create(&o)));
+    run_cancelled(collect_cancelled, NULL);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+
+    CHECK_EQ(unsetenv("GCHEAP_TRACE"), 0);
+    CHECK((heap = gc_heap_create(&o)));
+    run_cancelled(collect_cancelled, &scopes[0]);
+    run_cancelled(collect_cancelled, &scopes[1]);
+    CHECK_EQ(gc_root_callback_remove(cancel_in_root, NULL), 0);
+    run_cancelled(collect_cancelled, NULL);
+    run_cancelled(walk_cancelled, NULL);
+    run_cancelled(sweep_cancelled, NULL);
+    CHECK_EQ(returned, 2);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+static void make_traced_type(void)
+{
+    traced = gc_type_create(&(struct gc_type_spec){.size = 32, .trace = cancel_in_trace});
+    CHECK(traced);
+}
+
+static void cancelled_while_it_collects(unsigned flags)
+{
+    skip_if_unknown();
+    make_traced_type();
+    cancelled_in_a_callback(flags);
+}
+TEST_EACH_WAY(cancelled_while_it_collects)
+
+/* By another thread's collection. */
+TEST(cancelled_in_a_handshake)
+{
+    skip_if_unknown();
+    make_heap(0);
+    pthread_t thread = start_thread(safepoint_cancelled, NULL);
+    for (unsigned turns = 0; !returned; let_run(&turns))
+        CHECK_EQ(gc_collect(), 0);
+    join_thread(thread);
+    check_only_this_thread();
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* In a blocking region it ends at once. */
+
+static atomic_bool blocked;
+
+static void wait_to_be_cancelled(void)
+{
+    blocked = true;
+    for (;;) {
+        if (THREAD_SANITIZER)
+            pthread_testcancel();
+        else
+            pause();
+    }
+}
+
+static void *wait_deferred(void *unused)
+{
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    CHECK(gc_new_bytes(64));
+    CHECK_EQ(gc_blocking_begin(), 0);
+    wait_to_be_cancelled();
+    return unused;
+}
+
+static void *wait_asynchronous(void *unused)
+{
+    int before;
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    CHECK(gc_new_bytes(64));
+    CHECK_EQ(gc_blocking_begin(), 0);
+    CHECK_EQ(pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &before), 0);
+    for (blocked = true;;)
+        cpu_relax();
+    return unused;
+}
+
+static void end_region(void *unused)
+{
+    (void)unused;
+    CHECK_EQ(gc_blocking_end(), 0);
+}
+
+/* Its frames are roots until its handler has run. */
+static void *wait_with_a_frame(void *unused)
+{
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    void *object = gc_new_bytes(64);
+    GC_FRAME(object);
+    pthread_cleanup_push(end_region, NULL);
+    CHECK_EQ(gc_blocking_begin(), 0);
+    wait_to_be_cancelled();
+    pthread_cleanup_pop(1);
+    return unused;
+}
+
+TEST(cancelled_in_a_blocking_region)
+{
+    void *(*const waits[])(void *) = {wait_deferred, wait_asynchronous, wait_with_a_frame};
+    skip_if_unknown();
+    make_heap(0);
+    for (size_t i = 0; i < 3 * ARRAY_LEN(waits); i++) {
+        blocked = false;
+        pthread_t thread = start_thread(waits[i % ARRAY_LEN(waits)], NULL);
+        BLOCK_UNTIL(blocked);
+        CHECK_EQ(gc_collect(), 0);
+        CHECK_EQ(stats_now().threads, 2);
+        CHECK_EQ(pthread_cancel(thread), 0);
+        join_thread(thread);
+        check_only_this_thread();
+    }
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
