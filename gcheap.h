@@ -855,8 +855,8 @@ GC_API gc_fiber *gc_fiber_current(void);
 /* Frees a suspended fiber and what it rooted. -EBUSY: it is running; -EINVAL (also: NULL), -EPERM.
  */
 GC_API int gc_fiber_destroy(gc_fiber *fiber);
-/* The fiber's C stack, all of its readable memory: [low, high). It is scanned conservatively from now
- * on, while the fiber runs and while it is suspended, in any heap. (NULL, NULL): no longer.
+/* The fiber's C stack, all of its readable memory: [low, high). It is scanned conservatively from
+ * now on, while the fiber runs and while it is suspended, in any heap. (NULL, NULL): no longer.
  * -EINVAL (also: NULL, or low above high), -EBUSY (another thread runs it), -ENOMEM, -EPERM. */
 GC_API int gc_fiber_stack(gc_fiber *fiber, const void *low, const void *high);
 

@@ -36,8 +36,8 @@ struct stacks {
     struct stack_place here;           /* while it is blocked, or its roots are visited */
     uintptr_t here_high;               /* end of the stack on which that is */
     enum { STACK_OWN, STACK_OF_FIBER, STACK_OTHER } here_on;
-    bool scanned;     /* the thread's own stack, too */
-    bool stray_told;  /* it was said that the thread stands on an unknown stack */
+    bool scanned;    /* the thread's own stack, too */
+    bool stray_told; /* it was said that the thread stands on an unknown stack */
 };
 
 /* In a function: where its caller stands, whose callee-saved registers are in the function's frame

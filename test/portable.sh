@@ -18,4 +18,18 @@ for test in os lock spanset; do
         sed 's/^/# /' "$out/log"
     fi
 done
+
+# The whole library, where the bounds of threads' stacks are not known.
+number=$((number + 1))
+sources=$(find src -name '*.c' ! -name 'mk*' ! -name os_linux.c)
+# shellcheck disable=SC2046,SC2086
+if ${CC:-cc} -std=c11 -D_GNU_SOURCE -DGC_ATOMICS_C11 ${SANFLAGS-} -O1 -g -I. -Isrc -Itest \
+    "-I${BUILD:-build}/gen" -pthread -o "$out/errors" test/errors.c $sources \
+    $(pkg-config --cflags --libs liburcu-bp liburcu-cds 2>/dev/null) -lm >"$out/log" 2>&1 &&
+    "$out/errors" threads_that_end >>"$out/log" 2>&1; then
+    echo "ok $number - threads that end attached"
+else
+    echo "not ok $number - threads that end attached"
+    sed 's/^/# /' "$out/log"
+fi
 echo "1..$number"
