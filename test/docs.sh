@@ -147,5 +147,23 @@ check 'the reference has every statistic' complete docs/reference.md '' 25 field
 check 'the documents name only what exists' exist
 check 'sources that are named are there' sources
 check 'links lead to files' links
+# What is quoted as said by the library stands in its sources, but for numbers, names and what goes on.
+quoted() {
+    local wrong=0 line text
+    cat src/*.c | perl -0pe 's/"\s*\n\s*"//g; s/%[-.*0-9]*(?:ll|z)?[a-z]/\x01/g' >"$scratch/texts"
+    while read -r line; do
+        text=${line#gcheap: }
+        perl -e 'my ($said, $file) = @ARGV; open my $in, "<", $file or die; local $/; my $all = <$in>;
+            for my $text (sort { length $b <=> length $a } $all =~ /"((?:[^"\\\n]|\\.){8,})"/g) {
+                my $re = join ".*?", map { quotemeta } split /\x01+/, $text, -1;
+                $said =~ s/$re/ / if $re =~ /[a-z]{4}/;
+            }
+            exit($said =~ /\b[a-z]{4,}\b/)' "$text" "$scratch/texts" ||
+            { echo "the library does not say: $line" && wrong=1; }
+    done < <(grep -hE '^gcheap: ' docs/*.md)
+    return $wrong
+}
+
+check 'messages that are quoted are those of the library' quoted
 check 'who may call what is what the test of it expects' who_may
 done_testing
