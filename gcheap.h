@@ -12,6 +12,7 @@
  * Rules that hold everywhere
  *   Objects never move: an address is an identity, and C code may hold it as long as some root
  *   reaches the object.
+ *   A call that succeeds leaves errno as it was.
  *   Calls that return a pointer return NULL and set errno (ENOMEM, EINVAL, EPERM); the others
  *   return 0 or a negative errno. EPERM: the calling thread has no current heap, is in a blocking
  *   region, or runs a function that the collector calls; a line in the log says so, once for each

@@ -76,13 +76,16 @@ static void *add(gc_thread *t, const struct request *r, void *object)
 
 static void *make(gc_thread *t, const struct request *r, void *arg)
 {
-    errno = 0;
+    int before = errno;
+    errno = 0; /* what `make` says is passed on */
     if (!r->in->ops.make)
         return NULL;
     void *object = r->in->ops.make(r->key, r->size, arg);
     if (object)
         object = add(t, r, object);
-    if (!object && errno == 0)
+    if (object)
+        errno = before;
+    else if (errno == 0)
         errno = ENOMEM;
     return object;
 }

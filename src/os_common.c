@@ -31,10 +31,7 @@ static bool is_faulty(word n)
 bool os_common_fault(void)
 {
     word n = word_fetch_add_relaxed(&calls, 1) + 1;
-    if (LIKELY(!is_faulty(n)))
-        return false;
-    errno = ENOMEM;
-    return true;
+    return UNLIKELY(is_faulty(n));
 }
 
 void os_fail_nth(uint64_t n, uint64_t count)
@@ -109,6 +106,7 @@ static void *reserve_trimmed(size_t size, size_t align)
 
 void *os_reserve(void *hint, size_t size, size_t align)
 {
+    KEEP_ERRNO;
     os_check_range(hint, size);
     if (os_common_fault())
         return NULL;
@@ -121,12 +119,14 @@ void *os_reserve(void *hint, size_t size, size_t align)
 
 bool os_commit(void *p, size_t size)
 {
+    KEEP_ERRNO;
     os_check_range(p, size);
     return !os_common_fault() && mprotect(p, size, PROT_READ | PROT_WRITE) == 0;
 }
 
 void *os_map(size_t size)
 {
+    KEEP_ERRNO;
     os_check_range(NULL, size);
     return os_common_fault() ? NULL : map(NULL, size, PROT_READ | PROT_WRITE, 0);
 }
@@ -169,6 +169,7 @@ static void unmap_refused(void)
 
 void os_unmap(void *p, size_t size)
 {
+    KEEP_ERRNO;
     os_check_range(p, size);
     if (munmap(p, size) != 0) {
         os_discard(p, size);
@@ -191,6 +192,7 @@ bool os_is_mapped(const void *p, size_t size)
 
 static uint64_t clock_ns(clockid_t clock)
 {
+    KEEP_ERRNO;
     struct timespec t;
     int failed = clock_gettime(clock, &t);
     CHECK(!failed);
@@ -208,6 +210,7 @@ uint64_t os_thread_cpu_ns(void)
 
 void os_sleep_ns(uint64_t ns)
 {
+    KEEP_ERRNO;
     struct timespec left = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
     int cancel = os_cancel_off();
     while (nanosleep(&left, &left) != 0 && errno == EINTR) {}
@@ -216,6 +219,7 @@ void os_sleep_ns(uint64_t ns)
 
 void os_yield(void)
 {
+    KEEP_ERRNO;
     sched_yield();
 }
 
@@ -241,6 +245,7 @@ static void *thread_main(void *arg)
 
 int os_thread_start(struct os_thread *thread, void (*run)(void *), void *arg)
 {
+    KEEP_ERRNO;
     if (os_common_fault())
         return EAGAIN;
     thread->run = run;
@@ -258,6 +263,7 @@ int os_thread_start(struct os_thread *thread, void (*run)(void *), void *arg)
 
 void os_thread_join(struct os_thread *thread)
 {
+    KEEP_ERRNO;
     int cancel = os_cancel_off();
     int failed = pthread_join((pthread_t)thread->id, NULL);
     os_cancel_restore(cancel);

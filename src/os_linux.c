@@ -14,6 +14,7 @@
 
 unsigned os_cpu_count(void)
 {
+    KEEP_ERRNO;
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) == 0)
         return (unsigned)MAX_OF(CPU_COUNT(&set), 1);
@@ -23,23 +24,27 @@ unsigned os_cpu_count(void)
 
 void os_discard(void *p, size_t size)
 {
+    KEEP_ERRNO;
     madvise(p, size, MADV_DONTNEED);
 }
 
 bool os_release(void *p, size_t size)
 {
+    KEEP_ERRNO;
     os_check_range(p, size);
     return !os_common_fault() && madvise(p, size, MADV_DONTNEED) == 0;
 }
 
 void os_huge_pages(void *p, size_t size)
 {
+    KEEP_ERRNO;
     os_check_range(p, size);
     madvise(p, size, MADV_HUGEPAGE);
 }
 
 void os_small_pages(void *p, size_t size)
 {
+    KEEP_ERRNO;
     os_check_range(p, size);
     madvise(p, size, MADV_NOHUGEPAGE);
 }
@@ -51,12 +56,14 @@ void os_small_pages(void *p, size_t size)
 /* Since Linux 5.14. */
 bool os_back(void *p, size_t size)
 {
+    KEEP_ERRNO;
     os_check_range(p, size);
     return madvise(p, size, MADV_POPULATE_WRITE) == 0;
 }
 
 size_t os_resident(const void *p, size_t size)
 {
+    KEEP_ERRNO;
     os_check_range(p, size);
     unsigned char present[1024];
     size_t page = os_page_size(), resident = 0;
@@ -80,6 +87,7 @@ struct futex_timeout {
 /* Every error means that the caller looks again: EAGAIN, EINTR, ETIMEDOUT. */
 void os_wait(const uint32_t *address, uint32_t expected, int64_t timeout_ns)
 {
+    KEEP_ERRNO;
     struct futex_timeout timeout = {(long)(timeout_ns / 1000000000),
                                     (long)(timeout_ns % 1000000000)};
     syscall(SYS_futex, address, FUTEX_WAIT_PRIVATE, expected, timeout_ns < 0 ? NULL : &timeout,
@@ -90,11 +98,13 @@ void os_wait(const uint32_t *address, uint32_t expected, int64_t timeout_ns)
  * EFAULT then, or wakes a stranger, which looks again. */
 void os_wake(const uint32_t *address, int n)
 {
+    KEEP_ERRNO;
     syscall(SYS_futex, address, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
 }
 
 uint64_t os_thread_id(void)
 {
+    KEEP_ERRNO;
     return (uint64_t)syscall(SYS_gettid);
 }
 
@@ -129,6 +139,7 @@ static clockid_t thread_clock(uint64_t id)
 
 bool os_look_at_thread(uint64_t id, struct os_thread_look *look)
 {
+    KEEP_ERRNO;
     struct timespec t;
     if (clock_gettime(thread_clock(id), &t) != 0)
         return false;
@@ -139,6 +150,7 @@ bool os_look_at_thread(uint64_t id, struct os_thread_look *look)
 
 void os_thread_title(const char *title)
 {
+    KEEP_ERRNO;
     prctl(PR_SET_NAME, title, 0, 0, 0);
 }
 
@@ -150,6 +162,7 @@ void os_after_fork_in_child(void) {}
 
 void os_stay_loaded(void)
 {
+    KEEP_ERRNO;
     static char here;
     Dl_info file;
     if (dladdr && dlopen && dladdr(&here, &file) && file.dli_fname)
@@ -167,6 +180,7 @@ static int own_attributes(pthread_attr_t *attr)
 
 int os_stack_bounds(uintptr_t *low, uintptr_t *high)
 {
+    KEEP_ERRNO;
     pthread_attr_t attr;
     int error = own_attributes(&attr);
     if (error)
