@@ -24,13 +24,15 @@
 #define POLL 2
 #define ST 3       /* state word: epoch * 4 + state */
 #define SLEEPING 4 /* the collector sleeps, or is about to */
-byte mem[5];
+#define WAITS 5    /* the thread sleeps on its state word, or is about to: it is claimed */
+byte mem[6];
 #define RUN 0
 #define BLK 1
 #define CLAIM 2
 #define WORD(e, state) ((e) * 4 + (state))
 
-bit asleep; /* the collector is in the kernel */
+bit asleep;        /* the collector is in the kernel */
+bit thread_sleeps; /* the thread is */
 
 #define THREAD 0
 #define COLLECTOR 1
@@ -116,7 +118,12 @@ active proctype thread() {
         answer(BLK);
         do
         :: atomic { DRAINED(THREAD) && mem[ST] % 4 == BLK -> mine = mem[ST] / 4; mem[ST] = WORD(mine, RUN) };
-            break /* not while it says CLAIM */
+            break
+        :: READ(THREAD, ST) % 4 == CLAIM ->
+            EXCHANGE(THREAD, WAITS, 1);
+            atomic { DRAINED(THREAD) -> thread_sleeps = (mem[ST] % 4 == CLAIM) };
+            !thread_sleeps;
+            WRITE(THREAD, WAITS, 0)
         od;
         answer_if_behind()
     :: true -> break
@@ -152,6 +159,17 @@ inline publish() {
 #endif
 }
 
+inline unclaim() {
+    WRITE(COLLECTOR, ST, WORD(n, BLK));
+#ifndef MUT_UNCLAIM_UNFENCED
+    FENCE(COLLECTOR);
+#endif
+    if
+    :: READ(COLLECTOR, WAITS) -> thread_sleeps = false
+    :: else
+    fi
+}
+
 active proctype collector() {
     byte n, word;
     do
@@ -170,7 +188,7 @@ progress_handshake:
                     if :: mem[ST] == word -> mem[ST] = WORD(word / 4, CLAIM) :: else -> word = 0 fi
                 };
                 if
-                :: word != 0 -> WRITE(COLLECTOR, ST, WORD(n, BLK)); break
+                :: word != 0 -> unclaim(); break
                 :: else
                 fi
             :: word / 4 != n && word % 4 == RUN ->
@@ -184,7 +202,11 @@ progress_handshake:
                 WRITE(COLLECTOR, SLEEPING, 0)
             fi
         od;
-        word = 0
+        word = 0;
+        atomic {
+            DRAINED(COLLECTOR) -> /* it takes a lock before it publishes again */
+            REQUIRE(P6_nobody_waits_forever, !thread_sleeps || mem[ST] % 4 == CLAIM)
+        }
     od
 }
 
