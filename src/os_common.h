@@ -30,6 +30,7 @@ INLINE void os_common_restore_errno(const int *kept)
 {
     errno = *kept;
 }
-#define KEEP_ERRNO const int __attribute__((cleanup(os_common_restore_errno))) kept_errno = errno
+#define KEEP_ERRNO                                                                                 \
+    const int __attribute__((cleanup(os_common_restore_errno), unused)) kept_errno = errno
 
 #endif

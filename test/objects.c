@@ -294,14 +294,13 @@ TEST(runs_of_another_thread)
 static void *shown;
 static atomic_bool over;
 
+static gc_type shown_types[64];
+
 static void *show(void *unused)
 {
-    static gc_type types[64];
     CHECK_EQ(gc_thread_attach(heap), 0);
-    for (size_t i = 0; i < 64; i++)
-        types[i] = (gc_type){.size = 8 + i % 16 * 8, .name = "shown", .inline_mask = {1}};
     for (uint64_t i = 0; !over; i++) {
-        void *p = i % 3 ? gc_new(&types[i * 7 % 64]) : makers[i % (MAKERS - 1)]();
+        void *p = i % 3 ? gc_new(&shown_types[i * 7 % 64]) : makers[i % (MAKERS - 1)]();
         CHECK(p);
         gc_store(&shown, p);
     }
@@ -337,6 +336,8 @@ static void what_is_shown(const char *debug)
 {
     heap = gc_heap_create(&(gc_options){.max_procs = 4, .debug = debug});
     CHECK_EQ(gc_root(&shown), 0);
+    for (size_t i = 0; i < 64; i++)
+        shown_types[i] = (gc_type){.size = 8 + i % 16 * 8, .name = "shown", .inline_mask = {1}};
     pthread_t threads[2] = {start_thread(show, NULL), start_thread(show, NULL)};
     check_shown(SLOW ? 20000 : 200000);
     over = true;
