@@ -721,6 +721,7 @@ TEST(in_a_trace_function)
     gc_collect();
     CHECK(is_visited());
     check_afterwards("in a trace function");
+    CHECK_EQ(gc_type_release(traced), 0);
 }
 
 static bool each(void *arg, const struct gc_object *object)
