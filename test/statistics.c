@@ -138,7 +138,7 @@ TEST(external_bytes_do_not_go_below_zero)
 
 /* ---- Settings ---- */
 
-enum { SETTERS = 3, SETTINGS = 2000 };
+enum { SETTERS = 3, SETTINGS = 100000 };
 static atomic_uint seen_percent[SETTERS * SETTINGS + 1], seen_limit[SETTERS * SETTINGS + 1],
     seen_hard_limit[SETTERS * SETTINGS + 1];
 static const size_t far = (size_t)1 << (sizeof(size_t) * 8 - 2);
