@@ -362,7 +362,7 @@ TEST(callback_of_a_blocked_thread)
     blocked.heap = new_heap(0);
     pthread_barrier_init(&blocked.barrier, NULL, 2);
     pthread_t thread = start_thread(block, NULL);
-    pthread_barrier_wait(&blocked.barrier);
+    wait_at(&blocked.barrier);
     unsigned before = blocked.v.calls;
     collect();
     collect();

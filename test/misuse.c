@@ -173,7 +173,7 @@ TEST(destroy_while_attached)
     gc_heap *heap = logging_heap();
     pthread_barrier_init(&barrier, NULL, 2);
     pthread_t thread = start_thread(stay_attached, heap);
-    pthread_barrier_wait(&barrier);
+    wait_at(&barrier);
     CHECK_EQ(gc_heap_destroy(heap), -EBUSY);
     CHECK(gc_heap_current() == heap);
     CHECK(gc_new(&cell_type));
