@@ -228,7 +228,8 @@ TEST(at_every_moment_of_a_cycle)
 {
     static const enum handshake_op moments[] = {OP_ARM,   OP_SETTLE, OP_ROOTS,
                                                 OP_FLUSH, OP_DISARM, OP_FLIP};
-    heap = new_heap(0);
+    heap = gc_heap_create(&(gc_options){.max_procs = 4, .debug = "poison"});
+    CHECK(heap);
     GC_FRAME_ARRAY(made, MADE);
     for (size_t i = 0; i < MAKERS; i++)
         make_one(i);
