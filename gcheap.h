@@ -264,8 +264,9 @@ struct gc_type_spec {
  * program that is malformed or writes past size. gc_type_error() then says which, in words. */
 GC_API gc_type *gc_type_create(const struct gc_type_spec *spec);
 
-/* Gives up a type made by gc_type_create(). Its memory is kept until the heaps are gone that there
- * were at this moment: they may hold an object of it. -EINVAL for a static type. */
+/* Gives up a type made by gc_type_create(). Heaps that exist at this moment may hold objects of it:
+ * its memory is kept until they are destroyed. -EINVAL: a static type, NULL, or one that was
+ * released. */
 GC_API int gc_type_release(gc_type *type);
 
 /* Checks a descriptor and assigns its run slot, as the first gc_new() would. 0 or -EINVAL. */
@@ -355,14 +356,16 @@ typedef struct gc_options {
 } gc_options;
 
 /* Makes a heap and attaches the calling thread to it. NULL options: defaults.
- * NULL with EINVAL (an option out of range), ENOMEM, EAGAIN (no thread), or ENOTSUP
+ * NULL with EINVAL (an option out of range, which the log names; or a thread's stack as for
+ * gc_thread_attach()), ENOMEM, EAGAIN (no key for thread-local data is left), EPERM, or ENOTSUP
  * (GC_STACK_CONSERVATIVE where the bounds of the thread's stack cannot be found). */
 GC_API gc_heap *gc_heap_create(const gc_options *options);
 
 /* Frees a heap with all its objects; runs no finalizers: those of live objects and those queued are
  * dropped. A finalizer that the library's thread is running is waited for. The calling thread may
  * be attached (it is detached then). -EBUSY: another thread is attached, or the caller is a
- * finalizer or cleanup of this heap; nothing was done. */
+ * finalizer or cleanup of this heap; -EINVAL: NULL; -EPERM: the heap is closed after a fork.
+ * Nothing was done then. */
 GC_API int gc_heap_destroy(gc_heap *heap);
 
 /* The heap that the calling thread uses now; NULL: none. Never fails. */
@@ -377,13 +380,15 @@ GC_API const gc_options *gc_heap_options(const gc_heap *heap);
 
 /* Attaches the calling thread to the heap and makes that heap its current one. A thread may be
  * attached to several heaps; all but the current one see it as blocked.
- * -EEXIST: already attached; -ENOMEM; -EPERM: the thread has all but ended; -ENOTSUP:
- * GC_STACK_CONSERVATIVE, and the bounds of the thread's stack cannot be found; -EINVAL: less than
- * 13 KiB of the thread's C stack are left, which calls may need. */
+ * -EEXIST: already attached; -ENOMEM; -EPERM: the thread has all but ended, or the heap is closed
+ * after a fork; -ENOTSUP: GC_STACK_CONSERVATIVE, and the bounds of the thread's stack cannot be
+ * found; -EINVAL: NULL, or less than 13 KiB of the thread's C stack are left, which calls may need.
+ */
 GC_API int gc_thread_attach(gc_heap *heap);
 
 /* Detaches from the current heap; the thread then has no current heap. -EPERM: not attached;
- * -EBUSY: a GC_FRAME or a fiber of this thread is still open, or it runs a finalizer. */
+ * -EBUSY: a GC_FRAME or a fiber of this thread is still open, or it is in a blocking region, or it
+ * runs a finalizer or cleanup of this heap. */
 GC_API int gc_thread_detach(void);
 
 /* Makes another heap the current one (NULL: none; the thread is blocked in all of them then).
@@ -511,7 +516,7 @@ GC_API int gc_external_add(void *object, ptrdiff_t bytes);
  * A slot is a pointer field of an object, a rooted global or a handle. Pointer slots are written
  * through these calls only (locals in GC_FRAMEs are plain variables). gc_store releases, gc_load
  * acquires: whoever loads a reference sees all that its storer wrote to the object before. A thread
- * without a heap, or in a blocking region, stores without the barrier: the log says so.
+ * without a heap, or in a blocking region, stores without the barrier, and the log says so.
  */
 
 GC_API void gc_barrier_store(void *slot, void *value);
@@ -648,7 +653,7 @@ GC_API gc_handle *gc_handle_new(void *object);
 GC_API void *gc_handle_get(const gc_handle *handle);
 /* 0; -EINVAL (as above), -EPERM. */
 GC_API int gc_handle_set(gc_handle *handle, void *object);
-/* NULL is ignored; one of another heap is left alone, which the log tells. */
+/* NULL is ignored. A handle of another heap is left alone: errno is EINVAL, and the log says so. */
 GC_API void gc_handle_free(gc_handle *handle);
 
 /* ------------------------------------------------------------------------------------------
@@ -661,8 +666,8 @@ GC_API int gc_collect(void);
 /* Asks for a cycle and does not wait. */
 GC_API int gc_collect_start(void);
 
-/* Set for the current heap, in force at once; return the previous value, which no other call has
- * returned. */
+/* Set for the current heap, in force at once; return the previous value. Each value that was set
+ * is returned by one later call only. */
 GC_API int gc_set_percent(int percent);
 GC_API size_t gc_set_limit(size_t bytes);      /* 0: none */
 GC_API size_t gc_set_hard_limit(size_t bytes); /* 0: none */
@@ -708,8 +713,8 @@ struct gc_statistics {
                                            (handshake, assist, sweeping), thread CPU time */
     struct gc_histogram stall;          /* the same, wall clock */
     struct gc_histogram held;           /* time held by GC_STOP_WORLD or a hold, wall */
-    struct gc_histogram held_back;      /* time an allocation waited for a cycle, the heap being far
-                                           beyond its goal, wall */
+    struct gc_histogram held_back;      /* time an allocation waited for a cycle, the heap being
+                                           more than a tenth beyond its goal, wall */
 };
 
 /* Fills *stats. Any thread may ask about any heap. The cost depends on the number of threads alone.
