@@ -8,14 +8,15 @@
 /* errno becomes EPERM; the log tells why, once for each thread and kind of mistake. Returns NULL.
  * `t` is the calling thread, NULL if it has no current heap. */
 COLD gc_thread *door_refuse(gc_thread *t, const char *call);
-/* A store by a thread that is not let in: it will be done without its barrier, which matters if
- * what it overwrites or writes is a reference. Tells of it likewise. */
+/* A store by a thread that is not let in: the caller does it without its barrier. The log tells so
+ * likewise, if the old or the new value is a reference. */
 COLD void door_refuse_store(const char *call, word old, word value);
-/* A safepoint of a thread without a heap, which is allowed. Tells of a GC_FRAME. */
+/* A safepoint of a thread without a heap, which is allowed. The log tells of an open GC_FRAME. */
 COLD void door_outside(void);
-/* At the end of a blocking region: tells of frames that began or ended in it. */
+/* At the end of a blocking region: the log tells of frames that only began or only ended in it. */
 void door_check_frames(const gc_thread *t);
-/* A call that returns nothing was given what belongs to another heap. Tells of it likewise. */
+/* A call that returns nothing was given what belongs to another heap. errno becomes EINVAL; the log
+ * tells so likewise. */
 COLD void door_refuse_foreign(const gc_thread *t, const char *call);
 
 /* The calling thread, running in its current heap; notes the call for messages. NULL with EPERM

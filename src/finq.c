@@ -36,7 +36,7 @@ static void kick_thread(struct finq *q)
 static void call_notify(void (*notify)(void *), void *arg)
 {
     gc_thread *self = thread_calls_back();
-    int cancel = os_cancel_off(); /* somebody who sweeps has found the dead, and must go on */
+    int cancel = os_cancel_off(); /* the thread is sweeping, and must go on */
     notify(arg);
     os_cancel_restore(cancel);
     thread_called_back(self);
@@ -93,8 +93,8 @@ void finq_set_notify(gc_heap *heap, void (*fn)(void *arg), void *arg)
 /* ---- A call ---- */
 
 /* A finalizer or cleanup that runs, on the C stack of its runner. The frame roots the object and
- * keeps the thread attached, as any open frame does; and it is how a call is found again: whoever
- * leaves by longjmp resets the frames, and the call is over. */
+ * keeps the thread attached, as any open frame does. A call is found again by its frame: if the
+ * function is left by longjmp the frames are reset, and so the call is over. */
 struct call {
     struct gc_frame frame;
     void *object;     /* NULL: a cleanup's; a root of the frame */
@@ -184,8 +184,8 @@ static const char *type_name(gc_heap *heap, uintptr_t object)
     return type && type->name ? type->name : NULL;
 }
 
-/* The record, which was a root, goes; the call's frame takes over, and shades as any root that goes
- * does. A longjmp out of fn finds nothing left to be done. */
+/* The call's frame takes the place of the record, which was a root: the object is shaded, as always
+ * when a root goes. All is done before fn is called, as fn may be left by longjmp. */
 static void run_finalizer(gc_thread *t, struct special *r)
 {
     gc_finalizer_fn fn = r->finalizer.fn;
@@ -202,7 +202,7 @@ static void run_finalizer(gc_thread *t, struct special *r)
 }
 
 /* A finalizer that runs the queue may find one that does the same, and so on through all of the
- * queue: the C stack would not hold that. What is left, the outer ones run. */
+ * queue. The C stack would not hold that; so from this depth on the outer ones run what is left. */
 #define DEPTH_MAX 16
 
 size_t finq_run(gc_thread *t, size_t max)
@@ -241,7 +241,7 @@ static void run_attached(gc_heap *heap, struct finq *q)
     thread_leave_all(); /* what finalizers attached it to */
 }
 
-/* What kicks there were is read first: who asks the thread to end kicks it then. */
+/* The kicks are read before the state: a request to end sets the state, then kicks. */
 static bool goes_on(const struct finq *q, uint32_t *kicks)
 {
     *kicks = u32_load_acquire(&q->kicks);
@@ -274,7 +274,7 @@ static void thread_main(void *arg)
 
 static void replace_thread(void *arg);
 
-/* By whoever has moved the state to STARTS. */
+/* Called by the thread that has moved the state to STARTS. */
 static int start_thread(gc_heap *heap)
 {
     struct finq *q = finq_of(heap);
@@ -287,8 +287,8 @@ static int start_thread(gc_heap *heap)
     return error;
 }
 
-/* A finalizer ends this thread, which detaches when it is gone as any thread does: another one goes
- * on, and joins it. Whoever is about to destroy the heap joins it as it would have. */
+/* A finalizer ends this thread, which is detached when it has ended as any thread is. Another one
+ * takes its place, and joins it. A thread that destroys the heap joins both. */
 static void replace_thread(void *arg)
 {
     gc_heap *heap = arg;

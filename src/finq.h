@@ -5,9 +5,9 @@
 
 #include "special.h"
 
-/* NONE -> STARTS -> RUNS, or back to NONE, by whoever starts the thread; RUNS -> STARTS by a thread
- * that a finalizer ends; NONE or RUNS -> ENDS by the one who will destroy the heap. Then none is
- * started, but if the heap goes on: ENDS -> NONE. */
+/* NONE -> STARTS -> RUNS, or back to NONE: by the thread that starts the library's thread. RUNS ->
+ * STARTS: by a library's thread that a finalizer ends. NONE or RUNS -> ENDS: by the thread that is
+ * to destroy the heap; no thread is started from then on. ENDS -> NONE: the heap goes on. */
 enum finq_thread { FINQ_NONE, FINQ_STARTS, FINQ_RUNS, FINQ_ENDS };
 
 struct finq {
@@ -17,15 +17,14 @@ struct finq {
     void (*notify)(void *arg);     /* under lock */
     void *notify_arg;
     /* The thread. It is attached to the heap only while it has something to run. */
-    struct os_thread thread; /* whose who moved `state` to STARTS or ENDS */
-    struct os_thread
-        predecessor; /* which a finalizer has ended; of the one after it, or as above */
-    bool replaced;   /* there is a predecessor to join; as that */
-    uint32_t state;  /* enum finq_thread; atomic */
-    uint32_t kicks;  /* futex: something to do */
-    word runner;     /* os_thread_id of the thread; atomic */
-    bool lost; /* it is wanted, but a fork or the OS was against it: start it when there is work;
-                  atomic */
+    struct os_thread thread; /* owner: the thread that moved `state` to STARTS or ENDS */
+    /* The one before, which a finalizer has ended. Owner: `thread` while it runs, else as above. */
+    struct os_thread predecessor;
+    bool replaced;  /* there is a predecessor to join; owner: as of that */
+    uint32_t state; /* enum finq_thread; atomic */
+    uint32_t kicks; /* futex: something to do */
+    word runner;    /* os_thread_id of the thread; atomic */
+    bool lost;      /* a fork ended it, or the OS refused it: start it when there is work; atomic */
 };
 
 /* Records linked by next_queued. Zero: empty. */
@@ -36,11 +35,12 @@ struct finq_batch {
 
 void finq_init(gc_heap *heap);
 void finq_batch_add(struct finq_batch *batch, struct special *r);
-/* Queues them and tells who wants to know. Any thread, which holds no lock. */
+/* Queues them and calls the function of gc_finalizers_notify(). Any thread that holds no lock. */
 void finq_add(gc_heap *heap, const struct finq_batch *batch);
 
-/* Runs up to `max` (0: all) on the calling mutator; how many. None if too many of them, each run by
- * the one before, wait for this one. The thread is afterwards as it was, whatever they do. */
+/* Runs up to `max` (0: all) on the calling mutator; returns how many. It runs none if too many run
+ * on this mutator, each within the one before. The thread is afterwards as it was, whatever they
+ * do. */
 size_t finq_run(gc_thread *t, size_t max);
 /* How many finalizers and cleanups are running on the calling mutator, each within the one before.
  */
@@ -50,13 +50,13 @@ void finq_set_notify(gc_heap *heap, void (*fn)(void *arg), void *arg);
 
 /* Starts the thread if the heap shall have one and it does not run. 0, -EAGAIN. */
 int finq_start_thread(gc_heap *heap);
-/* The heap is about to be destroyed: waits until the thread has ended; what it runs just now, it
- * finishes. What is queued remains. A mutator that waits is blocked meanwhile. -EBUSY: the caller
- * runs a finalizer of this heap, or another thread destroys the heap. */
+/* The heap is about to be destroyed: waits until the thread has finished what it is running, and
+ * has ended. What is queued remains. A mutator is blocked while it waits. -EBUSY: the caller runs a
+ * finalizer of this heap, or another thread destroys the heap. */
 int finq_stop_thread(gc_heap *heap);
-/* It is not destroyed after all. */
+/* The heap is not destroyed after all. */
 void finq_go_on(gc_heap *heap);
-/* There is no thread here; it starts again when it has something to do. */
+/* The child has no such thread; one is started when there is something to run. */
 void finq_after_fork_in_child(struct finq *q);
 
 #endif

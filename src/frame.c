@@ -8,7 +8,7 @@
 /* What GC_FRAME takes. */
 #define SLOTS_MAX 32
 
-/* An array of more words than addresses have bits for. */
+/* No array has more words. */
 #define ARRAY_MAX (UINTPTR_MAX / WORD_SIZE / 2)
 
 /* A walk from the innermost frame outwards. */
@@ -32,8 +32,8 @@ static bool is_aligned(const void *p)
     return (uintptr_t)p % WORD_SIZE == 0;
 }
 
-/* Memory below the stack pointer, as far as a deep recursion goes; beyond lies, on a stack without
- * a limit, what was mapped since. */
+/* A dead frame lies below the stack pointer, no farther than a deep recursion goes. What lies
+ * farther below may be a mapping of its own, if the stack has no limit. */
 #define DEAD_MAX ((uintptr_t)16 << 20)
 
 static bool is_below(const struct frame_view *v, const struct stack *s, const struct gc_frame *f)
@@ -49,8 +49,8 @@ static bool looks_sound(const struct gc_frame *f, const struct stack *s)
     return f->n <= ARRAY_MAX && is_aligned(f->base) && (f->base || f->n == 0);
 }
 
-/* Frames of one function stand in any order. Otherwise the outer one lies higher, or it is a dead
- * one over which the stack has grown again. */
+/* Of two frames of one function either may lie higher. Of two functions' frames the outer one does,
+ * or it is dead and the stack has grown over it again. */
 static bool is_doubtful(const struct walk *w, const struct stack *s)
 {
     return w->inner && w->at < w->inner && s && s == stack_of(w->view, w->inner);
@@ -80,7 +80,7 @@ static const char *fault_of(const struct walk *w)
         return ENTERED_AGAIN;
     if (!is_aligned(w->at))
         return OVERWRITTEN;
-    if (!s) /* from a stack, a frame that was overwritten leads anywhere */
+    if (!s) /* a frame on a stack that was overwritten leads anywhere */
         return w->inner && stack_of(w->view, w->inner) && !os_is_mapped(w->at, sizeof *w->at)
                    ? OVERWRITTEN
                    : NULL;

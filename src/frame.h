@@ -7,7 +7,7 @@
 #include "stack.h"
 
 /* Where frames can be judged: two stacks, either of which may be NULL or not known, and the lowest
- * address in use on one of them, if that is known. What lies elsewhere is taken for sound. */
+ * address in use on one of them, if that is known. Frames elsewhere are taken for sound. */
 struct frame_view {
     const struct stack *a, *b;
     uintptr_t sp;
@@ -15,7 +15,8 @@ struct frame_view {
 
 /* What is wrong with an innermost frame; NULL: nothing that can be seen. */
 const char *frame_fault(const struct gc_frame *innermost, const struct frame_view *view);
-/* Visits the slots of a chain. What is wrong with it; what lies behind that was not visited. */
+/* Visits the slots of a chain up to the first frame that is wrong; returns what is wrong with that
+ * frame, or NULL. */
 const char *frames_visit(const struct gc_frame *innermost, const struct frame_view *view,
                          struct gc_tracer *tracer);
 /* Whether a frame is in a chain, as far as that can be followed. */

@@ -64,8 +64,8 @@ void hugepage_note_release(struct mheap *h, uintptr_t base, size_t npages)
     }
 }
 
-/* While memory is given back, nobody waits for that: the region stays as it is, until the next
- * pages of it are used or given back. */
+/* Does not wait while memory is given back: then the region stays as it is until more of its pages
+ * are used or given back. */
 static NOINLINE void use_in_region(struct mheap *h, struct arena *a, uintptr_t region)
 {
     if (!lock_try(&h->scavenge_lock))

@@ -1,7 +1,7 @@
-/* Huge pages under arenas that want them. A region of 2 MiB of which a part is in use and a part is
- * given back is taken out for so long: otherwise the kernel (Linux: khugepaged) would fill in by
- * and by what was given back. One that is given back wholly is not touched by it, and gets a huge
- * page at once when it is used again. */
+/* Huge pages under arenas that want them. A region of 2 MiB is taken out of huge pages while a part
+ * of it is in use and another part is given back: otherwise the kernel (Linux: khugepaged) would
+ * back again what was given back. The kernel leaves a region alone that is given back wholly, and
+ * gives it a huge page at once when it is used again. */
 #ifndef GC_HUGEPAGE_H
 #define GC_HUGEPAGE_H
 

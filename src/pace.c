@@ -11,8 +11,8 @@ static bool take_lock(struct lock *lock, struct cycle_patience patience)
     return true;
 }
 
-/* The thread drives the cycle itself, as far as its patience goes, if it is still needed. false:
- * somebody else has the lock, and may be about something else. */
+/* The thread drives the cycle itself, as far as its patience goes, if the cycle is still needed.
+ * false: another thread has the lock, perhaps not for a cycle. */
 static bool run_here(gc_heap *heap, gc_thread *t, struct cycle_patience patience, bool quick)
 {
     struct collector *c = heap->collector;
@@ -40,14 +40,15 @@ static void run_until(gc_heap *heap, gc_thread *t, struct cycle_patience patienc
     times_add_stall(&t->times, stopwatch_elapsed(&start));
 }
 
-/* To its end, but for a thread that does not answer (I2): whoever comes by when it has goes on. */
+/* To its end, unless a thread does not answer (I2). Once that has answered, the next allocation
+ * that pays goes on. */
 static void run_unless_kept(gc_heap *heap, gc_thread *t)
 {
     run_until(heap, t, (struct cycle_patience){0, HANDSHAKE_NOW});
 }
 
-/* For no longer than a handshake may take. If somebody begins to run meanwhile and does not poll,
- * or more is alive than before, the background goes on. */
+/* For no longer than a handshake may take. The background goes on if another thread begins to run
+ * meanwhile and does not poll, or if more is alive than before. */
 static void run_quickly(gc_heap *heap, gc_thread *t)
 {
     uint64_t start = os_now_ns();
@@ -59,7 +60,7 @@ static void run_quickly(gc_heap *heap, gc_thread *t)
         background_kick(heap); /* finalizers and cleanups wait for sweeping */
 }
 
-/* It does not wait longer for a thread than until that counts as silent. */
+/* Waits for a thread only until it counts as silent. */
 static void run_briefly(gc_heap *heap, gc_thread *t)
 {
     uint64_t until = os_now_ns() + HANDSHAKE_SILENCE_NS;
@@ -68,8 +69,8 @@ static void run_briefly(gc_heap *heap, gc_thread *t)
 
 /* ---- Starting cycles ---- */
 
-/* A cycle can be left between two steps, and within marking and sweeping; the rest is done in one
- * go. Of so many each it takes microseconds. */
+/* A cycle can be left between two steps, and within marking and sweeping. What is not done in steps
+ * takes microseconds for so many of each kind. */
 #define QUICK_THREADS 8
 #define QUICK_FIBERS 8
 #define QUICK_RECORDS 512
@@ -83,7 +84,7 @@ static bool has_few_threads(gc_heap *heap)
     return n <= QUICK_THREADS;
 }
 
-/* And nobody is called back, who could wait for a lock that the thread holds. */
+/* Nor is there a heap callback, which could wait for a lock that the thread holds. */
 static bool has_little_else(gc_heap *heap)
 {
     return has_few_threads(heap) && fibers_are_few(heap, QUICK_FIBERS) &&
@@ -91,9 +92,10 @@ static bool has_little_else(gc_heap *heap)
            weaksets_are_small(heap, QUICK_NODES);
 }
 
-/* A cycle of a small heap, of which the last ones cost little, while nobody else runs: it is over
- * in less time than it would take to wake somebody for it, and its tables stay in this processor's
- * caches. */
+/* The heap is small, its last cycles cost little, and no other thread runs: then the cycle is over
+ * in less time than it takes to wake a thread for it, and its tables stay in this processor's
+ * caches.
+ */
 static bool is_quickly_done(gc_heap *heap)
 {
     const struct procs *procs = &heap->procs;
@@ -107,8 +109,9 @@ static bool is_without_background(const gc_heap *heap)
     return heap->options.flags & GC_NO_BACKGROUND || !background_runs(heap);
 }
 
-/* Nobody else drives cycles. Heap callbacks are promised a thread that holds no lock of the
- * embedder's: they wait until there is one, unless there is to be none. */
+/* No other thread drives cycles. Heap callbacks are promised a thread that holds no lock of the
+ * embedder's: the cycle waits until there is a background thread, unless the heap is to have none.
+ */
 static void run_alone(gc_heap *heap, gc_thread *t)
 {
     if (heap->options.flags & GC_NO_BACKGROUND || !roots_call_back(&heap->roots))
@@ -129,7 +132,7 @@ static void start_cycle(gc_heap *heap, gc_thread *t)
     }
 }
 
-/* One that was left, because somebody did not answer. */
+/* Goes on with a cycle that was left because a thread did not answer. */
 static NOINLINE void go_on_with_cycle(gc_heap *heap, gc_thread *t)
 {
     if (is_without_background(heap) && !handshake_is_kept(heap))
@@ -177,7 +180,7 @@ static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
 
 /* ---- Waiting (I28) ---- */
 
-/* A cycle that has not begun by then is begun by the thread itself. */
+/* A cycle that has not begun after this time is begun by the thread itself. */
 #define LATE_NS ((uint64_t)5 * 1000 * 1000)
 #define HELD_BACK_NS ((uint64_t)100 * 1000 * 1000)
 
@@ -186,7 +189,8 @@ static bool is_over(const struct collector *c, uint32_t cycle)
     return (int32_t)(u32_load_acquire(&c->flipped) - cycle) >= 0;
 }
 
-/* It waits for a thread that is silent still, or for what may wait for this one. */
+/* The cycle waits for a thread that is still silent, or for a callback that may wait for this one.
+ */
 static bool is_hindered(gc_heap *heap)
 {
     uint32_t hindrance = u32_load_acquire(&heap->mutators.hindrance);
@@ -194,7 +198,7 @@ static bool is_hindered(gc_heap *heap)
            (hindrance == HINDRANCE_SILENCE && handshake_is_kept(heap));
 }
 
-/* Nobody drives it, nor will before this thread does. */
+/* No thread drives the cycle, and none will before this one does. */
 static bool is_deserted(const gc_heap *heap)
 {
     return cycle_is_left(heap->collector) && is_without_background(heap);
@@ -273,8 +277,8 @@ void pace_allocation(gc_heap *heap, gc_thread *t, size_t more)
 
 /* ---- Memory was refused ---- */
 
-/* A thread that allocates may hold a lock that a heap callback waits for: after so many looks that
- * find one at work it gives up. */
+/* A thread that allocates may hold a lock that a heap callback waits for. It gives up when it has
+ * found a callback at work so many times. */
 #define CALLBACK_LOOKS 20
 
 static void await_memory(gc_heap *heap, uint32_t cycle)

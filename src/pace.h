@@ -9,8 +9,8 @@
  * out something worth a look. */
 void pace_allocation(gc_heap *heap, gc_thread *t, size_t more);
 
-/* For an allocation that was refused memory: a full cycle, swept. A thread that may hold a lock
- * which a heap callback waits for does not wait for that without end; then there may be none. */
+/* For an allocation that was refused memory: a full cycle, swept. It gives up, perhaps without a
+ * cycle, if heap callbacks do not return: they may wait for a lock that this thread holds. */
 void pace_collect(gc_heap *heap, gc_thread *t);
 
 #endif

@@ -1,8 +1,8 @@
 #include "stack.h"
 #include "os.h"
 
-/* Between the locals of a C stack lies what AddressSanitizer has poisoned; and a blocked thread may
- * go on writing its own, of which any value will do. */
+/* AddressSanitizer poisons memory between the locals of a C stack. A blocked thread may write its
+ * locals while they are read: any of their values will do. */
 #define UNCHECKED __attribute__((no_sanitize("address", "thread")))
 
 UNCHECKED static void visit_words(uintptr_t low, uintptr_t high, struct gc_tracer *tracer)
@@ -24,10 +24,10 @@ UNCHECKED static size_t copy(word *to, uintptr_t low, uintptr_t high)
 }
 
 /* Between here and the code's stack pointer lie the frames of the functions that it called, with
- * the callee-saved registers: in that of note() those that nobody else has saved. All this is gone
- * when they return, so it is copied: were it too much, what lies at either end. So are the code's
- * own first words: it may take registers of its callers from there, leave, and go on to what we do
- * not see. */
+ * the callee-saved registers that they saved; note() has saved the rest. These frames are gone when
+ * the functions return, so they are copied; of very many only the lowest and the highest words. The
+ * code's own first words are copied too: the code may load registers of its callers from there and
+ * then leave its frame, before it switches stacks. */
 NOINLINE static void copy_frames(struct stack_place *p, uintptr_t saved, uintptr_t high)
 {
     uintptr_t low = align_up((uintptr_t)__builtin_frame_address(0), WORD_SIZE);
@@ -53,7 +53,7 @@ static void visit_place(const struct stack_place *p, uintptr_t low, uintptr_t hi
     visit_words(p->sp ? p->sp : low, high, tracer);
 }
 
-/* More would be no stack, but a pool of memory that it is in. */
+/* A larger mapping is no stack, but a pool of memory in which the stack lies. */
 #define STRAY_MAX ((uintptr_t)8 << 20)
 
 static uintptr_t stray_high(uintptr_t sp)
@@ -89,8 +89,7 @@ bool stacks_note(struct stacks *s, const struct stack *of_fiber, uintptr_t calle
     return known;
 }
 
-/* The code may have switched stacks already. Then it is not known where it left the one that goes
- * with the present fiber. */
+/* If the code has switched stacks already, it is not known where it left this one. */
 static void leave(struct stack *s, uintptr_t caller)
 {
     if (stack_contains(s, caller))
@@ -128,7 +127,7 @@ static void visit_own(const struct stack *s, struct gc_tracer *tracer)
     visit_place(&s->left, low, s->high, tracer);
 }
 
-/* On the stacks that the code does not stand on now it may go on later. */
+/* The code may go on later on the stacks on which it does not stand at this moment. */
 void stacks_visit(const struct stacks *s, const struct stack *of_fiber, struct gc_tracer *tracer)
 {
     if (s->scanned || s->here_on != STACK_OWN)

@@ -1,24 +1,25 @@
-/* C stacks that are scanned conservatively: where they lie, and where code that is to go on stands.
+/* C stacks that are scanned conservatively: where they lie, and where code stands on them.
  *
- * A thread stands on its own stack, or on one that the embedder made for a fiber and told of. Which
- * one it is only the stack pointer tells: the embedder switches stacks some time before or after
- * it switches fibers. What a piece of code can still use lies at or above its stack pointer, or was
- * in a callee-saved register when it called us (I31).
+ * A thread stands on its own stack, or on one that the embedder made for a fiber and told us of.
+ * Only the stack pointer tells which one it is, because the embedder switches stacks some time
+ * before or after it switches fibers. What the code can still use lies at or above its stack
+ * pointer, or was in a callee-saved register when it called us (I31).
  */
 #ifndef GC_STACK_H
 #define GC_STACK_H
 
 #include "root.h"
 
-/* Words that are copied: the frame in which all callee-saved registers are saved that no function
- * of the library has saved yet; frames of some such functions; and the embedder's first words. */
+/* Words that are copied: of the library's lowest frame, in which the callee-saved registers are
+ * saved that no other function has saved; of the library's frames above it; of the embedder's
+ * frame. */
 #define STACK_SAVED 24
 #define STACK_BELOW 40
 #define STACK_ABOVE 64
 
-/* Where code stands that called the library. */
+/* The place of code that called the library. */
 struct stack_place {
-    uintptr_t sp; /* lowest address that it uses; 0: not known */
+    uintptr_t sp; /* lowest address that the code uses; 0: not known */
     size_t n;
     word words[STACK_SAVED + STACK_BELOW +
                STACK_ABOVE]; /* its callee-saved registers, among others */
@@ -26,7 +27,7 @@ struct stack_place {
 
 struct stack {
     uintptr_t low, high;     /* its memory; both 0: not known */
-    struct stack_place left; /* where the code stands that goes on when it is returned to */
+    struct stack_place left; /* where code left it, to go on there later */
 };
 
 /* The stacks of a thread. The thread's, and the collector's while it has CLAIMED the thread. */
@@ -40,8 +41,8 @@ struct stacks {
     bool stray_told; /* it was said that the thread stands on an unknown stack */
 };
 
-/* In a function: where its caller stands, whose callee-saved registers are in the function's frame
- * from now on. */
+/* In a function: the stack pointer of its caller. It also makes the function save all callee-saved
+ * registers in its frame. */
 #define STACK_CALLER() (__builtin_unwind_init(), (uintptr_t)__builtin_dwarf_cfa())
 
 INLINE bool stack_contains(const struct stack *s, uintptr_t address)
@@ -49,9 +50,9 @@ INLINE bool stack_contains(const struct stack *s, uintptr_t address)
     return address - s->low < s->high - s->low;
 }
 
-/* `of_fiber`: of the fiber that the thread runs, or NULL. */
-/* Notes that the thread's code stands at `caller`. false: on a stack that nobody has told of; then
- * its memory, as far as the OS can tell it, is taken for the stack. */
+/* `of_fiber`: the stack of the fiber that the thread runs, or NULL. */
+/* Notes that the thread's code stands at `caller`. false: that is on a stack which nobody told us
+ * of; what the OS can tell of the memory there is then taken for the stack. */
 bool stacks_note(struct stacks *s, const struct stack *of_fiber, uintptr_t caller);
 /* The thread's code stands at `caller` and is about to switch fibers. */
 void stacks_leave(struct stacks *s, struct stack *of_fiber, uintptr_t caller);

@@ -9,8 +9,8 @@ static void look_first(struct watch *w, uint64_t now, const struct os_thread_loo
     }
 }
 
-/* Whether it has slept since w->rests_since: it was found asleep at either end of each interval,
- * and had not run in between. */
+/* Whether it has slept for the limit. It sleeps between two looks if both find it asleep and it
+ * used no processor in between. */
 static bool has_slept(struct watch *w, uint64_t now, uint64_t limit,
                       const struct os_thread_look *look)
 {

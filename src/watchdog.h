@@ -1,5 +1,5 @@
-/* Who keeps a handshake waiting, and whether that is its fault. A thread to which the system gives
- * no processor cannot come to a safepoint; one that runs, or sleeps, could.
+/* Tells which thread keeps a handshake waiting, if that is its fault. A thread to which the system
+ * gives no processor cannot come to a safepoint; a thread that runs, or sleeps, could.
  */
 #ifndef GC_WATCHDOG_H
 #define GC_WATCHDOG_H
@@ -10,7 +10,7 @@
 struct watch {
     uint64_t since;            /* the first look; 0: none yet */
     uint64_t cpu;              /* what the thread had used then */
-    uint64_t rests_since;      /* of the looks since then none found that it had run */
+    uint64_t rests_since;      /* no look since then has found that it ran */
     struct os_thread_look was; /* at the last look */
 };
 
@@ -25,8 +25,8 @@ enum verdict_of_watch {
  * does not tell. */
 enum verdict_of_watch watchdog_judge(struct watch *w, uint64_t now, uint64_t limit,
                                      const struct os_thread_look *look);
-/* Looks at the thread (NULL: nobody) and says in the log what it found: once for a request that the
- * thread does not answer. Whoever waits for it. */
+/* Looks at the thread (NULL: none) and says in the log what it found, once for each request that
+ * the thread does not answer. Called by the thread that waits for it. */
 void watchdog_look(struct watch *w, gc_heap *heap, gc_thread *t);
 
 #endif
