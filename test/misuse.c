@@ -158,6 +158,12 @@ TEST(options)
 
 static pthread_barrier_t barrier;
 
+#if defined(GC_DEBUG) && GC_DEBUG
+#define TELLS_OF_THREADS_THAT_END_ATTACHED true
+#else
+#define TELLS_OF_THREADS_THAT_END_ATTACHED false
+#endif
+
 static void *stay_attached(void *heap)
 {
     CHECK_EQ(gc_thread_attach(heap), 0);
@@ -179,6 +185,7 @@ TEST(destroy_while_attached)
     CHECK(gc_new(&cell_type));
     wait_at(&barrier);
     join_thread(thread);
+    CHECK(has_logged("ended without gc_thread_detach()") == TELLS_OF_THREADS_THAT_END_ATTACHED);
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
@@ -223,6 +230,8 @@ static void *run_fiber(void *arg)
     errno = 0;
     gc_fiber_switch(both[1]);
     both[2] = errno == EBUSY && !gc_fiber_current() ? both[0] : NULL;
+    CHECK_EQ(gc_fiber_stack(both[1], NULL, NULL), -EBUSY);
+    CHECK_EQ(gc_fiber_destroy(both[1]), -EBUSY);
     CHECK_EQ(gc_thread_detach(), 0);
     return NULL;
 }
@@ -323,6 +332,7 @@ TEST(types)
     CHECK_REFUSED(gc_new_flex(&cell_type, traced, 2), EINVAL);
     CHECK(gc_new_flex(traced, &gc_pointer_type, 2));
     CHECK_EQ(gc_type_release(traced), 0);
+    CHECK_EQ(gc_type_release(traced), -EINVAL); /* it is kept as long as the heap */
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
@@ -680,6 +690,44 @@ TEST(weak)
     gc_intern_free(table);
     CHECK_EQ(gc_heap_destroy(first), 0);
     CHECK_EQ(gc_heap_destroy(second), 0);
+}
+
+static uint64_t hash_that_allocates(const void *key, size_t size)
+{
+    CHECK_REFUSED(gc_new(&cell_type), EPERM);
+    return hash_nothing(key, size);
+}
+
+TEST(heap_in_the_hash_function_of_an_intern_table)
+{
+    gc_heap *heap = logging_heap();
+    gc_intern *table =
+        gc_intern_new(&(struct gc_intern_ops){hash_that_allocates, equal_never, NULL});
+    CHECK_REFUSED(gc_intern_get(table, "x", 1, NULL), 0);
+    CHECK(has_logged("gc_new is refused (EPERM): a function that the collector calls"));
+    CHECK(gc_new(&cell_type));
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+static void end_this_thread(void *arg, gc_tracer *tracer)
+{
+    (void)arg, (void)tracer;
+    pthread_exit(NULL);
+}
+
+static void end_the_librarys_thread(void)
+{
+    gc_heap_create(NULL);
+    CHECK_EQ(gc_root_callback(GC_ROOT_HEAP, end_this_thread, NULL), 0);
+    CHECK_EQ(gc_collect_start(), 0);
+    CHECK_EQ(gc_blocking_begin(), 0);
+    for (;;)
+        pause();
+}
+
+TEST(callback_that_ends_a_thread_of_the_librarys)
+{
+    EXPECT_ABORT("a callback has ended a thread of the library's", end_the_librarys_thread());
 }
 
 TEST(finalizers)
