@@ -40,7 +40,7 @@ struct driver {
     struct marker marker;
 };
 
-/* It waits for whoever does not answer. */
+/* It waits for a thread that does not answer. */
 static bool is_patient(const struct driver *d)
 {
     return d->patience.waits_until == 0;

@@ -3,8 +3,8 @@
  *
  *   IDLE -> ARM -> ROOTS -> MARK (with FLUSH waves) -> CUT -> DISARM -> FLIP -> IDLE
  *
- * Whoever holds collector.lock drives: the background thread, or a mutator in the blocked state.
- * One that is not patient may leave the rest to whoever has the lock next (I20). */
+ * The holder of collector.lock drives: the background thread, or a mutator in the blocked state. A
+ * driver that is not patient may leave the rest to the next holder (I20). */
 #ifndef GC_CYCLE_H
 #define GC_CYCLE_H
 
@@ -21,16 +21,16 @@ struct cycle_patience {
     uint64_t waits_until; /* for a thread that does not answer; see handshake_end */
 };
 /* Drives the cycle that was left, or else a new one. The caller holds collector.lock and is no
- * running mutator. {0, 0}: to its end. Otherwise true if that was reached; false: the cycle is left
- * to whoever has the lock next. */
+ * running mutator. {0, 0}: to its end. Otherwise true if the end was reached; false: the cycle is
+ * left to the next holder of the lock. */
 bool cycle_drive(gc_heap *heap, struct cycle_patience patience);
 /* A cycle was left, and nobody has gone on with it. */
 INLINE bool cycle_is_left(const struct collector *c)
 {
     return u32_load_acquire(&c->left);
 }
-/* The caller has just taken the lock, for something else than to drive a cycle: one that was left
- * is driven to its end first. */
+/* The caller has just taken the lock for something else than a cycle: a cycle that was left is
+ * driven to its end first. */
 void cycle_finish_left(gc_heap *heap);
 /* A cycle that is likely to cost less is run by the mutator that starts it, if it is alone. */
 #define CYCLE_QUICK_NS ((uint64_t)100 * 1000)
@@ -59,8 +59,8 @@ INLINE bool cycle_processors_taken(const gc_heap *heap)
 /* How long the background works beside mutators that run on all processors. */
 #define CYCLE_SHORT_SLICE_NS ((uint64_t)250 * 1000)
 
-/* New settings of the pacer, in force at once. Return the previous ones: of several threads that set
- * one, each gets another's. */
+/* New settings of the pacer, in force at once. Return the previous ones; each value that was set is
+ * returned by one later call only. */
 int cycle_set_percent(gc_heap *heap, int percent);
 uint64_t cycle_set_limit(gc_heap *heap, uint64_t limit);
 /* What gc_stats says of cycles. */

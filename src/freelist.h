@@ -1,6 +1,6 @@
-/* A free list: any thread gives to it without a lock; who takes from it, or empties it, holds a
- * lock of the list's owner. So what is taken, used and given again meanwhile is not mistaken for
- * what was first before.
+/* A free list. Any thread gives to it without a lock. To take from it, or to empty it, a thread
+ * holds a lock of the list's owner: so no node can be taken and given again between another taker's
+ * look at the first node and its compare-and-swap.
  *
  * It is liburcu's lock-free stack; with GC_ATOMICS_C11, for sanitizers and for builds without
  * dependencies, the same from the compiler's atomics. */
