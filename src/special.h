@@ -17,9 +17,9 @@ struct special {
     struct special *next;        /* of its chain; under the span's specials_lock */
     struct special *next_queued; /* finalizers and cleanups; see finq.h */
     uintptr_t object;
-    uint32_t slot;               /* of its span */
-    uint8_t kind;                /* enum special_kind */
-    bool queued;                 /* a finalizer that waits to be run; under specials_lock */
+    uint32_t slot; /* of its span */
+    uint8_t kind;  /* enum special_kind */
+    bool queued;   /* a finalizer that waits to be run; under specials_lock */
     union {
         struct {
             uintptr_t object; /* atomic; 0 once it is dead */

@@ -242,16 +242,14 @@ static uintptr_t next_chunk(gc_heap *heap, struct sweeping *sw)
 
 static bool all_looked_at(const gc_heap *heap)
 {
-    return word_load_relaxed(&sweeping_of(heap)->reclaim_cursor) >=
-           arena_high(&heap->mem.arenas);
+    return word_load_relaxed(&sweeping_of(heap)->reclaim_cursor) >= arena_high(&heap->mem.arenas);
 }
 
 /* Between arenas: goes on at the next one. */
 static void skip_gap(gc_heap *heap, struct sweeping *sw, uintptr_t at)
 {
     word cursor = word_load_relaxed(&sw->reclaim_cursor);
-    uintptr_t next =
-        MIN_OF(arena_after(&heap->mem.arenas, at), arena_high(&heap->mem.arenas));
+    uintptr_t next = MIN_OF(arena_after(&heap->mem.arenas, at), arena_high(&heap->mem.arenas));
     while (cursor < next && !word_cas_relaxed(&sw->reclaim_cursor, cursor, next))
         cursor = word_load_relaxed(&sw->reclaim_cursor);
 }
