@@ -10,12 +10,13 @@
 
 /* Publishes `op`: from now on threads and Ps do it. Collector only, as all that follows. */
 void handshake_begin(gc_heap *heap, enum handshake_op op);
-/* Until every thread and every P has done it. With `until` not 0, false if somebody has not by then
- * (os_now_ns(); HANDSHAKE_NOW: within some microseconds); it is called again then, by whoever
- * drives the cycle. */
+/* Waits until every thread and every P has done it. If `until` is not 0 it is a time (os_now_ns();
+ * HANDSHAKE_NOW: in some microseconds): false if one has not done it by then. The driver of the
+ * cycle calls it again after that. */
 #define HANDSHAKE_NOW ((uint64_t)1)
 bool handshake_end(gc_heap *heap, uint64_t until);
-/* Whether the one that handshake_end() has gone without still has not done it. Any thread. */
+/* Whether the thread or P for which handshake_end() did not wait has still not done it. Any thread.
+ */
 bool handshake_is_kept(gc_heap *heap);
 /* Both, patiently. */
 void handshake(gc_heap *heap, enum handshake_op op);

@@ -70,7 +70,7 @@ void rootset_visit(const struct rootset *set, struct gc_tracer *tracer);
 struct handle_block {
     struct handle_block *next;                   /* of all; the collector's once it is published */
     struct handle_block *next_open, **open_link; /* of those with a free slot; under lock */
-    struct handles *handles;                     /* whose it is */
+    struct handles *handles;                     /* that it belongs to */
     size_t used;                                 /* slots; under lock */
     word taken[HANDLE_MAP_WORDS];                /* bit i: slot i is a handle; under lock */
     slot_word slots[HANDLE_SLOTS];
@@ -104,18 +104,19 @@ void roots_destroy(struct roots *r);
 int roots_add(struct roots *r, void *base, size_t n);
 /* How many slots are rooted at `base`; 0: it is not rooted. */
 size_t roots_find(struct roots *r, const void *base);
-/* Nobody looks at the slots any more when this returns. false: not rooted. */
+/* When this returns no thread looks at the slots. false: not rooted. */
 bool roots_remove(struct roots *r, const void *base);
 int roots_add_callback(struct roots *r, struct root_callback callback);
-/* Returns when the callback does not run any more. Before, it visits for `tracer`, unless that is
- * NULL: while barriers are on, threads past their ROOTS may hold what the collector has not found
- * here. */
+/* When this returns the callback does not run. If `tracer` is not NULL, it is called once more
+ * first: while barriers are on, threads past their ROOTS may hold what the collector has not found
+ * here.
+ */
 int roots_remove_callback(struct roots *r, struct root_callback callback, struct gc_tracer *tracer);
 /* Visits globals, handles and callbacks. One collector at a time; mutators go on. */
 void roots_visit(struct roots *r, struct gc_tracer *tracer);
 /* Whether a visit takes microseconds, and calls nobody back. */
 bool roots_are_few(struct roots *r);
-/* Whether a visit calls somebody back, who may wait for a lock that a thread of the embedder's has.
+/* Whether there are heap callbacks, which may wait for a lock that a thread of the embedder's has.
  */
 bool roots_call_back(struct roots *r);
 

@@ -94,8 +94,8 @@ INLINE gc_thread *thread_self(void)
     return fast == &thread_unattached ? NULL : CONTAINER_OF(fast, gc_thread, fast);
 }
 
-/* I21: whether the calling OS thread runs in no other heap than this one; NULL: in none. What may
- * wait for something of a heap asserts it. */
+/* I21: whether the calling OS thread runs in no other heap than this one; NULL: in none. Asserted
+ * wherever a thread may wait for a heap. */
 bool thread_may_wait_for(const gc_heap *heap);
 
 /* Before a heap is made; one thread at a time. 0; -EAGAIN: all keys are in use; -ENOMEM. */
