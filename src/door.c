@@ -57,12 +57,12 @@ void door_refuse_store(const char *call, word old, word value)
         tell(t, mistake_of(t), call, " stores what the collector does not see");
 }
 
-/* All threads without a heap share gc_self's empty struct. A frame that another one has put there
- * lies on another stack. */
+/* All threads without a heap share one struct. A frame that another one has put there lies on another
+ * stack. */
 void door_outside(void)
 {
     int before = errno;
-    if (!thread_self() && gc_self->frames && lies_on_this_stack(gc_self->frames))
+    if (!thread_self() && thread_unattached.frames && lies_on_this_stack(thread_unattached.frames))
         tell(NULL, FRAME_WITHOUT_HEAP, "GC_FRAME", " keeps nothing alive");
     errno = before;
 }
