@@ -165,8 +165,9 @@ uintptr_t arena_after(const struct arena_index *index, uintptr_t address)
 void arena_ungrow(struct arena_index *index, uintptr_t base, size_t size)
 {
     for (uintptr_t at = base; at < base + size; at += ARENA_SIZE) {
-        os_unmap(index->map[at >> ARENA_SHIFT], metadata_size());
+        struct arena *a = index->map[at >> ARENA_SHIFT];
         ptr_store_release(&index->map[at >> ARENA_SHIFT], NULL);
+        os_unmap(a, metadata_size());
     }
     unreserve(index, base, size);
     index->next_hint = base;

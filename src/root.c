@@ -25,6 +25,18 @@ static bool make_room(void **items, size_t n, size_t *capacity, size_t size)
     return true;
 }
 
+/* Gives memory back when few of many items are left; refused, the items stay where they are. */
+static void *trim(void *items, size_t n, size_t *capacity, size_t size)
+{
+    if (*capacity <= 4 || n > *capacity / 4)
+        return items;
+    void *less = realloc(items, *capacity / 2 * size);
+    if (!less)
+        return items;
+    *capacity /= 2;
+    return less;
+}
+
 static size_t find_range(const struct root_ranges *ranges, const void *base)
 {
     size_t i = 0;
@@ -53,6 +65,7 @@ int rootset_remove_range(struct rootset *set, const void *base)
     if (i == r->n)
         return -ENOENT;
     r->items[i] = r->items[--r->n];
+    r->items = trim(r->items, r->n, &r->capacity, sizeof *r->items);
     return 0;
 }
 
@@ -82,6 +95,7 @@ int rootset_remove_callback(struct root_callbacks *list, struct root_callback ca
     if (i == list->n)
         return -ENOENT;
     list->items[i] = list->items[--list->n];
+    list->items = trim(list->items, list->n, &list->capacity, sizeof callback);
     return 0;
 }
 
@@ -268,6 +282,7 @@ static int remove_callback_locked(struct roots *r, struct root_callback callback
         return -ENOENT;
     list->n--;
     memmove(&list->items[i], &list->items[i + 1], (list->n - i) * sizeof callback);
+    list->items = trim(list->items, list->n, &list->capacity, sizeof callback);
     r->next -= i < r->next;
     return 0;
 }

@@ -60,16 +60,7 @@ void special_free(gc_heap *heap, struct special *r)
     lock_release(&all->lock);
 }
 
-/* ---- A span's table ----
- *
- * Chains of records by slot. A chain is sorted by slot, then kind; so an object's records lie
- * together, and another cleanup is added without passing those that are there. */
-
-struct special_table {
-    size_t count;
-    size_t size; /* of chains; a power of two, but no more than the span has slots */
-    struct special *chains[];
-};
+/* ---- A span's table ---- */
 
 static struct special_table *table_make(size_t size)
 {
@@ -99,6 +90,27 @@ static void table_split(struct special_table *from, struct special_table *to)
             *tail = &r->next;
         }
         *tails[0] = *tails[1] = NULL;
+    }
+    to->count = from->count;
+}
+
+static struct special *last_of_slot(struct special *r)
+{
+    while (r->next && r->next->slot == r->slot)
+        r = r->next;
+    return r;
+}
+
+/* Into a smaller table. An object's records stay in the order they had. */
+static void table_join(struct special_table *from, struct special_table *to)
+{
+    for (size_t i = 0; i < from->size; i++) {
+        for (struct special *r = from->chains[i], *next; r; r = next) {
+            struct special *last = last_of_slot(r), **link = table_find(to, r->slot, 0);
+            next = last->next;
+            last->next = *link;
+            *link = r;
+        }
     }
     to->count = from->count;
 }
@@ -166,6 +178,24 @@ static void drop_empty_table_locked(struct gc_span *s)
     free(s->specials);
     s->specials = NULL;
     note_specials_locked(s, false);
+}
+
+/* Many records have gone. With no memory for a smaller table this one stays. */
+static void shrink_table_locked(struct gc_span *s)
+{
+    LOCK_ASSERT_HELD(&s->specials_lock);
+    struct special_table *table = s->specials;
+    if (!table || table->count >= table->size / 8)
+        return;
+    size_t size = table->size;
+    while (table->count <= size / 2)
+        size /= 2;
+    struct special_table *smaller = table_make(size);
+    if (!smaller)
+        return;
+    table_join(table, smaller);
+    free(table);
+    s->specials = smaller;
 }
 
 /* ---- Finding ---- */
@@ -551,6 +581,7 @@ static void sweep_table_locked(struct batch *b)
                                                        : sweep_dead_locked(b, link);
     }
     drop_empty_table_locked(b->s);
+    shrink_table_locked(b->s);
 }
 
 static void finish_batch(struct batch *b)

@@ -42,6 +42,16 @@ struct special {
     };
 };
 
+/* A span's table: chains of records by slot. A chain is sorted by slot, then kind; so an object's
+ * records lie together, and another cleanup is added without passing those that are there. It grows
+ * with its records, and a sweep that finds few of them left makes it smaller. Under the span's
+ * specials_lock. */
+struct special_table {
+    size_t count;
+    size_t size; /* of chains; a power of two, but no more than the span has slots */
+    struct special *chains[];
+};
+
 /* The heap's part; the records themselves hang on spans. */
 struct specials {
     struct lock lock;        /* LOCK_FINQ: records */

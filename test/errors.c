@@ -5,64 +5,13 @@
 #include "heap.h"
 #include "heaps.h"
 #include "log.h"
+#include "refuse.h"
 #include "shapes.h"
 
 #include <pthread.h>
 #include <sys/resource.h>
 
 /* ---- Refusals ---- */
-
-#if defined(__GLIBC__) && !SLOW
-#define MALLOC_CAN_FAIL 1
-#endif
-
-/* Of the calls of malloc that this thread makes from now on the nth fails; 0: none. */
-static _Thread_local uint64_t malloc_fails, malloc_calls;
-static void fail_malloc(uint64_t n)
-{
-    malloc_calls = 0;
-    malloc_fails = n;
-}
-
-#ifdef MALLOC_CAN_FAIL
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *p, size_t size);
-void *__libc_memalign(size_t align, size_t size);
-
-static bool malloc_refuses(void)
-{
-    if (++malloc_calls != malloc_fails)
-        return false;
-    errno = ENOMEM;
-    return true;
-}
-void *malloc(size_t size)
-{
-    return malloc_refuses() ? NULL : __libc_malloc(size);
-}
-void *calloc(size_t n, size_t size)
-{
-    return malloc_refuses() ? NULL : __libc_calloc(n, size);
-}
-void *realloc(void *p, size_t size)
-{
-    return malloc_refuses() ? NULL : __libc_realloc(p, size);
-}
-void *aligned_alloc(size_t align, size_t size)
-{
-    return malloc_refuses() ? NULL : __libc_memalign(align, size);
-}
-#endif
-
-static bool malloc_is_ours(void)
-{
-#ifdef MALLOC_CAN_FAIL
-    return true;
-#else
-    return false;
-#endif
-}
 
 /* An allocation: an object, or NULL with ENOMEM. */
 static void *allowed(void *p)

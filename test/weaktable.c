@@ -2,6 +2,7 @@
  * it. */
 #include "os.h"
 #include "weaktable.h"
+#include "refuse.h"
 #include "tap.h"
 
 static uint64_t seed = 1;
@@ -212,6 +213,107 @@ TEST(without_memory)
     for (size_t i = 0; i < 100000; i++)
         add(&t, random_word(), i);
     ok(t.bits >= 16, "it goes on growing when there is memory again");
+    weaktable_destroy(&t);
+}
+
+/* ---- malloc refuses an array ---- */
+
+/* Whether the node is in, though the call gets no array. */
+static bool insert_refused(struct weaktable *t, struct weaknode *node)
+{
+    weaktable_lock(t);
+    fail_malloc(1);
+    bool done = weaktable_insert_locked(t, node);
+    fail_malloc(0);
+    weaktable_unlock(t);
+    return done;
+}
+
+static void take_refused(struct weaktable *t, struct weaknode *node)
+{
+    weaktable_lock(t);
+    fail_malloc(1);
+    weaktable_remove_locked(t, node);
+    fail_malloc(0);
+    weaktable_unlock(t);
+    free(node);
+}
+
+static void add_numbered(struct weaktable *t, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++)
+        add(t, i * 0x9e3779b97f4a7c15u, i);
+}
+
+static void check_numbered(struct weaktable *t, size_t from, size_t to)
+{
+    CHECK_EQ(t->count, to - from);
+    for (size_t i = from; i < to; i++)
+        CHECK(find(t, i * 0x9e3779b97f4a7c15u, i));
+}
+
+TEST(the_first_array_is_refused)
+{
+    if (!malloc_is_ours())
+        SKIP("malloc is the sanitizer's");
+    struct weaktable t;
+    struct weaknode node = {NULL, 0, 0};
+    uintptr_t at = 0;
+    weaktable_init(&t);
+    CHECK(!insert_refused(&t, &node));
+    CHECK(!find(&t, 0, 0));
+    check_numbered(&t, 0, 0);
+    CHECK(!weaktable_settle(&t));
+    weaktable_lock(&t);
+    CHECK(!weaktable_next_locked(&t, &at));
+    weaktable_unlock(&t);
+    add_numbered(&t, 0, 100);
+    check_numbered(&t, 0, 100);
+    weaktable_destroy(&t);
+}
+
+/* Each insertion asks anew, and does without. */
+TEST(larger_arrays_are_refused)
+{
+    if (!malloc_is_ours())
+        SKIP("malloc is the sanitizer's");
+    enum { N = 1000 };
+    struct weaktable t;
+    weaktable_init(&t);
+    add_numbered(&t, 0, 1);
+    unsigned bits = t.bits;
+    for (size_t i = 1; i < N; i++) {
+        struct weaknode *node = malloc(sizeof *node);
+        *node = (struct weaknode){NULL, i * 0x9e3779b97f4a7c15u, i};
+        CHECK(insert_refused(&t, node));
+    }
+    CHECK_EQ(t.bits, bits);
+    check_numbered(&t, 0, N);
+    add_numbered(&t, N, 2 * N);
+    check_numbered(&t, 0, 2 * N);
+    CHECK(t.bits > bits + 4);
+    weaktable_destroy(&t);
+}
+
+TEST(smaller_arrays_are_refused)
+{
+    if (!malloc_is_ours())
+        SKIP("malloc is the sanitizer's");
+    enum { N = 2000, LEFT = 50 };
+    struct weaktable t;
+    weaktable_init(&t);
+    add_numbered(&t, 0, N);
+    while (weaktable_settle(&t))
+        ;
+    unsigned bits = t.bits;
+    for (size_t i = 0; i < N - LEFT; i++)
+        take_refused(&t, find(&t, i * 0x9e3779b97f4a7c15u, i));
+    CHECK_EQ(t.bits, bits);
+    check_numbered(&t, N - LEFT, N);
+    while (weaktable_settle(&t))
+        ;
+    CHECK((size_t)1 << t.bits <= 16 * LEFT);
+    check_numbered(&t, N - LEFT, N);
     weaktable_destroy(&t);
 }
 

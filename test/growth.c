@@ -1,0 +1,116 @@
+/* A heap's memory grows, and the system refuses one part of that: nothing is left behind. */
+#include "build.h"
+#include "mheap.h"
+#include "tap.h"
+
+static struct mheap mem;
+
+static void make(size_t reserve)
+{
+    memset(&mem, 0, sizeof mem);
+    CHECK_EQ(mheap_init(&mem, &(gc_options){.reserve = reserve}), 0);
+}
+
+static struct gc_span *span_of(size_t npages)
+{
+    bool zeroed;
+    return mheap_alloc_span(&mem, NULL, npages, 0, 2, &zeroed);
+}
+
+/* Pages of address space. */
+static size_t mapped_pages(void)
+{
+    size_t pages = 0;
+    FILE *in = fopen("/proc/self/statm", "r");
+    CHECK(in && fscanf(in, "%zu", &pages) == 1);
+    fclose(in);
+    return pages;
+}
+
+static size_t entries(void)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < ARENA_INDEX_SIZE; i++)
+        n += mem.arenas.map[i] != NULL;
+    return n;
+}
+
+static void check_arenas(size_t arenas)
+{
+    size_t listed = 0;
+    for (const struct arena *a = mem.arenas.newest; a; a = a->older)
+        listed++;
+    CHECK_EQ(listed, arenas);
+    CHECK_EQ(mem.arenas.count, arenas);
+    CHECK_EQ(entries(), arenas);
+    CHECK_EQ(mem.mapped_bytes, arenas * ARENA_SIZE);
+}
+
+/* A span of so many pages, of which the nth call to the system is refused. Whether there was one.
+ * refused_late: arenas were made by then, and are undone. */
+static bool grow_refused(uint64_t nth, size_t npages, bool *refused_late)
+{
+    size_t before = mapped_pages();
+    uintptr_t hint = mem.arenas.next_hint;
+    bool linear = mem.arenas.reserve_end;
+    CHECK(mem.spans.free); /* the span's struct needs no memory */
+    os_fail_nth(nth, 1);
+    struct gc_span *s = span_of(npages);
+    os_fail_nth(0, 0);
+    if (s)
+        return false;
+    CHECK(SLOW || mapped_pages() == before);
+    check_arenas(0);
+    *refused_late = linear ? mem.arenas.bounds != 0 : mem.arenas.next_hint != hint;
+    CHECK(!linear || mem.arenas.next_hint == hint);
+    return true;
+}
+
+/* The first growth, each part of it refused once; then it succeeds where it was undone. */
+static void grow(size_t reserve, size_t npages)
+{
+    size_t arenas = (npages + ARENA_PAGES - 1) / ARENA_PAGES;
+    unsigned refusals = 0, late = 0;
+    bool refused = true;
+    for (uint64_t nth = 1; refused; nth++) {
+        bool now = false;
+        make(reserve);
+        lock_acquire(&mem.lock);
+        fixalloc_free(&mem.spans, fixalloc_alloc(&mem.spans));
+        lock_release(&mem.lock);
+        refused = grow_refused(nth, npages, &now);
+        if (refused) {
+            refusals++;
+            late += now;
+            uintptr_t hint = mem.arenas.next_hint;
+            struct gc_span *s = span_of(npages);
+            CHECK(s && (!now || s->base == hint));
+            *(char *)s->base = 1;
+            ((char *)s->base)[npages * PAGE_SIZE - 1] = 1;
+        }
+        check_arenas(arenas);
+        mheap_destroy(&mem);
+    }
+    diag("%u calls refused, %u of them with arenas made", refusals, late);
+    CHECK(refusals >= arenas + 2);
+    CHECK_EQ(late, 1);
+}
+
+TEST(first_arena)
+{
+    grow(0, 1);
+}
+TEST(several_arenas)
+{
+    grow(0, 2 * ARENA_PAGES + 1);
+}
+TEST(first_arena_of_a_reservation)
+{
+    grow(4 * ARENA_SIZE, 1);
+}
+TEST(several_arenas_of_a_reservation)
+{
+    grow(4 * ARENA_SIZE, 2 * ARENA_PAGES + 1);
+}
+
+TAP_MAIN
