@@ -57,8 +57,8 @@ void door_refuse_store(const char *call, word old, word value)
         tell(t, mistake_of(t), call, " stores what the collector does not see");
 }
 
-/* All threads without a heap share one struct. A frame that another one has put there lies on another
- * stack. */
+/* All threads without a heap share one struct. A frame that another one has put there lies on
+ * another stack. */
 void door_outside(void)
 {
     int before = errno;
