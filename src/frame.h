@@ -1,6 +1,6 @@
 /* Chains of GC_FRAMEs. A frame lives as long as the block that it stands in. If a block is left
  * without its end the chain leads through memory that becomes something else, and what was opened
- * before may be found no more (I32). */
+ * before may be found no more (I27). */
 #ifndef GC_FRAME_H
 #define GC_FRAME_H
 

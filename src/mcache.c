@@ -26,7 +26,7 @@ void mcache_destroy(struct mcache *c)
     os_unmap(c, cache_size() + runs_size());
 }
 
-/* ---- Runs, as other threads see them (I30) ---- */
+/* ---- Runs, as other threads see them (I24) ---- */
 
 /* Cursor 0, then the rest; a new run is there with its cursor. Whoever reads one cursor before and
  * after a limit has read both of one run. */
@@ -153,7 +153,7 @@ static void open_run(struct mcache *c, struct gc_run *run, struct gc_span *s, si
         span_set_marks(s, first, n);
     stress(STRESS_RUN_MARKED);
     set_run(run, s, from, from + bytes);
-    fence_release(); /* what is found by its alloc bit is marked (I15), and in this run (I30) */
+    fence_release(); /* what is found by its alloc bit is marked (I15), and in this run (I24) */
     span_set_alloc(s, first, n);
     s->open_runs++;
     s->live += (uint32_t)n;

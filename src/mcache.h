@@ -38,7 +38,7 @@ struct mcache *mcache_create(struct mheap *h);
 void mcache_destroy(struct mcache *c);
 
 /* Whether the slot at `base` lies in the rest of one of this cache's runs of that class: free,
- * though its alloc bit is set (I30). Any thread. */
+ * though its alloc bit is set (I24). Any thread. */
 bool mcache_keeps(const struct mcache *c, unsigned spanclass, uintptr_t base);
 
 /* Gives run slot `slot` a new run from spans of `spanclass`, typed by `info` (NULL: no references,

@@ -305,7 +305,7 @@ uintptr_t mheap_slot_base(const struct mheap *h, uintptr_t address)
     return bits_test(a->alloc, arena_bit(base)) ? base : 0;
 }
 
-/* I30: the alloc bit, then the runs, then the bit again: a run that was given back in between took
+/* I24: the alloc bit, then the runs, then the bit again: a run that was given back in between took
  * it away first. */
 uintptr_t mheap_object_base(const struct mheap *h, uintptr_t address)
 {

@@ -125,7 +125,7 @@ INLINE struct gc_span *mheap_span_of(const struct mheap *h, uintptr_t address)
 /* The start of the slot that contains `address`, or 0 if its alloc bit is not set. Slots of open
  * runs that were not handed out count, too. Any thread. */
 uintptr_t mheap_slot_base(const struct mheap *h, uintptr_t address);
-/* The start of the object that contains `address`, or 0 if there is none (I30). Any thread. */
+/* The start of the object that contains `address`, or 0 if there is none (I24). Any thread. */
 uintptr_t mheap_object_base(const struct mheap *h, uintptr_t address);
 
 #endif

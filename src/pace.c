@@ -178,7 +178,7 @@ static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
     times_add_stall(&t->times, elapsed);
 }
 
-/* ---- Waiting (I28) ---- */
+/* ---- Waiting (I22) ---- */
 
 /* A cycle that has not begun after this time is begun by the thread itself. */
 #define LATE_NS ((uint64_t)5 * 1000 * 1000)

@@ -190,7 +190,7 @@ void handles_give(struct handles *h, slot_word *slot)
     lock_release(&h->lock);
 }
 
-/* I29. Empty blocks, but for one, which a heap with few handles goes on to use. */
+/* I25. Empty blocks, but for one, which a heap with few handles goes on to use. */
 static void drop_empty_blocks(struct handles *h)
 {
     bool keep = true;

@@ -138,7 +138,7 @@ static void move_entry(struct roottable *t, uint32_t from, uint32_t to)
     place(t, to)->next = place(t, from)->next;
 }
 
-/* Entry i goes, and another one may come there (I25). */
+/* Entry i goes, and another one may come there (I23). */
 static void note_removal(struct roottable *t, uint32_t i)
 {
     if (i + 1 == t->unvisited)

@@ -21,7 +21,7 @@ struct roottable {
     size_t nchunks, capacity;
     uint32_t count; /* entries */
     size_t slots;   /* of all entries */
-    /* The visit (I25): entries below `unvisited` are still to come, from the last one down, and of
+    /* The visit (I23): entries below `unvisited` are still to come, from the last one down, and of
      * that one `done` slots are visited. */
     uint32_t unvisited;
     size_t done;

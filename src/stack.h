@@ -3,7 +3,7 @@
  * A thread stands on its own stack, or on one that the embedder made for a fiber and told us of.
  * Only the stack pointer tells which one it is, because the embedder switches stacks some time
  * before or after it switches fibers. What the code can still use lies at or above its stack
- * pointer, or was in a callee-saved register when it called us (I31).
+ * pointer, or was in a callee-saved register when it called us (I26).
  */
 #ifndef GC_STACK_H
 #define GC_STACK_H

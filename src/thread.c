@@ -118,7 +118,7 @@ static COLD void tell_stray(gc_thread *t)
              (size_t)(t->stacks.here_high - t->stacks.here.sp));
 }
 
-/* For visits on the thread's behalf. Its innermost frame must be of a block that it is in (I32). */
+/* For visits on the thread's behalf. Its innermost frame must be of a block that it is in (I27). */
 static void note_stack(gc_thread *t, uintptr_t caller)
 {
     struct stack *of_fiber = stack_of_fiber(t);

@@ -1,4 +1,4 @@
-/* Which addresses are objects (I30): what was handed out, and nothing else, on whatever P. */
+/* Which addresses are objects (I24): what was handed out, and nothing else, on whatever P. */
 #include "actors.h"
 #include "build.h"
 
