@@ -1,5 +1,6 @@
 #include "finq.h"
 #include "collector.h"
+#include "frame.h"
 #include <errno.h>
 
 static struct finq *finq_of(const gc_heap *heap)
@@ -106,23 +107,17 @@ struct call {
 };
 static const char call_mark;
 
-static bool is_call(const struct gc_frame *f)
+READS_DEAD_FRAMES static bool is_call(const struct gc_frame *f)
 {
     const struct call *c = CONTAINER_OF(f, struct call, frame);
     return f->n == 2 && !f->slots && f->base == &c->object && c->mark == &call_mark;
 }
 
-static size_t count_calls(const struct gc_frame *f)
+/* How many finalizers and cleanups are running on the calling mutator, each within the one before.
+ */
+static size_t depth_of(const gc_thread *t, uintptr_t caller)
 {
-    size_t n = 0;
-    for (; f; f = f->prev)
-        n += is_call(f);
-    return n;
-}
-
-size_t finq_depth(const gc_thread *t)
-{
-    return count_calls(t->fast.frames) + (t->fiber ? count_calls(t->roots.frames) : 0);
+    return thread_count_frames(t, is_call, caller);
 }
 
 static void begin_call(struct call *c, gc_thread *t, void *object, uintptr_t fn)
@@ -209,7 +204,7 @@ size_t finq_run(gc_thread *t, size_t max)
 {
     struct special *r;
     size_t n = 0;
-    if (finq_pending(t->heap) == 0 || finq_depth(t) >= DEPTH_MAX)
+    if (finq_pending(t->heap) == 0 || depth_of(t, STACK_CALLER()) >= DEPTH_MAX)
         return 0;
     while ((max == 0 || n < max) && (r = take(finq_of(t->heap))) != NULL) {
         if (r->kind == SPECIAL_CLEANUP)
@@ -348,7 +343,7 @@ int finq_stop_thread(gc_heap *heap)
     struct finq *q = finq_of(heap);
     const gc_thread *t = thread_self();
     if (word_load_relaxed(&q->runner) == (word)os_thread_id() ||
-        (t && t->heap == heap && finq_depth(t) > 0))
+        (t && t->heap == heap && depth_of(t, STACK_CALLER()) > 0))
         return -EBUSY;
     uint32_t state = put_an_end(q);
     if (state != FINQ_ENDS)

@@ -42,9 +42,6 @@ void finq_add(gc_heap *heap, const struct finq_batch *batch);
  * on this mutator, each within the one before. The thread is afterwards as it was, whatever they
  * do. */
 size_t finq_run(gc_thread *t, size_t max);
-/* How many finalizers and cleanups are running on the calling mutator, each within the one before.
- */
-size_t finq_depth(const gc_thread *t);
 size_t finq_pending(gc_heap *heap);
 void finq_set_notify(gc_heap *heap, void (*fn)(void *arg), void *arg);
 

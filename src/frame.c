@@ -41,7 +41,7 @@ static bool is_below(const struct frame_view *v, const struct stack *s, const st
     return v->sp - (uintptr_t)f - 1 < DEAD_MAX && stack_contains(s, v->sp - 1);
 }
 
-static bool looks_sound(const struct gc_frame *f, const struct stack *s)
+READS_DEAD_FRAMES static bool looks_sound(const struct gc_frame *f, const struct stack *s)
 {
     if (f->slots)
         return f->n - 1 < SLOTS_MAX && !f->base && is_aligned((const void *)f->slots) &&
@@ -61,7 +61,7 @@ static bool may_be_read(const struct walk *w, const void *p, size_t n)
     return is_aligned(p) && (stack_of(w->view, p) || os_is_mapped(p, n * WORD_SIZE));
 }
 
-static bool may_be_visited(const struct walk *w)
+READS_DEAD_FRAMES static bool may_be_visited(const struct walk *w)
 {
     const struct gc_frame *f = w->at;
     if (!f->slots)
@@ -109,14 +109,14 @@ static bool walk_on(struct walk *w)
     return !w->fault;
 }
 
-static void step(struct walk *w)
+READS_DEAD_FRAMES static void step(struct walk *w)
 {
     w->inner = w->at;
     w->at = w->at->prev;
 }
 
 /* A word of a dead frame's slot is no reference, but as good as a word of the stack (I15). */
-static void visit_slot(const void *slot, bool doubtful, struct gc_tracer *tracer)
+READS_DEAD_FRAMES static void visit_slot(const void *slot, bool doubtful, struct gc_tracer *tracer)
 {
     word value = slot_load_acquire((const slot_word *)slot);
     if (value && doubtful)
@@ -125,7 +125,7 @@ static void visit_slot(const void *slot, bool doubtful, struct gc_tracer *tracer
         tracer->value(tracer, value);
 }
 
-static void visit(const struct walk *w, struct gc_tracer *tracer)
+READS_DEAD_FRAMES static void visit(const struct walk *w, struct gc_tracer *tracer)
 {
     const struct gc_frame *f = w->at;
     bool doubtful = is_doubtful(w, stack_of(w->view, f));
@@ -147,6 +147,15 @@ const char *frames_visit(const struct gc_frame *innermost, const struct frame_vi
     struct walk w = walk_from(innermost, view);
     for (; walk_on(&w); step(&w))
         visit(&w, tracer);
+    return w.fault;
+}
+
+const char *frames_count(const struct gc_frame *innermost, const struct frame_view *view,
+                         bool (*is_such)(const struct gc_frame *), size_t *n)
+{
+    struct walk w = walk_from(innermost, view);
+    for (; walk_on(&w); step(&w))
+        *n += is_such(w.at);
     return w.fault;
 }
 

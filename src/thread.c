@@ -167,6 +167,19 @@ void thread_visit_roots(gc_thread *t, struct gc_tracer *tracer)
         stacks_visit(&t->stacks, stack_of_fiber(t), tracer);
 }
 
+size_t thread_count_frames(const gc_thread *t, bool (*is_such)(const struct gc_frame *),
+                           uintptr_t caller)
+{
+    const struct frame_view view = {&t->stacks.own, stack_of_fiber(t), caller};
+    size_t n = 0;
+    const char *fault = frames_count(t->fast.frames, &view, is_such, &n);
+    if (!fault && t->fiber)
+        fault = frames_count(t->roots.frames, &view, is_such, &n);
+    if (UNLIKELY(fault))
+        thread_panic_on_frames(t->heap, t, fault);
+    return n;
+}
+
 /* Whether a block that ends out of turn, or that the chain does not lead to, was entered. If not,
  * its frame holds anything. */
 static bool was_entered(const gc_thread *t, const struct gc_frame *frame,

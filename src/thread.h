@@ -159,6 +159,10 @@ _Noreturn void thread_panic_on_frames(const gc_heap *heap, const gc_thread *t, c
 /* A thread ends inside a fiber: the fiber is suspended. See fiber.h. */
 void fiber_abandon(gc_thread *t);
 
+/* How many open frames of the calling thread are such, its own and its fiber's. It stands at
+ * `caller` or deeper. */
+size_t thread_count_frames(const gc_thread *t, bool (*is_such)(const struct gc_frame *),
+                           uintptr_t caller);
 /* Visits the thread's roots: its own set, its fiber's, its C stack. Owner or claimant. */
 void thread_visit_roots(gc_thread *t, struct gc_tracer *tracer);
 

@@ -438,6 +438,11 @@ TEST(longjmp_past_a_frame)
 
 /* ---- Frames whose blocks were left, and a collection ---- */
 
+static void ignore_two(void *object, void *arg)
+{
+    (void)object, (void)arg;
+}
+
 /* What the stack below is used for next. */
 static __attribute__((noinline)) void fill_stack(int value)
 {
@@ -507,6 +512,67 @@ TEST(longjmp_then_a_collection)
     EXPECT_ABORT("a GC_FRAME is open", jump_and_block());
     EXPECT_ABORT("a GC_FRAME was left", jump_and_grow(0x11));
     EXPECT_ABORT("a GC_FRAME was left", jump_and_grow(-1));
+}
+
+/* A heap in which a finalizer waits to be run. */
+static gc_heap *heap_with_a_finalizer_due(void)
+{
+    gc_heap *heap = logging_heap();
+    CHECK_EQ(gc_finalizer_set(gc_new(&cell_type), ignore_two, NULL), 0);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(gc_finalizers_pending(), 1);
+    return heap;
+}
+
+static void jump_and_run_finalizers(int value)
+{
+    heap_with_a_finalizer_due();
+    jump_and_fill(value);
+    gc_finalizers_run(0);
+}
+
+/* As a computed goto back to before a GC_FRAME leaves the chain. */
+static void make_ring(void)
+{
+    gc_frame_mark()->prev = gc_frame_mark();
+}
+
+static void run_finalizers_in_ring(void)
+{
+    heap_with_a_finalizer_due();
+    struct cell *cell = NULL;
+    GC_FRAME(cell);
+    make_ring();
+    gc_finalizers_run(0);
+}
+
+static void run_finalizers_in_fiber(void)
+{
+    heap_with_a_finalizer_due();
+    gc_fiber *fiber = gc_fiber_create();
+    struct cell *cell = NULL;
+    GC_FRAME(cell);
+    make_ring();
+    gc_fiber_switch(fiber);
+    gc_finalizers_run(0);
+}
+
+static void destroy_in_ring(void)
+{
+    gc_heap *heap = logging_heap();
+    struct cell *cell = NULL;
+    GC_FRAME(cell);
+    make_ring();
+    gc_heap_destroy(heap);
+}
+
+TEST(frames_that_were_left_and_finalizers)
+{
+    EXPECT_ABORT("a GC_FRAME is open", jump_and_run_finalizers(0));
+    EXPECT_ABORT("a GC_FRAME is open", jump_and_run_finalizers(-1));
+    EXPECT_ABORT("entered again", run_finalizers_in_ring());
+    EXPECT_ABORT("entered again", run_finalizers_in_fiber());
+    EXPECT_ABORT("entered again", destroy_in_ring());
 }
 
 /* clang compiles none of this. */
@@ -641,11 +707,6 @@ static void ignore_one(void *arg)
 {
     (void)arg;
 }
-static void ignore_two(void *object, void *arg)
-{
-    (void)object, (void)arg;
-}
-
 TEST(weak)
 {
     static int no_object;

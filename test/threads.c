@@ -429,6 +429,7 @@ TEST(a_thread_that_comes_out_and_does_not_poll)
             allocate_small();
     }
     destroy_heap();
+    CHECK_EQ(gc_type_release(type), 0);
 }
 
 /* ---- Threads that end attached ---- */
