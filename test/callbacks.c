@@ -200,6 +200,7 @@ TEST(the_type_is_named_where_it_is_known)
     CHECK_EQ(gc_finalizers_run(0), 1);
     CHECK(has_logged("of a socket has returned in a blocking region"));
     CHECK_EQ(gc_heap_destroy(heap), 0);
+    CHECK_EQ(gc_type_release(type), 0);
 }
 
 /* ---- Finalizers that run the queue ---- */

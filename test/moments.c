@@ -201,6 +201,7 @@ TEST(a_stale_word_of_what_is_made_next)
     over = true;
     join_thread(thread);
     CHECK(gc_heap_destroy(heap) == 0);
+    CHECK_EQ(gc_type_release(type), 0);
 }
 
 /* ---- Cycles that a mutator begins itself ---- */
@@ -465,6 +466,7 @@ TEST(a_cycle_left_while_the_background_wants_one)
     asks = list = NULL;
     CHECK_EQ(gc_heap_verify(), 0);
     CHECK_EQ(gc_heap_destroy(heap), 0);
+    CHECK_EQ(gc_type_release(type), 0);
 }
 
 static void in_the_child(struct cell **list)

@@ -429,6 +429,7 @@ TEST(allocation_waits_for_a_cycle_that_gets_on)
         CHECK(gc_new_bytes(LARGE));
     object = NULL;
     CHECK_EQ(gc_heap_destroy(heap), 0);
+    CHECK_EQ(gc_type_release(type), 0);
 }
 
 static uint32_t hindrance(void)
