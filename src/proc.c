@@ -256,6 +256,7 @@ struct proc *proc_borrow(struct procs *procs, bool (*pointless)(void *), void *a
     lock_acquire(&procs->lock);
     enqueue_locked(procs, &w, &procs->queue);
     lock_release(&procs->lock);
+    stress(STRESS_ENQUEUED);
     serve_queue(procs);
     while (!u32_load_acquire(&w.granted)) {
         request_hand_over(procs);

@@ -463,28 +463,43 @@ TEST(allocation_does_not_wait_beside_a_silent_thread)
     allocate_beside_silence(1 << 20);
 }
 
-/* A vector that grows and is copied. Unless the machine left the collector without a processor, of
- * which the waits tell, memory stays in proportion to what is alive. */
+/* Allocates a large object. Whether the thread waited for a cycle, or drove it, and gave up before
+ * it was over: the machine had no processor for the collector. */
+static void *make_large(size_t size, bool *gave_up)
+{
+    uint32_t flipped = u32_load_acquire(&collector()->flipped);
+    uint64_t waits = times_held_back();
+    void *object = gc_new_bytes_raw(size);
+    CHECK(object);
+    *gave_up = u32_load_acquire(&collector()->flipped) == flipped &&
+               (times_held_back() > waits || cycle_is_left(collector()));
+    return object;
+}
+
+/* A vector that grows and is copied. Memory stays in proportion to what is alive; but where a
+ * thread gave up, it may be more until it has come down. */
 static void outgrow(unsigned flags, size_t limit)
 {
     enum { STEP = 8192, STEPS = 600 };
     const uint64_t least = 8 << 20; /* two heaps of the least size */
     CHECK((heap = gc_heap_create(&(gc_options){.flags = flags, .limit = limit})));
-    uint64_t most = 0, live = 0;
+    bool excused = false, gave_up;
+    unsigned given_up = 0;
+    uint64_t most = 0;
     char *array = NULL;
     GC_FRAME(array);
     for (size_t n = 1; n <= STEPS; n++) {
-        array = gc_new_bytes_raw(n * STEP);
-        CHECK(array);
-        live = n * STEP;
+        array = make_large(n * STEP, &gave_up);
         uint64_t now = stats_now().heap_inuse;
+        bool much = now > 4 * n * STEP + least;
+        given_up += gave_up;
+        excused = gave_up || (excused && much);
+        CHECK(!much || excused);
         most = now > most ? now : most;
     }
-    struct gc_statistics s = stats_now();
-    diag("%" PRIu64 " cycles, %" PRIu64 " waits up to %.1f ms, at most %" PRIu64 " KiB", s.cycles,
-         s.held_back.count, (double)s.held_back.max / 1e6, most >> 10);
-    CHECK(s.cycles > 10);
-    CHECK(most <= 4 * live + least || s.held_back.max >= 100 * 1000 * 1000);
+    diag("%" PRIu64 " cycles, %" PRIu64 " waits, %u given up, at most %" PRIu64 " KiB",
+         stats_now().cycles, times_held_back(), given_up, most >> 10);
+    CHECK(stats_now().cycles > 10);
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 

@@ -1,8 +1,6 @@
 /* Ps that are lent to the collector's threads, and memory that is backed before it is used. */
-#include "collector.h"
-#include "heaps.h"
+#include "actors.h"
 
-static gc_heap *heap;
 static uint32_t lent, enough, turns;
 
 static bool never(void *arg)
@@ -211,45 +209,29 @@ TEST(memory_is_not_backed_ahead)
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
-static void poll_for(uint64_t ns)
-{
-    for (uint64_t end = os_now_ns() + ns; os_now_ns() < end;)
-        gc_safepoint();
-}
-
-/* Runs on the heap's only P, and makes what needs memory that was never used. */
-static void *grow(void *arg)
-{
-    CHECK_EQ(gc_thread_attach(heap), 0);
-    for (int i = 0; i < 50 && !u32_load_acquire(&enough); i++) {
-        for (int k = 0; k < 20 * 1000; k++)
-            CHECK(gc_new_bytes(1000));
-        poll_for(50 * 1000 * 1000);
-    }
-    CHECK_EQ(gc_thread_detach(), 0);
-    u32_store_release(&turns, 1);
-    return arg;
-}
-
-/* It is backed on a P where mutators run on all processors, and the P returned. */
+/* Where mutators run on all processors memory is backed on a P of theirs, which comes back. */
 TEST(memory_is_backed_on_a_borrowed_p)
 {
-    pthread_t runner;
+    struct gate in_queue = {GATE_FREE};
     if (ARENA_SIZE < (size_t)64 << 20 || !system_backs())
         SKIP("not on this system");
+    of_the_test = true;
+    stress_stop_set(stop_here);
+    stop_library(STRESS_ENQUEUED, &in_queue);
     heap = gc_heap_create(
         &(gc_options){.flags = GC_HUGE_PAGES, .max_procs = 1, .percent = GC_PERCENT_OFF});
     CHECK(heap);
-    bool seen = false;
-    enough = turns = 0;
+    for (unsigned i = 0; u32_load_acquire(&in_queue.state) == GATE_FREE; let_run(&i))
+        CHECK(gc_new_bytes(1000));
+    const struct arena *a = heap->mem.arenas.newest;
+    while (mheap_next_to_back(&heap->mem, a) == UINTPTR_MAX)
+        CHECK(gc_new_bytes(1000));
+    uintptr_t backed = word_load_relaxed(&a->backed_base);
     CHECK_EQ(gc_blocking_begin(), 0);
-    runner = start_thread(grow, NULL);
-    while (!seen && !u32_load_acquire(&turns))
-        seen = u32_load_acquire(&heap->procs.all[0]->state) == PROC_LENT;
-    u32_store_release(&enough, 1);
-    join_thread(runner);
-    CHECK(seen);
-    CHECK_EQ(gc_blocking_end(), 0);
+    CHECK_EQ(u32_load_acquire(&heap->procs.all[0]->state), PROC_RUNNING); /* it was granted */
+    gate_open(&in_queue);
+    CHECK_EQ(gc_blocking_end(), 0); /* which waits until the P is returned */
+    CHECK(word_load_relaxed(&a->backed_base) > backed);
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
