@@ -6,7 +6,7 @@
 #                        instrumented build by clang, with C11 atomics, in build-$(SAN)
 #   DEBUG=1              internal checks on (GC_DEBUG), in build-debug
 #   PREFIX DESTDIR LIBDIR INCLUDEDIR MANDIR
-#   T='word…'            make test: only the tests whose name contains one of these words
+#   T='word…'            make test, mutants: only those whose name contains one of these words
 #   MINUTES=10           make stress: how long
 #   V=1                  shows whole command lines
 
@@ -164,7 +164,7 @@ stress: $(B)/test/shadow ## rounds of random graphs, threads and switches; MINUT
 check: $(GENERATED) $(B)/gcheap.3 ## storeys, format, warnings, C++, lint, manual page
 	@BUILD=$(B) WARNINGS='$(WARNINGS)' test/run test/check
 
-mutants: | setup ## faults put into the library, each found by a test; T=pattern
+mutants: | setup ## faults put into the library, each found by a test; T='word…'
 	@BUILD=$(B) MAKE='$(MAKE)' test/mutants/run $(T)
 
 .PHONY: model

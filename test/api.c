@@ -1153,6 +1153,38 @@ TEST(settings)
     end_heap(heap);
 }
 
+static uint64_t goal_now(void)
+{
+    return stats_now().heap_goal;
+}
+
+/* Each setting is in force when the call returns; undone, the goal is what it was. */
+TEST(settings_act_at_once)
+{
+    gc_heap *heap = gc_heap_create(&(gc_options){.flags = GC_NO_BACKGROUND});
+    CHECK(heap);
+    {
+        void *object = gc_new_bytes(32 * MIB);
+        GC_FRAME(object);
+        collect();
+        uint64_t goal = goal_now();
+        ok(goal >= 63 * MIB && goal < 66 * MIB, "the goal is %" PRIu64 " bytes", goal);
+        CHECK_EQ(gc_set_percent(50), 100);
+        ok(goal_now() >= 47 * MIB && goal_now() < 50 * MIB, "%" PRIu64 " at 50 %%", goal_now());
+        CHECK_EQ(gc_set_percent(GC_PERCENT_OFF), 50);
+        CHECK(goal_now() > (uint64_t)1 << 60);
+        CHECK_EQ(gc_set_limit(40 * MIB), 0);
+        ok(goal_now() >= 32 * MIB && goal_now() <= 40 * MIB, "%" PRIu64 " at most", goal_now());
+        CHECK_EQ(gc_set_percent(100), GC_PERCENT_OFF);
+        CHECK(goal_now() <= 40 * MIB);
+        CHECK_EQ(gc_set_limit(0), 40 * MIB);
+        CHECK_EQ(goal_now(), goal);
+        CHECK_EQ(gc_set_percent(-2), -EINVAL);
+        CHECK_EQ(goal_now(), goal);
+    }
+    end_heap(heap);
+}
+
 TEST(limit_alone_starts_cycles)
 {
     struct gc_statistics a, b;
@@ -1342,6 +1374,32 @@ static void *go_on(void *unused)
     CHECK(gc_fiber_switch(NULL) == moved.fiber);
     CHECK_EQ(gc_thread_detach(), 0);
     return unused;
+}
+
+/* The words of a stack hold objects from the call that names it to the call that takes it back. */
+TEST(a_fiber_without_its_stack)
+{
+    static void *stack[2];
+    gc_heap *heap = new_heap(0);
+    gc_fiber *fiber = gc_fiber_create();
+    CHECK(fiber);
+    stack[1] = new_cell(1);
+    hidden h = hide(stack[1]);
+    CHECK_EQ(gc_fiber_stack(fiber, stack, stack + 2), 0);
+    collect();
+    CHECK(lives(h));
+    CHECK_EQ(gc_fiber_stack(fiber, stack, stack + 1), 0);
+    collect();
+    CHECK(!lives(h));
+    stack[0] = new_cell(2);
+    h = hide(stack[0]);
+    collect();
+    CHECK(lives(h));
+    CHECK_EQ(gc_fiber_stack(fiber, NULL, NULL), 0);
+    collect();
+    CHECK(!lives(h));
+    CHECK_EQ(gc_fiber_destroy(fiber), 0);
+    end_heap(heap);
 }
 
 TEST(fibers_move_between_threads)

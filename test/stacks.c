@@ -579,6 +579,23 @@ TEST(bounds_that_cannot_be_found)
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
+/* A local holds an object while the stack is scanned, and not after that. */
+TEST(a_stack_that_is_not_scanned_again)
+{
+    make_heap(0, NULL);
+    if (gc_thread_scan_stack(true) == -ENOTSUP)
+        SKIP("the bounds of the stack are not known");
+    struct cell *volatile local = new_cell(1);
+    gc_weak *weak = gc_weak_new(local);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK(gc_weak_get(weak) && is_cell(local, 1));
+    CHECK_EQ(gc_thread_scan_stack(false), 0);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK(!gc_weak_get(weak));
+    gc_weak_free(weak);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
 /* ---- How much of a C stack calls take ---- */
 
 #if !SLOW && !defined(__OPTIMIZE_SIZE__) && defined(__OPTIMIZE__) &&                               \
