@@ -20,12 +20,15 @@ static void wait_for(const uint32_t *flag)
     WAIT_UNTIL(u32_load_acquire(flag));
 }
 
-/* Keeps a P until it is told that it is enough. */
+/* Keeps a P until it is told that it is enough. A thread that has the P and is kept from a processor
+ * does not give it up in time: it is asked for again. */
 static void *borrow(void *arg)
 {
     (void)arg;
-    struct proc *p = proc_borrow(&heap->procs, never, NULL);
-    CHECK(p && u32_load_relaxed(&p->state) == PROC_LENT);
+    struct proc *p;
+    while (!(p = proc_borrow(&heap->procs, never, NULL)))
+        ;
+    CHECK_EQ(u32_load_relaxed(&p->state), PROC_LENT);
     u32_store_release(&lent, 1);
     wait_for(&enough);
     proc_return(&heap->procs, p);
