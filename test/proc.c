@@ -20,8 +20,8 @@ static void wait_for(const uint32_t *flag)
     WAIT_UNTIL(u32_load_acquire(flag));
 }
 
-/* Keeps a P until it is told that it is enough. A thread that has the P and is kept from a processor
- * does not give it up in time: it is asked for again. */
+/* Keeps a P until it is told that it is enough. A thread that has the P and is kept from a
+ * processor does not give it up in time: it is asked for again. */
 static void *borrow(void *arg)
 {
     (void)arg;
