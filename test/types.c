@@ -83,6 +83,7 @@ TEST(types_made_at_run_time_are_aligned_like_a_word)
         gc_type *type = gc_type_create(&(struct gc_type_spec){.size = size});
         CHECK_EQ(type->align, sizeof(void *));
         check_objects_of(type);
+        CHECK_EQ(gc_type_release(type), 0);
     }
     gc_heap_destroy(heap);
 }
@@ -167,7 +168,7 @@ TEST(impossible_alignments)
     bad.align = 0;
     bad.field_align = 48;
     CHECK_REFUSED(gc_new(&bad), EINVAL);
-    gc_type packed = {.size = 16, .align = 1, .name = "packed", .inline_mask = {1}};
+    static gc_type packed = {.size = 16, .align = 1, .name = "packed", .inline_mask = {1}};
     CHECK_REFUSED(gc_new(&packed), EINVAL);
     CHECK(strstr(gc_type_error(), "word"));
     packed.align = 0;
