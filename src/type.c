@@ -390,7 +390,7 @@ struct type_info *type_info_slow(gc_type *type)
 
 int gc_type_register(gc_type *type)
 {
-    return type_info(type) ? 0 : -errno;
+    return type_info_slow(type) ? 0 : -errno;
 }
 
 unsigned type_slot_of_class(unsigned spanclass)

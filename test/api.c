@@ -1398,6 +1398,13 @@ TEST(a_fiber_without_its_stack)
     CHECK_EQ(gc_fiber_stack(fiber, NULL, NULL), 0);
     collect();
     CHECK(!lives(h));
+    CHECK(!gc_fiber_switch(fiber)); /* its own, while it runs */
+    stack[1] = new_cell(3);
+    h = hide(stack[1]);
+    CHECK_EQ(gc_fiber_stack(fiber, stack, stack + 2), 0);
+    CHECK(gc_fiber_switch(NULL) == fiber);
+    collect();
+    CHECK(lives(h));
     CHECK_EQ(gc_fiber_destroy(fiber), 0);
     end_heap(heap);
 }

@@ -301,6 +301,33 @@ static const struct {
      {.size = 16, .ptrdata = 8, .program = (const uint8_t[]){0x82, 1, 0}, .program_size = 3}},
 };
 
+/* Types that the embedder fills in itself, in static memory. */
+static struct {
+    const char *why;
+    gc_type type;
+} wrong_types[] = {
+    {"ptrdata is larger", {.size = 16, .ptrdata = 24}},
+    {"absurd", {.size = SIZE_MAX - 7}},
+    {"beyond the size", {.size = 16, .inline_mask = {4}}},
+    {"without a program", {.size = 16, .kind = GC_KIND_GCPROG}},
+    {"past the size", {.size = 16, .kind = GC_KIND_GCPROG, .gcdata = "\1\1\x81\7"}},
+    {"needs a size", {.size = 0, .trace = trace_nothing}},
+};
+
+TEST(types_filled_in_by_hand)
+{
+    gc_heap *heap = logging_heap();
+    for (size_t i = 0; i < sizeof wrong_types / sizeof wrong_types[0]; i++) {
+        errno = 0;
+        void *object = gc_new(&wrong_types[i].type);
+        ok(!object && errno == EINVAL && strstr(gc_type_error(), wrong_types[i].why),
+           "type %zu is refused: %s", i, gc_type_error());
+    }
+    CHECK_EQ(gc_type_register(NULL), -EINVAL);
+    CHECK(strstr(gc_type_error(), "NULL"));
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
 TEST(types)
 {
     for (size_t i = 0; i < sizeof wrong_specs / sizeof wrong_specs[0]; i++) {
