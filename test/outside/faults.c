@@ -173,7 +173,7 @@ int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)
 
 __attribute__((constructor)) static void look_up(void)
 {
-#define LOOK_UP(name) next_##name = (__typeof__(next_##name))dlsym(RTLD_NEXT, #name)
+#define LOOK_UP(name) next_##name = __extension__(__typeof__(next_##name)) dlsym(RTLD_NEXT, #name)
     LOOK_UP(pthread_create);
     LOOK_UP(pthread_key_create);
     LOOK_UP(pthread_setspecific);
@@ -181,7 +181,8 @@ __attribute__((constructor)) static void look_up(void)
     LOOK_UP(prctl);
     LOOK_UP(sched_getaffinity);
     LOOK_UP(dlopen);
-    next_register_atfork = (__typeof__(next_register_atfork))dlsym(RTLD_NEXT, "__register_atfork");
+    next_register_atfork =
+        __extension__(__typeof__(next_register_atfork)) dlsym(RTLD_NEXT, "__register_atfork");
 }
 
 EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),

@@ -9,7 +9,7 @@ static const char *path;
 
 static int call(void *plugin, const char *name)
 {
-    int (*function)(void) = (int (*)(void))dlsym(plugin, name);
+    int (*function)(void) = __extension__(int (*)(void)) dlsym(plugin, name);
     return function ? function() : -1;
 }
 

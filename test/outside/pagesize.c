@@ -46,7 +46,7 @@ EXPORT long sysconf(int name)
     if (name == _SC_PAGESIZE)
         return (long)page;
     if (!next)
-        next = (long (*)(int))dlsym(RTLD_NEXT, "sysconf");
+        next = __extension__(long (*)(int)) dlsym(RTLD_NEXT, "sysconf");
     return next(name);
 }
 

@@ -319,7 +319,7 @@ static gc_heap *make_heap(unsigned flags)
 
 static void live(uint64_t k, unsigned flags)
 {
-    EXPECT(faults_of((void *)gc_heap_create));
+    EXPECT(faults_of(__extension__(void *) gc_heap_create));
     faults_set(k);
     heap = make_heap(flags);
     if (!heap)
