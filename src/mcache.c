@@ -72,7 +72,7 @@ bool mcache_keeps(const struct mcache *c, unsigned spanclass, uintptr_t base)
 /* A span that no run and no class of this cache uses any more. */
 static void uncache(struct mcache *c, struct gc_span *s, bool stale)
 {
-    ptr_store_relaxed(&s->cache, NULL);
+    ptr_store_release(&s->cache, NULL); /* who sees it sees that rests are no objects (I24) */
     mcentral_uncache_span(c->heap, s, c->sweepgen, stale);
 }
 

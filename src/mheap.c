@@ -305,18 +305,25 @@ uintptr_t mheap_slot_base(const struct mheap *h, uintptr_t address)
     return bits_test(a->alloc, arena_bit(base)) ? base : 0;
 }
 
-/* I24: the alloc bit, then the runs, then the bit again: a run that was given back in between took
- * it away first. */
+static bool is_kept(const struct mheap *h, const struct mcache *cache, uintptr_t base)
+{
+    unsigned class = page_tag_class(arena_tag(arena_of(&h->arenas, base), base));
+    return class == PAGE_CLASS_FREE || mcache_keeps(cache, page_class_spanclass(class), base);
+}
+
+/* I24: the alloc bit, then the span's cache and its runs, then the bit again: a run that was given
+ * back in between took it away first. */
 uintptr_t mheap_object_base(const struct mheap *h, uintptr_t address)
 {
     uintptr_t base = mheap_slot_base(h, address);
     struct gc_span *s = base ? mheap_span_of(h, base) : NULL;
-    const struct mcache *cache = s ? ptr_load_relaxed(&s->cache) : NULL;
-    if (!cache)
-        return base;
+    if (!s)
+        return 0;
     fence_acquire();
-    unsigned class = page_tag_class(arena_tag(arena_of(&h->arenas, base), base));
-    if (class == PAGE_CLASS_FREE || mcache_keeps(cache, page_class_spanclass(class), base))
+    stress(STRESS_SLOT_FOUND);
+    const struct mcache *cache = ptr_load_relaxed(&s->cache);
+    fence_acquire();
+    if (cache && is_kept(h, cache, base))
         return 0;
     fence_acquire();
     return mheap_slot_base(h, base);

@@ -362,7 +362,7 @@ TEST(what_is_shown_is_an_object_with_delays)
 enum { SLOT = 64 };
 static gc_type first_type = {.size = SLOT, .name = "first", .inline_mask = {1}};
 static gc_type second_type = {.size = SLOT, .name = "second", .inline_mask = {1}};
-static struct gate gate;
+static struct gate gate, other_gate;
 static bool is_one;
 
 static const struct gc_span *span_of(const void *p)
@@ -417,6 +417,55 @@ TEST(a_run_that_moves_while_somebody_looks)
     CHECK(is_one);
     actor_end(&maker);
     actor_end(&asker);
+    gc_heap_destroy(heap);
+}
+
+/* ---- Between a look and a run that is given back ---- */
+
+static void answer_until_flip(struct actor *a)
+{
+    (void)a;
+    answer_until(OP_FLIP);
+}
+
+static void make_the_first_of_a_run(struct actor *a)
+{
+    a->held[0] = gc_new(&first_type);
+}
+
+/* Whoever asks has found the alloc bit of a slot in the rest of a run, and goes on when the rest is
+ * given back, and the span is nobody's. */
+static void ask_about_the_next(struct actor *a)
+{
+    stop_me(STRESS_SLOT_FOUND, &other_gate);
+    is_one = gc_is_object((char *)a->held[0] + SLOT);
+}
+
+TEST(a_rest_that_is_given_back_while_somebody_looks)
+{
+    struct actor actors[2], *maker = &actors[0], *asker = &actors[1];
+    stage_set(0, NULL);
+    actor_start(maker);
+    actor_start(asker);
+    actor_do(maker, make_the_first_of_a_run);
+    asker->held[0] = maker->held[0];
+    const struct gc_span *s = span_of(maker->held[0]);
+    CHECK(mheap_slot_base(&heap->mem, (uintptr_t)maker->held[0] + SLOT));
+    begin_cycle();
+    actor_tell(maker, answer_until_flip);
+    actor_tell(asker, answer_until_flip);
+    answer_until(OP_FLIP);
+    actor_await(maker);
+    actor_tell(asker, ask_about_the_next);
+    gate_await(&other_gate);
+    actor_do(maker, answer);
+    CHECK(!ptr_load_relaxed(&s->cache));
+    gate_open(&other_gate);
+    actor_await(asker);
+    CHECK(!is_one);
+    all_end(actors, 2);
+    actor_end(maker);
+    actor_end(asker);
     gc_heap_destroy(heap);
 }
 
