@@ -518,7 +518,7 @@ static void run_forced(gc_heap *heap)
 
 /* A cycle that starts after now: another one may be under way, which is not ours. With `missed`,
  * ours in any case, and marked twice. */
-static void collect(gc_heap *heap, gc_thread *t, unsigned *missed)
+static NOINLINE void collect(gc_heap *heap, gc_thread *t, unsigned *missed)
 {
     struct collector *c = heap->collector;
     uint32_t ours = u32_load_acquire(&c->started) + 1;
@@ -545,7 +545,8 @@ void cycle_collect_verified(gc_heap *heap, gc_thread *t, unsigned *missed)
     collect(heap, t, missed);
 }
 
-void cycle_with_world_held(gc_heap *heap, gc_thread *t, void (*fn)(gc_heap *, void *), void *arg)
+NOINLINE void cycle_with_world_held(gc_heap *heap, gc_thread *t, void (*fn)(gc_heap *, void *),
+                                    void *arg)
 {
     struct collector *c = heap->collector;
     thread_enter_blocked(t, STACK_CALLER());

@@ -139,7 +139,7 @@ static COLD void complain(const struct call *c, const char *how, const char *rem
 
 /* The thread is as it was before the call, whatever the function has left open. It is still
  * attached. */
-static void end_call(struct call *c)
+static NOINLINE void end_call(struct call *c)
 {
     gc_thread *t = c->thread;
     if (UNLIKELY(thread_self() != t)) {
@@ -223,7 +223,7 @@ static bool stopping(const struct finq *q)
     return u32_load_acquire(&q->state) == FINQ_ENDS;
 }
 
-static void run_attached(gc_heap *heap, struct finq *q)
+static NOINLINE void run_attached(gc_heap *heap, struct finq *q)
 {
     if (thread_attach(heap, STACK_CALLER()) != 0) {
         os_sleep_ns(1000 * 1000);
@@ -323,7 +323,7 @@ static uint32_t put_an_end(struct finq *q)
     }
 }
 
-static void join_thread(struct finq *q, bool runs)
+static NOINLINE void join_thread(struct finq *q, bool runs)
 {
     gc_thread *t = thread_self();
     kick_thread(q);

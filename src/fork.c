@@ -59,7 +59,7 @@ static void seize_after_types(gc_heap *heap)
 }
 
 /* The forking thread is blocked while it waits, as anyone it waits for may wait for it. */
-static void prepare(void)
+static NOINLINE void prepare(void)
 {
     gc_thread *t = thread_self();
     if (t && t->blocking > 0)
@@ -198,7 +198,7 @@ static void unlink_locked(const gc_heap *heap)
 }
 
 /* Who forks has the lock and waits for mutators: they wait for it in the blocked state. */
-static gc_thread *enter(void)
+static NOINLINE gc_thread *enter(void)
 {
     gc_thread *t = thread_self();
     if (t)

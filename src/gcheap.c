@@ -65,7 +65,7 @@ static void read_environment(gc_heap *heap)
     heap->trace = options_trace();
 }
 
-gc_heap *gc_heap_create(const gc_options *options)
+NOINLINE gc_heap *gc_heap_create(const gc_options *options)
 {
     if (!MAY_PASS())
         return NULL;
@@ -105,7 +105,7 @@ static size_t other_threads(gc_heap *heap, const gc_thread *self)
     return n - (self != NULL);
 }
 
-int gc_heap_destroy(gc_heap *heap)
+NOINLINE int gc_heap_destroy(gc_heap *heap)
 {
     if (!heap)
         return -EINVAL;
@@ -149,7 +149,7 @@ const gc_options *gc_heap_options(const gc_heap *heap)
 
 /* ---- Threads ---- */
 
-int gc_thread_attach(gc_heap *heap)
+NOINLINE int gc_thread_attach(gc_heap *heap)
 {
     if (!heap)
         return -EINVAL;
@@ -162,7 +162,7 @@ int gc_thread_detach(void)
     return t && MAY_PASS() ? thread_detach(t, false) : -EPERM;
 }
 
-int gc_thread_switch(gc_heap *heap)
+NOINLINE int gc_thread_switch(gc_heap *heap)
 {
     return MAY_PASS() ? thread_switch(heap, STACK_CALLER()) : -EPERM;
 }
@@ -207,7 +207,7 @@ void gc_safepoint_slow(void)
         safepoint(t);
 }
 
-int gc_blocking_begin(void)
+NOINLINE int gc_blocking_begin(void)
 {
     gc_thread *t = thread_self();
     if (!t || !MAY_PASS())
@@ -487,7 +487,7 @@ void gc_clear(void *target, size_t bytes)
 
 /* ---- Roots ---- */
 
-void gc_frame_error(struct gc_frame *frame)
+NOINLINE void gc_frame_error(struct gc_frame *frame)
 {
     gc_thread *t = thread_self();
     if (t) /* else the heap was destroyed, or left, inside the block */
@@ -825,7 +825,7 @@ static int switch_fiber(gc_thread *t, gc_fiber *fiber, uintptr_t caller)
     return fiber_switch(t, fiber, caller) ? 0 : EBUSY;
 }
 
-gc_fiber *gc_fiber_switch(gc_fiber *fiber)
+NOINLINE gc_fiber *gc_fiber_switch(gc_fiber *fiber)
 {
     gc_thread *t = ENTER();
     if (!t)

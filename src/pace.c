@@ -13,7 +13,8 @@ static bool take_lock(struct lock *lock, struct cycle_patience patience)
 
 /* The thread drives the cycle itself, as far as its patience goes, if the cycle is still needed.
  * false: another thread has the lock, perhaps not for a cycle. */
-static bool run_here(gc_heap *heap, gc_thread *t, struct cycle_patience patience, bool quick)
+static NOINLINE bool run_here(gc_heap *heap, gc_thread *t, struct cycle_patience patience,
+                              bool quick)
 {
     struct collector *c = heap->collector;
     thread_enter_blocked(t, STACK_CALLER());
@@ -206,7 +207,7 @@ static bool is_deserted(const gc_heap *heap)
 
 /* Waits in the blocked state, in which handshakes are done for the thread, and its P serves
  * another. */
-static void await_cycle(gc_heap *heap, gc_thread *t, uint32_t cycle, uint64_t ns)
+static NOINLINE void await_cycle(gc_heap *heap, gc_thread *t, uint32_t cycle, uint64_t ns)
 {
     const struct mutators *m = &heap->mutators;
     uint64_t start = os_now_ns(), waited = 0;
@@ -295,7 +296,7 @@ static void await_memory(gc_heap *heap, uint32_t cycle)
 }
 
 /* The background collects, and this thread waits for it. */
-static void collect_elsewhere(gc_heap *heap, gc_thread *t)
+static NOINLINE void collect_elsewhere(gc_heap *heap, gc_thread *t)
 {
     if (!background_start(heap))
         return;

@@ -28,7 +28,7 @@ UNCHECKED static size_t copy(word *to, uintptr_t low, uintptr_t high)
  * the functions return, so they are copied; of very many only the lowest and the highest words. The
  * code's own first words are copied too: the code may load registers of its callers from there and
  * then leave its frame, before it switches stacks. */
-NOINLINE static void copy_frames(struct stack_place *p, uintptr_t saved, uintptr_t high)
+static NOINLINE void copy_frames(struct stack_place *p, uintptr_t saved, uintptr_t high)
 {
     uintptr_t low = align_up((uintptr_t)__builtin_frame_address(0), WORD_SIZE);
     uintptr_t below = p->sp - STACK_BELOW * WORD_SIZE;
@@ -38,7 +38,7 @@ NOINLINE static void copy_frames(struct stack_place *p, uintptr_t saved, uintptr
     p->n += copy(p->words + p->n, MAX_OF(saved, below), MIN_OF(above, high));
 }
 
-NOINLINE static void note(struct stack_place *p, uintptr_t caller, uintptr_t high)
+static NOINLINE void note(struct stack_place *p, uintptr_t caller, uintptr_t high)
 {
     p->sp = caller;
     copy_frames(p, STACK_CALLER(), high);

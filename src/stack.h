@@ -42,7 +42,8 @@ struct stacks {
 };
 
 /* In a function: the stack pointer of its caller. It also makes the function save all callee-saved
- * registers in its frame. */
+ * registers in its frame. The function is NOINLINE: in line in another one it would tell of that
+ * one's caller, below whose stack pointer lie frames that are in use. */
 #define STACK_CALLER() (__builtin_unwind_init(), (uintptr_t)__builtin_dwarf_cfa())
 
 INLINE bool stack_contains(const struct stack *s, uintptr_t address)

@@ -152,7 +152,7 @@ static void visit_frames(const gc_thread *t, const struct gc_frame *innermost, u
 }
 
 /* While a fiber runs, the innermost frame is its, and the thread's own frames wait in its set. */
-void thread_visit_roots(gc_thread *t, struct gc_tracer *tracer)
+NOINLINE void thread_visit_roots(gc_thread *t, struct gc_tracer *tracer)
 {
     uintptr_t sp = runs_here(t) ? STACK_CALLER() : 0;
     if (sp)
@@ -300,7 +300,7 @@ static void yield_proc(gc_thread *t)
 
 /* The flag is cleared before the epoch is read: a request that comes between the two sets it again,
  * one that came before is seen (I1). */
-void thread_safepoint(gc_thread *t)
+NOINLINE void thread_safepoint(gc_thread *t)
 {
     struct mutators *m = &t->heap->mutators;
     bool again;
