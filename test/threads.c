@@ -84,6 +84,9 @@ TEST(many_attach_at_once)
 
 #define BLOCKED (SLOW ? 200 : 1000)
 
+/* Threads that are in their blocking region. */
+static atomic_uint blocked;
+
 static void *block_with_object(void *arg)
 {
     uint64_t id = (uint64_t)(uintptr_t)arg;
@@ -92,8 +95,10 @@ static void *block_with_object(void *arg)
         struct shape_pair *p = new_pair(id);
         GC_FRAME(p);
         p->a = new_pair(id + 100000);
-        wait_at(&barrier);
-        wait_at(&barrier);
+        CHECK_EQ(gc_blocking_begin(), 0);
+        blocked++;
+        pthread_barrier_wait(&barrier);
+        CHECK_EQ(gc_blocking_end(), 0);
         check_pair(p, id);
         check_pair(p->a, id + 100000);
     }
@@ -109,9 +114,7 @@ TEST(blocked_threads_keep_no_cache)
     pthread_barrier_init(&barrier, NULL, BLOCKED + 1);
     for (uintptr_t i = 0; i < BLOCKED; i++)
         threads[i] = start_thread(block_with_object, (void *)i);
-    wait_at(&barrier);
-    /* Some may be on their way from the first barrier to the second. */
-    WAIT_UNTIL(stats_now().threads_blocked == BLOCKED);
+    POLL_UNTIL(blocked == BLOCKED);
     struct gc_statistics s = stats_now();
     diag("%llu threads, %llu blocked, %llu Ps", (unsigned long long)s.threads,
          (unsigned long long)s.threads_blocked, (unsigned long long)s.procs);
