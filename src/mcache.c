@@ -28,8 +28,9 @@ void mcache_destroy(struct mcache *c)
 
 /* ---- Runs, as other threads see them (I24) ---- */
 
-/* Cursor 0, then the rest; a new run is there with its cursor. Whoever reads one cursor before and
- * after a limit has read both of one run. */
+/* Cursor 0: there is no run, whatever the limit is; a new run is there with its cursor. A reader
+ * that reads the same other cursor before and after a limit has read both of one run: unless all
+ * runs were given up meanwhile, a cursor never comes back. */
 static void clear_run(struct gc_run *run)
 {
     fence_release();
@@ -44,6 +45,7 @@ static void set_run(struct gc_run *run, struct gc_span *s, uintptr_t from, uintp
     run->size = s->size;
     run->span = s;
     word_store_relaxed(&run->limit, to);
+    stress(STRESS_RUN_LIMIT);
     word_store_release(&run->cursor, from);
 }
 
@@ -56,14 +58,20 @@ static bool run_keeps(const struct gc_run *run, uintptr_t base)
         limit = word_load_relaxed(&run->limit);
         fence_acquire();
     } while (word_load_relaxed(&run->cursor) != cursor);
-    return cursor <= base && base < limit;
+    return cursor != 0 && cursor <= base && base < limit;
 }
 
 bool mcache_keeps(const struct mcache *c, unsigned spanclass, uintptr_t base)
 {
-    unsigned slot = type_slot_of_class(spanclass);
-    while (slot && !run_keeps(&c->runs[slot], base))
-        slot = type_next_slot(slot);
+    uint32_t given_up;
+    unsigned slot;
+    do {
+        given_up = u32_load_acquire(&c->given_up);
+        slot = type_slot_of_class(spanclass);
+        while (slot && !run_keeps(&c->runs[slot], base))
+            slot = type_next_slot(slot);
+        fence_acquire();
+    } while (u32_load_relaxed(&c->given_up) != given_up);
     return slot != 0;
 }
 
@@ -255,6 +263,8 @@ static void give_back_rest(struct mcache *c, struct gc_run *run, size_t first, s
 
 static void give_up_all(struct mcache *c, bool stale)
 {
+    u32_store_relaxed(&c->given_up, c->given_up + 1);
+    fence_release();
     each_open_rest(c, give_back_rest);
     for (uint32_t i = 0; i < c->nopen; i++) {
         struct gc_run *run = &c->runs[c->open[i]];

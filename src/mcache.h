@@ -23,6 +23,7 @@ struct mcache {
     struct gc_span *current[SPANCLASS_COUNT];
     uint32_t nopen;           /* run slots that have a run */
     uint16_t open[RUN_SLOTS]; /* which */
+    uint32_t given_up;        /* how often all runs were; atomic, see mcache_keeps */
     struct page_cache pages;
     struct gc_span *spare_spans[MCACHE_SPARE_SPANS]; /* dead ones, for spans from `pages` */
     unsigned nspare;

@@ -420,6 +420,39 @@ TEST(a_run_that_moves_while_somebody_looks)
     gc_heap_destroy(heap);
 }
 
+/* The run of variable shape goes on in a third span, and stops before its cursor is there. */
+static void go_on_slowly(struct actor *a)
+{
+    stop_me(STRESS_RUN_LIMIT, &gate);
+    go_on_in_the_third(a);
+}
+
+static void ask(struct actor *a)
+{
+    is_one = gc_is_object(a->held[1]);
+}
+
+/* The object lies below the limit of a run whose cursor is not there yet. */
+TEST(a_run_that_is_half_there)
+{
+    struct actor maker, asker;
+    stage_set(0, NULL);
+    actor_start(&maker);
+    actor_start(&asker);
+    actor_do(&maker, fill_two_spans);
+    asker.held[1] = maker.held[1];
+    actor_tell(&maker, go_on_slowly);
+    gate_await(&gate);
+    actor_do(&asker, ask);
+    CHECK(is_one);
+    gate_open(&gate);
+    actor_await(&maker);
+    CHECK(maker.held[1] < maker.held[3]);
+    actor_end(&maker);
+    actor_end(&asker);
+    gc_heap_destroy(heap);
+}
+
 /* ---- Between a look and a run that is given back ---- */
 
 static void answer_until_flip(struct actor *a)
