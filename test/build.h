@@ -24,6 +24,16 @@
 #define THREAD_SANITIZER 0
 #endif
 
+/* Frames are larger. */
+#ifdef __has_feature
+#if __has_feature(undefined_behavior_sanitizer)
+#define UNDEFINED_SANITIZER 1
+#endif
+#endif
+#ifndef UNDEFINED_SANITIZER
+#define UNDEFINED_SANITIZER 0
+#endif
+
 /* Every access to memory costs several times as much: sizes are smaller then. */
 #define SLOW (ADDRESS_SANITIZER || THREAD_SANITIZER)
 

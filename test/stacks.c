@@ -598,7 +598,7 @@ TEST(a_stack_that_is_not_scanned_again)
 
 /* ---- How much of a C stack calls take ---- */
 
-#if !SLOW && !defined(__OPTIMIZE_SIZE__) && defined(__OPTIMIZE__) &&                               \
+#if !SLOW && !UNDEFINED_SANITIZER && !defined(__OPTIMIZE_SIZE__) && defined(__OPTIMIZE__) &&       \
     !(defined(GC_DEBUG) && GC_DEBUG)
 
 enum { PAINTED = 256 << 10, PAINT = 0x5a, NEEDED = 13 << 10 };
