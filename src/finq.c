@@ -200,7 +200,7 @@ static void run_finalizer(gc_thread *t, struct special *r)
  * queue. The C stack would not hold that; so from this depth on the outer ones run what is left. */
 #define DEPTH_MAX 16
 
-size_t finq_run(gc_thread *t, size_t max)
+NOINLINE size_t finq_run(gc_thread *t, size_t max)
 {
     struct special *r;
     size_t n = 0;
@@ -338,7 +338,7 @@ static NOINLINE void join_thread(struct finq *q, bool runs)
     word_store_relaxed(&q->runner, 0);
 }
 
-int finq_stop_thread(gc_heap *heap)
+NOINLINE int finq_stop_thread(gc_heap *heap)
 {
     struct finq *q = finq_of(heap);
     const gc_thread *t = thread_self();

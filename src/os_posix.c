@@ -16,7 +16,7 @@ unsigned os_cpu_count(void)
 /* A new mapping in the place of the old one. */
 void os_discard(void *p, size_t size)
 {
-    mmap(p, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    (void)mmap(p, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 }
 
 bool os_release(void *p, size_t size)

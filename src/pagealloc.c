@@ -516,6 +516,7 @@ static uint64_t releasable(const struct page_chunk *chunk, size_t w, unsigned un
     uint64_t all = chunk->free[w], any = all & ~chunk->scavenged[w];
     if (unit == 1)
         return any;
+    ASSERT(unit > 1 && unit <= 64);
     for (unsigned n = 1; n < unit; n *= 2) {
         all &= all >> n;
         any |= any >> n;

@@ -61,7 +61,7 @@ static uint32_t parent(uint32_t bucket)
 static bool widen(struct roottable *t)
 {
     size_t wanted = t->capacity ? 2 * t->capacity : 4;
-    struct root_place **more = realloc(t->chunks, wanted * sizeof *more);
+    struct root_place **more = realloc(t->chunks, wanted * sizeof(struct root_place *));
     if (!more)
         return false;
     t->chunks = more;
@@ -75,7 +75,7 @@ static bool make_room(struct roottable *t)
         return true;
     if (t->count == UINT32_MAX || (t->nchunks == t->capacity && !widen(t)))
         return false;
-    struct root_place *chunk = malloc(CHUNK_PLACES * sizeof *chunk);
+    struct root_place *chunk = calloc(CHUNK_PLACES, sizeof *chunk);
     if (!chunk)
         return false;
     t->chunks[t->nchunks++] = chunk;

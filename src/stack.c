@@ -7,7 +7,9 @@
 
 UNCHECKED static void visit_words(uintptr_t low, uintptr_t high, struct gc_tracer *tracer)
 {
-    for (uintptr_t at = align_up(low, WORD_SIZE); at + WORD_SIZE <= high; at += WORD_SIZE) {
+    uintptr_t at = align_up(low, WORD_SIZE);
+    ASSERT(at != 0);
+    for (; at + WORD_SIZE <= high; at += WORD_SIZE) {
         word value = *(volatile slot_word *)at;
         if (value)
             tracer->stale(tracer, value);

@@ -56,7 +56,7 @@ static void call_log(const gc_heap *heap, enum gc_log_level level, const char *l
 void heap_log(const gc_heap *heap, enum gc_log_level level, const char *format, ...)
 {
     char text[520] = "gcheap: ", *line = text + strlen(text);
-    size_t room = sizeof text - strlen(text) - 1;
+    size_t room = sizeof text - strlen(text) - 1; /* text stays one longer: zeros, for a new line */
     va_list args;
     va_start(args, format);
     vsnprintf(line, room, format, args);
@@ -66,7 +66,7 @@ void heap_log(const gc_heap *heap, enum gc_log_level level, const char *format, 
     if (heap && heap->options.log && !logging) {
         call_log(heap, level, line);
     } else {
-        strcat(line, "\n");
+        line[strlen(line)] = '\n';
         fputs(text, stderr); /* fprintf would take 8 KiB of the C stack */
     }
     errno = error;
