@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# gcheap-test: alone
 # The Lisp of examples/lisp: its programs print what they should, and so do its command line, its
 # prompt and its errors. LISP names another binary.
 cd "$(dirname "$0")/.." || exit 1

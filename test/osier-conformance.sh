@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# gcheap-test: alone
 # The conformance suite of examples/osier, plain and with a collection at every allocation and at
 # every seventh. OSIER names another binary.
 cd "$(dirname "$0")/.." || exit 1

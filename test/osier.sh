@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# gcheap-test: alone
 # The language of examples/osier: its programs print what they should, and so do its command line,
 # its prompt and its errors. OSIER names another binary. See osier-conformance.sh for the language.
 cd "$(dirname "$0")/.." || exit 1

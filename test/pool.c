@@ -1,6 +1,4 @@
-/* A thread pool whose workers attach for each task; thread-local roots.
- * gcheap-test: alone
- */
+/* A thread pool whose workers attach for each task; thread-local roots. */
 #include "heaps.h"
 
 struct node {

@@ -1,6 +1,4 @@
-/* gcheap-test: alone
- *
- * The shadow graph: threads allocate, link, hand over and drop objects at random; every object's
+/* The shadow graph: threads allocate, link, hand over and drop objects at random; every object's
  * id (never used twice), shape and references are also known outside the heap, and so are its weak
  * reference, its entries in weak maps and in the intern table, its finalizer, its cleanups and the
  * bytes that it owns outside the heap. Now and then all threads rest, and then what is reachable in

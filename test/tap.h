@@ -30,7 +30,7 @@
  *   EXPECT_EXIT(status, code) runs code in a child: it must exit with that status (falling off the
  *                             end is status 0). Make no threads before these two.
  *
- * A program that must not share the machine with another test (it measures time, say) has the
+ * A program that must not share the machine with another test (it fills the memory, say) has the
  * words "gcheap-test: alone" in its first 20 lines.
  */
 #ifndef TAP_H

@@ -1,7 +1,4 @@
-/* gcheap-test: alone
- *
- * Threads: attaching, blocking, taking turns on few Ps, leaving, and heaps that go at any moment.
- */
+/* Threads: attaching, blocking, taking turns on few Ps, leaving, and heaps that go at any moment. */
 #include "build.h"
 #include "handshake.h"
 #include "heaps.h"

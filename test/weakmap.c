@@ -1,5 +1,4 @@
-/* Weak maps and ephemerons.
- * gcheap-test: alone */
+/* Weak maps and ephemerons. */
 #include <limits.h>
 #include "build.h"
 #include "cells.h"
