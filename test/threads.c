@@ -1,4 +1,5 @@
-/* Threads: attaching, blocking, taking turns on few Ps, leaving, and heaps that go at any moment. */
+/* Threads: attaching, blocking, taking turns on few Ps, leaving, and heaps that go at any moment.
+ */
 #include "build.h"
 #include "handshake.h"
 #include "heaps.h"
