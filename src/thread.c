@@ -139,7 +139,7 @@ void thread_leave_stack(gc_thread *t, uintptr_t caller)
 
 static bool runs_here(const gc_thread *t)
 {
-    return state_of(t->st) == THREAD_RUN && thread_self() == t;
+    return state_of(u32_load_relaxed(&t->st)) == THREAD_RUN && thread_self() == t;
 }
 
 static void visit_frames(const gc_thread *t, const struct gc_frame *innermost, uintptr_t sp,
