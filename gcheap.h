@@ -276,9 +276,10 @@ GC_API int gc_type_register(gc_type *type);
 GC_API const char *gc_type_error(void);
 
 /* a and b are objects of `type`: are they equal (type->equal, or bytes if the type is regular
- * memory)? false if the type is not comparable. */
+ * memory)? false if the type is not comparable, or NULL. */
 GC_API bool gc_type_equal(const gc_type *type, const void *a, const void *b);
-/* Hash of an object of `type` such that equal objects hash alike; 0 if the type is not hashable. */
+/* Hash of an object of `type` such that equal objects hash alike; 0 if the type is not hashable, or
+ * NULL. */
 GC_API uint64_t gc_type_hash(const gc_type *type, const void *object, uint64_t seed);
 
 /* GC programs describe large repetitive shapes in few bytes (the encoding of Go's runtime):
@@ -443,11 +444,13 @@ GC_API int gc_blocking_end(void);
  *
  * All memory is zeroed, but for gc_new_bytes_raw. NULL with ENOMEM: the OS or a limit refused; the
  * heap stays usable. Every allocation is a safepoint: what is not rooted may be collected in it. A
- * fresh object's fields may be assigned plainly until the thread's next safepoint.
+ * fresh object's fields may be assigned plainly until the thread's next safepoint. NULL with
+ * EINVAL: the type is NULL, or gc_type_register() would refuse it; gc_new() alone reads what it
+ * gets.
  */
 
 GC_API void *gc_new_slow(gc_type *type);
-/* One object. The fast path is about ten instructions. */
+/* One object. The fast path is about ten instructions, none of which looks for a NULL type. */
 static inline void *gc_new(gc_type *type)
 {
     struct gc_run *run = &gc_self->runs[__atomic_load_n(&type->run, __ATOMIC_RELAXED)];

@@ -82,20 +82,64 @@ static void unreserve(struct arena_index *index, uintptr_t base, size_t size)
         os_unmap((void *)base, size);
 }
 
-/* Metadata for the arena at `base`; it is not in the index yet. */
-static struct arena *make_arena(uintptr_t base, bool huge_tables)
+static void drop_metadata(const struct arena_growth *growth)
+{
+    for (struct arena *a = growth->newest, *older; a; a = older) {
+        older = a->older;
+        os_unmap(a, metadata_size());
+    }
+}
+
+/* Metadata for the arena at `base`. */
+static bool make_arena(struct arena_growth *growth, uintptr_t base, bool huge_tables)
 {
     struct arena *a = os_map(metadata_size());
     if (!a)
-        return NULL;
+        return false;
     a->base = base;
     a->zeroed_base = base;
+    a->older = growth->newest;
+    growth->newest = a;
     if (huge_tables)
         os_huge_pages(a, metadata_size());
-    return a;
+    return true;
 }
 
-static void publish(struct arena_index *index, uintptr_t base, size_t size)
+static bool make_arenas(struct arena_growth *growth, bool huge_tables)
+{
+    uintptr_t end = growth->base + growth->size;
+    if (!os_commit((void *)growth->base, growth->size))
+        return false;
+    for (uintptr_t at = growth->base; at < end; at += ARENA_SIZE) {
+        if (!make_arena(growth, at, huge_tables)) {
+            drop_metadata(growth);
+            return false;
+        }
+    }
+    return true;
+}
+
+bool arena_grow(struct arena_index *index, size_t size, bool huge_tables,
+                struct arena_growth *growth)
+{
+    size = align_up(size, ARENA_SIZE);
+    *growth = (struct arena_growth){reserve(index, size), size, NULL};
+    if (!growth->base)
+        return false;
+    bool beyond = (uint64_t)growth->base + size - 1 >= (uint64_t)1 << (ADDRESS_BITS - 1) << 1;
+    if (!beyond && make_arenas(growth, huge_tables))
+        return true;
+    unreserve(index, growth->base, size);
+    return false;
+}
+
+void arena_ungrow(struct arena_index *index, const struct arena_growth *growth)
+{
+    drop_metadata(growth);
+    unreserve(index, growth->base, growth->size);
+}
+
+static void widen_bounds(struct arena_index *index, uintptr_t base, size_t size)
 {
     word first = base >> ARENA_SHIFT, end = first + size / ARENA_SIZE, was = index->bounds;
     if (was) {
@@ -103,53 +147,20 @@ static void publish(struct arena_index *index, uintptr_t base, size_t size)
         end = MAX_OF(end, arena_first(was) + arena_span(was));
     }
     word_store_release(&index->bounds, (end - first) << ARENA_BOUNDS_SHIFT | first);
-    index->next_hint = base + size;
-    index->count += size / ARENA_SIZE;
 }
 
-static bool make_arenas(struct arena_index *index, uintptr_t base, size_t size, bool huge_tables)
+void arena_publish(struct arena_index *index, const struct arena_growth *growth)
 {
-    if (!os_commit((void *)base, size))
-        return false;
-    for (size_t done = 0; done < size; done += ARENA_SIZE) {
-        struct arena *a = make_arena(base + done, huge_tables);
-        if (!a) {
-            while (done > 0) {
-                done -= ARENA_SIZE;
-                struct arena **entry = &index->map[(base + done) >> ARENA_SHIFT];
-                os_unmap(*entry, metadata_size());
-                *entry = NULL;
-            }
-            return false;
-        }
-        ptr_store_release(&index->map[(base + done) >> ARENA_SHIFT], a);
+    struct arena *oldest = growth->newest;
+    for (struct arena *a = growth->newest; a; a = a->older) {
+        ptr_store_release(&index->map[a->base >> ARENA_SHIFT], a);
+        oldest = a;
     }
-    return true;
-}
-
-uintptr_t arena_grow(struct arena_index *index, size_t size, size_t *got, bool huge_tables)
-{
-    size = align_up(size, ARENA_SIZE);
-    uintptr_t base = reserve(index, size);
-    if (!base)
-        return 0;
-    if ((uint64_t)base + size - 1 >= (uint64_t)1 << (ADDRESS_BITS - 1) << 1 ||
-        !make_arenas(index, base, size, huge_tables)) {
-        unreserve(index, base, size);
-        return 0;
-    }
-    publish(index, base, size);
-    *got = size;
-    return base;
-}
-
-void arena_enlist(struct arena_index *index, uintptr_t base, size_t size)
-{
-    for (uintptr_t at = base; at < base + size; at += ARENA_SIZE) {
-        struct arena *a = index->map[at >> ARENA_SHIFT];
-        a->older = index->newest;
-        ptr_store_release(&index->newest, a);
-    }
+    widen_bounds(index, growth->base, growth->size);
+    oldest->older = index->newest;
+    ptr_store_release(&index->newest, growth->newest);
+    index->next_hint = growth->base + growth->size;
+    index->count += growth->size / ARENA_SIZE;
 }
 
 uintptr_t arena_after(const struct arena_index *index, uintptr_t address)
@@ -160,18 +171,6 @@ uintptr_t arena_after(const struct arena_index *index, uintptr_t address)
             nearest = MIN_OF(nearest, a->base);
     }
     return nearest;
-}
-
-void arena_ungrow(struct arena_index *index, uintptr_t base, size_t size)
-{
-    for (uintptr_t at = base; at < base + size; at += ARENA_SIZE) {
-        struct arena *a = index->map[at >> ARENA_SHIFT];
-        ptr_store_release(&index->map[at >> ARENA_SHIFT], NULL);
-        os_unmap(a, metadata_size());
-    }
-    unreserve(index, base, size);
-    index->next_hint = base;
-    index->count -= size / ARENA_SIZE;
 }
 
 static void touch(word *map)

@@ -64,9 +64,10 @@ struct arena {
 
 #define ARENA_INDEX_SIZE ((size_t)1 << (ADDRESS_BITS - ARENA_SHIFT))
 
-/* Entries are written under the heap lock with release, and stay. All arenas lie in `bounds`, one
- * word, so that nobody sees half of a change: in its low half the number of the first entry, in its
- * high half how many entries from there on there may be. */
+/* Entries are written under the heap lock with release, and stay: what may still be refused is not
+ * in the index, as readers take no lock. All arenas lie in `bounds`, one word, so that nobody sees
+ * half of a change: in its low half the number of the first entry, in its high half how many
+ * entries from there on there may be. */
 struct arena_index {
     struct arena **map;
     word bounds;           /* atomic */
@@ -84,15 +85,20 @@ void arena_index_destroy(struct arena_index *index);
  * The linear model: one contiguous heap. */
 bool arena_reserve_linear(struct arena_index *index, size_t size);
 
-/* Adds arenas for `size` more contiguous bytes (rounded up), next to the last one where the OS
- * lets us; returns their base and sets *got, or 0. Heap lock held. */
-uintptr_t arena_grow(struct arena_index *index, size_t size, size_t *got, bool huge_tables);
-
-/* Gives `size` bytes of arenas that arena_grow returned back: their tables could not be made. */
-void arena_ungrow(struct arena_index *index, uintptr_t base, size_t size);
-
-/* They will stay: puts them on the list that others walk. Heap lock held. */
-void arena_enlist(struct arena_index *index, uintptr_t base, size_t size);
+/* New arenas, which nobody knows yet. */
+struct arena_growth {
+    uintptr_t base;
+    size_t size;
+    struct arena *newest; /* of a list of all of them */
+};
+/* Makes arenas for `size` more contiguous bytes (rounded up), next to the last one where the OS
+ * lets us. Heap lock held. */
+bool arena_grow(struct arena_index *index, size_t size, bool huge_tables,
+                struct arena_growth *growth);
+/* Either gives them back; */
+void arena_ungrow(struct arena_index *index, const struct arena_growth *growth);
+/* or puts them into the index, where they stay. Heap lock held. */
+void arena_publish(struct arena_index *index, const struct arena_growth *growth);
 
 /* The mark bits of `size` bytes, 256 KiB at most, are backed by the OS when this returns: the first
  * to mark there may be in a handshake, which a page of the map that nobody has touched would hold

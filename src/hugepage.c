@@ -5,11 +5,11 @@
  * 65,530. */
 #define MAX_SMALL_REGIONS 16384
 
-void hugepage_want(struct mheap *h, uintptr_t base, size_t size)
+void hugepage_want(const struct arena_growth *growth)
 {
-    os_huge_pages((void *)base, size);
-    for (uintptr_t at = base; at < base + size; at += ARENA_SIZE)
-        arena_of(&h->arenas, at)->backed_base = at;
+    os_huge_pages((void *)growth->base, growth->size);
+    for (struct arena *a = growth->newest; a; a = a->older)
+        a->backed_base = a->base;
 }
 
 static uint32_t region_bit(uintptr_t region)

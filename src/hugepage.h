@@ -7,8 +7,8 @@
 
 #include "mheap.h"
 
-/* New arenas. */
-void hugepage_want(struct mheap *h, uintptr_t base, size_t size);
+/* New arenas, before others know them. */
+void hugepage_want(const struct arena_growth *growth);
 /* Pages that are about to be given back; nobody else has them. The scavenge lock is held. */
 void hugepage_note_release(struct mheap *h, uintptr_t base, size_t npages);
 /* Pages that were given back are about to be used. No lock is held. */

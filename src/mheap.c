@@ -52,22 +52,21 @@ static bool wants_huge_pages(const struct mheap *h)
 static bool grow_locked(struct mheap *h, size_t npages)
 {
     LOCK_ASSERT_HELD(&h->lock);
-    size_t size = 0;
+    struct arena_growth growth;
     bool huge = wants_huge_pages(h);
-    uintptr_t base =
-        arena_grow(&h->arenas, npages << PAGE_SHIFT, &size, h->huge_pages == GC_HUGE_PAGES);
-    if (!base)
+    if (!arena_grow(&h->arenas, npages << PAGE_SHIFT, h->huge_pages == GC_HUGE_PAGES, &growth))
         return false;
-    if (huge)
-        hugepage_want(h, base, size);
-    else if (h->huge_pages == GC_NO_HUGE_PAGES)
-        os_small_pages((void *)base, size);
-    if (!pagealloc_grow(&h->pages, base, size)) {
-        arena_ungrow(&h->arenas, base, size);
+    stress(STRESS_GROWN);
+    if (!pagealloc_grow(&h->pages, growth.base, growth.size)) {
+        arena_ungrow(&h->arenas, &growth);
         return false;
     }
-    arena_enlist(&h->arenas, base, size);
-    h->mapped_bytes += size;
+    if (huge)
+        hugepage_want(&growth);
+    else if (h->huge_pages == GC_NO_HUGE_PAGES)
+        os_small_pages((void *)growth.base, growth.size);
+    arena_publish(&h->arenas, &growth);
+    h->mapped_bytes += growth.size;
     return true;
 }
 

@@ -65,7 +65,8 @@ enum stress_point {
     STRESS_CYCLE_WANTED,
     STRESS_CYCLE_LEFT,
     STRESS_MAY_SLEEP,
-    STRESS_FINQ_STARTS
+    STRESS_FINQ_STARTS,
+    STRESS_GROWN
 };
 
 extern word stress_seed; /* 0: off; atomic */

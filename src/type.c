@@ -565,6 +565,8 @@ void type_fork_done(void)
 
 bool gc_type_equal(const gc_type *type, const void *a, const void *b)
 {
+    if (!type)
+        return false;
     if (a == b)
         return true;
     if (!a || !b)
@@ -576,6 +578,8 @@ bool gc_type_equal(const gc_type *type, const void *a, const void *b)
 
 uint64_t gc_type_hash(const gc_type *type, const void *object, uint64_t seed)
 {
+    if (!type)
+        return 0;
     if (type->hash_object)
         return type->hash_object(object, seed);
     return type->tflag & GC_TFLAG_REGULAR_MEMORY ? hash_bytes(object, type->size, seed) : 0;

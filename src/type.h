@@ -35,12 +35,13 @@ struct type_info {
     struct type_info *next; /* of those released; likewise */
 };
 
-/* The info of a type; registers it first if need be. NULL: the descriptor is invalid (type_error
- * says why) or memory is out (errno ENOMEM). Any thread. */
+/* The info of a type; registers it first if need be. NULL: there is no type or the descriptor is
+ * invalid (errno EINVAL; gc_type_error() says why), or memory is out (ENOMEM). Any thread. */
 struct type_info *type_info_slow(gc_type *type);
 INLINE struct type_info *type_info(gc_type *type)
 {
-    struct type_info *info = ptr_load_acquire((struct type_info **)&type->info);
+    struct type_info *info =
+        LIKELY(type != NULL) ? ptr_load_acquire((struct type_info **)&type->info) : NULL;
     return LIKELY(info != NULL) ? info : type_info_slow(type);
 }
 

@@ -341,6 +341,7 @@ TEST(types)
     CHECK_EQ(gc_type_release(NULL), -EINVAL);
 
     gc_heap *heap = logging_heap();
+    static const char bytes[16];
     gc_type wrong = cell_type;
     wrong.info = NULL;
     wrong.run = 0;
@@ -351,6 +352,15 @@ TEST(types)
     CHECK_REFUSED(gc_new_flex(&cell_type, &wrong, 2), EINVAL);
     CHECK_EQ(gc_type_register(&wrong), -EINVAL);
     CHECK(strstr(gc_type_error(), "power of two"));
+    CHECK_REFUSED(gc_new_array(NULL, 2), EINVAL);
+    CHECK(strstr(gc_type_error(), "NULL"));
+    CHECK_REFUSED(gc_new_array(NULL, 0), EINVAL);
+    CHECK_REFUSED(gc_new_flex(NULL, &gc_pointer_type, 2), EINVAL);
+    CHECK_REFUSED(gc_new_flex(&cell_type, NULL, 2), EINVAL);
+    CHECK_REFUSED(gc_new_flex(&cell_type, NULL, 0), EINVAL);
+    CHECK(!gc_type_equal(NULL, bytes, bytes + 8));
+    CHECK(!gc_type_equal(NULL, bytes, bytes));
+    CHECK_EQ(gc_type_hash(NULL, bytes, 1), 0);
 
     gc_type *traced = gc_type_create(
         &(struct gc_type_spec){.name = "traced", .size = 16, .trace = trace_nothing});
