@@ -365,8 +365,9 @@ GC_API gc_heap *gc_heap_create(const gc_options *options);
 /* Frees a heap with all its objects; runs no finalizers: those of live objects and those queued are
  * dropped. A finalizer that the library's thread is running is waited for. The calling thread may
  * be attached (it is detached then). -EBUSY: another thread is attached, or the caller is a
- * finalizer or cleanup of this heap; -EINVAL: NULL; -EPERM: the heap is closed after a fork.
- * Nothing was done then. */
+ * finalizer or cleanup of this heap, or runs on the library's thread of a heap that a finalizer of
+ * this one is destroying (they would wait for each other); -EINVAL: NULL; -EPERM: the heap is
+ * closed after a fork. Nothing was done then. */
 GC_API int gc_heap_destroy(gc_heap *heap);
 
 /* The heap that the calling thread uses now; NULL: none. Never fails. */

@@ -218,6 +218,9 @@ NOINLINE size_t finq_run(gc_thread *t, size_t max)
 
 /* ---- The thread ---- */
 
+/* The queue whose thread the calling one is; NULL: another. */
+static _Thread_local struct finq *own;
+
 static bool stopping(const struct finq *q)
 {
     return u32_load_acquire(&q->state) == FINQ_ENDS;
@@ -258,7 +261,7 @@ static void thread_main(void *arg)
     uint32_t kicks;
     os_thread_title("gcheap-final");
     join_predecessor(q);
-    word_store_relaxed(&q->runner, (word)os_thread_id());
+    own = q;
     while (goes_on(q, &kicks)) {
         if (finq_pending(heap) > 0)
             run_attached(heap, q);
@@ -295,7 +298,6 @@ static void replace_thread(void *arg)
         os_yield();
     if (!u32_cas_acq_rel(&q->state, FINQ_RUNS, FINQ_STARTS))
         return;
-    word_store_relaxed(&q->runner, 0);
     q->predecessor = q->thread;
     q->replaced = true;
     start_thread(heap);
@@ -335,20 +337,61 @@ static NOINLINE void join_thread(struct finq *q, bool runs)
     join_predecessor(q);
     if (t)
         thread_blocking_end(t);
-    word_store_relaxed(&q->runner, 0);
+}
+
+/* Held while nothing else is locked or waited for, but in a fork. */
+static struct lock waits_lock = LOCK_INIT(LOCK_FINQ);
+
+/* The calling thread is about to wait until that of q has ended. false: it must not, as that thread
+ * waits for this one, or would in the end. q->state is ENDS, so q stays. */
+static bool begin_wait(struct finq *q)
+{
+    if (!own)
+        return true; /* no queue's thread waits for this one */
+    lock_acquire(&waits_lock);
+    const struct finq *at = q;
+    while (at && at != own)
+        at = at->waits_for;
+    if (!at)
+        own->waits_for = q;
+    lock_release(&waits_lock);
+    return !at;
+}
+
+static void end_wait(void)
+{
+    if (!own)
+        return;
+    lock_acquire(&waits_lock);
+    own->waits_for = NULL;
+    lock_release(&waits_lock);
+}
+
+void finq_fork_prepare(void)
+{
+    lock_seize(&waits_lock);
+}
+void finq_fork_done(void)
+{
+    lock_free(&waits_lock);
 }
 
 NOINLINE int finq_stop_thread(gc_heap *heap)
 {
     struct finq *q = finq_of(heap);
     const gc_thread *t = thread_self();
-    if (word_load_relaxed(&q->runner) == (word)os_thread_id() ||
-        (t && t->heap == heap && depth_of(t, STACK_CALLER()) > 0))
+    if (own == q || (t && t->heap == heap && depth_of(t, STACK_CALLER()) > 0))
         return -EBUSY;
     uint32_t state = put_an_end(q);
-    if (state != FINQ_ENDS)
-        join_thread(q, state == FINQ_RUNS);
-    return state == FINQ_ENDS ? -EBUSY : 0;
+    if (state == FINQ_ENDS)
+        return -EBUSY;
+    if (!begin_wait(q)) { /* q's thread waits, and has not looked at the state */
+        u32_store_release(&q->state, state);
+        return -EBUSY;
+    }
+    join_thread(q, state == FINQ_RUNS);
+    end_wait();
+    return 0;
 }
 
 void finq_go_on(gc_heap *heap)
@@ -361,6 +404,6 @@ void finq_after_fork_in_child(struct finq *q)
 {
     q->lost |= q->state != FINQ_NONE;
     q->state = FINQ_NONE;
-    q->runner = 0;
+    q->waits_for = NULL;
     q->replaced = false;
 }

@@ -23,8 +23,10 @@ struct finq {
     bool replaced;  /* there is a predecessor to join; owner: as of that */
     uint32_t state; /* enum finq_thread; atomic */
     uint32_t kicks; /* futex: something to do */
-    word runner;    /* os_thread_id of the thread; atomic */
-    bool lost;      /* a fork ended it, or the OS refused it: start it when there is work; atomic */
+    /* A finalizer that the thread runs destroys this queue's heap, and waits for its thread; or
+     * NULL. Under a lock that all queues share. */
+    struct finq *waits_for;
+    bool lost; /* a fork ended it, or the OS refused it: start it when there is work; atomic */
 };
 
 /* Records linked by next_queued. Zero: empty. */
@@ -49,10 +51,14 @@ void finq_set_notify(gc_heap *heap, void (*fn)(void *arg), void *arg);
 int finq_start_thread(gc_heap *heap);
 /* The heap is about to be destroyed: waits until the thread has finished what it is running, and
  * has ended. What is queued remains. A mutator is blocked while it waits. -EBUSY: the caller runs a
- * finalizer of this heap, or another thread destroys the heap. */
+ * finalizer of this heap, or another thread destroys the heap, or both threads would wait for each
+ * other. */
 int finq_stop_thread(gc_heap *heap);
 /* The heap is not destroyed after all. */
 void finq_go_on(gc_heap *heap);
+/* fork: the lock that all queues share is held across it. */
+void finq_fork_prepare(void);
+void finq_fork_done(void);
 /* The child has no such thread; one is started when there is something to run. */
 void finq_after_fork_in_child(struct finq *q);
 

@@ -74,6 +74,7 @@ static NOINLINE void prepare(void)
     each_safe(seize_before_types);
     type_fork_prepare();
     each_safe(seize_after_types);
+    finq_fork_prepare();
 }
 
 /* ---- After, in both ---- */
@@ -105,6 +106,7 @@ static void go_on(gc_heap *heap)
 
 static void free_all_locks(void)
 {
+    finq_fork_done();
     type_fork_done();
     each_safe(free_locks);
 }

@@ -625,6 +625,57 @@ TEST(destroy_while_the_finalizer_thread_starts)
     }
 }
 
+/* Heaps in a ring: what runs on the library's thread of each destroys the next. The last to come
+ * finds that all would wait for ever. */
+enum { RING = 3 };
+static struct {
+    gc_heap *heaps[RING];
+    size_t n;
+    atomic_uint entered, returned;
+    int said[RING];
+} ring;
+
+static void destroy_next(void *number)
+{
+    size_t i = (uintptr_t)number;
+    ring.entered++;
+    BLOCK_UNTIL(ring.entered == ring.n + 1); /* and no heap has another thread */
+    ring.said[i] = gc_heap_destroy(ring.heaps[(i + 1) % ring.n]);
+    ring.returned++;
+}
+
+static void destroy_in_a_ring(size_t n)
+{
+    memset(&ring, 0, sizeof ring);
+    ring.n = n;
+    for (uintptr_t i = 0; i < n; i++) {
+        ring.heaps[i] = new_heap(GC_FINALIZER_THREAD);
+        CHECK(gc_cleanup_add(new_cell(i), destroy_next, (void *)i) > 0);
+        CHECK_EQ(gc_collect(), 0);
+        CHECK_EQ(gc_thread_detach(), 0);
+    }
+    ring.entered++;
+    WAIT_UNTIL(ring.returned == n);
+    size_t refusals = 0, left = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (ring.said[i] != 0) {
+            CHECK_EQ(ring.said[i], -EBUSY);
+            refusals++;
+            left = (i + 1) % n;
+        }
+    }
+    CHECK_EQ(refusals, 1);
+    CHECK_EQ(gc_heap_destroy(ring.heaps[left]), 0);
+}
+
+TEST(finalizers_destroy_each_others_heaps)
+{
+    for (int round = 0; round < 20; round++) {
+        destroy_in_a_ring(2);
+        destroy_in_a_ring(3);
+    }
+}
+
 /* ---- External bytes ---- */
 
 static uint64_t external(void)

@@ -107,7 +107,8 @@ static void grow(size_t reserve, size_t npages)
     }
     diag("%u calls refused, %u of them with arenas made", refusals, late);
     CHECK(refusals >= arenas + 2);
-    CHECK_EQ(late, 1);
+    /* The tables of one region of addresses, or of two, depending on where the arenas lie. */
+    CHECK(late == 1 || late == 2);
 }
 
 TEST(first_arena)
