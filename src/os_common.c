@@ -57,13 +57,20 @@ uint64_t os_fallible_calls(void)
 
 /* ---- Memory ---- */
 
+static word ask_page_size(void)
+{
+    KEEP_ERRNO;
+    word size = (word)sysconf(_SC_PAGESIZE);
+    CHECK(is_power_of_two(size));
+    return size;
+}
+
 size_t os_page_size(void)
 {
     static word size; /* 0: not asked yet */
     word known = word_load_relaxed(&size);
     if (UNLIKELY(known == 0)) {
-        known = (word)sysconf(_SC_PAGESIZE);
-        CHECK(is_power_of_two(known));
+        known = ask_page_size();
         word_store_relaxed(&size, known);
     }
     return known;

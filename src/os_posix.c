@@ -9,6 +9,7 @@
 
 unsigned os_cpu_count(void)
 {
+    KEEP_ERRNO;
     long online = sysconf(_SC_NPROCESSORS_ONLN);
     return (unsigned)MAX_OF(online, 1);
 }
@@ -16,11 +17,13 @@ unsigned os_cpu_count(void)
 /* A new mapping in the place of the old one. */
 void os_discard(void *p, size_t size)
 {
+    KEEP_ERRNO;
     (void)mmap(p, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 }
 
 bool os_release(void *p, size_t size)
 {
+    KEEP_ERRNO;
     os_check_range(p, size);
     return !os_common_fault() && mmap(p, size, PROT_READ | PROT_WRITE,
                                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == p;
@@ -110,6 +113,7 @@ static struct bucket *bucket_of(const uint32_t *address)
 
 void os_wait(const uint32_t *address, uint32_t expected, int64_t timeout_ns)
 {
+    KEEP_ERRNO;
     struct timespec timeout = {(time_t)(timeout_ns / 1000000000), (long)(timeout_ns % 1000000000)};
     struct bucket *b = bucket_of(address);
     int cancel = os_cancel_off();
@@ -133,6 +137,7 @@ void os_after_fork_in_child(void)
 /* n is an upper bound that a shared bucket cannot keep. */
 void os_wake(const uint32_t *address, int n)
 {
+    KEEP_ERRNO;
     (void)n;
     struct bucket *b = bucket_of(address);
     pthread_mutex_lock(&b->mutex);

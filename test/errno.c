@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 #include <stdarg.h>
+#include <sys/mman.h>
 #include <time.h>
 
 /* ---- The system, which always leaves something in errno ---- */
@@ -25,6 +26,18 @@ static atomic_uint system_calls;
 int madvise(void *p, size_t n, int advice)
 {
     SPOIL(int, madvise, p, n, advice);
+}
+void *mmap(void *p, size_t n, int protection, int flags, int file, off_t offset)
+{
+    SPOIL(void *, mmap, p, n, protection, flags, file, offset);
+}
+long sysconf(int name)
+{
+    SPOIL(long, sysconf, name);
+}
+int pthread_mutex_unlock(pthread_mutex_t *mutex)
+{
+    SPOIL(int, pthread_mutex_unlock, mutex);
 }
 int mprotect(void *p, size_t n, int protection)
 {

@@ -19,17 +19,31 @@ for test in os lock spanset; do
     fi
 done
 
-# The whole library, where the bounds of threads' stacks are not known.
+# The whole library, where the bounds of threads' stacks are not known: programs, with the tests to
+# run of each.
+flags="-std=c11 -D_GNU_SOURCE -DGC_ATOMICS_C11 ${SANFLAGS-} -O1 -g -I$PWD -I$PWD/src -I$PWD/test
+    -I$PWD/${BUILD:-build}/gen -pthread"
+sources=$(find "$PWD/src" -name '*.c' ! -name 'mk*' ! -name os_linux.c)
 number=$((number + 1))
-sources=$(find src -name '*.c' ! -name 'mk*' ! -name os_linux.c)
-# shellcheck disable=SC2046,SC2086
-if ${CC:-cc} -std=c11 -D_GNU_SOURCE -DGC_ATOMICS_C11 ${SANFLAGS-} -O1 -g -I. -Isrc -Itest \
-    "-I${BUILD:-build}/gen" -pthread -o "$out/errors" test/errors.c $sources \
-    -lm >"$out/log" 2>&1 &&
-    "$out/errors" threads_that_end >>"$out/log" 2>&1; then
-    echo "ok $number - threads that end attached"
+# shellcheck disable=SC2086
+if (cd "$out" && ${CC:-cc} $flags -c $sources) >"$out/log" 2>&1; then
+    echo "ok $number - the library"
 else
-    echo "not ok $number - threads that end attached"
+    echo "not ok $number - the library"
     sed 's/^/# /' "$out/log"
 fi
+while read -r test name says; do
+    number=$((number + 1))
+    # shellcheck disable=SC2086
+    if ${CC:-cc} $flags -o "$out/$test" "test/$test.c" "$out"/*.o -lm >"$out/log" 2>&1 &&
+        "$out/$test" "$name" >>"$out/log" 2>&1; then
+        echo "ok $number - $says"
+    else
+        echo "not ok $number - $says"
+        sed 's/^/# /' "$out/log"
+    fi
+done <<'END'
+errors threads_that_end threads that end attached
+errno calls_that calls leave errno as it was
+END
 echo "1..$number"
