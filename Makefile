@@ -71,10 +71,9 @@ SCRIPT_TESTS := test/stress.sh $(filter-out test/stress.sh,$(wildcard test/*.sh)
 TESTS        := $(foreach t,$(SCRIPT_TESTS) $(UNIT_TESTS),\
                   $(if $(strip $(if $(T),,all) $(foreach p,$(T),$(findstring $p,$(notdir $t)))),$t))
 
-version = $(shell sed -n 's/^.define GC_VERSION_$1 //p' gcheap.h)
-MAJOR   := $(call version,MAJOR)
-VERSION := $(MAJOR).$(call version,MINOR).$(call version,PATCH)
-SONAME  := libgcheap.so.$(MAJOR)
+number   = $(shell sed -n 's/^.define GC_$1 //p' gcheap.h)
+VERSION := $(call number,VERSION_MAJOR).$(call number,VERSION_MINOR).$(call number,VERSION_PATCH)
+SONAME  := libgcheap.so.$(call number,ABI)
 
 # ---- Set-up --------------------------------------------------------------------------------
 

@@ -36,8 +36,13 @@ extern "C" {
 #endif
 
 #define GC_VERSION_MAJOR 1
-#define GC_VERSION_MINOR 0
+#define GC_VERSION_MINOR 1
 #define GC_VERSION_PATCH 0
+#define GC_VERSION (GC_VERSION_MAJOR * 10000 + GC_VERSION_MINOR * 100 + GC_VERSION_PATCH)
+
+/* The layouts and calls that a compiled program relies on, as one number: that of the soname, and
+ * part of the name that gc_self has for the linker. docs/versions.md says what raises it. */
+#define GC_ABI 2
 
 #if defined(__cplusplus)
 #define GC_STATIC_ASSERT(cond, text) static_assert(cond, text)
@@ -59,10 +64,14 @@ typedef struct gc_weakmap gc_weakmap;
 typedef struct gc_intern gc_intern;
 typedef struct gc_tracer gc_tracer;
 
+/* GC_VERSION of the library that runs; the header's is that of the program. Any thread. Never
+ * fails. */
+GC_API unsigned gc_version(void);
+
 /* ------------------------------------------------------------------------------------------
  * The fast struct: all that the inline paths touch. One per attached thread; the only
- * thread-local variable of the library points to the calling thread's. Its layout is part of the
- * library's soname. Fields are the library's; read-only for everyone else.
+ * thread-local variable of the library points to the calling thread's. Fields are the library's;
+ * read-only for everyone else.
  */
 
 /* A run: free slots, already zeroed and typed, that this thread's processor may hand out. */
@@ -90,8 +99,17 @@ struct gc_fast {
 
 #define GC_TLS __thread __attribute__((tls_model("initial-exec")))
 
-/* The calling thread's fast struct in its current heap; an empty one when it has none. */
-__extension__ extern GC_API GC_TLS struct gc_fast *gc_self;
+#define GC_STRING_(x) #x
+#define GC_STRING(x) GC_STRING_(x)
+/* What the linker calls a variable whose type this header shares with the library. */
+#define GC_ABI_NAME(name)                                                                          \
+    __asm__(GC_STRING(__USER_LABEL_PREFIX__) GC_STRING(name) "_abi_" GC_STRING(GC_ABI))
+
+/* The calling thread's fast struct in its current heap; an empty one when it has none. Every inline
+ * path reads it: code that was compiled for another GC_ABI than the library's does not link, nor
+ * does a plugin of it load. An undefined gc_self_abi_… says that the library is not the one that
+ * this header came with. */
+__extension__ extern GC_API GC_TLS struct gc_fast *gc_self GC_ABI_NAME(gc_self);
 
 /* ------------------------------------------------------------------------------------------
  * Types

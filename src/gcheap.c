@@ -65,6 +65,11 @@ static void read_environment(gc_heap *heap)
     heap->trace = options_trace();
 }
 
+unsigned gc_version(void)
+{
+    return GC_VERSION;
+}
+
 NOINLINE gc_heap *gc_heap_create(const gc_options *options)
 {
     if (!MAY_PASS())

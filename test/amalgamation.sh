@@ -119,6 +119,21 @@ works_cxx() { # C_COMPILER CXX_COMPILER
 hidden() { ! nm -g --defined-only "$dir/gcc.so" | grep -v ' gc_'; }
 shared() { gcc -std=c11 -fPIC -shared -o "$dir/gcc.so" "$dir/gcheap_all.c" -pthread && hidden; }
 
+# refused COMPILER TEXT FILE…: the compiler stops at one sentence.
+refused() {
+    local compiler=$1 text=$2
+    shift 2
+    if "$compiler" -fsyntax-only "$@" >"$scratch/refusal" 2>&1; then
+        echo 'it compiles' && return 1
+    fi
+    grep -E "error: .*$text" "$scratch/refusal" && [[ $(grep -c 'error: ' "$scratch/refusal") == 1 ]]
+}
+other_header() { # COMPILER
+    mkdir -p "$scratch/other" && cp "$dir/gcheap_all.c" "$scratch/other" &&
+        sed 's/^#define GC_VERSION_PATCH .*/#define GC_VERSION_PATCH 99/' "$dir/gcheap.h" >"$scratch/other/gcheap.h" &&
+        refused "$1" 'is not of version' -std=c11 "$scratch/other/gcheap_all.c"
+}
+
 check 'it is made' made
 for compiler in gcc clang; do
     cxx=${compiler/gcc/g++} cxx=${cxx/clang/clang++}
@@ -128,6 +143,9 @@ for compiler in gcc clang; do
     check "$compiler optimises it" optimised "$compiler"
     check "$compiler: a first program works" works "$compiler" examples/hello.c 'bytes live'
     check "$compiler: threads, roots and weak references work" works "$compiler" "$scratch/threads.c" done
+    check "$compiler refuses a header of another version" other_header "$compiler"
+    check "$cxx says that it is C" refused "$cxx" 'gcheap_all.c is C: compile it with a C compiler' \
+        -Wno-deprecated -x c++ "$dir/gcheap_all.c"
     check "$compiler: a C++ program works" works_cxx "$compiler" "$cxx"
 done
 check 'only public names leave it' shared

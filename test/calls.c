@@ -104,6 +104,7 @@ static int outcome(int error)
         return (expression);                                                                       \
     }
 
+CALL(version, ERRNO(gc_version()))
 CALL(heap_current, ERRNO(gc_heap_current()))
 CALL(heap_options, ERRNO(gc_heap_options(heap)))
 CALL(thread_name, RESULT(gc_thread_name("x")))
@@ -442,6 +443,7 @@ struct row {
 static const struct row rows[] = {
 #define Y "yes"
 #define N "no"
+    {"gc_version", "yyyyy", N, call_version},
     {"gc_type_create", "yyyyu", N, call_type_create},
     {"gc_type_release", "yyyyu", N, call_type_release},
     {"gc_type_register", "yyyyu", N, call_type_register},

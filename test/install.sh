@@ -4,6 +4,7 @@
 unset MAKEFLAGS MFLAGS MAKELEVEL
 prefix=$scratch/prefix
 export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
+soname=libgcheap.so.$(sed -n 's/^#define GC_ABI //p' gcheap.h)
 
 cat >"$scratch/embed.c" <<'EOF'
 #include <gcheap.h>
@@ -65,11 +66,11 @@ EOF
 
 installed() { # ROOT: every file is there, and the links lead somewhere
     local file
-    for file in include/gcheap.h include/gcheap.hpp lib/libgcheap.a lib/libgcheap.so lib/libgcheap.so.1 \
+    for file in include/gcheap.h include/gcheap.hpp lib/libgcheap.a lib/libgcheap.so "lib/$soname" \
         lib/pkgconfig/gcheap.pc share/man/man3/gcheap.3; do
         [[ -s $1/$file ]] || { echo "missing: $file" && return 1; }
     done
-    objdump -p "$1/lib/libgcheap.so" | grep -q 'SONAME *libgcheap.so.1$'
+    objdump -p "$1/lib/libgcheap.so" | grep -q "SONAME *$soname$"
 }
 no_trace() { # the installed files do not tell where they were staged or built
     ! grep -rl -e "$scratch" "$1/lib/pkgconfig" "$1/include" "$1/share"
@@ -104,12 +105,13 @@ static() {
     build "$1" "$2" -static -std="$3" $flags "$scratch/embed.$4" \
         $(pkg-config --static --cflags --libs gcheap)
 }
-uses_shared() { readelf -d "$scratch/$1" | grep -q 'NEEDED.*libgcheap.so.1'; }
+uses_shared() { readelf -d "$scratch/$1" | grep -q "NEEDED.*$soname"; }
 
 # Names: the shared library exports the header's and no other; so does the archive.
 declared() {
     gcc -E -P "$prefix/include/gcheap.h" | tr '\n' ' ' | tr ';{}' '\n' |
         grep 'visibility("default")' | sed 's/\[.*//; s/(\*[a-z_]*)//g' |
+        perl -pe 's/__asm__\("" "(\w+)" "(\w+)" "(\d+)"\)/$1$2$3/' |
         grep -oE '\bgc_[a-z_0-9]+ *(\(|$)' | grep -oE 'gc_[a-z_0-9]+' | sort -u
 }
 exported() { nm "$@" | awk '$2 ~ /^[TDBRVWu]$/ { print $3 }' | sort -u; }

@@ -151,7 +151,8 @@ static bool take_option(struct settings *settings, int option, int *status)
         *status = 0;
         return true;
     case 'V':
-        printf("osier, on gcheap %d.%d.%d\n", GC_VERSION_MAJOR, GC_VERSION_MINOR, GC_VERSION_PATCH);
+        printf("osier, on gcheap %u.%u.%u\n", gc_version() / 10000, gc_version() / 100 % 100,
+               gc_version() % 100);
         *status = 0;
         return true;
     default:
