@@ -55,10 +55,10 @@ LINK    = $(CC) $(CFLAGS) $(SANFLAGS) -pthread $(LDFLAGS)
 # ---- Files ---------------------------------------------------------------------------------
 
 OTHER_OS   := $(if $(filter Linux,$(shell uname)),posix,linux)
-GENERATORS := $(wildcard src/mk*.c)
-SOURCES    := $(filter-out $(GENERATORS) src/os_$(OTHER_OS).c,$(wildcard src/*.c))
+GENERATORS := $(wildcard src/memory/mk*.c)
+SOURCES    := $(filter-out $(GENERATORS) src/base/os_$(OTHER_OS).c,$(wildcard src/*/*.c))
 OBJECTS    := $(SOURCES:%.c=$(B)/%.o)
-GENERATED  := $(GENERATORS:src/mk%.c=$(B)/gen/%_table.h)
+GENERATED  := $(foreach g,$(GENERATORS),$(B)/gen/$(patsubst mk%.c,%_table.h,$(notdir $g)))
 LIBRARY    := $(B)/libgcheap.a $(B)/libgcheap.so
 
 # An example is one file, or a directory of files.
@@ -92,7 +92,7 @@ endif
 .PHONY: all
 all: $(LIBRARY) $(EXAMPLES) ## library and examples (the default)
 
-$(B)/gen/mk%: src/mk%.c | setup
+$(B)/gen/mk%: src/memory/mk%.c | setup
 	@mkdir -p $(@D)
 	$(call say,cc) $(HOSTCC) -std=c11 -D_GNU_SOURCE $(WARNINGS) -O1 -Isrc -I. -o $@ $<
 
@@ -180,9 +180,9 @@ $(B)/gcheap.3: docs/gcheap.3.md | setup
 	@sed 's/\\f\[C\]/\\f[CR]/g; /^\.SH/{n;/^\.PP/d;}' $@.pandoc > $@
 
 # One C file that builds alone; see the comment at its head.
-$(B)/gcheap_all.c: test/amalgamate gcheap.h src/gcheap.hpp $(wildcard src/*.[ch]) $(GENERATED)
+$(B)/gcheap_all.c: test/amalgamate gcheap.h src/api/gcheap.hpp $(wildcard src/*/*.[ch]) $(GENERATED)
 	$(call say,gen) test/amalgamate $(B)/gen > $@
-	@cp gcheap.h src/gcheap.hpp $(@D)
+	@cp gcheap.h src/api/gcheap.hpp $(@D)
 
 .PHONY: amalgamation docs install uninstall
 amalgamation: $(B)/gcheap_all.c ## gcheap_all.c and the headers in build/: the library in one file
@@ -190,7 +190,7 @@ docs: $(B)/gcheap.3 ## the manual page
 
 install: $(LIBRARY) $(B)/gcheap.3 ## PREFIX=/usr/local DESTDIR=
 	install -d $(D)$(LIBDIR)/pkgconfig $(D)$(INCLUDEDIR) $(D)$(MANDIR)/man3
-	install -m 644 gcheap.h src/gcheap.hpp $(D)$(INCLUDEDIR)
+	install -m 644 gcheap.h src/api/gcheap.hpp $(D)$(INCLUDEDIR)
 	install -m 644 $(B)/libgcheap.a $(D)$(LIBDIR)/libgcheap.a
 	install -m 755 $(B)/libgcheap.so $(D)$(LIBDIR)/libgcheap.so.$(VERSION)
 	ln -sf libgcheap.so.$(VERSION) $(D)$(LIBDIR)/$(SONAME)
@@ -224,4 +224,4 @@ clean: ## removes every build directory
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
--include $(wildcard $(B)/src/*.d $(B)/test/*.d $(B)/examples/*.d $(B)/examples/*/*.d)
+-include $(wildcard $(B)/src/*/*.d $(B)/test/*.d $(B)/examples/*.d $(B)/examples/*/*.d)

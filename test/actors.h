@@ -4,7 +4,7 @@
 #ifndef ACTORS_H
 #define ACTORS_H
 
-#include "cycle.h"
+#include "cycle/cycle.h"
 #include "moment.h"
 
 /* ---- Gates ---- */

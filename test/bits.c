@@ -1,5 +1,5 @@
 /* Bit arithmetic against one bit at a time. */
-#include "bits.h"
+#include "base/bits.h"
 #undef CHECK
 #include "tap.h"
 

@@ -2,7 +2,7 @@
 #ifndef CELLS_H
 #define CELLS_H
 
-#include "collector.h"
+#include "collector/collector.h"
 #include "heaps.h"
 
 struct cell {

@@ -90,7 +90,7 @@ int main()
 }
 CPP
 
-cxx() { $CXX -std=c++17 -Wall -Wextra -Wconversion -Wshadow -Wundef -pedantic -Werror -I. -Isrc "$@"; }
+cxx() { $CXX -std=c++17 -Wall -Wextra -Wconversion -Wshadow -Wundef -pedantic -Werror -I. -Isrc/api "$@"; }
 works() { # FLAG…
     cxx "$@" -O1 -g $SANFLAGS -pthread -o "$scratch/works" "$scratch/works.cpp" "$BUILD/libgcheap.a" \
         $(pkg-config --libs liburcu-cds) && "$scratch/works"

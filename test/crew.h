@@ -4,7 +4,7 @@
 #define CREW_H
 
 #include "gcheap.h"
-#include "os.h"
+#include "base/os.h"
 
 #include <pthread.h>
 #include <sched.h>

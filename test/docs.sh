@@ -34,7 +34,7 @@ export TSAN_OPTIONS=${TSAN_OPTIONS-}:die_after_fork=0
 urcu=$(pkg-config --cflags --libs liburcu-cds)
 works() { # FILE
     local program=${1%.*} compiler=("$CC" -std=c11)
-    [[ $1 != *.cpp ]] || compiler=("$CXX" -std=c++17 -Isrc)
+    [[ $1 != *.cpp ]] || compiler=("$CXX" -std=c++17 -Isrc/api)
     # $CC and $CXX may be a compiler with flags.
     # shellcheck disable=SC2068
     ${compiler[@]} -Wall -Wextra -Wconversion -pedantic -Werror -O2 -g -pthread $SANFLAGS -I. \
@@ -58,7 +58,7 @@ functions() {
 }
 # Public names of the C++ header.
 cxx_names() {
-    sed '/^namespace detail/,/^} .*namespace/d' src/gcheap.hpp |
+    sed '/^namespace detail/,/^} .*namespace/d' src/api/gcheap.hpp |
         perl -ne 'next unless /^(?:template|class)\b.*[^;]$/;
             print "gc::$1\n" if /^(?:template <[^>]*> )?class (\w+)/ || /\b(\w+)\(/'
 }
@@ -88,11 +88,11 @@ complete() {
 # may name what is there, and the benchmarks the peers' calls.
 exist() {
     local wrong=0 file word
-    cxx_names | cat - gcheap.h src/gcheap.hpp >"$scratch/public"
+    cxx_names | cat - gcheap.h src/api/gcheap.hpp >"$scratch/public"
     for file in "${documents[@]}"; do
         local known=("$scratch/public")
         case $file in
-        docs/architecture.md | docs/invariants.md | docs/from-go.md) known+=(src/*.[ch]) ;;
+        docs/architecture.md | docs/invariants.md | docs/from-go.md) known+=(src/*/*.[ch]) ;;
         docs/benchmarks.md) known+=(bench/adapters/*) ;;
         esac
         for word in $(grep -ohE '\b((gc|GC)_[A-Za-z0-9_]*[a-z0-9A-Z]|gc::[a-z_]*[a-z])\b' "$file" | sed 's/^gc_self_abi_[0-9]*$/gc_self/' | sort -u); do
@@ -109,7 +109,7 @@ sources() {
             { echo "no such file: $file" && wrong=1; }
     done
     while read -r word _ file; do
-        [[ -e $file ]] || file=src/$file
+        [[ -e $file ]] || file=$(compgen -G "src/*/$file" || true)
         grep -qw -- "$word" "$file" || { echo "not in $file: $word" && wrong=1; }
     done < <(grep -ohE '`[a-z_]+` in `[a-z_]+\.[ch]`' docs/*.md | tr -d '`' | sort -u)
     return $wrong
@@ -150,7 +150,7 @@ check 'links lead to files' links
 # What is quoted as said by the library stands in its sources, but for numbers, names and what goes on.
 quoted() {
     local wrong=0 line text
-    cat src/*.c | perl -0pe 's/"\s*\n\s*"//g; s/%[-.*0-9]*(?:ll|z)?[a-z]/\x01/g' >"$scratch/texts"
+    cat src/*/*.c | perl -0pe 's/"\s*\n\s*"//g; s/%[-.*0-9]*(?:ll|z)?[a-z]/\x01/g' >"$scratch/texts"
     while read -r line; do
         text=${line#gcheap: }
         perl -e 'my ($said, $file) = @ARGV; open my $in, "<", $file or die; local $/; my $all = <$in>;

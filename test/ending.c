@@ -1,5 +1,5 @@
 /* Threads that end, in whatever way, while they are attached. */
-#include "atomics.h"
+#include "base/atomics.h"
 #include "build.h"
 #include "crew.h"
 #include "heaps.h"

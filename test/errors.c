@@ -2,7 +2,7 @@
  * threads that end as they should not, descriptors made of random bytes. Misuse that the reference
  * calls caught is tested by misuse.c. */
 #include "build.h"
-#include "heap.h"
+#include "mutator/heap.h"
 #include "heaps.h"
 #include "log.h"
 #include "refuse.h"

@@ -2,7 +2,7 @@
 #include <limits.h>
 #include <setjmp.h>
 #include "cells.h"
-#include "cycle.h"
+#include "cycle/cycle.h"
 #include "random.h"
 
 /* What ran, in order: a finalizer's object's id, or 1000 + the argument of a cleanup. */

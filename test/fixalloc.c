@@ -1,6 +1,6 @@
 /* Off-heap memory: the linear allocator, and fixed-size objects on top of it. */
-#include "fixalloc.h"
-#include "os.h"
+#include "memory/fixalloc.h"
+#include "base/os.h"
 #undef CHECK
 #include "tap.h"
 

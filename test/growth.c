@@ -1,7 +1,7 @@
 /* A heap's memory grows, and the system refuses one part of that: nothing is left behind. */
 #include "build.h"
-#include "mheap.h"
-#include "stress.h"
+#include "allocator/mheap.h"
+#include "base/stress.h"
 #include "tap.h"
 
 static struct mheap mem;

@@ -1,6 +1,6 @@
 /* Huge pages, and memory that was given back: what the OS is told, read from /proc/self/smaps. */
-#include "heap.h"
-#include "hugepage.h"
+#include "mutator/heap.h"
+#include "allocator/hugepage.h"
 #include <gcheap.h>
 #undef CHECK
 #include "tap.h"

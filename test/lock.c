@@ -1,6 +1,6 @@
 /* Locks: mutual exclusion, sleepers, and the order of ranks. */
-#include "lock.h"
-#include "os.h"
+#include "base/lock.h"
+#include "base/os.h"
 #undef CHECK
 #include "tap.h"
 

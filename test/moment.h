@@ -4,7 +4,8 @@
 #define MOMENT_H
 
 #include "cells.h"
-#include "handshake.h"
+#include "mutator/handshake.h"
+#include "mutator/self.h"
 
 /* What the collector asks of the calling thread, which has not answered; nothing else can come
  * before it does. */

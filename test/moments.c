@@ -1,7 +1,7 @@
 /* Moments of a cycle: what a thread does just there. A thread knows what the collector asks of it,
  * and keeps it waiting as long as it likes. */
 #include <errno.h>
-#include "background.h"
+#include "cycle/background.h"
 #include "build.h"
 #include "log.h"
 #include "moment.h"

@@ -1,6 +1,6 @@
 /* Every call of os.h. test/portable.sh builds it a second time, over os_posix.c. */
-#include "os.h"
-#include "atomics.h"
+#include "base/os.h"
+#include "base/atomics.h"
 #undef CHECK
 #include "tap.h"
 

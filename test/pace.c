@@ -1,7 +1,7 @@
 /* What keeps an allocating thread: cycles that are late, left or slow, and those who do not answer;
  * and what does not. */
 #include <sys/wait.h>
-#include "background.h"
+#include "cycle/background.h"
 #include "build.h"
 #include "cells.h"
 

@@ -1,5 +1,5 @@
 /* The pacer's arithmetic. */
-#include "pacer.h"
+#include "collector/pacer.h"
 #include "tap.h"
 
 #define MB ((uint64_t)1 << 20)

@@ -1,5 +1,5 @@
 /* The page allocator against a model that has one byte per page and looks at all of them. */
-#include "pagealloc.h"
+#include "memory/pagealloc.h"
 #undef CHECK
 #include "build.h"
 #include "tap.h"

@@ -2,8 +2,9 @@
  * them, and what a collection goes through is what is there. Handles: handles.c; rooted globals:
  * roottable.c. */
 #include "cells.h"
-#include "intern.h"
-#include "weakmap.h"
+#include "mutator/self.h"
+#include "collector/intern.h"
+#include "collector/weakmap.h"
 
 enum { MANY = 100 * 1000, EACH = 1000, FEW = MANY / EACH };
 

@@ -9,8 +9,9 @@ for test in os lock spanset; do
     number=$((number + 1))
     # shellcheck disable=SC2086
     if ${CC:-cc} -std=c11 -D_DEFAULT_SOURCE -DGC_ATOMICS_C11 -DTEST_PORTABLE ${SANFLAGS-} -O1 -g \
-        -Isrc -Itest -pthread -o "$out/$test" "test/$test.c" src/base.c src/os_common.c \
-        src/os_posix.c src/lock.c src/persistent.c src/fixalloc.c src/spanset.c >"$out/log" 2>&1 &&
+        -Isrc -Itest -pthread -o "$out/$test" "test/$test.c" src/base/base.c src/base/os_common.c \
+        src/base/os_posix.c src/base/lock.c src/memory/persistent.c src/memory/fixalloc.c \
+        src/memory/spanset.c >"$out/log" 2>&1 &&
         "$out/$test" >>"$out/log" 2>&1; then
         echo "ok $number - test/$test.c"
     else

@@ -1,5 +1,5 @@
 /* The table of rooted globals, beside a plain array that says what it should hold. */
-#include "roottable.h"
+#include "mutator/roottable.h"
 #include "random.h"
 #undef CHECK
 #include "tap.h"

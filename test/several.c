@@ -2,7 +2,8 @@
  * another waiting (I21). */
 #include "crew.h"
 #include "heaps.h"
-#include "collector.h"
+#include "mutator/self.h"
+#include "collector/collector.h"
 
 #include <sys/wait.h>
 

@@ -1,5 +1,5 @@
 /* The computed size classes against Go's published table. */
-#include "sizeclass.h"
+#include "memory/sizeclass.h"
 #include "gcheap.h"
 #undef CHECK
 #include "tap.h"

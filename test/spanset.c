@@ -1,6 +1,6 @@
 /* Span sets: order, memory refused, and many threads: nothing is lost or doubled. */
-#include "spanset.h"
-#include "os.h"
+#include "memory/spanset.h"
+#include "base/os.h"
 #undef CHECK
 #include "tap.h"
 

@@ -1,5 +1,6 @@
 /* C stacks that are scanned: where a thread's code stands, on which stack, and what it left in
  * registers. */
+#include "mutator/log.h"
 #include "build.h"
 #include "crew.h"
 #include "log.h"
@@ -639,7 +640,7 @@ static __attribute__((noinline)) void call_all(void)
     gc_fiber_switch(fiber);
     gc_fiber_switch(NULL);
     CHECK_EQ(gc_fiber_destroy(fiber), 0);
-    heap_log(heap, GC_LOG_INFO, "%d %s", 1, "line");
+    log_write(heap, GC_LOG_INFO, "%d %s", 1, "line");
 }
 
 static void *attach_and_call_all(void *flags)

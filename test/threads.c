@@ -1,7 +1,8 @@
 /* Threads: attaching, blocking, taking turns on few Ps, leaving, and heaps that go at any moment.
  */
 #include "build.h"
-#include "handshake.h"
+#include "mutator/self.h"
+#include "mutator/handshake.h"
 #include "heaps.h"
 #include "log.h"
 #include "shapes.h"

@@ -1,7 +1,7 @@
 /* Who is said to keep the collector waiting, and who is not. */
 #include "cells.h"
 #include "log.h"
-#include "watchdog.h"
+#include "mutator/watchdog.h"
 
 /* ---- The judge ---- */
 

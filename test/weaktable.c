@@ -1,7 +1,7 @@
 /* The hash table under weak maps and intern tables, against a model: sorted arrays of what is in
  * it. */
-#include "os.h"
-#include "weaktable.h"
+#include "base/os.h"
+#include "collector/weaktable.h"
 #include "refuse.h"
 #include "tap.h"
 

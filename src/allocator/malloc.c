@@ -1,0 +1,204 @@
+#include "allocator/malloc.h"
+
+const uint64_t malloc_zero_object;
+
+/* A slot of a run that is refilled when it is used up. */
+static void *from_run(struct mcache *c, unsigned slot, unsigned spanclass,
+                      const struct type_info *info)
+{
+    struct gc_run *run = &c->runs[slot];
+    if (run->cursor == run->limit && !mcache_refill(c, slot, spanclass, info))
+        return NULL;
+    uintptr_t p = run->cursor;
+    word_store_relaxed(&run->cursor, p + run->size); /* others look: mcache_keeps */
+    return (void *)p;
+}
+
+/* ---- Small objects ---- */
+
+static void *small_noscan(struct mcache *c, unsigned sizeclass)
+{
+    return from_run(c, RUN_SLOT_NOSCAN + sizeclass, spanclass_make(sizeclass, true), NULL);
+}
+
+_Static_assert(GC_BYTES_RAW_SLOTS == RUN_SLOT_RAW - RUN_SLOT_NOSCAN, "gcheap.h");
+
+static void *small_raw(struct mcache *c, unsigned sizeclass)
+{
+    return from_run(c, RUN_SLOT_RAW + sizeclass, spanclass_make(sizeclass, true), NULL);
+}
+
+/* A slot whose heap bits, and trace header, the caller writes. */
+static void *small_variable(struct mcache *c, unsigned sizeclass, bool traced)
+{
+    return traced
+               ? from_run(c, RUN_SLOT_TRACED + sizeclass, spanclass_make_traced(sizeclass), NULL)
+               : from_run(c, RUN_SLOT_VARIABLE + sizeclass, spanclass_make(sizeclass, false), NULL);
+}
+
+/* ---- Large objects ---- */
+
+static void *finish_large(struct mcache *c, struct gc_span *s)
+{
+    struct arena *a = s->arena;
+    s->live = 1;
+    size_t bit = arena_bit(s->base);
+    if (c->black) {
+        word_fetch_or_relaxed(&a->mark[bit / WORD_BITS], (word)1 << bit % WORD_BITS);
+        span_note_mark(s);
+    }
+    word_store_release(&a->alloc[bit / WORD_BITS], (word)1 << bit % WORD_BITS); /* I15 */
+    c->unreported += span_bytes(s);
+    mcentral_file_swept(c->heap, s, c->sweepgen);
+    return (void *)s->base;
+}
+
+/* *unzeroed: bytes from its base on that are not known to be zero. */
+static struct gc_span *large_span(struct mcache *c, size_t size, unsigned spanclass,
+                                  size_t *unzeroed)
+{
+    bool zeroed;
+    struct gc_span *s = mcache_alloc_large(c, divide_up(size, PAGE_SIZE), spanclass, &zeroed);
+    *unzeroed = s && !zeroed ? span_bytes(s) : 0;
+    return s;
+}
+
+static void *large_noscan(struct mcache *c, size_t size)
+{
+    size_t unzeroed;
+    struct gc_span *s = large_span(c, size, spanclass_make(0, true), &unzeroed);
+    if (!s)
+        return NULL;
+    if (unzeroed > MALLOC_ZERO_PIECE)
+        c->unzeroed = unzeroed;
+    else
+        memset((void *)s->base, 0, unzeroed);
+    return finish_large(c, s);
+}
+
+/* ---- Shapes ---- */
+
+/* What is to be written into the heap bitmap of one object. */
+struct layout {
+    size_t size; /* without trace header */
+    unsigned align;
+    struct type_info *head;    /* NULL: an array */
+    struct type_info *element; /* NULL: no tail */
+    size_t n;                  /* elements */
+    size_t tail;               /* offset of the elements */
+};
+
+static gc_type *traced_type(const struct layout *l)
+{
+    return l->head && l->head->type->trace ? l->head->type : NULL;
+}
+
+static void write_layout(const struct layout *l, struct heapbits_sink *sink)
+{
+    if (l->head)
+        type_write_bits(l->head, sink);
+    if (l->element && !l->element->noscan) {
+        heapbits_emit_zeros(sink, (l->tail - (sink->at - sink->start)) >> WORD_SHIFT);
+        type_write_array(l->element, sink, l->n);
+    }
+}
+
+static void *large_scan(struct mcache *c, const struct layout *l)
+{
+    unsigned spanclass = traced_type(l) ? spanclass_make_traced(0) : spanclass_make(0, false);
+    size_t unzeroed;
+    struct gc_span *s = large_span(c, l->size, spanclass, &unzeroed);
+    if (!s)
+        return NULL;
+    memset((void *)s->base, 0, unzeroed);
+    struct heapbits_sink sink;
+    heapbits_begin(&sink, &c->heap->arenas, s->base);
+    write_layout(l, &sink);
+    s->scan_limit = heapbits_end(&sink);
+    s->large_type = l->head ? l->head->type : l->element->type;
+    return finish_large(c, s);
+}
+
+static void *small_scan(struct mcache *c, const struct layout *l, unsigned sizeclass)
+{
+    gc_type *traced = traced_type(l);
+    size_t words = sizeclass_table[sizeclass].words;
+    word *p = small_variable(c, sizeclass, traced != NULL);
+    if (!p)
+        return NULL;
+    struct heapbits_sink sink;
+    heapbits_begin(&sink, &c->heap->arenas, (uintptr_t)p);
+    write_layout(l, &sink);
+    heapbits_emit_zeros(&sink, words - ((sink.at - sink.start) >> WORD_SHIFT));
+    heapbits_end(&sink);
+    if (traced)
+        word_store_relaxed(&p[words - 1], (word)traced);
+    return p;
+}
+
+static void *scan(struct mcache *c, const struct layout *l)
+{
+    size_t header = traced_type(l) ? WORD_SIZE : 0;
+    unsigned sizeclass = sizeclass_of_aligned(align_up(l->size, WORD_SIZE) + header, l->align);
+    return sizeclass ? small_scan(c, l, sizeclass) : large_scan(c, l);
+}
+
+static void *noscan_aligned(struct mcache *c, size_t size, unsigned align)
+{
+    unsigned sizeclass = sizeclass_of_aligned(size, align);
+    return sizeclass ? small_noscan(c, sizeclass) : large_noscan(c, size);
+}
+
+/* ---- The calls ---- */
+
+void *malloc_typed(struct mcache *c, struct type_info *info)
+{
+    unsigned slot = u32_load_relaxed(&info->type->run);
+    if (slot)
+        return from_run(c, slot, info->spanclass, info);
+    if (info->size == 0)
+        return (void *)(uintptr_t)&malloc_zero_object;
+    if (info->noscan)
+        return noscan_aligned(c, info->size, info->align);
+    struct layout l = {info->type->size, info->align, info, NULL, 0, 0};
+    return scan(c, &l);
+}
+
+void *malloc_bytes(struct mcache *c, size_t size)
+{
+    return noscan_aligned(c, size, 1);
+}
+
+void *malloc_bytes_raw(struct mcache *c, size_t size)
+{
+    if (size <= SIZECLASS_MAX_SIZE)
+        return small_raw(c, sizeclass_of(size));
+    size_t unzeroed;
+    struct gc_span *s = large_span(c, size, spanclass_make(0, true), &unzeroed);
+    return s ? finish_large(c, s) : NULL;
+}
+
+void *malloc_array(struct mcache *c, struct type_info *info, size_t n)
+{
+    size_t size = info->type->size * n;
+    if (info->noscan)
+        return noscan_aligned(c, size, info->align);
+    struct layout l = {size, info->align, NULL, info, n, 0};
+    return scan(c, &l);
+}
+
+size_t malloc_flex_offset(const struct type_info *head, const struct type_info *element)
+{
+    return align_up(head->type->size, element->align);
+}
+
+void *malloc_flex(struct mcache *c, struct type_info *head, struct type_info *element, size_t n)
+{
+    size_t tail = malloc_flex_offset(head, element);
+    size_t size = tail + element->type->size * n;
+    unsigned align = MAX_OF(head->align, element->align);
+    if (head->noscan && element->noscan)
+        return noscan_aligned(c, size, align);
+    struct layout l = {size, align, head, n ? element : NULL, n, tail};
+    return scan(c, &l);
+}

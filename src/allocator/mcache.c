@@ -1,0 +1,314 @@
+#include "allocator/mcache.h"
+
+static size_t runs_size(void)
+{
+    return align_up(RUN_SLOTS * sizeof(struct gc_run), os_page_size());
+}
+static size_t cache_size(void)
+{
+    return align_up(sizeof(struct mcache), os_page_size());
+}
+
+struct mcache *mcache_create(struct mheap *h)
+{
+    struct mcache *c = os_map(cache_size() + runs_size());
+    if (!c)
+        return NULL;
+    c->heap = h;
+    c->runs = (struct gc_run *)(void *)((char *)c + cache_size());
+    c->sweepgen = u32_load_acquire(&h->sweepgen); /* adopted again with the rest: proc.c */
+    return c;
+}
+
+void mcache_destroy(struct mcache *c)
+{
+    ASSERT(c->nopen == 0 && c->pages.free == 0 && c->nspare == 0);
+    os_unmap(c, cache_size() + runs_size());
+}
+
+/* ---- Runs, as other threads see them (I24) ---- */
+
+/* Cursor 0: there is no run, whatever the limit is; a new run is there with its cursor. A reader
+ * that reads the same other cursor before and after a limit has read both of one run: unless all
+ * runs were given up meanwhile, a cursor never comes back. */
+static void clear_run(struct gc_run *run)
+{
+    fence_release();
+    word_store_relaxed(&run->cursor, 0);
+    fence_release();
+    word_store_relaxed(&run->limit, 0);
+    run->span = NULL;
+}
+
+static void set_run(struct gc_run *run, struct gc_span *s, uintptr_t from, uintptr_t to)
+{
+    run->size = s->size;
+    run->span = s;
+    word_store_relaxed(&run->limit, to);
+    stress(STRESS_RUN_LIMIT);
+    word_store_release(&run->cursor, from);
+}
+
+static bool run_keeps(const struct gc_run *run, uintptr_t base)
+{
+    uintptr_t cursor, limit;
+    do {
+        cursor = word_load_acquire(&run->cursor);
+        stress(STRESS_RUN_READ);
+        limit = word_load_relaxed(&run->limit);
+        fence_acquire();
+    } while (word_load_relaxed(&run->cursor) != cursor);
+    return cursor != 0 && cursor <= base && base < limit;
+}
+
+bool mcache_keeps(const struct mcache *c, unsigned spanclass, uintptr_t base)
+{
+    uint32_t given_up;
+    unsigned slot;
+    do {
+        given_up = u32_load_acquire(&c->given_up);
+        slot = type_slot_of_class(spanclass);
+        while (slot && !run_keeps(&c->runs[slot], base))
+            slot = type_next_slot(slot);
+        fence_acquire();
+    } while (u32_load_relaxed(&c->given_up) != given_up);
+    return slot != 0;
+}
+
+/* ---- Spans and runs ---- */
+
+/* A span that no run and no class of this cache uses any more. */
+static void uncache(struct mcache *c, struct gc_span *s, bool stale)
+{
+    ptr_store_release(&s->cache, NULL); /* who sees it sees that rests are no objects (I24) */
+    mcentral_uncache_span(c->heap, s, c->sweepgen, stale);
+}
+
+static void close_run(struct mcache *c, struct gc_span *s, bool stale)
+{
+    ASSERT(s->open_runs > 0);
+    if (--s->open_runs == 0 && c->current[s->spanclass] != s)
+        uncache(c, s, stale);
+}
+
+static void drop_current(struct mcache *c, unsigned spanclass, bool stale)
+{
+    struct gc_span *s = c->current[spanclass];
+    c->current[spanclass] = NULL;
+    if (s && s->open_runs == 0)
+        uncache(c, s, stale);
+}
+
+/* A traced object's type stands in the last word of its slot. */
+static void write_trace_headers(struct gc_span *s, size_t first, size_t n, gc_type *type)
+{
+    for (size_t i = first; i < first + n; i++) {
+        word *header = (word *)(span_slot(s, i) + s->size) - 1;
+        word_store_relaxed(header, (word)type);
+    }
+}
+
+static void write_bits_once(struct mcache *c, struct gc_span *s, size_t slot,
+                            const struct type_info *info)
+{
+    struct heapbits_sink sink;
+    heapbits_begin(&sink, &c->heap->arenas, span_slot(s, slot));
+    type_write_bits(info, &sink);
+    heapbits_emit_zeros(&sink, s->words - ((sink.at - sink.start) >> WORD_SHIFT));
+    heapbits_end(&sink);
+}
+
+/* Heap bits of slots larger than a map word's worth: one object at a time, or one for all. */
+static void write_bits_large(struct mcache *c, struct gc_span *s, size_t first, size_t n,
+                             const struct type_info *info)
+{
+    bool whole = s->words % WORD_BITS == 0;
+    for (size_t i = 0; i < (whole ? 1 : n); i++)
+        write_bits_once(c, s, first + i, info);
+    if (whole)
+        heapbits_copy(s->arena, span_slot(s, first), s->words, n - 1);
+}
+
+static void write_bits(struct mcache *c, struct gc_span *s, size_t first, size_t n,
+                       const struct type_info *info)
+{
+    if (s->words <= WORD_BITS && !info->program)
+        heapbits_fill(s->arena, span_slot(s, first), n * s->words, info->pattern, s->words);
+    else
+        write_bits_large(c, s, first, n, info);
+    if (info->type->trace)
+        write_trace_headers(s, first, n, info->type);
+}
+
+static bool is_raw(const struct mcache *c, const struct gc_run *run)
+{
+    size_t slot = (size_t)(run - c->runs);
+    return slot >= RUN_SLOT_RAW && slot < RUN_SLOT_TYPES;
+}
+
+/* I8: all of this is done before the first slot is handed out. */
+static void open_run(struct mcache *c, struct gc_run *run, struct gc_span *s, size_t first,
+                     size_t n, const struct type_info *info)
+{
+    uintptr_t from = span_slot(s, first);
+    size_t bytes = n * s->size;
+    if (s->needzero && !is_raw(c, run))
+        memset((void *)from, 0, bytes);
+    if (info && !info->noscan)
+        write_bits(c, s, first, n, info);
+    stress(STRESS_RUN_OPEN);
+    if (c->black)
+        span_set_marks(s, first, n);
+    stress(STRESS_RUN_MARKED);
+    set_run(run, s, from, from + bytes);
+    fence_release(); /* what is found by its alloc bit is marked (I15), and in this run (I24) */
+    span_set_alloc(s, first, n);
+    s->open_runs++;
+    s->live += (uint32_t)n;
+    c->unreported += bytes;
+}
+
+static bool open_from_current(struct mcache *c, struct gc_run *run, unsigned spanclass,
+                              const struct type_info *info)
+{
+    struct gc_span *s = c->current[spanclass];
+    size_t first, n = s ? span_next_free(s, &first) : 0;
+    if (n == 0)
+        return false;
+    if (UNLIKELY(c->heap->run_limit && n > c->heap->run_limit)) {
+        n = c->heap->run_limit;
+        s->next_slot = (uint32_t)(first + n);
+    }
+    open_run(c, run, s, first, n, info);
+    return true;
+}
+
+bool mcache_refill(struct mcache *c, unsigned slot, unsigned spanclass,
+                   const struct type_info *info)
+{
+    struct gc_run *run = &c->runs[slot];
+    stress(STRESS_REFILL);
+    if (run->span) {
+        struct gc_span *s = run->span;
+        clear_run(run);
+        close_run(c, s, false);
+    } else {
+        c->open[c->nopen++] = (uint16_t)slot;
+    }
+    while (!open_from_current(c, run, spanclass, info)) {
+        drop_current(c, spanclass, false);
+        c->current[spanclass] = mcentral_cache_span(c->heap, &c->heap->centrals[spanclass], c);
+        if (!c->current[spanclass]) {
+            c->nopen -= c->open[c->nopen - 1] == slot;
+            for (uint32_t i = 0; i < c->nopen; i++) {
+                if (c->open[i] == slot)
+                    c->open[i] = c->open[--c->nopen];
+            }
+            return false;
+        }
+        ptr_store_relaxed(&c->current[spanclass]->cache, c);
+    }
+    return true;
+}
+
+struct gc_span *mcache_alloc_large(struct mcache *c, size_t npages, unsigned spanclass,
+                                   bool *zeroed)
+{
+    if (c->sweeping)
+        c->heap->up.reclaim(c->heap->up.self, npages);
+    return mheap_alloc_span(c->heap, c, npages, spanclass, c->sweepgen + 3, zeroed);
+}
+
+void mcache_arm(struct mcache *c)
+{
+    c->sweeping = false;
+}
+
+static void each_open_rest(struct mcache *c,
+                           void (*f)(struct mcache *, struct gc_run *, size_t first, size_t n))
+{
+    for (uint32_t i = 0; i < c->nopen; i++) {
+        struct gc_run *run = &c->runs[c->open[i]];
+        const struct gc_span *s = run->span;
+        size_t n = (run->limit - run->cursor) / run->size;
+        if (n > 0)
+            f(c, run, (run->cursor - s->base) / run->size, n);
+    }
+}
+
+static void blacken_rest(struct mcache *c, struct gc_run *run, size_t first, size_t n)
+{
+    (void)c;
+    span_set_marks(run->span, first, n);
+}
+
+void mcache_blacken(struct mcache *c)
+{
+    c->black = true;
+    each_open_rest(c, blacken_rest);
+}
+
+/* The slots were never allocated. Nobody marks meanwhile (I15). */
+static void give_back_rest(struct mcache *c, struct gc_run *run, size_t first, size_t n)
+{
+    struct gc_span *s = run->span;
+    span_clear_alloc(s, first, n);
+    if (c->black)
+        span_clear_marks(s, first, n);
+    s->live -= (uint32_t)n;
+    s->next_slot = MIN_OF(s->next_slot, (uint32_t)first);
+    s->needzero = true;
+    c->returned += n * run->size;
+}
+
+static void give_up_all(struct mcache *c, bool stale)
+{
+    u32_store_relaxed(&c->given_up, c->given_up + 1);
+    fence_release();
+    each_open_rest(c, give_back_rest);
+    for (uint32_t i = 0; i < c->nopen; i++) {
+        struct gc_run *run = &c->runs[c->open[i]];
+        struct gc_span *s = run->span;
+        clear_run(run);
+        close_run(c, s, stale);
+    }
+    c->nopen = 0;
+    for (unsigned i = 0; i < SPANCLASS_COUNT; i++)
+        drop_current(c, i, stale);
+}
+
+void mcache_flush(struct mcache *c)
+{
+    give_up_all(c, false);
+    mcache_report(c);
+    mheap_flush_cache(c->heap, c);
+}
+
+void mcache_flip(struct mcache *c, uint32_t sweepgen)
+{
+    c->sweepgen = sweepgen;
+    give_up_all(c, true);
+    mcache_report(c);
+    c->black = false;
+    c->sweeping = true;
+}
+
+void mcache_report(struct mcache *c)
+{
+    struct mheap_counts *counts = &c->heap->counts;
+    if (c->unreported)
+        u64_fetch_add_relaxed(&counts->taken_bytes, c->unreported);
+    if (c->returned)
+        u64_fetch_add_acq_rel(&counts->returned_bytes, c->returned);
+    if (c->unreported > c->returned)
+        c->unpaced += c->unreported - c->returned;
+    c->unreported = c->returned = 0;
+}
+
+size_t mcache_take_unpaced(struct mcache *c)
+{
+    mcache_report(c);
+    size_t bytes = c->unpaced;
+    c->unpaced = 0;
+    return bytes;
+}

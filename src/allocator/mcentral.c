@@ -1,0 +1,121 @@
+#include "allocator/mcentral.h"
+#include "allocator/mcache.h"
+
+void mcentral_init(struct mcentral *c, unsigned spanclass)
+{
+    c->spanclass = spanclass;
+    for (int i = 0; i < 2; i++) {
+        spanset_init(&c->partial[i]);
+        spanset_init(&c->full[i]);
+    }
+}
+
+static void push(struct mheap *h, struct spanset *set, struct gc_span *s)
+{
+    /* A set that cannot grow must not lose a span: with no memory for 2 KiB the heap is at its end,
+     * but what it holds must stay reachable for the sweeper. */
+    while (!spanset_push(set, &h->pool, s))
+        os_sleep_ns(1000 * 1000);
+}
+
+static bool has_free(const struct gc_span *s)
+{
+    return s->live < s->nslots;
+}
+
+/* Takes a swept span (sweepgen) for a P (sweepgen + 3). It may have gone meanwhile: claimed by a
+ * sweeper of the next generation. */
+static bool cache_swept(struct gc_span *s, uint32_t sweepgen)
+{
+    return u32_cas_acq_rel(&s->sweepgen, sweepgen, sweepgen + 3);
+}
+
+static struct gc_span *pop_swept(struct mheap *h, struct mcentral *c, uint32_t sweepgen)
+{
+    struct spanset *set = mcentral_swept(c->partial, sweepgen);
+    struct gc_span *s;
+    while ((s = spanset_pop(set, &h->pool)) != NULL) {
+        if (cache_swept(s, sweepgen))
+            return s;
+    }
+    return NULL;
+}
+
+static struct gc_span *claim(struct mheap *h, struct spanset *set, uint32_t sweepgen)
+{
+    struct gc_span *s;
+    while ((s = spanset_pop(set, &h->pool)) != NULL) {
+        if (u32_cas_acq_rel(&s->sweepgen, sweepgen - 2, sweepgen - 1))
+            return s;
+    }
+    return NULL;
+}
+
+struct gc_span *mcentral_claim_unswept(struct mheap *h, struct mcentral *c, uint32_t sweepgen)
+{
+    struct gc_span *s = claim(h, mcentral_unswept(c->partial, sweepgen), sweepgen);
+    return s ? s : claim(h, mcentral_unswept(c->full, sweepgen), sweepgen);
+}
+
+/* The sweeper leaves the span to us: from sweepgen - 1 straight to cached. */
+static struct gc_span *sweep_for_slots(struct mheap *h, struct mcentral *c, uint32_t sweepgen)
+{
+    struct gc_span *s = h->up.sweep_for_slots(h->up.self, c->spanclass, sweepgen);
+    if (s)
+        u32_store_release(&s->sweepgen, sweepgen + 3);
+    return s;
+}
+
+static struct gc_span *fresh(struct mheap *h, struct mcentral *c, struct mcache *cache)
+{
+    bool zeroed;
+    size_t npages = sizeclass_table[spanclass_size(c->spanclass)].npages;
+    if (cache->sweeping)
+        h->up.reclaim(h->up.self, npages);
+    return mheap_alloc_span(h, cache, npages, c->spanclass, cache->sweepgen + 3, &zeroed);
+}
+
+struct gc_span *mcentral_cache_span(struct mheap *h, struct mcentral *c, struct mcache *cache)
+{
+    uint32_t sweepgen = cache->sweepgen;
+    stress(STRESS_CACHE_SPAN);
+    word_fetch_add_relaxed(&c->taken, 1);
+    struct gc_span *s = pop_swept(h, c, sweepgen);
+    if (!s && cache->sweeping)
+        s = sweep_for_slots(h, c, sweepgen);
+    if (!s)
+        s = fresh(h, c, cache);
+    return s;
+}
+
+void mcentral_begin_sweep(struct mcentral *c, bool none)
+{
+    word taken = word_exchange_acq_rel(&c->taken, 0);
+    word_store_relaxed(&c->keep, none || spanclass_size(c->spanclass) == 0 ? 0 : taken);
+}
+
+bool mcentral_keeps(struct mcentral *c)
+{
+    word keep = word_load_relaxed(&c->keep);
+    while (keep > 0 && !word_cas_relaxed(&c->keep, keep, keep - 1))
+        keep = word_load_relaxed(&c->keep);
+    return keep > 0;
+}
+
+void mcentral_file_swept(struct mheap *h, struct gc_span *s, uint32_t sweepgen)
+{
+    struct mcentral *c = &h->centrals[s->spanclass];
+    struct spanset *sets = has_free(s) && !span_is_large(s) ? c->partial : c->full;
+    u32_store_release(&s->sweepgen, sweepgen);
+    push(h, mcentral_swept(sets, sweepgen), s);
+}
+
+void mcentral_uncache_span(struct mheap *h, struct gc_span *s, uint32_t sweepgen, bool stale)
+{
+    struct mcentral *c = &h->centrals[s->spanclass];
+    struct spanset *sets = s->next_slot < s->nslots ? c->partial : c->full;
+    ASSERT(s->open_runs == 0);
+    stress(STRESS_UNCACHE);
+    u32_store_release(&s->sweepgen, stale ? sweepgen - 2 : sweepgen);
+    push(h, stale ? mcentral_unswept(sets, sweepgen) : mcentral_swept(sets, sweepgen), s);
+}

@@ -1,0 +1,329 @@
+#include "allocator/hugepage.h"
+#include "allocator/mcache.h"
+#include <errno.h>
+
+static const struct mheap_upcalls no_upcalls;
+
+int mheap_init(struct mheap *h, const gc_options *options)
+{
+    lock_init(&h->lock, LOCK_HEAP);
+    lock_init(&h->scavenge_lock, LOCK_SCAVENGE);
+    persistent_init(&h->persistent);
+    spanset_pool_init(&h->pool, &h->persistent);
+    fixalloc_init(&h->spans, sizeof(struct gc_span), &h->persistent);
+    h->up = no_upcalls;
+    h->sweepgen = 2;
+    h->hard_limit = options->hard_limit;
+    h->huge_pages = options->flags & (GC_HUGE_PAGES | GC_NO_HUGE_PAGES);
+    for (unsigned i = 0; i < SPANCLASS_COUNT; i++)
+        mcentral_init(&h->centrals[i], i);
+    if (!arena_index_init(&h->arenas))
+        return -ENOMEM;
+    if (!pagealloc_init(&h->pages))
+        goto no_pages;
+    size_t reserve = align_up(options->reserve, ARENA_SIZE);
+    if (reserve && !arena_reserve_linear(&h->arenas, reserve))
+        goto no_reserve;
+    return 0;
+no_reserve:
+    pagealloc_destroy(&h->pages);
+no_pages:
+    arena_index_destroy(&h->arenas);
+    persistent_destroy(&h->persistent);
+    return -ENOMEM;
+}
+
+void mheap_destroy(struct mheap *h)
+{
+    pagealloc_destroy(&h->pages);
+    arena_index_destroy(&h->arenas);
+    persistent_destroy(&h->persistent);
+}
+
+/* A heap of more than one arena is likely to use them, and faults and TLB misses are dear. Not its
+ * tables: parts of them may never be used, and a handshake could be held up by 2 MiB to be zeroed.
+ */
+static bool wants_huge_pages(const struct mheap *h)
+{
+    return h->huge_pages ? h->huge_pages == GC_HUGE_PAGES : h->arenas.count > 0;
+}
+
+/* More arenas for at least npages pages. */
+static bool grow_locked(struct mheap *h, size_t npages)
+{
+    LOCK_ASSERT_HELD(&h->lock);
+    struct arena_growth growth;
+    bool huge = wants_huge_pages(h);
+    if (!arena_grow(&h->arenas, npages << PAGE_SHIFT, h->huge_pages == GC_HUGE_PAGES, &growth))
+        return false;
+    stress(STRESS_GROWN);
+    if (!pagealloc_grow(&h->pages, growth.base, growth.size)) {
+        arena_ungrow(&h->arenas, &growth);
+        return false;
+    }
+    if (huge)
+        hugepage_want(&growth);
+    else if (h->huge_pages == GC_NO_HUGE_PAGES)
+        os_small_pages((void *)growth.base, growth.size);
+    arena_publish(&h->arenas, &growth);
+    h->mapped_bytes += growth.size;
+    return true;
+}
+
+static bool over_hard_limit(struct mheap *h, size_t npages)
+{
+    size_t limit = word_load_relaxed(&h->hard_limit);
+    return limit && (word_load_relaxed(&h->counts.pages_inuse) + npages) << PAGE_SHIFT > limit;
+}
+
+/* I14: a span of at most this many pages lies in one arena. */
+#define SMALL_SPAN_PAGES 16
+
+static uintptr_t find_pages_locked(struct mheap *h, size_t npages, size_t *scavenged)
+{
+    LOCK_ASSERT_HELD(&h->lock);
+    if (npages > SMALL_SPAN_PAGES)
+        return pagealloc_alloc(&h->pages, npages, scavenged);
+    return pagealloc_alloc_within(&h->pages, npages, ARENA_PAGES, scavenged);
+}
+
+static uintptr_t alloc_pages_locked(struct mheap *h, size_t npages, size_t *scavenged)
+{
+    uintptr_t base = find_pages_locked(h, npages, scavenged);
+    if (!base && grow_locked(h, npages))
+        base = find_pages_locked(h, npages, scavenged);
+    return base;
+}
+
+static bool fill_spares_locked(struct mheap *h, struct mcache *cache)
+{
+    LOCK_ASSERT_HELD(&h->lock);
+    while (cache->nspare < MCACHE_SPARE_SPANS) {
+        struct gc_span *s = fixalloc_alloc(&h->spans);
+        if (!s)
+            break;
+        cache->spare_spans[cache->nspare++] = s;
+    }
+    return cache->nspare > 0;
+}
+
+/* What the cache has left is too small. */
+static void refill_pages_locked(struct mheap *h, struct mcache *cache, size_t npages)
+{
+    LOCK_ASSERT_HELD(&h->lock);
+    pagealloc_cache_flush(&h->pages, &cache->pages);
+    pagealloc_cache_fill(&h->pages, &cache->pages, npages);
+}
+
+#define PAGE_CACHE_LARGEST 16
+
+/* Pages and a span struct from the P's cache, which is refilled under the lock when they are not
+ * there. */
+static uintptr_t alloc_cached(struct mheap *h, struct mcache *cache, size_t npages,
+                              size_t *scavenged, struct gc_span **s)
+{
+    if (npages >= PAGE_CACHE_LARGEST)
+        return 0;
+    bool fits = page_cache_has(&cache->pages, npages);
+    if (cache->nspare == 0 || !fits) {
+        lock_acquire(&h->lock);
+        bool spares = fill_spares_locked(h, cache);
+        if (spares && !fits)
+            refill_pages_locked(h, cache, npages);
+        lock_release(&h->lock);
+        if (!spares)
+            return 0;
+    }
+    uintptr_t base = page_cache_alloc(&cache->pages, npages, scavenged);
+    if (base)
+        *s = cache->spare_spans[--cache->nspare];
+    return base;
+}
+
+static uintptr_t alloc_uncached(struct mheap *h, size_t npages, size_t *scavenged,
+                                struct gc_span **s)
+{
+    uintptr_t base = 0;
+    lock_acquire(&h->lock);
+    *s = fixalloc_alloc(&h->spans);
+    if (*s) {
+        base = alloc_pages_locked(h, npages, scavenged);
+        if (!base)
+            fixalloc_free(&h->spans, *s);
+    }
+    lock_release(&h->lock);
+    return base;
+}
+
+/* Not more often than it is heard. */
+static void want_backing(struct mheap *h)
+{
+    if (h->up.back_ahead && !u32_exchange_acq_rel(&h->backing_wanted, 1))
+        h->up.back_ahead(h->up.self);
+}
+
+/* Notes that pages of an arena are in use; whether they never were before. */
+static bool take_fresh(struct mheap *h, struct arena *a, uintptr_t at, uintptr_t stop)
+{
+    uintptr_t zeroed = word_load_relaxed(&a->zeroed_base);
+    bool fresh = at >= zeroed;
+    if (stop <= zeroed)
+        return false;
+    while (zeroed < stop && !word_cas_relaxed(&a->zeroed_base, zeroed, stop))
+        zeroed = word_load_relaxed(&a->zeroed_base);
+    if (word_load_relaxed(&a->backed_base) < stop + mheap_back_ahead(h) / 2 &&
+        mheap_next_to_back(h, a) != UINTPTR_MAX)
+        want_backing(h);
+    return fresh;
+}
+
+/* Whether the pages were never used, or all came back from the OS; notes that they now are. */
+static bool pages_are_zero(struct mheap *h, uintptr_t base, size_t npages, size_t scavenged)
+{
+    uintptr_t end = base + (npages << PAGE_SHIFT);
+    bool fresh = true;
+    for (uintptr_t at = base; at < end; at = (at | (ARENA_SIZE - 1)) + 1) {
+        struct arena *a = arena_of(&h->arenas, at);
+        fresh &= take_fresh(h, a, at, MIN_OF(end, a->base + ARENA_SIZE));
+    }
+    return scavenged == npages || fresh;
+}
+
+struct gc_span *mheap_alloc_span(struct mheap *h, struct mcache *cache, size_t npages,
+                                 unsigned spanclass, uint32_t sweepgen, bool *zeroed)
+{
+    struct gc_span *s = NULL;
+    size_t scavenged = 0;
+    if (over_hard_limit(h, npages))
+        return NULL;
+    uintptr_t base = cache ? alloc_cached(h, cache, npages, &scavenged, &s) : 0;
+    if (!base)
+        base = alloc_uncached(h, npages, &scavenged, &s);
+    if (!base)
+        return NULL;
+    *zeroed = pages_are_zero(h, base, npages, scavenged);
+    span_init(s, arena_of(&h->arenas, base), base, npages, spanclass);
+    s->needzero = !*zeroed;
+    if (scavenged > 0)
+        hugepage_note_use(h, base, npages);
+    if (*zeroed || scavenged > 0)
+        arena_touch_marks(s->arena, base, npages <= SMALL_SPAN_PAGES ? span_bytes(s) : PAGE_SIZE);
+    /* Release: a late weak_get that sees this generation sees what the span's last life cleared. */
+    u32_store_release(&s->sweepgen, sweepgen);
+    stress(STRESS_SPAN_FRESH);
+    span_publish(s, &h->arenas);
+    word_fetch_add_relaxed(&h->counts.pages_inuse, npages);
+    word_fetch_add_relaxed(&h->counts.spans_inuse, 1);
+    return s;
+}
+
+void mheap_free_span(struct mheap *h, struct gc_span *s)
+{
+    uintptr_t base = s->base;
+    size_t npages = s->npages;
+    stress(STRESS_SPAN_FREE);
+    span_retract(s, &h->arenas);
+    word_fetch_sub_relaxed(&h->counts.pages_inuse, npages);
+    word_fetch_sub_relaxed(&h->counts.spans_inuse, 1);
+    lock_acquire(&h->lock);
+    pagealloc_free(&h->pages, base, npages);
+    fixalloc_free(&h->spans, s);
+    lock_release(&h->lock);
+}
+
+void mheap_flush_cache(struct mheap *h, struct mcache *cache)
+{
+    if (cache->pages.free == 0 && cache->nspare == 0)
+        return;
+    lock_acquire(&h->lock);
+    pagealloc_cache_flush(&h->pages, &cache->pages);
+    while (cache->nspare > 0)
+        fixalloc_free(&h->spans, cache->spare_spans[--cache->nspare]);
+    lock_release(&h->lock);
+}
+
+void mheap_note_backed(struct mheap *h, uintptr_t base, size_t size)
+{
+    lock_acquire(&h->lock);
+    pagealloc_note_backed(&h->pages, base, size >> PAGE_SHIFT);
+    lock_release(&h->lock);
+}
+
+/* Taken at once, so that there are whole pages of their maps to give back, too. */
+#define SCAVENGE_STEP 256
+
+/* Pages released; 0: there are none, or the OS refused. */
+static size_t scavenge_some(struct mheap *h, size_t max_pages)
+{
+    size_t n = 0;
+    bool released = false;
+    lock_acquire(&h->scavenge_lock);
+    lock_acquire(&h->lock);
+    uintptr_t base = pagealloc_scavenge_take(&h->pages, max_pages, &n);
+    lock_release(&h->lock);
+    if (base) {
+        hugepage_note_release(h, base, n);
+        released = os_release((void *)base, n << PAGE_SHIFT);
+        arena_release_maps(&h->arenas, base, n << PAGE_SHIFT);
+        lock_acquire(&h->lock);
+        pagealloc_scavenge_give(&h->pages, base, n, released);
+        lock_release(&h->lock);
+    }
+    lock_release(&h->scavenge_lock);
+    return released ? n : 0;
+}
+
+size_t mheap_scavenge(struct mheap *h, size_t max_pages)
+{
+    size_t done = 0, n = 1;
+    while (n > 0 && done < max_pages) {
+        n = scavenge_some(h, MIN_OF(max_pages - done, (size_t)SCAVENGE_STEP));
+        done += n;
+    }
+    return done;
+}
+
+uintptr_t mheap_slot_base(const struct mheap *h, uintptr_t address)
+{
+    struct arena *a = arena_of(&h->arenas, address);
+    if (!a)
+        return 0;
+    uint16_t tag = u16_load_acquire(&a->page_tag[arena_page(address)]);
+    unsigned class = page_tag_class(tag);
+    if (class == PAGE_CLASS_FREE)
+        return 0;
+    uintptr_t base;
+    if (page_class_info[class].large) {
+        const struct gc_span *s = ptr_load_relaxed(&a->spans[arena_page(address)]);
+        base = s->base;
+        a = s->arena;
+    } else {
+        base = arena_slot_start(address, tag);
+        a = arena_of(&h->arenas, base);
+    }
+    return bits_test(a->alloc, arena_bit(base)) ? base : 0;
+}
+
+static bool is_kept(const struct mheap *h, const struct mcache *cache, uintptr_t base)
+{
+    unsigned class = page_tag_class(arena_tag(arena_of(&h->arenas, base), base));
+    return class == PAGE_CLASS_FREE || mcache_keeps(cache, page_class_spanclass(class), base);
+}
+
+/* I24: the alloc bit, then the span's cache and its runs, then the bit again: a run that was given
+ * back in between took it away first. */
+uintptr_t mheap_object_base(const struct mheap *h, uintptr_t address)
+{
+    uintptr_t base = mheap_slot_base(h, address);
+    struct gc_span *s = base ? mheap_span_of(h, base) : NULL;
+    if (!s)
+        return 0;
+    fence_acquire();
+    stress(STRESS_SLOT_FOUND);
+    const struct mcache *cache = ptr_load_relaxed(&s->cache);
+    fence_acquire();
+    if (cache && is_kept(h, cache, base))
+        return 0;
+    fence_acquire();
+    return mheap_slot_base(h, base);
+}

@@ -1,0 +1,131 @@
+/* The memory of one heap: arenas, free pages, spans, and one mcentral per span class (Go: mheap).
+ * Everything here is about memory; who runs and what is alive is decided above. */
+#ifndef GC_MHEAP_H
+#define GC_MHEAP_H
+
+#include "gcheap.h"
+#include "allocator/mcentral.h"
+#include "memory/pagealloc.h"
+
+struct mcache;
+
+/* What the allocator asks of the layers above it. Set once, when the heap is made; `self` is the
+ * heap. They run on the thread that owns the mcache, in a refill; the first two only while
+ * cache->sweeping. */
+struct mheap_upcalls {
+    void *self;
+    /* Sweeps spans of a class until one has a free slot: that one, which the caller then owns, or
+     * NULL. */
+    struct gc_span *(*sweep_for_slots)(void *self, unsigned spanclass, uint32_t sweepgen);
+    /* Sweeps until about npages pages came free, or nothing is left to sweep. */
+    void (*reclaim)(void *self, size_t npages);
+    /* Allocation comes to memory that was never used: some of it should be backed ahead. */
+    void (*back_ahead)(void *self);
+};
+
+/* Counters that any thread adds to, each on a line of its own where they are hot. */
+struct mheap_counts {
+    uintptr_t pages_inuse; /* pages of spans in use */
+    uintptr_t spans_inuse;
+    /* Ever. What is freed or returned was reported as taken before: who reads `taken` last finds it
+     * the largest. */
+    uint64_t taken_bytes;    /* by runs and large objects; flushed from mcaches */
+    uint64_t returned_bytes; /* rests of runs that were given back */
+    uint64_t freed_bytes;    /* by sweeping */
+};
+
+struct mheap {
+    struct lock lock;          /* LOCK_HEAP: pages, spans, arena growth */
+    struct lock scavenge_lock; /* LOCK_SCAVENGE: held while pages are taken to be released */
+    struct arena_index arenas;
+    struct pagealloc pages; /* under lock */
+    struct fixalloc spans;  /* under lock */
+    struct persistent persistent;
+    struct spanset_pool pool;
+    size_t mapped_bytes;     /* under lock; address space of arenas */
+    size_t hard_limit;       /* 0: none; atomic */
+    size_t small_regions;    /* under scavenge_lock; see hugepage.h */
+    unsigned huge_pages;     /* GC_HUGE_PAGES, GC_NO_HUGE_PAGES or neither */
+    uint32_t backing_wanted; /* back_ahead was called and has not been heard yet; atomic */
+    uint32_t run_limit;      /* debug: slots in a run at most; 0: a page of them */
+    struct mheap_upcalls up;
+    /* The generation in force. Written by the cycle when FLIP starts (release); Ps go by their own
+     * view of it, see mcache.h. */
+    uint32_t sweepgen CACHE_ALIGNED;
+    struct mheap_counts counts CACHE_ALIGNED;
+    struct mcentral centrals[SPANCLASS_COUNT];
+};
+
+/* Bytes ever allocated, modulo the word; runs that are open count whole. */
+INLINE size_t mheap_allocated_bytes(const struct mheap *h)
+{
+    uint64_t returned = u64_load_acquire(&h->counts.returned_bytes);
+    return (size_t)(u64_load_relaxed(&h->counts.taken_bytes) - returned);
+}
+
+/* Bytes allocated and not found dead. */
+INLINE size_t mheap_live_bytes(const struct mheap *h)
+{
+    uint64_t freed = u64_load_acquire(&h->counts.freed_bytes);
+    freed += u64_load_acquire(&h->counts.returned_bytes);
+    return (size_t)(u64_load_relaxed(&h->counts.taken_bytes) - freed);
+}
+
+/* So much never used memory is to be backed ahead where huge pages are wanted: a 32nd of what is in
+ * use, 4 to 16 MiB. It is resident whether it comes to be used or not. */
+INLINE size_t mheap_back_ahead(const struct mheap *h)
+{
+    size_t part = word_load_relaxed(&h->counts.pages_inuse) << PAGE_SHIFT >> 5;
+    return MIN_OF(MAX_OF(part, (size_t)4 << 20), (size_t)16 << 20);
+}
+
+#define MHEAP_HUGE_PAGE ((size_t)2 << 20)
+/* The huge page of an arena that is to be backed next: not one that allocation is about to come to,
+ * since who allocates would have it made zero a second time. UINTPTR_MAX: none is wanted yet. */
+INLINE uintptr_t mheap_next_to_back(const struct mheap *h, const struct arena *a)
+{
+    uintptr_t used = word_load_relaxed(&a->zeroed_base), end = a->base + ARENA_SIZE;
+    uintptr_t backed = word_load_relaxed(&a->backed_base);
+    uintptr_t at = backed > used ? backed : align_up(used + MHEAP_HUGE_PAGE / 2, MHEAP_HUGE_PAGE);
+    uintptr_t stop = MIN_OF(used + mheap_back_ahead(h), end);
+    return backed && used > a->base && at + MHEAP_HUGE_PAGE <= stop ? at : UINTPTR_MAX;
+}
+
+/* 0, or a negative errno with nothing held. reserve: see gc_options. */
+int mheap_init(struct mheap *h, const gc_options *options);
+void mheap_destroy(struct mheap *h);
+
+/* A span in use: small (npages from its class) or large (spanclass of size class 0). Its sweepgen
+ * is `sweepgen`. NULL: no memory. *zeroed: all its memory is zero. `cache` may be NULL; with it the
+ * heap lock is rarely needed. */
+struct gc_span *mheap_alloc_span(struct mheap *h, struct mcache *cache, size_t npages,
+                                 unsigned spanclass, uint32_t sweepgen, bool *zeroed);
+/* Gives the span's pages back. The caller owns the span and cleared its alloc bits. */
+void mheap_free_span(struct mheap *h, struct gc_span *s);
+
+/* Memory of the heap that was never used is backed now: what stays free may go back to the OS. */
+void mheap_note_backed(struct mheap *h, uintptr_t base, size_t size);
+
+/* Returns what an mcache holds of pages and spare span structs. */
+void mheap_flush_cache(struct mheap *h, struct mcache *cache);
+
+/* Gives up to max_pages free pages back to the OS; returns how many. */
+size_t mheap_scavenge(struct mheap *h, size_t max_pages);
+
+/* The span that contains a heap address, or NULL. Any thread; may be stale the moment it returns
+ * unless the caller keeps an object in it alive. */
+INLINE struct gc_span *mheap_span_of(const struct mheap *h, uintptr_t address)
+{
+    struct arena *a = arena_of(&h->arenas, address);
+    if (!a || u16_load_acquire(&a->page_tag[arena_page(address)]) == PAGE_CLASS_FREE)
+        return NULL;
+    return ptr_load_relaxed(&a->spans[arena_page(address)]);
+}
+
+/* The start of the slot that contains `address`, or 0 if its alloc bit is not set. Slots of open
+ * runs that were not handed out count, too. Any thread. */
+uintptr_t mheap_slot_base(const struct mheap *h, uintptr_t address);
+/* The start of the object that contains `address`, or 0 if there is none (I24). Any thread. */
+uintptr_t mheap_object_base(const struct mheap *h, uintptr_t address);
+
+#endif

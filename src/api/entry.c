@@ -1,0 +1,81 @@
+#include "api/entry.h"
+#include "mutator/log.h"
+#include "mutator/barrier.h"
+#include "cycle/fork.h"
+
+enum mistake { NO_HEAP, IN_A_REGION, CALLED_BACK, FRAME_WITHOUT_HEAP, FRAME_IN_A_REGION, FOREIGN };
+
+static const char *const texts[] = {
+    [NO_HEAP] = "this thread has no current heap; call gc_thread_attach() or gc_thread_switch()",
+    [IN_A_REGION] = "this thread is in a blocking region; call gc_blocking_end()",
+    [CALLED_BACK] = "a function that the collector calls must not use the heap, and must return",
+    [FRAME_WITHOUT_HEAP] = "this thread has no current heap; call gc_thread_attach() or "
+                           "gc_thread_switch() before it",
+    [FRAME_IN_A_REGION] = "a GC_FRAME began or ended in the blocking region; let its block end "
+                          "where it began, inside of the region or outside",
+    [FOREIGN] = "nothing was done with a handle of another heap; call gc_thread_switch()",
+};
+
+static _Thread_local unsigned told; /* a bit for each enum mistake */
+
+/* `t` NULL: to standard error. */
+static void tell(const gc_thread *t, enum mistake mistake, const char *call, const char *what)
+{
+    if (told & 1u << mistake)
+        return;
+    told |= 1u << mistake;
+    size_t n = strlen(call);
+    if (n > 5 && strcmp(call + n - 5, "_slow") == 0)
+        n -= 5;
+    log_write(t ? t->heap : NULL, GC_LOG_ERROR, "%.*s%s: %s", (int)n, call, what, texts[mistake]);
+}
+
+static enum mistake mistake_of(const gc_thread *t)
+{
+    if (self_is_called_back(t))
+        return CALLED_BACK;
+    return t ? IN_A_REGION : NO_HEAP;
+}
+
+static bool lies_on_this_stack(const void *p)
+{
+    uintptr_t low = 0, high = 0;
+    return os_stack_bounds(&low, &high) == 0 && (uintptr_t)p - low < high - low;
+}
+
+gc_thread *entry_refuse(gc_thread *t, const char *call)
+{
+    tell(t, mistake_of(t), call, " is refused (EPERM)");
+    entry_outside();
+    errno = EPERM;
+    return NULL;
+}
+
+void entry_refuse_store(const char *call, word old, word value)
+{
+    gc_thread *t = thread_self();
+    if (fork_any_heap_contains(old) || fork_any_heap_contains(value))
+        tell(t, mistake_of(t), call, " stores what the collector does not see");
+}
+
+/* All threads without a heap share one struct. A frame that another one has put there lies on
+ * another stack. */
+void entry_outside(void)
+{
+    int before = errno;
+    if (!thread_self() && self_unattached.frames && lies_on_this_stack(self_unattached.frames))
+        tell(NULL, FRAME_WITHOUT_HEAP, "GC_FRAME", " keeps nothing alive");
+    errno = before;
+}
+
+void entry_check_frames(const gc_thread *t)
+{
+    if (UNLIKELY(t->fast.frames != t->frames_blocked))
+        tell(t, FRAME_IN_A_REGION, "gc_blocking_end", "");
+}
+
+void entry_refuse_foreign(const gc_thread *t, const char *call)
+{
+    tell(t, FOREIGN, call, " is refused (EINVAL)");
+    errno = EINVAL;
+}

@@ -1,0 +1,46 @@
+/* What all public calls begin with. */
+#ifndef GC_ENTRY_H
+#define GC_ENTRY_H
+
+#include "mutator/self.h"
+#include <errno.h>
+
+/* errno becomes EPERM; the log tells why, once for each thread and kind of mistake. Returns NULL.
+ * `t` is the calling thread, NULL if it has no current heap. */
+COLD gc_thread *entry_refuse(gc_thread *t, const char *call);
+/* A store by a thread that is not let in: the caller does it without its barrier. The log tells so
+ * likewise, if the old or the new value is a reference. */
+COLD void entry_refuse_store(const char *call, word old, word value);
+/* A safepoint of a thread without a heap, which is allowed. The log tells of an open GC_FRAME. */
+COLD void entry_outside(void);
+/* At the end of a blocking region: the log tells of frames that only began or only ended in it. */
+void entry_check_frames(const gc_thread *t);
+/* A call that returns nothing was given what belongs to another heap. errno becomes EINVAL; the log
+ * tells so likewise. */
+COLD void entry_refuse_foreign(const gc_thread *t, const char *call);
+
+/* The calling thread, running in its current heap; notes the call for messages. NULL with EPERM
+ * when it has none, is in a blocking region, or runs a function that the collector calls. */
+INLINE gc_thread *entry_enter(const char *call)
+{
+    gc_thread *t = thread_self();
+    if (UNLIKELY(!t || t->calls_back || state_of(u32_load_relaxed(&t->st)) != THREAD_RUN))
+        return entry_refuse(t, call);
+    ptr_store_relaxed(&t->last_call, call);
+    return t;
+}
+#define ENTER() entry_enter(__func__)
+
+/* For calls that a thread may make without a heap and in a blocking region. false with EPERM in a
+ * function that the collector calls. */
+INLINE bool entry_may_pass(const char *call)
+{
+    gc_thread *t = thread_self();
+    if (LIKELY(!self_is_called_back(t)))
+        return true;
+    entry_refuse(t, call);
+    return false;
+}
+#define MAY_PASS() entry_may_pass(__func__)
+
+#endif

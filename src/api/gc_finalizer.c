@@ -1,0 +1,69 @@
+/* Finalizers and cleanups; bytes outside of the heap. */
+#include "api/entry.h"
+#include "cycle/pace.h"
+
+/* ---- Finalizers and cleanups ---- */
+
+int gc_finalizer_set(void *object, gc_finalizer_fn fn, void *arg)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return -EPERM;
+    int error = fn ? finq_start_thread(t->heap) : 0;
+    return error ? error : special_set_finalizer(t, object, fn, arg);
+}
+
+int64_t gc_cleanup_add(void *object, gc_cleanup_fn fn, void *arg)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return -EPERM;
+    if (!fn)
+        return -EINVAL;
+    int error = finq_start_thread(t->heap);
+    return error ? error : special_add_cleanup(t->heap, object, fn, arg);
+}
+
+int gc_cleanup_cancel(void *object, int64_t id)
+{
+    gc_thread *t = ENTER();
+    return t ? special_cancel_cleanup(t->heap, object, id) : -EPERM;
+}
+
+size_t gc_finalizers_run(size_t max)
+{
+    gc_thread *t = ENTER();
+    return t ? finq_run(t, max) : 0;
+}
+
+size_t gc_finalizers_pending(void)
+{
+    gc_thread *t = ENTER();
+    return t ? finq_pending(t->heap) : 0;
+}
+
+int gc_finalizers_notify(void (*fn)(void *arg), void *arg)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return -EPERM;
+    finq_set_notify(t->heap, fn, arg);
+    return 0;
+}
+
+/* ---- External bytes ---- */
+
+/* More bytes may start a cycle. */
+int gc_external_add(void *object, ptrdiff_t bytes)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return -EPERM;
+    GC_FRAME(object);
+    int error = special_add_external(t->heap, object, bytes);
+    if (!error && bytes > 0) {
+        thread_poll(t);
+        pace_allocation(t->heap, t, 0);
+    }
+    return error;
+}

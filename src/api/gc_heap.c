@@ -1,0 +1,147 @@
+/* Making and destroying heaps. */
+#include "api/entry.h"
+#include "mutator/log.h"
+#include "cycle/cycle.h"
+#include "cycle/fork.h"
+
+static int init_rooms(gc_heap *heap)
+{
+    int error = mheap_init(&heap->mem, &heap->options);
+    if (error)
+        return error;
+    lock_init(&heap->mutators.lock, LOCK_REGISTRY);
+    lock_init(&heap->fibers_lock, LOCK_FIBERS);
+    procs_init(&heap->procs, heap->options.max_procs);
+    roots_init(&heap->roots);
+    workqueue_init(&heap->work);
+    error = cycle_init(heap);
+    if (error)
+        mheap_destroy(&heap->mem);
+    return error;
+}
+
+static void destroy_rooms(gc_heap *heap)
+{
+    cycle_destroy(heap);
+    fibers_destroy(heap);
+    procs_destroy(&heap->procs);
+    roots_destroy(&heap->roots);
+    workqueue_destroy(&heap->work);
+    thread_free_spares(heap);
+    mheap_destroy(&heap->mem);
+}
+
+static void warn(void *heap, const char *line)
+{
+    log_write(heap, GC_LOG_WARNING, "%s", line);
+}
+
+static int resolve_options(gc_heap *heap, const gc_options *options)
+{
+    const struct options_listener listener = {warn, heap};
+    if (options)
+        heap->options = *options; /* whom to tell */
+    return options_resolve(options, &heap->options, &listener);
+}
+
+static void read_environment(gc_heap *heap)
+{
+    const struct options_listener listener = {warn, heap};
+    options_parse_debug("options.debug", heap->options.debug, &heap->debug, &listener);
+    options_parse_debug("GCHEAP_DEBUG", getenv("GCHEAP_DEBUG"), &heap->debug, &listener);
+    if (heap->debug.delay)
+        stress_seed_set(heap->debug.delay);
+    if (heap->debug.failos)
+        os_fail_one_in(heap->debug.failos);
+    if (heap->debug.buffers)
+        workqueue_set_room(&heap->work, heap->debug.buffers);
+    heap->mem.run_limit = heap->debug.nth ? 1 : 0;
+    heap->trace = options_trace();
+}
+
+unsigned gc_version(void)
+{
+    return GC_VERSION;
+}
+
+NOINLINE gc_heap *gc_heap_create(const gc_options *options)
+{
+    if (!MAY_PASS())
+        return NULL;
+    gc_heap *heap = aligned_alloc(CACHE_PAD, align_up(sizeof *heap, CACHE_PAD));
+    if (!heap)
+        return NULL;
+    memset(heap, 0, sizeof *heap);
+    heap->created_ns = os_now_ns();
+    int error = resolve_options(heap, options);
+    if (!error)
+        error = init_rooms(heap);
+    if (error) {
+        free(heap);
+        errno = -error;
+        return NULL;
+    }
+    read_environment(heap);
+    type_heap_created(&heap->types);
+    os_stay_loaded();
+    error = fork_heap_created(heap);
+    if (!error)
+        error = thread_attach(heap, STACK_CALLER());
+    if (error) {
+        gc_heap_destroy(heap);
+        errno = -error;
+        return NULL;
+    }
+    return heap;
+}
+
+/* Others may be on their way out: only the registry tells. */
+static size_t other_threads(gc_heap *heap, const gc_thread *self)
+{
+    lock_acquire(&heap->mutators.lock);
+    size_t n = heap->mutators.count + heap->mutators.leaving;
+    lock_release(&heap->mutators.lock);
+    return n - (self != NULL);
+}
+
+NOINLINE int gc_heap_destroy(gc_heap *heap)
+{
+    if (!heap)
+        return -EINVAL;
+    if (heap->orphan || !MAY_PASS())
+        return -EPERM;
+    gc_heap *before = gc_heap_current();
+    uintptr_t caller = STACK_CALLER();
+    bool attached = thread_switch(heap, caller) == 0;
+    if (!attached)
+        thread_switch(NULL, caller); /* I21: it waits for this heap's threads */
+    int error = finq_stop_thread(heap);
+    if (!error && other_threads(heap, attached ? thread_self() : NULL) > 0) {
+        finq_go_on(heap);
+        error = -EBUSY;
+    }
+    if (error) {
+        thread_switch(before, caller);
+        return error;
+    }
+    fork_heap_destroyed(heap);
+    if (attached)
+        thread_detach(thread_self(), true);
+    destroy_rooms(heap);
+    type_heap_destroyed(&heap->types);
+    free(heap);
+    if (before && before != heap)
+        thread_switch(before, caller);
+    return 0;
+}
+
+gc_heap *gc_heap_current(void)
+{
+    gc_thread *t = thread_self();
+    return t ? t->heap : NULL;
+}
+
+const gc_options *gc_heap_options(const gc_heap *heap)
+{
+    return &heap->options;
+}

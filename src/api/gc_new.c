@@ -1,0 +1,192 @@
+/* Allocation: safepoint, payment, the attempt, and what follows if memory is refused. */
+#include "api/entry.h"
+#include "cycle/pace.h"
+
+#define PACE_BYTES ((size_t)32 << 10)
+
+/* While a cycle marks, what is owed is paid in small parts. */
+static size_t pace_bytes(const gc_thread *t)
+{
+    return t->phase == PHASE_MARK ? PACE_BYTES / 8 : PACE_BYTES;
+}
+
+/* Every allocation that takes the slow path is a safepoint first, and pays what it owes. */
+static struct mcache *allocation_point(gc_thread *t, size_t bytes)
+{
+    gc_heap *heap = t->heap;
+    thread_poll(t);
+    if (UNLIKELY(heap->debug.nth) &&
+        u32_fetch_add_relaxed(&heap->debug_allocations, 1) % heap->debug.nth == 0)
+        pace_collect(heap, t);
+    if (mcache_unpaced(t->proc->cache) + bytes >= pace_bytes(t))
+        pace_allocation(heap, t, bytes);
+    return t->proc->cache;
+}
+
+/* What an allocation wants, to be tried again when memory was refused. */
+struct request {
+    void *(*make)(struct mcache *c, const struct request *r);
+    struct type_info *type, *element;
+    size_t n, size;
+};
+
+/* Memory was refused: a full collection, pages from the OS, then the embedder. */
+static bool find_memory(gc_heap *heap, gc_thread *t, size_t size, unsigned attempt)
+{
+    if (attempt == 0) {
+        pace_collect(heap, t);
+        return true;
+    }
+    bool (*ask)(void *, size_t) = heap->options.out_of_memory;
+    return ask && ask(heap->options.user, size);
+}
+
+/* In pieces: nobody waits for this thread until it has gone through gigabytes (Go:
+ * memclrNoHeapPointersChunked). */
+static void zero_in_pieces(gc_thread *t, void *object, size_t bytes)
+{
+    GC_FRAME(object);
+    for (size_t done = 0, step; done < bytes; done += step) {
+        step = MIN_OF(bytes - done, MALLOC_ZERO_PIECE);
+        memset((char *)object + done, 0, step);
+        thread_poll(t);
+    }
+}
+
+static void *allocate(gc_thread *t, const struct request *r)
+{
+    gc_heap *heap = t->heap;
+    struct mcache *c = allocation_point(t, r->size > SIZECLASS_MAX_SIZE ? r->size : 0);
+    void *p = r->make(c, r);
+    for (unsigned attempt = 0; UNLIKELY(!p) && find_memory(heap, t, r->size, attempt); attempt++)
+        p = r->make(t->proc->cache, r);
+    size_t unzeroed = t->proc->cache->unzeroed;
+    t->proc->cache->unzeroed = 0;
+    if (UNLIKELY(unzeroed))
+        zero_in_pieces(t, p, unzeroed);
+    if (UNLIKELY(!p))
+        errno = ENOMEM;
+    return p;
+}
+
+static void *make_typed(struct mcache *c, const struct request *r)
+{
+    return malloc_typed(c, r->type);
+}
+static void *make_bytes(struct mcache *c, const struct request *r)
+{
+    return malloc_bytes(c, r->size);
+}
+static void *make_bytes_raw(struct mcache *c, const struct request *r)
+{
+    return malloc_bytes_raw(c, r->size);
+}
+static void *make_array(struct mcache *c, const struct request *r)
+{
+    return malloc_array(c, r->type, r->n);
+}
+static void *make_flex(struct mcache *c, const struct request *r)
+{
+    return malloc_flex(c, r->type, r->element, r->n);
+}
+
+/* More than half the address space is refused before any arithmetic. */
+static bool absurd(size_t size)
+{
+    return size > SIZE_MAX / 4 >> 1;
+}
+
+static void *refuse_memory(void)
+{
+    errno = ENOMEM;
+    return NULL;
+}
+
+void *gc_new_slow(gc_type *type)
+{
+    gc_thread *t = ENTER();
+    struct type_info *info = t ? type_info(type) : NULL;
+    if (!info)
+        return NULL;
+    if (absurd(info->size))
+        return refuse_memory();
+    struct request r = {make_typed, info, NULL, 1, info->size};
+    return allocate(t, &r);
+}
+
+static void *new_bytes(gc_thread *t, size_t size,
+                       void *(*make)(struct mcache *, const struct request *))
+{
+    if (!t)
+        return NULL;
+    if (size == 0)
+        return (void *)(uintptr_t)&malloc_zero_object;
+    if (absurd(size))
+        return refuse_memory();
+    struct request r = {make, NULL, NULL, 1, size};
+    return allocate(t, &r);
+}
+
+void *gc_new_bytes_slow(size_t size)
+{
+    return new_bytes(ENTER(), size, make_bytes);
+}
+
+void *gc_new_bytes_raw_slow(size_t size)
+{
+    return new_bytes(ENTER(), size, make_bytes_raw);
+}
+
+/* Traced objects have a header each; and the references of all elements must lie on words. */
+static bool fits_arrays(const struct type_info *info)
+{
+    if (!info->type->trace && (info->noscan || info->type->size % WORD_SIZE == 0))
+        return true;
+    errno = EINVAL;
+    return false;
+}
+
+void *gc_new_array(gc_type *type, size_t n)
+{
+    gc_thread *t = ENTER();
+    struct type_info *info = t ? type_info(type) : NULL;
+    size_t size;
+    if (!info)
+        return NULL;
+    if (!fits_arrays(info))
+        return NULL;
+    if (__builtin_mul_overflow(type->size, n, &size) || absurd(size))
+        return refuse_memory();
+    if (size == 0)
+        return (void *)(uintptr_t)&malloc_zero_object;
+    struct request r = {make_array, info, NULL, n, size};
+    return allocate(t, &r);
+}
+
+void *gc_new_flex(gc_type *head, gc_type *element, size_t n)
+{
+    gc_thread *t = ENTER();
+    struct type_info *h = t ? type_info(head) : NULL, *e = h ? type_info(element) : NULL;
+    size_t size;
+    if (!e)
+        return NULL;
+    if (!fits_arrays(e))
+        return NULL;
+    if (__builtin_mul_overflow(element->size, n, &size) || absurd(size) ||
+        absurd(size + malloc_flex_offset(h, e)))
+        return refuse_memory();
+    size += malloc_flex_offset(h, e);
+    if (size == 0)
+        return (void *)(uintptr_t)&malloc_zero_object;
+    struct request r = {make_flex, h, e, n, size};
+    return allocate(t, &r);
+}
+
+size_t gc_size_class(size_t size)
+{
+    if (size == 0)
+        return 0;
+    if (size > SIZECLASS_MAX_SIZE)
+        return absurd(size) ? 0 : align_up(size, PAGE_SIZE);
+    return sizeclass_table[sizeclass_of(size)].size;
+}

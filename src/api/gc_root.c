@@ -1,0 +1,192 @@
+/* Frames, roots, handles; what tracers call. */
+#include "api/entry.h"
+#include "cycle/background.h"
+#include "mutator/handshake.h"
+#include "mutator/fiber.h"
+
+NOINLINE void gc_frame_error(struct gc_frame *frame)
+{
+    gc_thread *t = thread_self();
+    if (t) /* else the heap was destroyed, or left, inside the block */
+        thread_frame_error(t, frame, STACK_CALLER());
+}
+
+static bool slot_is_valid(const void *slot)
+{
+    return slot && (uintptr_t)slot % WORD_SIZE == 0;
+}
+
+/* What a root is not to refer to any more: the barrier for roots that go. One that comes needs
+ * none: whoever adds it holds the object, or has found it where it is tracked; if it is dropped
+ * there before anyone has scanned it, the collector has still to come by the roots. */
+static void shade_slots(gc_thread *t, const slot_word *base, size_t n)
+{
+    if (!t->fast.barrier)
+        return;
+    for (size_t i = 0; i < n; i++)
+        barrier_shade(t, value_address(&t->heap->options.format, slot_load_acquire(&base[i])));
+}
+
+int gc_root_range(void *base, size_t n)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return -EPERM;
+    if (!slot_is_valid(base) || n == 0 || n > SIZE_MAX / WORD_SIZE / 2)
+        return -EINVAL;
+    return roots_add(&t->heap->roots, base, n);
+}
+
+int gc_root(void *slot)
+{
+    return gc_root_range(slot, 1);
+}
+
+int gc_unroot(void *slot)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return -EPERM;
+    size_t n = roots_find(&t->heap->roots, slot);
+    if (n == 0)
+        return -ENOENT;
+    shade_slots(t, slot, n);
+    return roots_remove(&t->heap->roots, slot) ? 0 : -ENOENT;
+}
+
+static struct rootset *current_rootset(gc_thread *t)
+{
+    return t->fiber ? &t->fiber->roots : &t->roots;
+}
+
+int gc_thread_range(void *base, void *top)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return -EPERM;
+    if (!slot_is_valid(base) || !slot_is_valid(top))
+        return -EINVAL;
+    return rootset_add_range(current_rootset(t), (struct root_range){base, top, NULL});
+}
+
+int gc_thread_local_range(void *base, size_t bytes)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return -EPERM;
+    if (!slot_is_valid(base) || bytes < WORD_SIZE)
+        return -EINVAL;
+    slot_word *begin = base;
+    return rootset_add_range(&t->roots,
+                             (struct root_range){begin, NULL, begin + bytes / WORD_SIZE});
+}
+
+int gc_thread_range_remove(void *base)
+{
+    gc_thread *t = ENTER();
+    return t ? rootset_remove_range(current_rootset(t), base) : -EPERM;
+}
+
+/* Heap callbacks are promised a thread that waits for nobody's lock: it is there before they are.
+ */
+static int add_heap_callback(gc_heap *heap, struct root_callback callback)
+{
+    const unsigned alone = GC_STOP_WORLD | GC_NO_BACKGROUND;
+    if (!(heap->options.flags & alone) && !background_start(heap))
+        return -EAGAIN;
+    return roots_add_callback(&heap->roots, callback);
+}
+
+int gc_root_callback(enum gc_root_scope scope, gc_root_fn fn, void *arg)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return -EPERM;
+    if (!fn || (scope != GC_ROOT_THREAD && scope != GC_ROOT_HEAP))
+        return -EINVAL;
+    struct root_callback callback = {fn, arg};
+    if (scope == GC_ROOT_THREAD)
+        return rootset_add_callback(&t->roots.callbacks, callback);
+    return add_heap_callback(t->heap, callback);
+}
+
+int gc_root_callback_remove(gc_root_fn fn, void *arg)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return -EPERM;
+    struct root_callback callback = {fn, arg};
+    if (rootset_remove_callback(&t->roots.callbacks, callback) == 0)
+        return 0;
+    struct shading_tracer shade = handshake_shading_tracer(t);
+    return roots_remove_callback(&t->heap->roots, callback, t->fast.barrier ? &shade.tracer : NULL);
+}
+
+void gc_trace_slot(gc_tracer *tracer, const void *slot)
+{
+    gc_trace_slots(tracer, slot, 1);
+}
+
+void gc_trace_slots(gc_tracer *tracer, const void *base, size_t n)
+{
+    const slot_word *slots = base;
+    for (size_t i = 0; i < n; i++)
+        tracer_word(tracer, slot_load_acquire(&slots[i]));
+}
+
+void gc_trace_ref(gc_tracer *tracer, void *object)
+{
+    tracer_word(tracer, (word)object);
+}
+
+gc_handle *gc_handle_new(void *object)
+{
+    gc_thread *t = ENTER();
+    slot_word *slot = t ? handles_take(&t->heap->roots.handles) : NULL;
+    if (t && !slot)
+        errno = ENOMEM;
+    if (slot)
+        gc_store(slot, object);
+    return (gc_handle *)slot;
+}
+
+/* Of the thread's current heap. */
+static bool is_handle(gc_thread *t, const gc_handle *handle)
+{
+    return handle && handles_of(handle) == &t->heap->roots.handles;
+}
+
+void *gc_handle_get(const gc_handle *handle)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return NULL;
+    if (is_handle(t, handle))
+        return gc_load(handle);
+    errno = EINVAL;
+    return NULL;
+}
+
+int gc_handle_set(gc_handle *handle, void *object)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return -EPERM;
+    if (!is_handle(t, handle))
+        return -EINVAL;
+    gc_store(handle, object);
+    return 0;
+}
+
+void gc_handle_free(gc_handle *handle)
+{
+    gc_thread *t = handle ? ENTER() : NULL;
+    if (!t)
+        return;
+    if (!is_handle(t, handle)) {
+        entry_refuse_foreign(t, __func__);
+        return;
+    }
+    gc_store(handle, NULL);
+    handles_give(&t->heap->roots.handles, (slot_word *)handle);
+}

@@ -1,0 +1,75 @@
+/* Statistics: the heap's counters, gathered. */
+#include "api/entry.h"
+#include "cycle/cycle.h"
+
+static void add_thread_times(gc_heap *heap, struct gc_statistics *s)
+{
+    struct mutators *m = &heap->mutators;
+    const struct thread_times *kept = &m->kept;
+    lock_acquire(&m->lock);
+    s->threads = m->count;
+    s->handshakes = m->handshakes;
+    for (gc_thread *t = m->list;; t = t->next) {
+        const struct thread_times *times = t ? &t->times : kept;
+        histogram_merge(&s->handshake_cpu, &times->handshake_cpu);
+        histogram_merge(&s->handshake_wall, &times->handshake_wall);
+        histogram_merge(&s->stall_cpu, &times->stall_cpu);
+        histogram_merge(&s->stall, &times->stall);
+        histogram_merge(&s->held, &times->held);
+        histogram_merge(&s->held_back, &times->held_back);
+        if (!t)
+            break;
+        s->threads_blocked += state_of(u32_load_relaxed(&t->st)) != THREAD_RUN;
+    }
+    lock_release(&m->lock);
+}
+
+/* In the order that keeps freed below allocated: see struct mheap_counts. */
+static void add_counts(const struct mheap_counts *counts, struct gc_statistics *s)
+{
+    s->freed_bytes = u64_load_acquire(&counts->freed_bytes);
+    s->freed_bytes += u64_load_acquire(&counts->returned_bytes);
+    s->allocated_bytes = u64_load_relaxed(&counts->taken_bytes);
+    s->heap_live = s->allocated_bytes - s->freed_bytes;
+    s->spans_inuse = word_load_relaxed(&counts->spans_inuse);
+    s->heap_inuse = (uint64_t)word_load_relaxed(&counts->pages_inuse) << PAGE_SHIFT;
+}
+
+static void add_memory(gc_heap *heap, struct gc_statistics *s)
+{
+    struct mheap *mem = &heap->mem;
+    lock_acquire(&mem->lock);
+    size_t free_pages = mem->pages.free_pages, scavenged = mem->pages.scavenged_pages;
+    size_t arenas = mem->arenas.count;
+    s->heap_reserved = mem->mapped_bytes;
+    s->metadata = mem->pages.metadata + persistent_bytes(&mem->persistent);
+    lock_release(&mem->lock);
+    add_counts(&mem->counts, s);
+    s->heap_idle = (uint64_t)(free_pages - scavenged) << PAGE_SHIFT;
+    s->heap_released = (uint64_t)scavenged << PAGE_SHIFT;
+    s->metadata += arena_metadata_bytes(arenas, (s->heap_inuse + s->heap_idle) >> PAGE_SHIFT);
+}
+
+int gc_heap_stats(gc_heap *heap, struct gc_statistics *stats)
+{
+    if (!heap || !stats)
+        return -EINVAL;
+    if (heap->orphan || !MAY_PASS())
+        return -EPERM;
+    struct collector *c = heap->collector;
+    memset(stats, 0, sizeof *stats);
+    add_memory(heap, stats);
+    add_thread_times(heap, stats);
+    cycle_report(heap, stats);
+    stats->external = word_load_relaxed(&c->external_bytes);
+    stats->procs = u32_load_acquire(&heap->procs.count);
+    stats->sweep_ns = u64_load_relaxed(&c->sweeping.cpu_ns);
+    stats->assist_ns = u64_load_relaxed(&c->assist_ns);
+    return 0;
+}
+
+int gc_stats(struct gc_statistics *stats)
+{
+    gc_thread *t = ENTER();
+    return t ? gc_heap_stats(t->heap, stats) : -EPERM;
+}

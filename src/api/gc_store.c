@@ -1,0 +1,67 @@
+/* Stores of references. */
+#include "api/entry.h"
+#include "mutator/barrier.h"
+
+/* The calling thread's barrier is on, or it is not to store. */
+static void barrier(const char *call, word old, word value)
+{
+    if (UNLIKELY(gc_self->barrier & BARRIER_SHUT))
+        entry_refuse_store(call, old, value);
+    else
+        barrier_write(thread_self(), old, value);
+}
+
+void gc_barrier_store(void *slot, void *value)
+{
+    barrier("gc_store", slot_load_acquire(slot), (word)value);
+}
+
+void gc_barrier_store_value(uint64_t *slot, uint64_t value)
+{
+    barrier("gc_store_value", slot_load_acquire(slot), (word)value);
+}
+
+/* Both are shaded before the exchange is tried: it may succeed (notes: slot CAS). */
+bool gc_cas(void *slot, void *expected, void *desired)
+{
+    word want = (word)expected;
+    if (UNLIKELY(gc_self->barrier))
+        barrier(__func__, want, (word)desired);
+    return __atomic_compare_exchange_n((slot_word *)slot, &want, (word)desired, false,
+                                       __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+bool gc_cas_value(uint64_t *slot, uint64_t expected, uint64_t desired)
+{
+    return gc_cas(slot, (void *)(uintptr_t)expected, (void *)(uintptr_t)desired);
+}
+
+static void copy_word(const char *call, slot_word *to, const slot_word *from)
+{
+    word value = slot_load_acquire(from);
+    if (UNLIKELY(gc_self->barrier))
+        barrier(call, slot_load_acquire(to), value);
+    slot_store_release(to, value);
+}
+
+void gc_copy(void *target, const void *source, size_t bytes)
+{
+    slot_word *to = target;
+    const slot_word *from = source;
+    size_t n = bytes / WORD_SIZE;
+    if ((uintptr_t)to <= (uintptr_t)from) {
+        for (size_t i = 0; i < n; i++)
+            copy_word(__func__, &to[i], &from[i]);
+    } else {
+        for (size_t i = n; i > 0; i--)
+            copy_word(__func__, &to[i - 1], &from[i - 1]);
+    }
+}
+
+void gc_clear(void *target, size_t bytes)
+{
+    static const slot_word zero;
+    slot_word *to = target;
+    for (size_t i = 0; i < bytes / WORD_SIZE; i++)
+        copy_word(__func__, &to[i], &zero);
+}

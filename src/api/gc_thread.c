@@ -1,0 +1,79 @@
+/* Threads, safepoints, blocking regions. */
+#include "api/entry.h"
+
+NOINLINE int gc_thread_attach(gc_heap *heap)
+{
+    if (!heap)
+        return -EINVAL;
+    return MAY_PASS() ? thread_attach(heap, STACK_CALLER()) : -EPERM;
+}
+
+int gc_thread_detach(void)
+{
+    gc_thread *t = thread_self();
+    return t && MAY_PASS() ? thread_detach(t, false) : -EPERM;
+}
+
+NOINLINE int gc_thread_switch(gc_heap *heap)
+{
+    return MAY_PASS() ? thread_switch(heap, STACK_CALLER()) : -EPERM;
+}
+
+int gc_thread_name(const char *name)
+{
+    gc_thread *t = thread_self();
+    if (!t || !MAY_PASS())
+        return -EPERM;
+    if (!name)
+        return -EINVAL;
+    thread_set_name(t, name);
+    return 0;
+}
+
+int gc_thread_scan_stack(bool on)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return -EPERM;
+    if (on && !t->stacks.own.high)
+        return -ENOTSUP;
+    t->stacks.scanned = on;
+    return 0;
+}
+
+static void safepoint(gc_thread *t)
+{
+    ptr_store_relaxed(&t->last_call, "gc_safepoint");
+    thread_safepoint(t);
+}
+
+/* Where it may do nothing it does nothing, and errno stays. */
+void gc_safepoint_slow(void)
+{
+    gc_thread *t = thread_self();
+    if (UNLIKELY(!t))
+        entry_outside();
+    else if (LIKELY(t->blocking == 0 && !self_is_called_back(t)))
+        safepoint(t);
+}
+
+NOINLINE int gc_blocking_begin(void)
+{
+    gc_thread *t = thread_self();
+    if (!t || !MAY_PASS())
+        return -EPERM;
+    ptr_store_relaxed(&t->last_call, __func__);
+    thread_blocking_begin(t, STACK_CALLER());
+    return 0;
+}
+
+int gc_blocking_end(void)
+{
+    gc_thread *t = thread_self();
+    if (!t || t->blocking == 0)
+        return -EPERM;
+    if (t->blocking == 1)
+        entry_check_frames(t);
+    thread_blocking_end(t);
+    return 0;
+}

@@ -1,0 +1,109 @@
+/* Atomic operations, each named with its order. Two backends: libatomic_ops, and the compiler's
+ * builtins (-DGC_ATOMICS_C11) for sanitizers, which must see every access.
+ *
+ * Families: word_*, u32_*, u16_* (loads and stores only), u8_*, ptr_* (ptr_* on any object pointer
+ * lvalue's address). A compare-and-swap is named by its order on success; it returns whether it
+ * swapped. libatomic_ops' "full" compare-and-swap is only acquire-release, and it has no fetching
+ * or, so those operations are the compiler's in both backends.
+ */
+#ifndef GC_ATOMICS_H
+#define GC_ATOMICS_H
+
+#include "base/base.h"
+
+/* clang-format off */
+#ifndef GC_ATOMICS_C11
+#include <atomic_ops.h>
+
+#define ATOMICS_LOADS(F, T, A)                                                                     \
+    INLINE T F##_load_relaxed(const T *p) { return (T)A##load((const volatile void *)p); }         \
+    INLINE T F##_load_acquire(const T *p) { return (T)A##load_acquire((const volatile void *)p); } \
+    INLINE void F##_store_relaxed(T *p, T v) { A##store((volatile void *)p, v); }                  \
+    INLINE void F##_store_release(T *p, T v) { A##store_release((volatile void *)p, v); }
+#else
+#define ATOMICS_LOADS(F, T, A)                                                                     \
+    INLINE T F##_load_relaxed(const T *p) { return __atomic_load_n(p, __ATOMIC_RELAXED); }         \
+    INLINE T F##_load_acquire(const T *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }         \
+    INLINE void F##_store_relaxed(T *p, T v) { __atomic_store_n(p, v, __ATOMIC_RELAXED); }         \
+    INLINE void F##_store_release(T *p, T v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
+#endif
+
+#define ATOMICS_CAS(F, T, order_name, success, failure)                                            \
+    INLINE bool F##_cas_##order_name(T *p, T expected, T desired)                                  \
+    {                                                                                              \
+        return __atomic_compare_exchange_n(p, &expected, desired, false, success, failure);        \
+    }
+
+#define ATOMICS_UPDATES(F, T)                                                                      \
+    ATOMICS_CAS(F, T, relaxed, __ATOMIC_RELAXED, __ATOMIC_RELAXED)                                 \
+    ATOMICS_CAS(F, T, acquire, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)                                 \
+    ATOMICS_CAS(F, T, release, __ATOMIC_RELEASE, __ATOMIC_RELAXED)                                 \
+    ATOMICS_CAS(F, T, acq_rel, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)                                 \
+    ATOMICS_CAS(F, T, seq_cst, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)                                 \
+    INLINE T F##_load_seq_cst(const T *p) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }         \
+    INLINE void F##_store_seq_cst(T *p, T v) { __atomic_store_n(p, v, __ATOMIC_SEQ_CST); }         \
+    INLINE T F##_exchange_acq_rel(T *p, T v) { return __atomic_exchange_n(p, v, __ATOMIC_ACQ_REL); } \
+    INLINE T F##_exchange_seq_cst(T *p, T v) { return __atomic_exchange_n(p, v, __ATOMIC_SEQ_CST); } \
+    INLINE T F##_fetch_or_relaxed(T *p, T v) { return __atomic_fetch_or(p, v, __ATOMIC_RELAXED); } \
+    INLINE T F##_fetch_or_acq_rel(T *p, T v) { return __atomic_fetch_or(p, v, __ATOMIC_ACQ_REL); } \
+    INLINE T F##_fetch_and_relaxed(T *p, T v) { return __atomic_fetch_and(p, v, __ATOMIC_RELAXED); } \
+    INLINE T F##_fetch_add_relaxed(T *p, T v) { return __atomic_fetch_add(p, v, __ATOMIC_RELAXED); } \
+    INLINE T F##_fetch_add_acq_rel(T *p, T v) { return __atomic_fetch_add(p, v, __ATOMIC_ACQ_REL); } \
+    INLINE T F##_fetch_add_seq_cst(T *p, T v) { return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST); } \
+    INLINE T F##_fetch_sub_relaxed(T *p, T v) { return __atomic_fetch_sub(p, v, __ATOMIC_RELAXED); } \
+    INLINE T F##_fetch_sub_acq_rel(T *p, T v) { return __atomic_fetch_sub(p, v, __ATOMIC_ACQ_REL); }
+
+ATOMICS_LOADS(word, uintptr_t, AO_)
+ATOMICS_LOADS(u32, uint32_t, AO_int_)
+ATOMICS_LOADS(u16, uint16_t, AO_short_)
+ATOMICS_LOADS(u8, uint8_t, AO_char_)
+ATOMICS_UPDATES(word, uintptr_t)
+ATOMICS_UPDATES(u32, uint32_t)
+ATOMICS_UPDATES(u8, uint8_t)
+
+/* Counts that a word of a 32-bit host is too small for. Any backend: libatomic_ops has none there. */
+INLINE uint64_t u64_load_relaxed(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_RELAXED); }
+INLINE uint64_t u64_load_acquire(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
+INLINE void u64_store_relaxed(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_RELAXED); }
+ATOMICS_UPDATES(u64, uint64_t)
+
+/* Slots belong to the embedder's structs: read and written through the aliasing word. */
+INLINE word slot_load_acquire(const void *p) { return __atomic_load_n((const slot_word *)p, __ATOMIC_ACQUIRE); }
+INLINE word slot_load_relaxed(const void *p) { return __atomic_load_n((const slot_word *)p, __ATOMIC_RELAXED); }
+INLINE void slot_store_release(void *p, word v) { __atomic_store_n((slot_word *)p, v, __ATOMIC_RELEASE); }
+/* clang-format on */
+
+#define ptr_load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
+#define ptr_load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define ptr_store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#define ptr_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+/* These two update *old to what is there when they do not swap. */
+#define ptr_cas_acquire(p, old, v)                                                                 \
+    __atomic_compare_exchange_n((p), (old), (v), false, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)
+#define ptr_cas_release(p, old, v)                                                                 \
+    __atomic_compare_exchange_n((p), (old), (v), false, __ATOMIC_RELEASE, __ATOMIC_RELAXED)
+
+INLINE void fence_seq_cst(void)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+INLINE void fence_acquire(void)
+{
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+}
+INLINE void fence_release(void)
+{
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
+/* In a spin loop: tells the core that it is one. */
+INLINE void cpu_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+#endif

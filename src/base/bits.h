@@ -1,0 +1,82 @@
+/* Bit arithmetic over words: no heap state. Bit i of a map is bit i % WORD_BITS of its word
+ * i / WORD_BITS. Maps that several threads write are changed with the atomic forms only. */
+#ifndef GC_BITS_H
+#define GC_BITS_H
+
+#include "base/atomics.h"
+
+INLINE unsigned bits_trailing_zeros(word w)
+{
+    return (unsigned)__builtin_ctzl(w);
+}
+INLINE unsigned bits_leading_zeros(word w)
+{
+    return (unsigned)__builtin_clzl(w);
+}
+/* In line: not every processor that we are compiled for has an instruction. */
+INLINE unsigned bits_count(word w)
+{
+    const word ones = ~(word)0;
+    w -= w >> 1 & ones / 3;
+    w = (w & ones / 5) + (w >> 2 & ones / 5);
+    w = (w + (w >> 4)) & ones / 17;
+    return (unsigned)(w * (ones / 255) >> (WORD_BITS - 8));
+}
+
+/* Bits [from, to) of a word; 0 <= from <= to <= WORD_BITS, from < WORD_BITS. */
+INLINE word bits_mask(size_t from, size_t to)
+{
+    return to == from ? 0 : (~(word)0 >> (WORD_BITS - (to - from))) << from;
+}
+
+INLINE bool bits_test(const word *map, size_t i)
+{
+    return word_load_relaxed(&map[i / WORD_BITS]) >> (i % WORD_BITS) & 1;
+}
+INLINE void bits_set(word *map, size_t i)
+{
+    map[i / WORD_BITS] |= (word)1 << (i % WORD_BITS);
+}
+INLINE void bits_clear(word *map, size_t i)
+{
+    map[i / WORD_BITS] &= ~((word)1 << (i % WORD_BITS));
+}
+
+/* The word of `count` (1…WORD_BITS) bits that begins at bit i. Relaxed; may read map word
+ * i / WORD_BITS + 1 only if the range reaches it. */
+INLINE word bits_extract(const word *map, size_t i, size_t count)
+{
+    size_t w = i / WORD_BITS, shift = i % WORD_BITS;
+    word low = word_load_relaxed(&map[w]) >> shift;
+    if (shift + count > WORD_BITS)
+        low |= word_load_relaxed(&map[w + 1]) << (WORD_BITS - shift);
+    return count == WORD_BITS ? low : low & (((word)1 << count) - 1);
+}
+
+/* At least BITS_PEEK bits from bit i on; what comes after them is undefined. Others may write the
+ * neighbours at the same time. The fast form is one load that may straddle two map words, which
+ * sanitizers would not understand. */
+#define BITS_PEEK (WORD_BITS - 7)
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && !defined(GC_ATOMICS_C11)
+INLINE word bits_peek(const word *map, size_t i)
+{
+    word bits;
+    memcpy(&bits, (const char *)map + i / 8, sizeof bits);
+    return bits >> i % 8;
+}
+#else
+INLINE word bits_peek(const word *map, size_t i)
+{
+    return bits_extract(map, i, BITS_PEEK);
+}
+#endif
+
+/* Ranges [from, to) of a map that only the caller writes; plain. */
+void bits_set_range(word *map, size_t from, size_t to);
+void bits_clear_range(word *map, size_t from, size_t to);
+size_t bits_count_range(const word *map, size_t from, size_t to);
+/* First bit in [from, to) that is set (clear); `to` when there is none. */
+size_t bits_find_set(const word *map, size_t from, size_t to);
+size_t bits_find_clear(const word *map, size_t from, size_t to);
+
+#endif

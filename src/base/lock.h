@@ -1,0 +1,94 @@
+/* Ranked mutexes. A thread takes locks in rising rank only; debug builds check it.
+ *
+ * The lock order of the whole library, lowest rank first. "A before B" means that B may be taken
+ * while A is held.
+ */
+#ifndef GC_LOCK_H
+#define GC_LOCK_H
+
+#include "base/atomics.h"
+
+enum lock_rank {
+    LOCK_HEAPS = 1,    /* the list of heaps, for fork */
+    LOCK_CYCLE,        /* one cycle at a time; gc_collect's waiters */
+    LOCK_REGISTRY,     /* mutators of a heap, epoch and phase publication */
+    LOCK_FIBERS,       /* list of fibers */
+    LOCK_PROCS,        /* Ps and who waits for one */
+    LOCK_TYPES,        /* type registry */
+    LOCK_ROOTS,        /* global roots and root callbacks */
+    LOCK_HANDLES,      /* handle blocks */
+    LOCK_WEAK,         /* weak maps and intern tables of a heap */
+    LOCK_SPECIALS,     /* a span's specials */
+    LOCK_FINQ,         /* finalizer queue */
+    LOCK_WORKBUF,      /* grey work, shared buffers */
+    LOCK_SPANSET,      /* one span set */
+    LOCK_SPANSET_POOL, /* blocks for all span sets of a heap */
+    LOCK_SCAVENGE,     /* free pages on their way to the OS */
+    LOCK_HEAP,         /* pages, spans, arenas */
+    LOCK_PERSISTENT,   /* linear off-heap memory */
+    LOCK_STATS,
+    LOCK_LOG
+};
+
+/* A small mutex that spins briefly and then sleeps. Zero but for the rank when free. Not
+ * recursive. Padding is the owner's matter. */
+struct lock {
+    uint32_t state; /* 0 free, 1 held, 2 held with sleepers */
+    uint32_t rank;
+};
+
+#define LOCK_INIT(r)                                                                               \
+    {                                                                                              \
+        0, r                                                                                       \
+    }
+
+void lock_init(struct lock *lock, enum lock_rank rank);
+void lock_acquire_slow(struct lock *lock);
+void lock_release_slow(struct lock *lock);
+
+/* Debug builds: the calling thread's held ranks. */
+void lock_rank_push(uint32_t rank);
+void lock_rank_pop(uint32_t rank);
+bool lock_rank_held(uint32_t rank);
+
+INLINE void lock_acquire(struct lock *lock)
+{
+    if (GC_DEBUG)
+        lock_rank_push(lock->rank);
+    if (UNLIKELY(!u32_cas_acquire(&lock->state, 0, 1)))
+        lock_acquire_slow(lock);
+}
+
+INLINE bool lock_try(struct lock *lock)
+{
+    if (!u32_cas_acquire(&lock->state, 0, 1))
+        return false;
+    if (GC_DEBUG)
+        lock_rank_push(lock->rank);
+    return true;
+}
+
+INLINE void lock_release(struct lock *lock)
+{
+    if (GC_DEBUG)
+        lock_rank_pop(lock->rank);
+    if (UNLIKELY(!u32_cas_release(&lock->state, 1, 0)))
+        lock_release_slow(lock);
+}
+
+/* Without ranks: for a fork, which takes all locks of all heaps. */
+INLINE void lock_seize(struct lock *lock)
+{
+    if (UNLIKELY(!u32_cas_acquire(&lock->state, 0, 1)))
+        lock_acquire_slow(lock);
+}
+INLINE void lock_free(struct lock *lock)
+{
+    if (UNLIKELY(!u32_cas_release(&lock->state, 1, 0)))
+        lock_release_slow(lock);
+}
+
+/* For functions named *_locked: first line. */
+#define LOCK_ASSERT_HELD(lock_) ASSERT(u32_load_relaxed(&(lock_)->state) != 0)
+
+#endif

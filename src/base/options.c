@@ -1,0 +1,208 @@
+#include "base/options.h"
+#include "base/os.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+
+#define PROCS_LIMIT 256
+#define ALL_FLAGS                                                                                  \
+    (GC_STOP_WORLD | GC_STACK_CONSERVATIVE | GC_FORK_SAFE | GC_NO_BACKGROUND |                     \
+     GC_FINALIZER_THREAD | GC_HUGE_PAGES | GC_NO_HUGE_PAGES)
+
+/* ---- Saying what is wrong ---- */
+
+static COLD PRINTF_LIKE(2, 3) bool refuse(const struct options_listener *to, const char *format,
+                                          ...)
+{
+    char line[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    to->say(to->arg, line);
+    return false;
+}
+
+/* ---- Options ---- */
+
+static bool check_format(const gc_value_format *f, const struct options_listener *to)
+{
+    if (f->mask == 0 && f->match == 0 && f->payload == 0)
+        return true;
+    if (sizeof(void *) < 8)
+        return refuse(to, "options.format: value formats are for 64-bit hosts");
+    if (f->mask == 0)
+        return refuse(to, "options.format: match or payload without a mask");
+    if (f->match & ~f->mask)
+        return refuse(to, "options.format: match has bits outside of mask");
+    return f->payload != 0 || refuse(to, "options.format: a mask without a payload");
+}
+
+static bool check_flags(unsigned flags, const struct options_listener *to)
+{
+    const unsigned opposites = GC_HUGE_PAGES | GC_NO_HUGE_PAGES, unknown = ~(unsigned)ALL_FLAGS;
+    if (flags & unknown)
+        return refuse(to, "options.flags: unknown flags 0x%x", flags & unknown);
+    return (flags & opposites) != opposites ||
+           refuse(to, "options.flags: GC_HUGE_PAGES and GC_NO_HUGE_PAGES at once");
+}
+
+static bool check_most(const char *name, uint64_t value, uint64_t most,
+                       const struct options_listener *to)
+{
+    return value <= most || refuse(to, "options.%s is %" PRIu64 ": it may be %" PRIu64 " at most",
+                                   name, value, most);
+}
+
+static bool check(const gc_options *o, const struct options_listener *to)
+{
+    if (o->percent < GC_PERCENT_OFF)
+        return refuse(to, "options.percent is %d: it may be %d (GC_PERCENT_OFF) at least",
+                      o->percent, GC_PERCENT_OFF);
+    return check_flags(o->flags, to) && check_most("max_procs", o->max_procs, PROCS_LIMIT, to) &&
+           check_most("mark_workers", o->mark_workers, PROCS_LIMIT / 4, to) &&
+           check_most("reserve", o->reserve, SIZE_MAX / 4, to) && check_format(&o->format, to);
+}
+
+int options_resolve(const gc_options *user, gc_options *result, const struct options_listener *to)
+{
+    static const gc_options none;
+    gc_options o = user ? *user : none;
+    if (!check(&o, to))
+        return -EINVAL;
+    if (o.percent == 0)
+        o.percent = 100;
+    if (o.min_heap == 0)
+        o.min_heap = MIN_HEAP_DEFAULT;
+    if (o.max_procs == 0)
+        o.max_procs = MIN_OF(os_cpu_count(), (unsigned)PROCS_LIMIT);
+    if (o.mark_workers == 0)
+        o.mark_workers = MIN_OF(o.max_procs, (unsigned)PROCS_LIMIT / 4);
+    if (o.watchdog_ms == 0)
+        o.watchdog_ms = 100;
+    *result = o;
+    return 0;
+}
+
+/* ---- Debug switches ---- */
+
+struct debug_switch {
+    const char *name;
+    uint64_t least, most; /* of its value; 0 to 1: it may have none */
+    void (*set)(struct debug_switches *, uint64_t);
+};
+
+static void set_nth(struct debug_switches *d, uint64_t n)
+{
+    d->nth = (uint32_t)n;
+}
+static void set_poison(struct debug_switches *d, uint64_t n)
+{
+    d->poison = n;
+}
+static void set_verify(struct debug_switches *d, uint64_t n)
+{
+    d->verify = n;
+}
+static void set_checkmark(struct debug_switches *d, uint64_t n)
+{
+    d->checkmark = n;
+}
+static void set_delay(struct debug_switches *d, uint64_t n)
+{
+    d->delay = n;
+}
+static void set_buffers(struct debug_switches *d, uint64_t n)
+{
+    d->buffers = n;
+}
+static void set_failos(struct debug_switches *d, uint64_t n)
+{
+    d->failos = n;
+}
+
+static const struct debug_switch switches[] = {
+    {"nth", 1, UINT32_MAX, set_nth},       {"poison", 0, 1, set_poison},
+    {"verify", 0, 1, set_verify},          {"checkmark", 0, 1, set_checkmark},
+    {"delay", 1, UINT32_MAX, set_delay},   {"buffers", 1, UINT32_MAX, set_buffers},
+    {"failos", 2, UINT32_MAX, set_failos},
+};
+#define SWITCH_NAMES "nth, poison, verify, checkmark, delay, buffers, failos"
+
+/* One item of a list. */
+struct item {
+    const char *source; /* of the list */
+    const char *text;
+    size_t length, name_length;
+};
+
+static const struct debug_switch *find_switch(const struct item *item)
+{
+    for (size_t i = 0; i < ARRAY_LEN(switches); i++) {
+        if (strlen(switches[i].name) == item->name_length &&
+            strncmp(item->text, switches[i].name, item->name_length) == 0)
+            return &switches[i];
+    }
+    return NULL;
+}
+
+/* Decimal digits and nothing else; false for what is none, and beyond 32 bits. */
+static bool parse_number(const char *text, const char *end, uint64_t *value)
+{
+    const char *at = text;
+    for (*value = 0; at < end && *at >= '0' && *at <= '9' && *value <= UINT32_MAX; at++)
+        *value = *value * 10 + (uint64_t)(*at - '0');
+    return at == end && at > text;
+}
+
+static bool item_value(const struct item *item, const struct debug_switch *s, uint64_t *value)
+{
+    *value = 1;
+    if (item->length == item->name_length)
+        return s->least == 0;
+    return parse_number(item->text + item->name_length + 1, item->text + item->length, value) &&
+           *value >= s->least && *value <= s->most;
+}
+
+/* `seen`: a bit for each switch that the list has had. */
+static void parse_item(const struct item *item, struct debug_switches *d, unsigned *seen,
+                       const struct options_listener *to)
+{
+    const struct debug_switch *s = find_switch(item);
+    uint64_t value;
+    int length = (int)MIN_OF(item->length, (size_t)60);
+    if (!s) {
+        refuse(to, "%s: \"%.*s\" is no switch, and ignored; there are " SWITCH_NAMES, item->source,
+               length, item->text);
+    } else if (!item_value(item, s, &value)) {
+        refuse(to, "%s: \"%.*s\" is ignored: %s takes a whole number from %" PRIu64 " to %" PRIu64,
+               item->source, length, item->text, s->name, s->least, s->most);
+    } else {
+        if (*seen >> (s - switches) & 1)
+            refuse(to, "%s: \"%.*s\": %s stands there twice, and the last one counts", item->source,
+                   length, item->text, s->name);
+        *seen |= 1u << (s - switches);
+        s->set(d, value);
+    }
+}
+
+void options_parse_debug(const char *source, const char *text, struct debug_switches *d,
+                         const struct options_listener *to)
+{
+    unsigned seen = 0;
+    if (!text || !*text)
+        return;
+    for (;; text++) {
+        struct item item = {source, text, strcspn(text, ","), strcspn(text, "=,")};
+        parse_item(&item, d, &seen, to);
+        text += item.length;
+        if (!*text)
+            return;
+    }
+}
+
+bool options_trace(void)
+{
+    const char *trace = getenv("GCHEAP_TRACE");
+    return trace && *trace && *trace != '0';
+}

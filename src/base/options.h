@@ -1,0 +1,42 @@
+/* Options: defaults, validation, and the switches of GCHEAP_DEBUG. No heap state. */
+#ifndef GC_OPTIONS_INTERNAL_H
+#define GC_OPTIONS_INTERNAL_H
+
+#include "gcheap.h"
+#include "base/base.h"
+
+#define MIN_HEAP_DEFAULT ((size_t)4 << 20)
+
+/* Switches for testing an embedding, and the library itself: a comma-separated list. Each is off
+ * unless named.
+ *   nth=N      collect at every Nth allocation, each of which takes the slow path
+ *   poison     freed small objects are filled with 0xdb
+ *   verify     check the heap's structures after each cycle, with the world held
+ *   checkmark  mark a second time with the world held, and report what the first time missed
+ *   delay=S    random short waits, from seed S, at marked points of the collector and mutators
+ *   buffers=N  work buffers hold N objects: grey work moves about all the time
+ *   failos=N   one in N calls on the operating system for memory or a thread fails; N > 1
+ */
+struct debug_switches {
+    uint32_t nth;
+    bool poison, verify, checkmark;
+    uint64_t delay;
+    uint64_t buffers;
+    uint64_t failos;
+};
+
+/* Is told what is wrong: a line that names the place, the value and what may stand there. */
+struct options_listener {
+    void (*say)(void *arg, const char *line);
+    void *arg;
+};
+
+/* Fills *result from the user's options (NULL: defaults). 0, or -EINVAL after saying why. */
+int options_resolve(const gc_options *user, gc_options *result, const struct options_listener *to);
+/* Reads a list of switches onto *d. What is wrong is told, with the list's source, and left out. */
+void options_parse_debug(const char *source, const char *text, struct debug_switches *d,
+                         const struct options_listener *to);
+/* Whether GCHEAP_TRACE asks for a line per cycle. */
+bool options_trace(void);
+
+#endif

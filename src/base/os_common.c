@@ -1,0 +1,297 @@
+#include "base/os_common.h"
+#include "base/atomics.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- Fault injection ---- */
+
+static word calls;                 /* fallible calls so far */
+static word fault_from, fault_end; /* the calls numbered [from, end) fail; the first is number 1 */
+static word fault_one_in;          /* and one in so many; 0: none */
+
+/* Not at regular distances: what takes several calls would always meet the same ones, or none. */
+static bool is_one_in(word n, word each)
+{
+    return ((uint64_t)n * UINT64_C(0x9e3779b97f4a7c15) >> 32) % each == 0;
+}
+
+static bool is_faulty(word n)
+{
+    word each = word_load_relaxed(&fault_one_in);
+    if (UNLIKELY(each) && is_one_in(n, each))
+        return true;
+    return n < word_load_relaxed(&fault_end) && n >= word_load_relaxed(&fault_from);
+}
+
+bool os_common_fault(void)
+{
+    word n = word_fetch_add_relaxed(&calls, 1) + 1;
+    return UNLIKELY(is_faulty(n));
+}
+
+void os_fail_nth(uint64_t n, uint64_t count)
+{
+    word from = word_load_relaxed(&calls) + (word)n;
+    word left = UINTPTR_MAX - from;
+    word_store_relaxed(&fault_end, 0);
+    if (n == 0)
+        return;
+    word_store_relaxed(&fault_from, from);
+    word_store_relaxed(&fault_end, from + (count < left ? (word)count : left));
+}
+
+void os_fail_one_in(uint64_t n)
+{
+    word_store_relaxed(&fault_one_in, n < 2 ? 0 : (word)n);
+}
+
+uint64_t os_fallible_calls(void)
+{
+    return word_load_relaxed(&calls);
+}
+
+/* ---- Memory ---- */
+
+static word ask_page_size(void)
+{
+    KEEP_ERRNO;
+    word size = (word)sysconf(_SC_PAGESIZE);
+    CHECK(is_power_of_two(size));
+    return size;
+}
+
+size_t os_page_size(void)
+{
+    static word size; /* 0: not asked yet */
+    word known = word_load_relaxed(&size);
+    if (UNLIKELY(known == 0)) {
+        known = ask_page_size();
+        word_store_relaxed(&size, known);
+    }
+    return known;
+}
+
+static char *map(void *hint, size_t size, int protection, int flags)
+{
+    void *p = mmap(hint, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+/* Inaccessible memory counts for nothing. When it is committed the system may refuse: so, unlike
+ * with MAP_NORESERVE, no more is promised than there could ever be. */
+static char *reserve(void *hint, size_t size)
+{
+    return map(hint, size, PROT_NONE, 0);
+}
+
+static bool is_aligned(const void *p, size_t align)
+{
+    return ((uintptr_t)p & (align - 1)) == 0;
+}
+
+/* Reserves more than needed and gives back both ends. */
+static void *reserve_trimmed(size_t size, size_t align)
+{
+    size_t slack = align - os_page_size();
+    if (size > SIZE_MAX - slack)
+        return NULL;
+    char *all = reserve(NULL, size + slack);
+    if (!all)
+        return NULL;
+    size_t head = align_up((uintptr_t)all, align) - (uintptr_t)all;
+    if (head)
+        os_unmap(all, head);
+    if (slack > head)
+        os_unmap(all + head + size, slack - head);
+    return all + head;
+}
+
+void *os_reserve(void *hint, size_t size, size_t align)
+{
+    KEEP_ERRNO;
+    os_check_range(hint, size);
+    if (os_common_fault())
+        return NULL;
+    char *p = reserve(hint, size);
+    if (!p || is_aligned(p, align))
+        return p;
+    os_unmap(p, size);
+    return reserve_trimmed(size, align);
+}
+
+bool os_commit(void *p, size_t size)
+{
+    KEEP_ERRNO;
+    os_check_range(p, size);
+    return !os_common_fault() && mprotect(p, size, PROT_READ | PROT_WRITE) == 0;
+}
+
+void *os_map(size_t size)
+{
+    KEEP_ERRNO;
+    os_check_range(NULL, size);
+    return os_common_fault() ? NULL : map(NULL, size, PROT_READ | PROT_WRITE, 0);
+}
+
+/* ---- Ranges that could not be unmapped ---- */
+
+#define REFUSED_MAX 64
+/* An entry is EMPTY, or BUSY: one thread's; or the range's address. */
+enum { EMPTY, BUSY };
+static struct {
+    word base, size;
+} refused[REFUSED_MAX];
+static word refused_count; /* atomic: not fewer than there are */
+
+/* With no entry left its address space is lost. */
+static void keep_refused(word base, size_t size)
+{
+    for (size_t i = 0; i < REFUSED_MAX; i++) {
+        if (word_cas_acquire(&refused[i].base, EMPTY, BUSY)) {
+            refused[i].size = size;
+            word_fetch_add_acq_rel(&refused_count, 1);
+            word_store_release(&refused[i].base, base);
+            return;
+        }
+    }
+}
+
+static void unmap_refused(void)
+{
+    for (size_t i = 0; i < REFUSED_MAX; i++) {
+        word base = word_load_acquire(&refused[i].base);
+        if (base <= BUSY || !word_cas_acquire(&refused[i].base, base, BUSY))
+            continue;
+        bool gone = munmap((void *)base, refused[i].size) == 0;
+        if (gone)
+            word_fetch_sub_acq_rel(&refused_count, 1);
+        word_store_release(&refused[i].base, gone ? EMPTY : base);
+    }
+}
+
+void os_unmap(void *p, size_t size)
+{
+    KEEP_ERRNO;
+    os_check_range(p, size);
+    if (munmap(p, size) != 0) {
+        os_discard(p, size);
+        keep_refused((word)p, size);
+    } else if (UNLIKELY(word_load_relaxed(&refused_count))) {
+        unmap_refused();
+    }
+}
+
+bool os_is_mapped(const void *p, size_t size)
+{
+    int error = errno;
+    uintptr_t page = align_down((uintptr_t)p, os_page_size());
+    bool yes = msync((void *)page, (uintptr_t)p + size - page, MS_ASYNC) == 0;
+    errno = error;
+    return yes;
+}
+
+/* ---- Clocks ---- */
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    KEEP_ERRNO;
+    struct timespec t;
+    int failed = clock_gettime(clock, &t);
+    CHECK(!failed);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+uint64_t os_now_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC);
+}
+uint64_t os_thread_cpu_ns(void)
+{
+    return clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
+void os_sleep_ns(uint64_t ns)
+{
+    KEEP_ERRNO;
+    struct timespec left = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+    int cancel = os_cancel_off();
+    while (nanosleep(&left, &left) != 0 && errno == EINTR) {}
+    os_cancel_restore(cancel);
+}
+
+void os_yield(void)
+{
+    KEEP_ERRNO;
+    sched_yield();
+}
+
+/* ---- Threads ---- */
+
+static void end_thread(void *arg)
+{
+    const struct os_thread *thread = arg;
+    CHECK(thread->cut_short && "a callback has ended a thread of the library's");
+    thread->cut_short(thread->arg);
+}
+
+static void *thread_main(void *arg)
+{
+    const struct os_thread *given = arg;
+    struct os_thread thread = {0, given->run, given->arg, given->cut_short};
+    os_cancel_off();
+    pthread_cleanup_push(end_thread, &thread);
+    thread.run(thread.arg);
+    pthread_cleanup_pop(0);
+    return NULL;
+}
+
+int os_thread_start(struct os_thread *thread, void (*run)(void *), void *arg)
+{
+    KEEP_ERRNO;
+    if (os_common_fault())
+        return EAGAIN;
+    thread->run = run;
+    thread->arg = arg;
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    pthread_t id;
+    int error = pthread_create(&id, NULL, thread_main, thread);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (!error)
+        thread->id = (uintptr_t)id;
+    return error;
+}
+
+void os_thread_join(struct os_thread *thread)
+{
+    KEEP_ERRNO;
+    int cancel = os_cancel_off();
+    int failed = pthread_join((pthread_t)thread->id, NULL);
+    os_cancel_restore(cancel);
+    CHECK(!failed);
+}
+
+/* ---- Cancellation ---- */
+
+int os_cancel_off(void)
+{
+    int before = PTHREAD_CANCEL_DISABLE;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    return before;
+}
+
+void os_cancel_restore(int before)
+{
+    pthread_setcancelstate(before, &(int){0});
+}
+
+void os_cancel_point(void)
+{
+    pthread_testcancel();
+}

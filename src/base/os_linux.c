@@ -1,0 +1,255 @@
+/* Linux: futexes, MADV_DONTNEED, mincore. */
+#include "base/os_common.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+unsigned os_cpu_count(void)
+{
+    KEEP_ERRNO;
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        return (unsigned)MAX_OF(CPU_COUNT(&set), 1);
+    long online = sysconf(_SC_NPROCESSORS_ONLN); /* more processors than the set has room for */
+    return (unsigned)MAX_OF(online, 1);
+}
+
+void os_discard(void *p, size_t size)
+{
+    KEEP_ERRNO;
+    madvise(p, size, MADV_DONTNEED);
+}
+
+bool os_release(void *p, size_t size)
+{
+    KEEP_ERRNO;
+    os_check_range(p, size);
+    return !os_common_fault() && madvise(p, size, MADV_DONTNEED) == 0;
+}
+
+void os_huge_pages(void *p, size_t size)
+{
+    KEEP_ERRNO;
+    os_check_range(p, size);
+    madvise(p, size, MADV_HUGEPAGE);
+}
+
+void os_small_pages(void *p, size_t size)
+{
+    KEEP_ERRNO;
+    os_check_range(p, size);
+    madvise(p, size, MADV_NOHUGEPAGE);
+}
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+/* Since Linux 5.14. */
+bool os_back(void *p, size_t size)
+{
+    KEEP_ERRNO;
+    os_check_range(p, size);
+    return madvise(p, size, MADV_POPULATE_WRITE) == 0;
+}
+
+size_t os_resident(const void *p, size_t size)
+{
+    KEEP_ERRNO;
+    os_check_range(p, size);
+    unsigned char present[1024];
+    size_t page = os_page_size(), resident = 0;
+    for (size_t done = 0; done < size;) {
+        size_t step = MIN_OF(size - done, page * sizeof present);
+        if (mincore((char *)(uintptr_t)p + done, step, present) != 0)
+            return resident;
+        for (size_t i = 0; i < divide_up(step, page); i++)
+            resident += page * (present[i] & 1u);
+        done += step;
+    }
+    return resident;
+}
+
+/* The kernel's timespec for SYS_futex: two longs on 32-bit and 64-bit systems alike, whatever
+ * the C library's time_t. */
+struct futex_timeout {
+    long seconds, nanoseconds;
+};
+
+/* Every error means that the caller looks again: EAGAIN, EINTR, ETIMEDOUT. */
+void os_wait(const uint32_t *address, uint32_t expected, int64_t timeout_ns)
+{
+    KEEP_ERRNO;
+    struct futex_timeout timeout = {(long)(timeout_ns / 1000000000),
+                                    (long)(timeout_ns % 1000000000)};
+    syscall(SYS_futex, address, FUTEX_WAIT_PRIVATE, expected, timeout_ns < 0 ? NULL : &timeout,
+            NULL, 0);
+}
+
+/* The address may be gone when its owner freed it as soon as it saw the new value; the kernel says
+ * EFAULT then, or wakes a stranger, which looks again. */
+void os_wake(const uint32_t *address, int n)
+{
+    KEEP_ERRNO;
+    syscall(SYS_futex, address, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
+}
+
+uint64_t os_thread_id(void)
+{
+    KEEP_ERRNO;
+    return (uint64_t)syscall(SYS_gettid);
+}
+
+/* The letter behind the name, which is in parentheses and may hold some itself; proc(5). */
+static enum os_thread_state state_in(const char *stat)
+{
+    const char *end = strrchr(stat, ')');
+    return end && strncmp(end, ") S", 3) == 0 ? OS_THREAD_SLEEPS : OS_THREAD_AWAKE;
+}
+
+/* Without /proc nobody is found asleep. */
+static enum os_thread_state thread_state(uint64_t id)
+{
+    char path[64], stat[256];
+    snprintf(path, sizeof path, "/proc/self/task/%llu/stat", (unsigned long long)id);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return OS_THREAD_AWAKE;
+    ssize_t n = read(fd, stat, sizeof stat - 1);
+    close(fd);
+    stat[MAX_OF(n, 0)] = 0;
+    return state_in(stat);
+}
+
+/* The clock of a thread by its number, as pthread_getcpuclockid() makes it: the number's
+ * complement, "of a thread" (4), "time on a processor" (2). The kernel knows only those of this
+ * process. */
+static clockid_t thread_clock(uint64_t id)
+{
+    return (clockid_t)(~(uint32_t)id << 3 | 4 | 2);
+}
+
+bool os_look_at_thread(uint64_t id, struct os_thread_look *look)
+{
+    KEEP_ERRNO;
+    struct timespec t;
+    if (clock_gettime(thread_clock(id), &t) != 0)
+        return false;
+    look->cpu_ns = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+    look->state = thread_state(id);
+    return true;
+}
+
+void os_thread_title(const char *title)
+{
+    KEEP_ERRNO;
+    prctl(PR_SET_NAME, title, 0, 0, 0);
+}
+
+void os_after_fork_in_child(void) {}
+
+/* A static program has neither. */
+#pragma weak dladdr
+#pragma weak dlopen
+
+void os_stay_loaded(void)
+{
+    KEEP_ERRNO;
+    static char here;
+    Dl_info file;
+    if (dladdr && dlopen && dladdr(&here, &file) && file.dli_fname)
+        dlopen(file.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
+/* For the first thread the C library reads a file. */
+static int own_attributes(pthread_attr_t *attr)
+{
+    int cancel = os_cancel_off();
+    int error = pthread_getattr_np(pthread_self(), attr);
+    os_cancel_restore(cancel);
+    return error;
+}
+
+int os_stack_bounds(uintptr_t *low, uintptr_t *high)
+{
+    KEEP_ERRNO;
+    pthread_attr_t attr;
+    int error = own_attributes(&attr);
+    if (error)
+        return error == ENOMEM ? -ENOMEM : -ENOTSUP;
+    void *base;
+    size_t size;
+    int failed = pthread_attr_getstack(&attr, &base, &size);
+    pthread_attr_destroy(&attr);
+    if (failed)
+        return -ENOTSUP;
+    *low = (uintptr_t)base;
+    *high = (uintptr_t)base + size;
+    return 0;
+}
+
+/* ---- /proc/self/maps: lines of "low-high rwxp offset device inode path", by address ---- */
+
+struct maps {
+    int file;
+    size_t at, n;
+    char buffer[256]; /* the calling thread's stack may be small */
+};
+
+/* The next character; 0: there is none. */
+static char next_char(struct maps *m)
+{
+    if (m->at == m->n) {
+        ssize_t got = read(m->file, m->buffer, sizeof m->buffer);
+        m->n = got > 0 ? (size_t)got : 0;
+        m->at = 0;
+    }
+    return m->at < m->n ? m->buffer[m->at++] : 0;
+}
+
+/* And the character behind it. */
+static uintptr_t next_number(struct maps *m)
+{
+    uintptr_t value = 0;
+    for (char c = next_char(m); c && c != '-' && c != ' '; c = next_char(m))
+        value = value << 4 | (uintptr_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+    return value;
+}
+
+/* Neighbours are one. */
+static bool find_mapping(struct maps *m, uintptr_t address, uintptr_t *low, uintptr_t *high)
+{
+    *low = *high = 0;
+    for (char c = '\n'; c;) {
+        uintptr_t from = next_number(m), to = next_number(m);
+        bool readable = next_char(m) == 'r';
+        if (*low <= address && address < *high && (!readable || from != *high))
+            return true;
+        if (from != *high || !readable)
+            *low = from;
+        *high = readable ? to : from;
+        do {
+            c = next_char(m);
+        } while (c && c != '\n');
+    }
+    return false;
+}
+
+bool os_mapping(uintptr_t address, uintptr_t *low, uintptr_t *high)
+{
+    int error = errno;
+    struct maps m = {.file = open("/proc/self/maps", O_RDONLY | O_CLOEXEC)};
+    bool found = m.file >= 0 && find_mapping(&m, address, low, high);
+    if (m.file >= 0)
+        close(m.file);
+    errno = error;
+    return found;
+}

@@ -1,0 +1,189 @@
+#include "collector/ephemeron.h"
+#include "collector/collector.h"
+
+#define NONE UINT32_MAX
+
+static struct ephemerons *ephemerons_of(const gc_heap *heap)
+{
+    return &heap->collector->ephemerons;
+}
+
+/* ---- The index ---- */
+
+static bool make_room(struct ephemerons *e)
+{
+    if (e->count < e->capacity)
+        return true;
+    size_t capacity = e->capacity ? e->capacity * 2 : 256;
+    struct waiting *items = NULL;
+    if (capacity < NONE)
+        items = realloc(e->items, capacity * sizeof *items);
+    if (!items)
+        return false;
+    e->items = items;
+    e->capacity = capacity;
+    return true;
+}
+
+static uint32_t *head_of(const struct ephemerons *e, uintptr_t key)
+{
+    return &e->heads[(uint64_t)key * 0x9e3779b97f4a7c15u >> (64 - e->bits)];
+}
+
+static bool build_heads(struct ephemerons *e)
+{
+    e->bits = 1;
+    while ((size_t)1 << e->bits < e->count)
+        e->bits++;
+    e->heads = malloc(((size_t)1 << e->bits) * sizeof *e->heads);
+    if (!e->heads)
+        return false;
+    memset(e->heads, 0xff, ((size_t)1 << e->bits) * sizeof *e->heads);
+    for (uint32_t i = 0; i < e->count; i++) {
+        uint32_t *head = head_of(e, e->items[i].key);
+        e->items[i].next = *head;
+        *head = i;
+    }
+    return true;
+}
+
+/* ---- Resolving ---- */
+
+/* Puts those that wait for a key, and that nobody else has taken, before `todo`. */
+static uint32_t take_waiting(struct ephemerons *e, uintptr_t key, uint32_t todo)
+{
+    for (uint32_t i = *head_of(e, key); i != NONE; i = e->items[i].next) {
+        struct waiting *w = &e->items[i];
+        if (w->key == key && u32_cas_relaxed(&w->resolved, 0, 1)) {
+            w->then = todo;
+            todo = i;
+        }
+    }
+    return todo;
+}
+
+/* A key is marked: marks the values that wait for it, and goes on with those that are keys. Whether
+ * there was anything to mark. */
+static bool resolve_key(struct marker *m, uintptr_t key)
+{
+    struct ephemerons *e = ephemerons_of(m->heap);
+    uint32_t todo = take_waiting(e, key, NONE);
+    bool any = false;
+    while (todo != NONE) {
+        const struct waiting *w = &e->items[todo];
+        uintptr_t base;
+        todo = w->then;
+        if (!marker_mark(m, value_address(&m->heap->options.format, w->value), &base))
+            continue;
+        any = true;
+        todo = take_waiting(e, base, todo);
+    }
+    return any;
+}
+
+static void on_mark(struct marker *m, uintptr_t object)
+{
+    resolve_key(m, object);
+}
+
+static bool key_is_marked(const gc_heap *heap, uintptr_t key)
+{
+    struct target target;
+    return target_resolve(&heap->mem, key, &target) && target_is_marked(&target);
+}
+
+/* Looks through the index for keys that were marked by someone who does not look into it. */
+static bool resolve_waiting(struct marker *m)
+{
+    struct ephemerons *e = ephemerons_of(m->heap);
+    bool any = false;
+    for (size_t i = 0; i < e->count; i++) {
+        const struct waiting *w = &e->items[i];
+        if (!u32_load_relaxed(&w->resolved) && key_is_marked(m->heap, w->key))
+            any |= resolve_key(m, w->key);
+    }
+    return any;
+}
+
+/* ---- The maps ---- */
+
+struct visit {
+    struct marker *m;
+    struct ephemerons *e;
+    bool any; /* something was marked */
+};
+
+static void wait_for_key(struct ephemerons *e, uintptr_t key, word value)
+{
+    if (make_room(e))
+        e->items[e->count++] = (struct waiting){key, value, NONE, NONE, 0};
+    else
+        e->incomplete = true;
+}
+
+static bool visit_node(void *arg, const struct weaknode *node)
+{
+    struct visit *v = arg;
+    const gc_heap *heap = v->m->heap;
+    word referred = weakentry_of(node)->value;
+    struct target key, value;
+    uintptr_t address = value_address(&heap->options.format, referred), base;
+    if (!address || !target_resolve(&heap->mem, address, &value) || target_is_marked(&value) ||
+        !target_resolve(&heap->mem, node->key, &key))
+        return true;
+    if (target_is_marked(&key))
+        v->any |= marker_mark(v->m, address, &base);
+    else
+        wait_for_key(v->e, key.base, referred);
+    return true;
+}
+
+static void visit_set(struct weakset *set, void *visit)
+{
+    for (unsigned i = 0; set->ephemerons && i < set->ntables; i++) {
+        uintptr_t at = 0;
+        while (weaktable_walk(&set->tables[i], &at, visit_node, visit))
+            ;
+    }
+}
+
+/* From now on every marker looks into the index. None is at work: there is nothing grey. Keys that
+ * were marked during the walk are found by going through it. */
+static bool publish(struct marker *m)
+{
+    m->on_mark = on_mark;
+    ptr_store_release(&m->heap->collector->marking.on_mark, on_mark);
+    return resolve_waiting(m);
+}
+
+/* Invariant: no entry has to wait for its key but those that the walk comes by (I19).
+ * Without memory for an index each call walks through all maps. */
+static bool walk_maps(struct marker *m)
+{
+    struct visit v = {m, ephemerons_of(m->heap), false};
+    v.e->count = 0;
+    v.e->incomplete = false;
+    weaksets_walk(m->heap, visit_set, &v);
+    if (v.e->count > 0 && !v.e->incomplete && build_heads(v.e))
+        v.any |= publish(m);
+    return v.any;
+}
+
+bool ephemerons_resolve(gc_heap *heap, struct marker *m)
+{
+    bool any = ephemerons_of(heap)->heads ? resolve_waiting(m) : walk_maps(m);
+    if (any && !m->active) {
+        workqueue_activate(&heap->work);
+        m->active = true;
+    }
+    return any;
+}
+
+void ephemerons_end(gc_heap *heap)
+{
+    struct ephemerons *e = ephemerons_of(heap);
+    ptr_store_release(&heap->collector->marking.on_mark, NULL);
+    free(e->items);
+    free(e->heads);
+    *e = (struct ephemerons){0};
+}

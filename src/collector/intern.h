@@ -1,0 +1,19 @@
+/* Intern tables: canonical objects by content. Several tables, chosen by the hash, so that threads
+ * seldom meet. */
+#ifndef GC_INTERN_H
+#define GC_INTERN_H
+
+#include "collector/weakset.h"
+
+struct gc_intern {
+    struct weakset set; /* first */
+    struct gc_intern_ops ops;
+};
+
+/* NULL: no memory. */
+gc_intern *intern_new(gc_heap *heap, const struct gc_intern_ops *ops);
+/* The canonical object; NULL with errno. */
+void *intern_get(gc_thread *t, gc_intern *in, const void *key, size_t size, void *arg);
+size_t intern_count(const gc_intern *in);
+
+#endif

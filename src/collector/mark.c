@@ -1,0 +1,796 @@
+#include "collector/collector.h"
+#include "mutator/self.h"
+
+/* ---- Grey objects ---- */
+
+static struct workbuf *stack_of(struct marker *m)
+{
+    if (!m->stack)
+        m->stack = workbuf_get(&m->heap->work);
+    return m->stack;
+}
+
+/* Queues every other item of the stack: older ones lead to much more than younger ones, so that the
+ * lower half would be nearly all, and soon be asked back. */
+static NOINLINE void share_half(struct marker *m)
+{
+    struct workbuf *b = m->stack, *half = workbuf_get(&m->heap->work);
+    uint32_t n = b->n, kept = 0;
+    for (uint32_t i = 0; i + 1 < n; i += 2) {
+        half->items[half->n++] = b->items[i];
+        b->items[kept++] = b->items[i + 1];
+    }
+    if (n % 2)
+        b->items[kept++] = b->items[n - 1];
+    b->n = kept;
+    workqueue_push(&m->heap->work, half);
+}
+
+static struct workbuf *stack_with_room(struct marker *m, size_t n)
+{
+    struct workbuf *b = stack_of(m);
+    while (UNLIKELY(b->n + n > b->room && b->n > 1))
+        share_half(m);
+    return b;
+}
+
+static void stack_push(struct marker *m, uintptr_t at)
+{
+    struct workbuf *b = stack_with_room(m, 1);
+    b->items[b->n++] = at;
+}
+
+/* An object with references is counted when it is scanned, another one when it is marked. */
+static void count_object(struct marker *m, size_t bytes)
+{
+    m->marked_objects++;
+    m->marked_bytes += bytes;
+}
+
+/* Newly marked. */
+INLINE void turn_grey(struct marker *m, const struct target *t)
+{
+    if (target_info(t)->noscan)
+        count_object(m, target_bytes(t));
+    else
+        stack_push(m, t->base);
+}
+
+/* ---- Edges ---- */
+
+static NOINLINE void mark_large(struct marker *m, uintptr_t address)
+{
+    struct target t;
+    if (!target_resolve_large(&m->heap->mem, address, &t) || !target_mark(&t))
+        return;
+    turn_grey(m, &t);
+    if (UNLIKELY(m->on_mark))
+        m->on_mark(m, t.base);
+}
+
+/* Notes an edge to a small object, and asks for its mark word. Returns how many there are now. */
+INLINE size_t note_edge(struct mark_edge *edges, size_t n, struct arena *a, uintptr_t address,
+                        uint16_t tag)
+{
+    uintptr_t base = arena_slot_start(address, tag);
+    word *map = &a->mark[arena_bit(base) / WORD_BITS];
+    __builtin_prefetch(map, 1);
+    edges[n].target = base | page_class_info[page_tag_class(tag)].noscan;
+    edges[n].map = map;
+    return n + 1;
+}
+
+INLINE unsigned edge_bit(uintptr_t target)
+{
+    return (unsigned)(target >> WORD_SHIFT) % WORD_BITS;
+}
+INLINE word edge_mask(uintptr_t target)
+{
+    return (word)1 << edge_bit(target);
+}
+/* The heap-bitmap word for the same words of memory. */
+INLINE const word *edge_heapbits(const word *map)
+{
+    return map + (offsetof(struct arena, heap) - offsetof(struct arena, mark)) / WORD_SIZE;
+}
+
+/* The arena whose mark word for `target` this is. */
+INLINE struct arena *edge_arena(uintptr_t target, const word *map)
+{
+    return CONTAINER_OF(map - arena_bit(target) / WORD_BITS, struct arena, mark);
+}
+
+/* Those that lead to unmarked objects, whose first lines and heap-bitmap words are asked for if
+ * they are to be scanned. No locked operation stands between these lookups: each would hold up the
+ * loads behind it. Nor does a branch: whether an edge leads to a marked object is anybody's guess.
+ */
+static size_t keep_unmarked(struct mark_edge *edges, size_t n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct mark_edge e = edges[i];
+        bool marked = word_load_relaxed(e.map) >> edge_bit(e.target) & 1;
+        bool unread = marked | (e.target & MARK_NOSCAN);
+        edges[kept] = e;
+        kept += !marked;
+        __builtin_prefetch(unread ? (const void *)edges : (const void *)e.target);
+        __builtin_prefetch(unread ? (const void *)edges : (const void *)edge_heapbits(e.map));
+    }
+    return kept;
+}
+
+static NOINLINE void count_noscan(struct marker *m, uintptr_t base)
+{
+    struct target t = {base, arena_of(&m->heap->mem.arenas, base), 0};
+    t.tag = arena_tag(t.arena, base);
+    count_object(m, target_info(&t)->size);
+}
+
+/* Edges of one map word: `fresh` is what this marker changed there. An object that several edges
+ * lead to is greyed once. */
+INLINE void grey_edges(struct marker *m, struct workbuf *b, const struct mark_edge *e, size_t n,
+                       word fresh)
+{
+    for (size_t i = 0; i < n; i++) {
+        uintptr_t target = e[i].target;
+        if (!(fresh & edge_mask(target)))
+            continue;
+        fresh &= ~edge_mask(target);
+        if (target & MARK_NOSCAN)
+            count_noscan(m, target - MARK_NOSCAN);
+        else
+            b->items[b->n++] = target;
+    }
+}
+
+static NOINLINE void tell_marks(struct marker *m, const struct mark_edge *e, size_t n, word fresh)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (fresh & edge_mask(e[i].target))
+            m->on_mark(m, e[i].target & ~MARK_NOSCAN);
+        fresh &= ~edge_mask(e[i].target);
+    }
+}
+
+/* Marks the objects of n edges whose mark bits share a word; the bits that this changed. */
+INLINE word mark_neighbours(const struct mark_edge *e, size_t n)
+{
+    word mask = 0;
+    for (size_t i = 0; i < n; i++)
+        mask |= edge_mask(e[i].target);
+    return mask & ~word_fetch_or_acq_rel(e[0].map, mask);
+}
+
+/* Marks what the edges lead to: neighbours whose bits share a map word by one atomic or.
+ * Acquire-release, for weak_get. What was asked for first is pushed last. */
+static NOINLINE void mark_edges(struct marker *m)
+{
+    struct mark_edge *e = m->edges;
+    size_t n = keep_unmarked(e, m->nedges);
+    struct workbuf *b = stack_with_room(m, n);
+    m->nedges = 0;
+    for (size_t end = n, i; end > 0; end = i) {
+        for (i = end - 1; i > 0 && e[i - 1].map == e[i].map; i--)
+            ;
+        word fresh = mark_neighbours(&e[i], end - i);
+        if (!fresh)
+            continue;
+        arena_note_mark(edge_arena(e[i].target, e[i].map), e[i].target);
+        grey_edges(m, b, &e[i], end - i, fresh);
+        if (UNLIKELY(m->on_mark != NULL)) {
+            tell_marks(m, &e[i], end - i, fresh);
+            b = stack_with_room(m, i);
+        }
+    }
+}
+
+void marker_edge(struct marker *m, uintptr_t address)
+{
+    struct arena *a = arena_of(&m->heap->mem.arenas, address);
+    if (!a)
+        return;
+    uint16_t tag = arena_tag(a, address);
+    if (page_class_info[page_tag_class(tag)].size == 0)
+        mark_large(m, address);
+    else
+        m->nedges = note_edge(m->edges, m->nedges, a, address, tag);
+    if (m->nedges >= MARK_EDGES)
+        mark_edges(m);
+}
+
+bool marker_mark(struct marker *m, uintptr_t address, uintptr_t *base)
+{
+    struct target t;
+    if (!target_resolve(&m->heap->mem, address, &t) || !target_mark(&t))
+        return false;
+    turn_grey(m, &t);
+    *base = t.base;
+    return true;
+}
+
+void marker_scan(struct marker *m, uintptr_t object, size_t bytes)
+{
+    struct marking *all = &m->heap->collector->marking;
+    /* Scanning will count it; if it is marked too, that will be another time. */
+    word_fetch_sub_relaxed(&all->marked_objects, 1);
+    word_fetch_sub_relaxed(&all->marked_bytes, bytes);
+    stack_push(m, object);
+}
+
+/* ---- Scanning ---- */
+
+/* A slot's word, which need not lead into the heap. Takes and returns the number of edges noted. */
+INLINE size_t scan_edge(struct marker *m, struct arena **map, size_t nedges, uintptr_t address)
+{
+    uintptr_t i = address >> ARENA_SHIFT;
+    if (UNLIKELY(i >= ARENA_INDEX_SIZE))
+        return nedges;
+    struct arena *a = ptr_load_acquire(&map[i]);
+    if (!a)
+        return nedges;
+    uint16_t tag = arena_tag(a, address);
+    if (LIKELY(page_class_info[page_tag_class(tag)].size))
+        return note_edge(m->edges, nedges, a, address, tag);
+    mark_large(m, address);
+    return nedges;
+}
+
+INLINE size_t scan_slot(struct marker *m, struct arena **map, size_t nedges, const slot_word *slot,
+                        const gc_value_format *format)
+{
+    word value = slot_load_acquire(slot);
+    return value ? scan_edge(m, map, nedges, value_address(format, value)) : nedges;
+}
+
+/* `bits`: which of the words from `at` on are slots; in arrays of references all, and many empty.
+ */
+static void scan_bits(struct marker *m, uintptr_t at, word bits)
+{
+    const gc_value_format *format = &m->heap->options.format;
+    struct arena **map = m->heap->mem.arenas.map;
+    const slot_word *slot = (const slot_word *)at;
+    size_t nedges = m->nedges;
+    if (bits == ~(word)0) {
+        for (size_t i = 0; i < WORD_BITS; i++)
+            nedges = scan_slot(m, map, nedges, slot + i, format);
+    } else {
+        for (; bits; bits &= bits - 1)
+            nedges = scan_slot(m, map, nedges, slot + bits_trailing_zeros(bits), format);
+    }
+    m->nedges = nedges;
+    if (nedges >= MARK_EDGES)
+        mark_edges(m);
+}
+
+/* Words [at, end) of one object; a large one may cross into the next arena. */
+static void scan_words(struct marker *m, uintptr_t at, uintptr_t end)
+{
+    while (at < end) {
+        const struct arena *a = arena_of(&m->heap->mem.arenas, at);
+        size_t shift = arena_bit(at) % WORD_BITS;
+        size_t n = MIN_OF((end - at) / WORD_SIZE, WORD_BITS - shift);
+        scan_bits(m, at, heapbits_load(a, at, n));
+        at += n * WORD_SIZE;
+    }
+}
+
+static void scan_traced(struct marker *m, uintptr_t base, const gc_type *type)
+{
+    if (type)
+        type->trace((void *)base, &m->tracer);
+}
+
+/* Whoever scans the first piece queues the others. */
+static void open_large(struct marker *m, const struct gc_span *s)
+{
+    count_object(m, span_bytes(s));
+    for (uintptr_t at = s->base + MARK_PIECE; at < s->scan_limit; at += MARK_PIECE)
+        stack_push(m, at);
+    if (spanclass_traced(s->spanclass))
+        scan_traced(m, s->base, s->large_type);
+}
+
+static void scan_large(struct marker *m, uintptr_t at)
+{
+    const struct gc_span *s = mheap_span_of(&m->heap->mem, at);
+    uintptr_t end = MIN_OF(at + MARK_PIECE, s->scan_limit);
+    if (at == s->base)
+        open_large(m, s);
+    scan_words(m, at, end);
+    m->piece_bytes += end > at ? end - at : 0;
+}
+
+/* Any object. */
+static NOINLINE void scan_slow(struct marker *m, uintptr_t at)
+{
+    const struct arena *a = arena_of(&m->heap->mem.arenas, at);
+    const struct page_class_info *info = &page_class_info[page_tag_class(arena_tag(a, at))];
+    if (info->large) {
+        scan_large(m, at);
+        return;
+    }
+    count_object(m, info->size);
+    scan_words(m, at, at + (uintptr_t)info->words * WORD_SIZE);
+    if (info->traced)
+        scan_traced(m, at, (const gc_type *)((word *)(at + info->size))[-1]);
+}
+
+/* ---- Within a page ---- */
+
+/* A page that is scanned. */
+struct walked {
+    uintptr_t base;
+    uintptr_t lead;       /* how far into its span it lies */
+    uint32_t size, magic; /* of page_class_info */
+    word *marks;          /* its mark words */
+    uintptr_t next;       /* object to scan before those on the stack; 0: none */
+};
+
+/* What `value` most likely is. Whoever goes on with the guess does not wait for the value: a chain
+ * of references is followed as fast as its links can be loaded. */
+INLINE word guessed(word value, word guess)
+{
+    if (UNLIKELY(value != guess))
+        return value;
+    __asm__("" : "+r"(guess));
+    return guess;
+}
+
+/* Where on the page the slot begins that has this offset; beyond PAGE_SIZE: on the page before.
+ * Most offsets are those of slots: then the low half of their product with the magic number, which
+ * is the remainder's, is small (Lemire, Kaser, Kurz: Faster remainder by direct computation). */
+INLINE uintptr_t walk_slot(const struct walked *page, uintptr_t offset)
+{
+    uint64_t product = (uint64_t)(offset + page->lead) * page->magic;
+    if (LIKELY((uint32_t)product < page->magic))
+        return offset;
+    return (uintptr_t)(product >> 32) * page->size - page->lead;
+}
+
+/* An edge to the page itself. false: its object begins on the page before. */
+INLINE bool walk_edge(struct page_walk *w, struct walked *page, uintptr_t address)
+{
+    uintptr_t offset = walk_slot(page, address - page->base);
+    if (UNLIKELY(offset >= PAGE_SIZE))
+        return false;
+    size_t at = offset >> WORD_SHIFT, i = at / WORD_BITS;
+    word mask = (word)1 << at % WORD_BITS, fresh = w->fresh[i];
+    if ((word_load_relaxed(&page->marks[i]) | fresh) & mask)
+        return true;
+    w->fresh[i] = fresh | mask;
+    if (page->next)
+        w->stack[w->n++] = (uint16_t)((page->next - page->base) >> WORD_SHIFT);
+    page->next = page->base + offset;
+    return true;
+}
+
+/* The next object on the page to scan, or 0. */
+INLINE uintptr_t walk_next(struct page_walk *w, struct walked *page)
+{
+    uintptr_t at = page->next;
+    page->next = 0;
+    if (!at && w->n > 0)
+        at = page->base + ((uintptr_t)w->stack[--w->n] << WORD_SHIFT);
+    return at;
+}
+
+/* Tells of the marks: acquire-release, for weak_get. */
+static void walk_tell(struct marker *m, struct arena *a, uintptr_t base, size_t size)
+{
+    struct page_walk *w = &m->walk;
+    word *marks = &a->mark[arena_bit(base) / WORD_BITS];
+    size_t n = 0;
+    for (size_t i = 0; i < WALK_WORDS; i++) {
+        if (!w->fresh[i])
+            continue;
+        n += bits_count(w->fresh[i] & ~word_fetch_or_acq_rel(&marks[i], w->fresh[i]));
+        w->fresh[i] = 0;
+    }
+    m->marked_objects += n;
+    m->marked_bytes += n * size;
+    if (n > 0)
+        arena_note_mark(a, base);
+}
+
+INLINE size_t walk_scan(struct marker *m, struct arena **map, size_t nedges, struct walked *page,
+                        uintptr_t at, word bits, const gc_value_format *format)
+{
+    for (; bits; bits &= bits - 1) {
+        word value = slot_load_acquire((const slot_word *)at + bits_trailing_zeros(bits));
+        uintptr_t address = format ? value_address(format, value) : value;
+        if (address - page->base >= PAGE_SIZE || !walk_edge(&m->walk, page, address))
+            nedges = scan_edge(m, map, nedges, address);
+    }
+    return nedges;
+}
+
+static NOINLINE size_t walk_mark_edges(struct marker *m, size_t nedges)
+{
+    m->nedges = nedges;
+    mark_edges(m);
+    return m->nedges;
+}
+
+/* Scans the slots `bits` of an object, one of which leads to a neighbour, and the objects on its
+ * page that they lead to over the page alone. */
+INLINE size_t walk(struct marker *m, size_t nedges, uintptr_t at, word bits,
+                   const gc_value_format *format)
+{
+    struct page_walk *w = &m->walk;
+    struct arena **map = m->heap->mem.arenas.map, *a = map[at >> ARENA_SHIFT];
+    uintptr_t base = at & ~(PAGE_SIZE - 1);
+    size_t word_of_page = arena_bit(base) / WORD_BITS;
+    const word *heapbits = &a->heap[word_of_page];
+    uint16_t tag = arena_tag(a, at);
+    const struct page_class_info *info = &page_class_info[page_tag_class(tag)];
+    struct walked page = {
+        base, page_tag_offset(tag) << PAGE_SHIFT, info->size, info->magic, &a->mark[word_of_page],
+        0};
+    const word plain_mask = info->plain_mask;
+    word most = bits;
+    nedges = walk_scan(m, map, nedges, &page, at, bits, format);
+    while ((at = walk_next(w, &page)) != 0) {
+        if (UNLIKELY(nedges >= MARK_EDGES))
+            nedges = walk_mark_edges(m, nedges);
+        bits = bits_peek(heapbits, (at - base) >> WORD_SHIFT) & plain_mask;
+        most = guessed(bits, most);
+        nedges = walk_scan(m, map, nedges, &page, at, most, format);
+    }
+    walk_tell(m, a, base, info->size);
+    return nedges;
+}
+
+static NOINLINE size_t walk_plain(struct marker *m, size_t nedges, uintptr_t at, word bits)
+{
+    return walk(m, nedges, at, bits, NULL);
+}
+static NOINLINE size_t walk_formatted(struct marker *m, size_t nedges, uintptr_t at, word bits)
+{
+    return walk(m, nedges, at, bits, &m->heap->options.format);
+}
+
+/* ---- The stack ---- */
+
+/* `near`: addresses that differ by less are on one page; or 0: who is told of each mark has no use
+ * for those that are told late. */
+INLINE size_t scan_object(struct marker *m, struct arena **map, uintptr_t near, size_t nedges,
+                          uintptr_t at, word bits, const gc_value_format *format)
+{
+    for (; bits; bits &= bits - 1) {
+        word value = slot_load_acquire((const slot_word *)at + bits_trailing_zeros(bits));
+        uintptr_t address = format ? value_address(format, value) : value;
+        if ((address ^ at) < near)
+            return format ? walk_formatted(m, nedges, at, bits) : walk_plain(m, nedges, at, bits);
+        nedges = scan_edge(m, map, nedges, address);
+    }
+    return nedges;
+}
+
+/* Pages that refer to themselves alone give no edges: whoever works for so many bytes looks up now
+ * and then. */
+#define SCAN_BYTES ((word)16 << 10)
+
+/* Scans from the stack until the edges are a batch, or the stack is empty. Returns an object that
+ * is not plain, and left to scan_slow, or 0. */
+INLINE uintptr_t scan_stack(struct marker *m, const gc_value_format *format)
+{
+    struct workbuf *b = stack_of(m);
+    struct arena **map = m->heap->mem.arenas.map;
+    const uintptr_t near = m->on_mark ? 0 : PAGE_SIZE;
+    size_t nedges = m->nedges;
+    const word limit = m->marked_bytes + SCAN_BYTES;
+    uintptr_t rest = 0;
+    while (b->n > 0 && nedges < MARK_EDGES && m->marked_bytes < limit) {
+        uintptr_t at = b->items[--b->n];
+        struct arena *a = map[at >> ARENA_SHIFT];
+        const struct page_class_info *info = &page_class_info[page_tag_class(arena_tag(a, at))];
+        if (UNLIKELY(!info->plain_mask)) {
+            rest = at;
+            break;
+        }
+        word bits = bits_peek(a->heap, arena_bit(at)) & info->plain_mask;
+        count_object(m, info->size);
+        nedges = scan_object(m, map, near, nedges, at, bits, format);
+    }
+    m->nedges = nedges;
+    return rest;
+}
+
+static NOINLINE uintptr_t scan_stack_plain(struct marker *m)
+{
+    return scan_stack(m, NULL);
+}
+static NOINLINE uintptr_t scan_stack_formatted(struct marker *m)
+{
+    return scan_stack(m, &m->heap->options.format);
+}
+
+/* A batch of private work. false: there is none. */
+static bool work_some(struct marker *m)
+{
+    uintptr_t rest = m->formatted ? scan_stack_formatted(m) : scan_stack_plain(m);
+    if (rest)
+        scan_slow(m, rest);
+    if (m->nedges >= MARK_EDGES || m->stack->n == 0)
+        mark_edges(m);
+    return m->stack->n > 0;
+}
+
+/* ---- Workers ---- */
+
+static void trace_value(struct gc_tracer *tracer, word value)
+{
+    struct marker *m = CONTAINER_OF(tracer, struct marker, tracer);
+    marker_edge(m, value_address(&m->heap->options.format, value));
+}
+
+/* A word of a C stack is looked at when ROOTS is complete (I15). */
+static void trace_stale(struct gc_tracer *tracer, word value)
+{
+    struct marker *m = CONTAINER_OF(tracer, struct marker, tracer);
+    uintptr_t address = value_address(&m->heap->options.format, value);
+    if (m->visited)
+        m->doubtful = barrier_note_doubtful(m->visited, m->doubtful, address);
+    else if (barrier_may_be_object(&m->heap->mem, address))
+        marker_edge(m, address);
+}
+
+void marker_doubtful(struct marker *m, struct workbuf *all)
+{
+    for (struct workbuf *b = all, *next; b; b = next) {
+        next = b->next;
+        for (uint32_t i = 0; i < b->n; i++)
+            marker_edge(m, b->items[i]);
+        workbuf_put_empty(&m->heap->work, b);
+    }
+}
+
+void marker_init(struct marker *m, gc_heap *heap)
+{
+    memset(m, 0, offsetof(struct marker, edges));
+    m->walk.n = 0;
+    memset(m->walk.fresh, 0, sizeof m->walk.fresh);
+    m->heap = heap;
+    m->formatted = heap->options.format.mask != 0;
+    m->tracer = (struct gc_tracer){trace_value, trace_stale, heap};
+}
+
+static void report(struct marker *m)
+{
+    struct marking *all = &m->heap->collector->marking;
+    if (m->marked_objects == 0)
+        return;
+    word_fetch_add_relaxed(&all->marked_objects, m->marked_objects);
+    word_fetch_add_relaxed(&all->marked_bytes, m->marked_bytes);
+    m->unpaid += m->marked_bytes;
+    m->marked_objects = m->marked_bytes = m->piece_bytes = 0;
+}
+
+void marker_finish(struct marker *m)
+{
+    ASSERT(!m->active && (!m->stack || m->stack->n == 0) && "I5");
+    if (m->stack)
+        workbuf_put_empty(&m->heap->work, m->stack);
+    m->stack = NULL;
+    report(m);
+}
+
+/* Marks what the noted edges lead to, and queues all that it holds: others go on. */
+static void hand_over(struct marker *m)
+{
+    mark_edges(m);
+    if (m->stack->n > 0)
+        workqueue_push(&m->heap->work, m->stack);
+    else
+        workbuf_put_empty(&m->heap->work, m->stack);
+    m->stack = NULL;
+}
+
+void marking_shade_roots(gc_thread *t)
+{
+    struct marker m;
+    marker_init(&m, t->heap);
+    m.visited = t;
+    gc_thread *self = self_calls_back();
+    thread_visit_roots(t, &m.tracer);
+    self_called_back(self);
+    hand_over(&m);
+    barrier_shade_doubtful(t, m.doubtful);
+    t->shaded_objects += m.marked_objects;
+    t->shaded_bytes += m.marked_bytes;
+}
+
+/* A smaller stack is not worth sharing. */
+#define SHARE_MIN 2
+#define BATCHES_PER_LOOK 1
+
+/* A word of a piece costs an edge; a small object has one for so many bytes. */
+#define PIECE_WEIGHT 4
+
+static uint64_t work_done(const struct marker *m)
+{
+    return (uint64_t)m->marked_bytes + PIECE_WEIGHT * (uint64_t)m->piece_bytes;
+}
+
+/* Private work until there is none (true) or the limit is reached, to a batch. */
+static bool work_privately(struct marker *m, uint64_t limit)
+{
+    struct workqueue *q = &m->heap->work;
+    for (unsigned n = 1; work_some(m); n++) {
+        if (work_done(m) >= limit)
+            return false;
+        if (n % BATCHES_PER_LOOK == 0 && workqueue_is_wanted(q) && m->stack->n >= SHARE_MIN)
+            share_half(m);
+    }
+    return true;
+}
+
+static bool take_buffer(struct marker *m)
+{
+    struct workbuf *b = workqueue_pop(&m->heap->work, m->active);
+    if (!b)
+        return false;
+    stress(STRESS_QUEUE_POP);
+    m->active = true;
+    m->on_mark = ptr_load_acquire(&m->heap->collector->marking.on_mark);
+    if (m->stack)
+        workbuf_put_empty(&m->heap->work, m->stack);
+    m->stack = b;
+    return true;
+}
+
+bool marker_drain(struct marker *m, uint64_t budget)
+{
+    uint64_t limit = budget > UINT64_MAX - work_done(m) ? UINT64_MAX : work_done(m) + budget;
+    while (work_privately(m, limit) && work_done(m) < limit && take_buffer(m))
+        ;
+    stress(STRESS_QUEUE_PUSH);
+    hand_over(m);
+    report(m);
+    if (m->active && workqueue_retire(&m->heap->work))
+        workqueue_wake_waiters(&m->heap->work);
+    m->active = false;
+    return workqueue_is_idle(&m->heap->work);
+}
+
+void marking_give_credit(struct marking *marking, struct marker *m)
+{
+    word_fetch_add_relaxed(&marking->credit, m->unpaid);
+    m->unpaid = 0;
+}
+
+uint64_t marking_take_credit(struct marking *marking, uint64_t bytes)
+{
+    for (;;) {
+        word credit = word_load_relaxed(&marking->credit), taken = MIN_OF(credit, (word)bytes);
+        if (taken == 0 || word_cas_relaxed(&marking->credit, credit, credit - taken))
+            return taken;
+    }
+}
+
+/* ---- Helper threads ---- */
+
+struct helper {
+    gc_heap *heap;
+    unsigned number;
+    struct marker marker;
+};
+
+static bool marking_over(const struct marking *marking, uint32_t run)
+{
+    return u32_load_acquire(&marking->run) != run;
+}
+
+#define HELPER_SLICE ((uint64_t)1 << 20)
+#define HELPER_PAUSE_NS (10 * 1000 * 1000)
+
+/* Helpers use processors that mutators leave idle, beyond the one that the driver is on. If someone
+ * waits for the cycle, all. */
+static bool has_processor(const struct helper *h, const struct marking *marking)
+{
+    return u8_load_relaxed(&marking->whole) || procs_idle(&h->heap->procs) >= h->number + 2;
+}
+
+static void help_one_cycle(struct helper *h, struct marking *marking, uint32_t run)
+{
+    struct workqueue *q = &h->heap->work;
+    uint64_t cpu = os_thread_cpu_ns();
+    while (!marking_over(marking, run)) {
+        if (!has_processor(h, marking)) {
+            os_wait(&marking->run, run, HELPER_PAUSE_NS);
+        } else if (take_buffer(&h->marker)) {
+            marker_drain(&h->marker, HELPER_SLICE);
+            marking_give_credit(marking, &h->marker);
+        } else {
+            workqueue_wait(q, 1000 * 1000, false);
+        }
+    }
+    marker_finish(&h->marker);
+    u64_fetch_add_relaxed(&marking->helper_cpu_ns, os_thread_cpu_ns() - cpu);
+}
+
+/* The number is read first: who asks helpers to end changes it then. */
+static bool goes_on(const struct marking *marking, uint32_t *run)
+{
+    *run = u32_load_acquire(&marking->run);
+    stress(STRESS_MAY_SLEEP);
+    return !u32_load_acquire(&marking->stopping);
+}
+
+static void helper_main(void *arg)
+{
+    struct helper *h = arg;
+    struct marking *marking = &h->heap->collector->marking;
+    uint32_t run;
+    os_thread_title("gcheap-mark");
+    self_joins_collector();
+    while (goes_on(marking, &run)) {
+        if (run % 2 == 1)
+            help_one_cycle(h, marking, run);
+        else
+            os_wait(&marking->run, run, -1);
+    }
+    free(h);
+}
+
+static bool start_helper(gc_heap *heap, struct marking *marking)
+{
+    struct helper *h = malloc(sizeof *h);
+    if (!h)
+        return false;
+    h->heap = heap;
+    h->number = marking->nhelpers;
+    marker_init(&h->marker, heap);
+    if (os_thread_start(&marking->helpers[marking->nhelpers], helper_main, h) != 0) {
+        free(h);
+        return false;
+    }
+    marking->nhelpers++;
+    return true;
+}
+
+/* A helper is not worth waking for a heap that one worker marks in a few hundred microseconds. */
+#define HELPER_MIN_BYTES ((size_t)2 << 20)
+
+void marking_begin(gc_heap *heap, struct marking *marking)
+{
+    u8_store_relaxed(&marking->whole,
+                     heap->collector->forced || heap->options.flags & GC_STOP_WORLD);
+    word_store_relaxed(&marking->marked_objects, 0);
+    word_store_relaxed(&marking->marked_bytes, 0);
+    word_store_relaxed(&marking->credit, 0);
+}
+
+static bool are_called(const struct marking *marking)
+{
+    return u32_load_relaxed(&marking->run) % 2 == 1;
+}
+
+void marking_call_helpers(gc_heap *heap, struct marking *marking)
+{
+    unsigned wanted = heap->options.mark_workers - 1;
+    if (are_called(marking) || heap->options.flags & GC_NO_BACKGROUND ||
+        mheap_live_bytes(&heap->mem) < HELPER_MIN_BYTES)
+        return;
+    while (marking->nhelpers < wanted && start_helper(heap, marking))
+        ;
+    u32_fetch_add_acq_rel(&marking->run, 1);
+    os_wake(&marking->run, OS_WAKE_ALL);
+}
+
+void marking_end(gc_heap *heap, struct marking *marking)
+{
+    if (!are_called(marking))
+        return;
+    u32_fetch_add_acq_rel(&marking->run, 1);
+    workqueue_wake_all(&heap->work);
+}
+
+void marking_stop_helpers(struct marking *marking)
+{
+    u32_store_release(&marking->stopping, 1);
+    u32_fetch_add_acq_rel(&marking->run, 2);
+    os_wake(&marking->run, OS_WAKE_ALL);
+    while (marking->nhelpers > 0)
+        os_thread_join(&marking->helpers[--marking->nhelpers]);
+}

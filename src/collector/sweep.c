@@ -1,0 +1,302 @@
+#include "collector/collector.h"
+#include "mutator/self.h"
+
+static struct sweeping *sweeping_of(const gc_heap *heap)
+{
+    return &heap->collector->sweeping;
+}
+
+/* ---- One span ---- */
+
+static void poison(struct gc_span *s)
+{
+    for (size_t i = 0; i < s->nslots; i++) {
+        uintptr_t slot = span_slot(s, i);
+        if (!bits_test(s->arena->alloc, arena_bit(slot)))
+            memset((void *)slot, 0xdb, s->size);
+    }
+}
+
+static void count_freed(gc_heap *heap, size_t bytes)
+{
+    if (bytes == 0)
+        return;
+    u64_fetch_add_acq_rel(&heap->mem.counts.freed_bytes, bytes);
+}
+
+/* The caller owns the span. I11: nobody else reads or writes its alloc and mark bits now; markers
+ * of the next cycle begin when all is swept. */
+static void sweep_bits(gc_heap *heap, struct gc_span *s)
+{
+    size_t before = s->live, live = 0;
+    stress(STRESS_SWEEP_SPAN);
+    special_sweep(heap, s);
+    if (span_has_marks(s)) {
+        live = span_flip_bits(s);
+        span_clear_page_marks(s);
+    } else {
+        span_clear_bits(s);
+    }
+    s->live = (uint32_t)live;
+    s->next_slot = 0;
+    s->needzero = true;
+    count_freed(heap, (before - live) * span_object_bytes(s));
+    word_fetch_add_relaxed(&sweeping_of(heap)->swept_pages, s->npages);
+    if (UNLIKELY(heap->debug.poison) && !span_is_large(s))
+        poison(s);
+}
+
+/* It has no live object. */
+static void free_span(gc_heap *heap, struct gc_span *s)
+{
+    word_fetch_add_relaxed(&sweeping_of(heap)->freed_pages, s->npages);
+    mheap_free_span(&heap->mem, s);
+}
+
+/* ---- Who sweeps ---- */
+
+static void leave(struct sweeping *sw)
+{
+    u32_fetch_sub_acq_rel(&sw->sweepers, 1);
+}
+
+/* Pairs with sweep_prepare: either it sees us, or we see that sweeping is closed. The background
+ * thread needs this most: handshakes do not reach it, so a cycle could run from end to end while it
+ * stands between two lines. */
+static bool enter(struct sweeping *sw)
+{
+    u32_fetch_add_seq_cst(&sw->sweepers, 1);
+    stress(STRESS_SWEEP_ENTER);
+    if (u32_load_seq_cst(&sw->open))
+        return true;
+    leave(sw);
+    return false;
+}
+
+static void sweep_and_file(gc_heap *heap, struct gc_span *s, uint32_t sweepgen)
+{
+    sweep_bits(heap, s);
+    if (s->live == 0 && !mcentral_keeps(&heap->mem.centrals[s->spanclass])) {
+        free_span(heap, s);
+        return;
+    }
+    stress(STRESS_SWEEP_FILE);
+    mcentral_file_swept(&heap->mem, s, sweepgen);
+}
+
+/* Unswept spans that a refill sweeps without finding a free slot before it takes new pages: at most
+ * 1 % of space is wasted for a bounded wait (Go: mcentral.go, spanBudget). */
+#define SWEEP_BUDGET 100
+
+/* That the first span has free slots is most likely, and takes less than to read the clocks: the
+ * visit is timed from the second on. */
+struct gc_span *sweep_for_slots_upcall(void *self, unsigned spanclass, uint32_t sweepgen)
+{
+    gc_heap *heap = self;
+    struct sweeping *sw = sweeping_of(heap);
+    struct mcentral *c = &heap->mem.centrals[spanclass];
+    struct gc_span *found = NULL, *s;
+    struct stopwatch start = {0, 0};
+    if (!enter(sw))
+        return NULL;
+    for (int budget = SWEEP_BUDGET; budget > 0 && !found; budget--) {
+        if (!(s = mcentral_claim_unswept(&heap->mem, c, sweepgen)))
+            break;
+        sweep_bits(heap, s);
+        if (s->live < s->nslots)
+            found = s;
+        else
+            mcentral_file_swept(&heap->mem, s, sweepgen);
+        if (!found && start.wall == 0)
+            start = stopwatch_start();
+    }
+    leave(sw);
+    if (start.wall)
+        times_add_stall(&thread_self()->times, stopwatch_elapsed(&start));
+    return found;
+}
+
+/* Large objects first: they give back the most. */
+static unsigned class_at(uint32_t cursor)
+{
+    static const uint8_t large[] = {0, 1, SPANCLASS_TRACED};
+    if (cursor < ARRAY_LEN(large))
+        return large[cursor];
+    unsigned class = cursor - (unsigned)ARRAY_LEN(large) + 2;
+    return class < SPANCLASS_TRACED ? class : class + 1;
+}
+
+size_t sweep_one(gc_heap *heap)
+{
+    struct sweeping *sw = sweeping_of(heap);
+    size_t pages = 0;
+    if (!enter(sw))
+        return 0;
+    uint32_t sweepgen = u32_load_acquire(&heap->mem.sweepgen);
+    for (uint32_t i = u32_load_relaxed(&sw->class_cursor); i < SPANCLASS_COUNT; i++) {
+        struct mcentral *c = &heap->mem.centrals[class_at(i)];
+        struct gc_span *s = mcentral_claim_unswept(&heap->mem, c, sweepgen);
+        if (s) {
+            pages = s->npages;
+            sweep_and_file(heap, s, sweepgen);
+            break;
+        }
+        /* FLIP is complete: a class without unswept spans stays so. */
+        u32_cas_relaxed(&sw->class_cursor, i, i + 1);
+    }
+    leave(sw);
+    return pages;
+}
+
+/* The sets are empty, and nobody holds a span out of them. */
+static bool nothing_left(struct sweeping *sw)
+{
+    return u32_load_acquire(&sw->class_cursor) == SPANCLASS_COUNT &&
+           u32_load_acquire(&sw->sweepers) == 0;
+}
+
+bool sweep_is_done(const gc_heap *heap)
+{
+    struct sweeping *sw = sweeping_of(heap);
+    uint32_t sweepgen = u32_load_acquire(&sw->active);
+    if (!sweepgen)
+        return true;
+    if (!u32_load_acquire(&sw->open) || !nothing_left(sw))
+        return false;
+    /* The background thread may say so of a generation that is long over. */
+    return u32_cas_acq_rel(&sw->active, sweepgen, 0);
+}
+
+void sweep_finish(gc_heap *heap)
+{
+    while (!sweep_is_done(heap)) {
+        if (sweep_one(heap) == 0)
+            os_yield();
+    }
+}
+
+bool sweep_prepare(gc_heap *heap, bool patient)
+{
+    struct sweeping *sw = sweeping_of(heap);
+    ASSERT(sweep_is_done(heap) && "I13");
+    u32_store_relaxed(&sw->open, 0);
+    fence_seq_cst();
+    while (u32_load_acquire(&sw->sweepers) > 0) {
+        if (!patient)
+            return false;
+        os_yield();
+    }
+    u32_store_relaxed(&sw->class_cursor, 0);
+    word_store_relaxed(&sw->reclaim_cursor, arena_low(&heap->mem.arenas));
+    word_store_relaxed(&sw->reclaim_credit, 0);
+    word_store_relaxed(&sw->swept_pages, 0);
+    word_store_relaxed(&sw->freed_pages, 0);
+    u32_store_release(&sw->active, heap->mem.sweepgen + 2);
+    return true;
+}
+
+void sweep_begin(gc_heap *heap)
+{
+    for (unsigned i = 0; i < SPANCLASS_COUNT; i++)
+        mcentral_begin_sweep(&heap->mem.centrals[i], heap->collector->forced);
+    u32_store_release(&sweeping_of(heap)->open, 1);
+}
+
+/* ---- Whole spans ---- */
+
+/* Frees the spans that begin on the 64 pages of word `i` and have no mark; pages freed. */
+static size_t reclaim_word(gc_heap *heap, struct arena *a, size_t i, uint32_t sweepgen)
+{
+    size_t freed = 0;
+    word dead = word_load_acquire(&a->page_in_use[i]) & ~word_load_relaxed(&a->page_marks[i]);
+    for (; dead; dead &= dead - 1) {
+        size_t page = i * WORD_BITS + bits_trailing_zeros(dead);
+        struct gc_span *s = ptr_load_relaxed(&a->spans[page]);
+        stress(STRESS_RECLAIM);
+        /* The span may have been freed and its struct have a new life meanwhile: whatever span we
+         * claim here waits for a sweep, and is only looked at once it is ours. */
+        if (u32_load_relaxed(&s->sweepgen) != sweepgen - 2 ||
+            !u32_cas_acq_rel(&s->sweepgen, sweepgen - 2, sweepgen - 1))
+            continue;
+        size_t npages = s->npages;
+        sweep_bits(heap, s);
+        if (s->live > 0) {
+            mcentral_file_swept(&heap->mem, s, sweepgen);
+        } else {
+            free_span(heap, s);
+            freed += npages;
+        }
+    }
+    return freed;
+}
+
+/* The next 64 pages that nobody has looked at: their first address, or 0. */
+static uintptr_t next_chunk(gc_heap *heap, struct sweeping *sw)
+{
+    const size_t step = WORD_BITS << PAGE_SHIFT;
+    uintptr_t at = word_fetch_add_relaxed(&sw->reclaim_cursor, step);
+    if (at < arena_high(&heap->mem.arenas))
+        return at;
+    word_fetch_sub_relaxed(&sw->reclaim_cursor, step);
+    return 0;
+}
+
+static bool all_looked_at(const gc_heap *heap)
+{
+    return word_load_relaxed(&sweeping_of(heap)->reclaim_cursor) >= arena_high(&heap->mem.arenas);
+}
+
+/* Between arenas: goes on at the next one. */
+static void skip_gap(gc_heap *heap, struct sweeping *sw, uintptr_t at)
+{
+    word cursor = word_load_relaxed(&sw->reclaim_cursor);
+    uintptr_t next = MIN_OF(arena_after(&heap->mem.arenas, at), arena_high(&heap->mem.arenas));
+    while (cursor < next && !word_cas_relaxed(&sw->reclaim_cursor, cursor, next))
+        cursor = word_load_relaxed(&sw->reclaim_cursor);
+}
+
+static bool take_credit(struct sweeping *sw, size_t npages)
+{
+    word credit = word_load_relaxed(&sw->reclaim_credit);
+    while (credit >= npages) {
+        if (word_cas_relaxed(&sw->reclaim_credit, credit, credit - npages))
+            return true;
+        credit = word_load_relaxed(&sw->reclaim_credit);
+    }
+    return false;
+}
+
+/* Frees whole spans, found by their page bits, until npages pages came free or all were looked at.
+ */
+static void reclaim(gc_heap *heap, size_t npages)
+{
+    struct sweeping *sw = sweeping_of(heap);
+    if (!enter(sw))
+        return;
+    uint32_t sweepgen = u32_load_acquire(&heap->mem.sweepgen);
+    size_t freed = 0;
+    while (freed < npages) {
+        uintptr_t at = next_chunk(heap, sw);
+        struct arena *a = at ? arena_of(&heap->mem.arenas, at) : NULL;
+        if (!at)
+            break;
+        if (a)
+            freed += reclaim_word(heap, a, arena_page(at) / WORD_BITS, sweepgen);
+        else
+            skip_gap(heap, sw, at);
+    }
+    leave(sw);
+    if (freed > npages)
+        word_fetch_add_relaxed(&sw->reclaim_credit, freed - npages);
+}
+
+void sweep_reclaim_upcall(void *self, size_t npages)
+{
+    gc_heap *heap = self;
+    struct sweeping *sw = sweeping_of(heap);
+    if (!u32_load_relaxed(&sw->active) || all_looked_at(heap) || take_credit(sw, npages))
+        return;
+    struct stopwatch start = stopwatch_start();
+    reclaim(heap, npages);
+    times_add_stall(&thread_self()->times, stopwatch_elapsed(&start));
+}

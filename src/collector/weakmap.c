@@ -1,0 +1,110 @@
+#include "collector/weakmap.h"
+#include <errno.h>
+
+gc_weakmap *weakmap_new(gc_heap *heap)
+{
+    return (gc_weakmap *)weakset_new(heap, sizeof(gc_weakmap), 1, true);
+}
+
+/* Multiplication by an odd number permutes the words, and brings all bits of the address to bear on
+ * the highest, which choose the bucket. */
+static uintptr_t hash_of(uintptr_t key)
+{
+    return key * (uintptr_t)0x9e3779b97f4a7c15u;
+}
+
+static struct weakentry *find_locked(const struct weaktable *t, uintptr_t key)
+{
+    LOCK_ASSERT_HELD(&t->lock);
+    struct weaknode *node = weaktable_find_locked(t, hash_of(key));
+    return node && node->key == key ? CONTAINER_OF(node, struct weakentry, node) : NULL;
+}
+
+/* `fresh` is taken if the key is not there. */
+static bool set_locked(struct weaktable *t, uintptr_t key, word value, struct weakentry **fresh)
+{
+    LOCK_ASSERT_HELD(&t->lock);
+    struct weakentry *e = find_locked(t, key);
+    if (e) {
+        e->value = value;
+        return true;
+    }
+    e = *fresh;
+    *e = (struct weakentry){{NULL, hash_of(key), key}, value};
+    if (!weaktable_insert_locked(t, &e->node))
+        return false;
+    *fresh = NULL;
+    return true;
+}
+
+/* No barrier: see I19. */
+int weakmap_set(gc_weakmap *map, uintptr_t key, word value)
+{
+    struct weaktable *table = map->set.tables;
+    struct weakentry *fresh = malloc(sizeof *fresh);
+    if (!fresh)
+        return -ENOMEM;
+    weaktable_lock(table);
+    bool done = set_locked(table, key, value, &fresh);
+    weaktable_unlock(table);
+    free(fresh);
+    return done ? 0 : -ENOMEM;
+}
+
+/* A value, which only its entry need have held, is the thread's from now on. */
+static bool hold_value(gc_thread *t, word value)
+{
+    uintptr_t address = value_address(&t->heap->options.format, value);
+    return !address || weak_hold(t, address);
+}
+
+bool weakmap_get(gc_thread *t, gc_weakmap *map, uintptr_t key, word *value)
+{
+    struct weaktable *table = map->set.tables;
+    weaktable_lock(table);
+    const struct weakentry *e = find_locked(table, key);
+    bool found = e && hold_value(t, e->value);
+    *value = found ? e->value : 0;
+    weaktable_unlock(table);
+    return found;
+}
+
+bool weakmap_delete(gc_weakmap *map, uintptr_t key)
+{
+    struct weaktable *table = map->set.tables;
+    weaktable_lock(table);
+    struct weakentry *e = find_locked(table, key);
+    if (e)
+        weaktable_remove_locked(table, &e->node);
+    weaktable_unlock(table);
+    free(e);
+    return e != NULL;
+}
+
+/* One step; *position is UINTPTR_MAX when there is no more. */
+static bool next_locked(gc_thread *t, const struct weaktable *table, uintptr_t *position,
+                        uintptr_t *key, word *value)
+{
+    LOCK_ASSERT_HELD(&table->lock);
+    const struct weaknode *node = weaktable_next_locked(table, position);
+    if (!node)
+        return false;
+    *position = node->hash + (node->hash != UINTPTR_MAX);
+    *key = node->key;
+    *value = weakentry_of(node)->value;
+    return weak_hold(t, node->key) && hold_value(t, *value);
+}
+
+bool weakmap_next(gc_thread *t, gc_weakmap *map, size_t *position, uintptr_t *key, word *value)
+{
+    struct weaktable *table = map->set.tables;
+    uintptr_t at = *position;
+    bool found = false;
+    while (!found && at != UINTPTR_MAX) {
+        weaktable_lock(table);
+        found = next_locked(t, table, &at, key, value);
+        weaktable_unlock(table);
+    }
+    *position = at;
+    return found;
+}

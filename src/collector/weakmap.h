@@ -1,0 +1,22 @@
+/* Weak maps: from objects, by identity, to references. One table; its hash is a permutation of the
+ * addresses, so no two keys have the same. */
+#ifndef GC_WEAKMAP_H
+#define GC_WEAKMAP_H
+
+#include "collector/weakset.h"
+
+struct gc_weakmap {
+    struct weakset set; /* first */
+};
+
+/* NULL: no memory. */
+gc_weakmap *weakmap_new(gc_heap *heap);
+/* 0, -ENOMEM. The caller holds key and value. */
+int weakmap_set(gc_weakmap *map, uintptr_t key, word value);
+/* Whether the key is there, and its value. The caller holds the key. */
+bool weakmap_get(gc_thread *t, gc_weakmap *map, uintptr_t key, word *value);
+bool weakmap_delete(gc_weakmap *map, uintptr_t key);
+/* The first entry at *position or behind. */
+bool weakmap_next(gc_thread *t, gc_weakmap *map, size_t *position, uintptr_t *key, word *value);
+
+#endif

@@ -1,0 +1,56 @@
+/* Sets of weak tables: what weak maps and intern tables are made of, and how the collector goes
+ * through them all. */
+#ifndef GC_WEAKSET_H
+#define GC_WEAKSET_H
+
+#include "collector/weak.h"
+#include "collector/weaktable.h"
+
+/* A node with a value. */
+struct weakentry {
+    struct weaknode node; /* first */
+    word value;
+};
+
+INLINE const struct weakentry *weakentry_of(const struct weaknode *node)
+{
+    return (const struct weakentry *)(const void *)node;
+}
+
+struct weakset {
+    gc_heap *heap;
+    struct weakset *next, *prev; /* of the heap; see struct weaksets */
+    bool ephemerons;             /* nodes are weakentries; values are kept while their keys live */
+    struct weakset *next_retired;
+    unsigned ntables;
+    struct weaktable *tables; /* behind the struct that begins with this one */
+};
+
+/* While the collector walks the list, which it does without the lock, sets are put before the first
+ * but none is taken out: those to be freed are marked, and go at the end of the walk. */
+struct weaksets {
+    struct lock lock;        /* LOCK_WEAK */
+    struct weakset *first;   /* under lock */
+    bool walking;            /* under lock */
+    struct weakset *retired; /* freed meanwhile; under lock */
+};
+
+void weaksets_init(gc_heap *heap);
+/* Frees all sets. */
+void weaksets_destroy(gc_heap *heap);
+
+/* A set that begins a struct of `size` bytes, zeroed. NULL: no memory. */
+struct weakset *weakset_new(gc_heap *heap, size_t size, unsigned ntables, bool ephemerons);
+/* Any thread. Nobody else but the collector uses the set any more. */
+void weakset_free(struct weakset *set);
+
+/* Whether all sets together have no more than that many nodes. */
+bool weaksets_are_small(gc_heap *heap, size_t few);
+/* Calls fn for each set there is when the walk begins. Collector; no lock is held. */
+void weaksets_walk(gc_heap *heap, void (*fn)(struct weakset *set, void *arg), void *arg);
+/* Marks all keys and values. */
+void weaksets_mark(gc_heap *heap, struct marker *m);
+/* Takes out all nodes whose keys are dead. After the cut, before DISARM. */
+void weaksets_clear(gc_heap *heap);
+
+#endif

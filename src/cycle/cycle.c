@@ -1,0 +1,653 @@
+#include "cycle/cycle.h"
+#include "cycle/background.h"
+#include "introspect/trace.h"
+#include "introspect/verify.h"
+#include <errno.h>
+
+static void set_phase(struct collector *c, enum cycle_phase to)
+{
+    static const uint8_t next[] = {CYCLE_ARM,    CYCLE_ROOTS, CYCLE_MARK, CYCLE_CUT,
+                                   CYCLE_DISARM, CYCLE_FLIP,  CYCLE_IDLE};
+    ASSERT(next[c->phase] == to);
+    (void)next;
+    u32_store_release(&c->phase, to);
+}
+
+/* ---- The driver ---- */
+
+/* A cycle goes from step to step. It can change its driver between any two: a mutator that runs it
+ * leaves it when a step would keep it, and whoever takes c->lock next goes on (I20). What a step
+ * needs to know of earlier ones is in struct collector. */
+enum step {
+    STEP_SWEEP,
+    STEP_BEGIN,
+    STEP_ARM,
+    STEP_SETTLE,
+    STEP_ROOTS,
+    STEP_MARK,
+    STEP_RESOLVE,
+    STEP_DRAIN,
+    STEP_FLUSH,
+    STEP_DISARM,
+    STEP_FLIP,
+    STEP_OVER
+};
+
+struct driver {
+    gc_heap *heap;
+    struct cycle_patience patience;
+    bool leaves; /* before the step that comes next */
+    struct marker marker;
+};
+
+/* It waits for a thread that does not answer. */
+static bool is_patient(const struct driver *d)
+{
+    return d->patience.waits_until == 0;
+}
+
+static bool has_time(const struct driver *d)
+{
+    return d->patience.works_until == 0 || os_now_ns() < d->patience.works_until;
+}
+
+/* It would have to wait, and tries again as long as it has time for it. */
+static void be_kept(struct driver *d)
+{
+    d->leaves = d->patience.works_until == 0;
+}
+
+static bool end_handshake(struct driver *d)
+{
+    bool done = handshake_end(d->heap, d->patience.waits_until);
+    if (!done)
+        be_kept(d);
+    return done;
+}
+
+static bool prepare_sweep(struct driver *d)
+{
+    bool done = sweep_prepare(d->heap, is_patient(d));
+    if (!done)
+        be_kept(d);
+    return done;
+}
+
+/* Heap callbacks may wait for a lock of the embedder's: not while an allocation does, which may
+ * have been made under that lock. A heap without a background thread has only those that allocate.
+ */
+static bool may_call_back(struct driver *d)
+{
+    bool may = is_patient(d) || d->heap->options.flags & GC_NO_BACKGROUND ||
+               !roots_call_back(&d->heap->roots);
+    d->leaves |= !may;
+    return may;
+}
+
+/* All spans are swept before ARM: then every mark bit is 0 (I11). */
+static bool sweep_the_rest(struct driver *d)
+{
+    bool done;
+    while (!(done = sweep_is_done(d->heap)) && has_time(d)) {
+        if (sweep_one(d->heap) == 0)
+            os_yield();
+    }
+    return done;
+}
+
+static void begin(gc_heap *heap)
+{
+    struct collector *c = heap->collector;
+    c->times.begin = os_now_ns();
+    scavenge_note_peak(heap, c->times.begin);
+    word_store_relaxed(&c->heap_before, (word)cycle_heap_live(heap));
+    c->allocated_before = mheap_allocated_bytes(&heap->mem);
+    c->flush_waves = 0;
+    marking_begin(heap, &c->marking); /* mutators that are past their ROOTS assist */
+    workqueue_begin_putting_off(&heap->work);
+    u32_store_release(&c->started, c->started + 1);
+    heap->cycle = c->started;
+    if (heap->options.flags & GC_STOP_WORLD)
+        handshake_hold(heap);
+}
+
+/* ---- Marking ---- */
+
+/* The collector's thread takes a processor that mutators leave idle. Without one it works for a
+ * short time beside them, which is enough for a small heap, and rests as long as its share demands;
+ * for a large heap it borrows a P then, so that there are not more threads than processors, which
+ * the OS would let wait for each other (Go: a worker runs on a P). */
+#define BACKGROUND_SHARE 0.25
+#define SLICE_BYTES ((uint64_t)256 << 10)
+#define BORROW_MIN_BYTES ((word)64 << 20)
+
+static bool drain_for(gc_heap *heap, struct marker *m, uint64_t ns)
+{
+    struct marking *marking = &heap->collector->marking;
+    uint64_t budget = u8_load_relaxed(&marking->whole) ? UINT64_MAX : SLICE_BYTES;
+    uint64_t end = os_now_ns() + ns;
+    bool over;
+    do {
+        over = marker_drain(m, budget);
+        marking_give_credit(marking, m);
+    } while (!over && workqueue_has_work(&heap->work) && os_now_ns() < end);
+    return over;
+}
+
+static bool nothing_to_mark(void *heap)
+{
+    return !workqueue_has_work(&((gc_heap *)heap)->work);
+}
+
+static void rest_from(const gc_heap *heap, uint64_t busy)
+{
+    double share = BACKGROUND_SHARE * heap->options.max_procs;
+    if (share < 1)
+        os_sleep_ns((uint64_t)((double)busy * (1 / share - 1)));
+}
+
+/* Works for a while, as far as there is a processor. Whether all is drained. */
+static bool drain_some(gc_heap *heap, struct marker *m)
+{
+    if (!cycle_processors_taken(heap))
+        return drain_for(heap, m, CYCLE_SHORT_SLICE_NS);
+    if (word_load_relaxed(&heap->collector->heap_before) < BORROW_MIN_BYTES) {
+        uint64_t start = os_now_ns();
+        bool over = drain_for(heap, m, CYCLE_SHORT_SLICE_NS);
+        if (!over)
+            rest_from(heap, os_now_ns() - start);
+        return over;
+    }
+    struct proc *p = proc_borrow(&heap->procs, nothing_to_mark, heap);
+    bool over = drain_for(heap, m, p ? PROC_LOAN_NS : CYCLE_SHORT_SLICE_NS);
+    if (p)
+        proc_return(&heap->procs, p);
+    return over;
+}
+
+/* Drains until the work word is 0. */
+static void drain_patiently(gc_heap *heap, struct marker *m)
+{
+    marking_call_helpers(heap, &heap->collector->marking);
+    bool over = drain_for(heap, m, CYCLE_SHORT_SLICE_NS);
+    while (!over) {
+        if (workqueue_has_work(&heap->work)) {
+            over = drain_some(heap, m);
+        } else {
+            workqueue_wait(&heap->work, 50 * 1000, true);
+            over = workqueue_is_idle(&heap->work);
+        }
+    }
+}
+
+/* Between two looks at the clock. */
+#define IMPATIENT_SLICE ((uint64_t)32 << 10)
+
+/* Whether the work word is 0. */
+static bool drain(struct driver *d)
+{
+    struct marker *m = &d->marker;
+    if (d->patience.works_until == 0) {
+        drain_patiently(d->heap, m);
+        return true;
+    }
+    bool over;
+    do {
+        over = marker_drain(m, IMPATIENT_SLICE);
+    } while (!over && has_time(d));
+    return over;
+}
+
+static void mark_roots(gc_heap *heap, struct marker *m)
+{
+    bool calls = roots_call_back(&heap->roots);
+    if (calls)
+        handshake_hinder(heap, HINDRANCE_CALLBACK);
+    roots_visit(&heap->roots, &m->tracer);
+    if (calls)
+        handshake_hinder(heap, HINDRANCE_NONE);
+    stress(STRESS_ROOTS_VISITED);
+    fibers_visit(heap, &m->tracer);
+    special_mark_roots(heap, m);
+}
+
+static void begin_marking(struct driver *d)
+{
+    gc_heap *heap = d->heap;
+    struct marker *m = &d->marker;
+    set_phase(heap->collector, CYCLE_MARK);
+    m->active = true;
+    workqueue_activate(&heap->work);
+    marker_doubtful(m, workqueue_end_putting_off(&heap->work));
+    mark_roots(heap, m);
+}
+
+/* At once: were it to come to memory only after the draining's look at the work word, it could
+ * overwrite what a thread that detaches reports. */
+static void forget_handed(gc_heap *heap)
+{
+    u8_exchange_seq_cst(&heap->mutators.handed, false);
+}
+
+/* The wave is over. Termination (I6): the work word was 0 when it began, and no mutator held grey
+ * at its ack or gave grey away since the draining began: then there was no grey at all when the
+ * wave began, and there is none now. `handed` is cleared before the draining: a thread that
+ * detaches reports at any time. */
+static bool was_last_wave(struct driver *d)
+{
+    gc_heap *heap = d->heap;
+    struct collector *c = heap->collector;
+    c->flush_waves++;
+    stress(STRESS_FLUSHED);
+    if (UNLIKELY(c->flush_waves == WEAK_PATIENCE))
+        weak_give_up(heap, &d->marker);
+    bool dirty = u8_load_relaxed(&heap->mutators.handed) || !workqueue_is_idle(&heap->work);
+    return !dirty && weak_cut(heap, &d->marker);
+}
+
+/* What mutators marked is marked. */
+static void count_shaded(gc_heap *heap)
+{
+    struct mutators *m = &heap->mutators;
+    struct marking *marking = &heap->collector->marking;
+    word_fetch_add_relaxed(&marking->marked_objects, word_exchange_acq_rel(&m->shaded_objects, 0));
+    word_fetch_add_relaxed(&marking->marked_bytes, word_exchange_acq_rel(&m->shaded_bytes, 0));
+}
+
+static void end_marking(struct driver *d)
+{
+    gc_heap *heap = d->heap;
+    struct collector *c = heap->collector;
+    set_phase(c, CYCLE_CUT);
+    weak_clear(heap);
+    marker_finish(&d->marker);
+    marking_end(heap, &c->marking);
+    count_shaded(heap);
+    c->times.marked = os_now_ns();
+    verify_after_mark(heap);
+}
+
+/* ---- The end ---- */
+
+static void end_flip(gc_heap *heap)
+{
+    struct collector *c = heap->collector;
+    stress(STRESS_FLIP);
+    weak_flipped(heap);
+    sweep_begin(heap);
+    c->times.flipped = os_now_ns();
+    set_phase(c, CYCLE_IDLE);
+    verify_after_cycle(heap);
+    if (heap->options.flags & GC_STOP_WORLD)
+        handshake_release(heap);
+}
+
+/* What counts towards the goal: what the last cycle left, and what was allocated since. Not less as
+ * sweeping goes on, which may be late. */
+uint64_t cycle_heap_live(const gc_heap *heap)
+{
+    const struct collector *c = heap->collector;
+    return (word)(word_load_relaxed(&c->live_offset) + mheap_allocated_bytes(&heap->mem)) +
+           word_load_relaxed(&c->external_live);
+}
+
+/* Memory that is not objects; it counts under a soft limit. */
+static uint64_t overhead_bytes(const gc_heap *heap)
+{
+    size_t inuse = word_load_relaxed(&heap->mem.counts.pages_inuse) << PAGE_SHIFT;
+    size_t live = mheap_live_bytes(&heap->mem);
+    return inuse / 16 + (inuse > live ? inuse - live : 0) / 2;
+}
+
+/* What those go by who do not take the lock. */
+static void publish_pace_locked(struct collector *c)
+{
+    LOCK_ASSERT_HELD(&c->pacer_lock);
+    word_store_relaxed(&c->goal, (word)c->pacer.goal);
+    word_store_relaxed(&c->trigger, (word)c->pacer.trigger);
+    word_store_relaxed(&c->live, (word)c->pacer.live);
+    word_store_relaxed(&c->limit, (word)c->pacer.limit);
+}
+
+/* What was marked lives; of what was born black meanwhile as much, as far as anyone knows, as of
+ * what was there before. */
+static uint64_t estimate_live(uint64_t marked, uint64_t before, uint64_t allocated)
+{
+    double survives = before > 0 ? (double)MIN_OF(marked, before) / (double)before : 1;
+    return marked + (uint64_t)(survives * (double)allocated);
+}
+
+static void update_pacer(gc_heap *heap)
+{
+    struct collector *c = heap->collector;
+    lock_acquire(&c->pacer_lock);
+    word ever = mheap_allocated_bytes(&heap->mem);
+    word allocated = ever - c->allocated_before, marked = c->marking.marked_bytes;
+    /* Runs that were open before the cycle were counted whole, and given back in part since. */
+    if (allocated > UINTPTR_MAX / 2)
+        allocated = 0;
+    uint64_t external = word_load_relaxed(&c->external_live);
+    uint64_t live = estimate_live(marked + external, c->heap_before, allocated);
+    pacer_cycle_ended(&c->pacer, live, 0, allocated);
+    pacer_update(&c->pacer, overhead_bytes(heap));
+    word_store_relaxed(&c->live_offset, marked + allocated - ever);
+    publish_pace_locked(c);
+    lock_release(&c->pacer_lock);
+}
+
+/* A cycle that cost its mutator more than it should is not tried again for some cycles; for more
+ * and more, as long as that goes on. */
+static void note_quick(struct collector *c)
+{
+    if (c->quick && c->driver_ns < CYCLE_QUICK_NS)
+        c->quick_backoff = 0;
+    else if (c->quick)
+        c->quick_backoff = MIN_OF(2 * c->quick_backoff + 1, 63u);
+    if (c->quick)
+        u32_store_release(&c->quick_from, c->started + 1 + c->quick_backoff);
+    c->quick = false;
+    c->driver_ns = 0;
+}
+
+static void note_end(gc_heap *heap)
+{
+    struct collector *c = heap->collector;
+    update_pacer(heap);
+    word_store_relaxed(&c->sweep_basis, (word)cycle_heap_live(heap));
+    word_store_relaxed(&c->sweep_pages, word_load_relaxed(&heap->mem.counts.pages_inuse));
+    lock_acquire(&c->pacer_lock);
+    struct cycle_record *r = &c->record;
+    r->mark_cpu_ns += c->driver_ns + u64_exchange_acq_rel(&c->marking.helper_cpu_ns, 0);
+    r->last_cycle_ns = c->times.flipped - c->times.begin;
+    r->last_mark_ns = c->times.marked - c->times.rooted;
+    r->forced_cycles += c->forced;
+    r->flush_waves = c->flush_waves;
+    r->objects_marked = c->marking.marked_objects;
+    lock_release(&c->pacer_lock);
+    note_quick(c);
+    u32_store_release(&c->flipped, c->started);
+    trace_cycle(heap);
+}
+
+/* ---- Steps ---- */
+
+static void start_handshake(struct driver *d, enum cycle_phase phase, enum handshake_op op)
+{
+    set_phase(d->heap->collector, phase);
+    handshake_begin(d->heap, op);
+}
+
+/* One step, whose handshake the step before has begun. The step that comes next: the same, if it
+ * would keep who is not patient. */
+static enum step take_step(struct driver *d, enum step step)
+{
+    gc_heap *heap = d->heap;
+    struct collector *c = heap->collector;
+    switch (step) {
+    case STEP_SWEEP:
+        return sweep_the_rest(d) ? STEP_BEGIN : STEP_SWEEP;
+    case STEP_BEGIN:
+        begin(heap);
+        start_handshake(d, CYCLE_ARM, OP_ARM);
+        return STEP_ARM;
+    case STEP_ARM:
+        if (!end_handshake(d))
+            return STEP_ARM;
+        /* A store that began before ARM was complete may overwrite what a thread without a barrier
+         * wrote after the store's own barrier had looked; after this no such store is in flight. */
+        handshake_begin(heap, OP_SETTLE);
+        return STEP_SETTLE;
+    case STEP_SETTLE:
+        if (!end_handshake(d))
+            return STEP_SETTLE;
+        c->times.armed = os_now_ns();
+        start_handshake(d, CYCLE_ROOTS, OP_ROOTS);
+        return STEP_ROOTS;
+    case STEP_ROOTS:
+        if (!end_handshake(d))
+            return STEP_ROOTS;
+        c->times.rooted = os_now_ns();
+        return STEP_MARK;
+    case STEP_MARK:
+        if (!may_call_back(d))
+            return STEP_MARK;
+        begin_marking(d);
+        return STEP_RESOLVE;
+    case STEP_RESOLVE:
+        /* Values of weak maps before any wave: fewer of them are found unmarked by who reads. */
+        if (!drain(d) || ephemerons_resolve(heap, &d->marker))
+            return STEP_RESOLVE;
+        forget_handed(heap);
+        return STEP_DRAIN;
+    case STEP_DRAIN:
+        if (!drain(d))
+            return STEP_DRAIN;
+        stress(STRESS_DRAINED);
+        handshake_begin(heap, OP_FLUSH);
+        return STEP_FLUSH;
+    case STEP_FLUSH:
+        if (!end_handshake(d))
+            return STEP_FLUSH;
+        if (!was_last_wave(d)) {
+            forget_handed(heap);
+            return STEP_DRAIN;
+        }
+        end_marking(d);
+        start_handshake(d, CYCLE_DISARM, OP_DISARM);
+        return STEP_DISARM;
+    case STEP_DISARM:
+        if (!end_handshake(d))
+            return STEP_DISARM;
+        stress(STRESS_DISARMED);
+        if (!prepare_sweep(d))
+            return STEP_DISARM;
+        start_handshake(d, CYCLE_FLIP, OP_FLIP);
+        return STEP_FLIP;
+    case STEP_FLIP:
+        if (!end_handshake(d))
+            return STEP_FLIP;
+        end_flip(heap);
+        return STEP_OVER;
+    case STEP_OVER:
+        break;
+    }
+    return STEP_OVER;
+}
+
+/* What a patient driver does is told by its own clock, a system call; a short drive's is as long as
+ * it takes. */
+static uint64_t driver_clock(const struct driver *d)
+{
+    return is_patient(d) ? os_thread_cpu_ns() : os_now_ns();
+}
+
+/* As far as it comes. What comes next. */
+static enum step take_steps(struct driver *d, enum step step)
+{
+    enum step next = take_step(d, step);
+    while (next != STEP_OVER && !d->leaves && (next > step || has_time(d))) {
+        step = next;
+        next = take_step(d, step);
+    }
+    return next;
+}
+
+/* Not in line in a caller: the marker is large, and the callee-saved registers in the frame of who
+ * blocks must lie close to its caller (STACK_BELOW). */
+NOINLINE bool cycle_drive(gc_heap *heap, struct cycle_patience patience)
+{
+    struct collector *c = heap->collector;
+    struct driver d;
+    int cancel = os_cancel_off();
+    d.heap = heap;
+    d.patience = patience;
+    d.leaves = false;
+    marker_init(&d.marker, heap);
+    d.marker.on_mark = ptr_load_acquire(&c->marking.on_mark);
+    uint64_t start = driver_clock(&d);
+    u32_store_relaxed(&c->left, 0);
+    enum step next = take_steps(&d, c->step);
+    if (d.marker.active) /* what it holds is grey that nobody knows of (I5) */
+        marker_drain(&d.marker, 0);
+    marker_finish(&d.marker);
+    c->driver_ns += driver_clock(&d) - start;
+    c->step = next == STEP_OVER ? STEP_SWEEP : next;
+    if (next == STEP_OVER)
+        note_end(heap);
+    u32_store_release(&c->left, next != STEP_OVER);
+    handshake_wake_onlookers(heap);
+    os_cancel_restore(cancel);
+    return next == STEP_OVER;
+}
+
+void cycle_finish_left(gc_heap *heap)
+{
+    if (cycle_is_left(heap->collector))
+        cycle_drive(heap, (struct cycle_patience){0, 0});
+}
+
+/* ---- On demand ---- */
+
+static void run_forced(gc_heap *heap)
+{
+    struct collector *c = heap->collector;
+    c->forced = true;
+    cycle_drive(heap, (struct cycle_patience){0, 0});
+    c->forced = false;
+}
+
+/* A cycle that starts after now: another one may be under way, which is not ours. With `missed`,
+ * ours in any case, and marked twice. */
+static NOINLINE void collect(gc_heap *heap, gc_thread *t, unsigned *missed)
+{
+    struct collector *c = heap->collector;
+    uint32_t ours = u32_load_acquire(&c->started) + 1;
+    thread_enter_blocked(t, STACK_CALLER());
+    ASSERT(thread_may_wait_for(NULL) && "I21");
+    lock_acquire(&c->lock);
+    cycle_finish_left(heap);
+    c->verify_missed = missed;
+    if (missed || (int32_t)(u32_load_relaxed(&c->flipped) - ours) < 0)
+        run_forced(heap);
+    c->verify_missed = NULL;
+    sweep_finish(heap);
+    lock_release(&c->lock);
+    thread_leave_blocked(t);
+}
+
+void cycle_collect(gc_heap *heap, gc_thread *t)
+{
+    collect(heap, t, NULL);
+}
+
+void cycle_collect_verified(gc_heap *heap, gc_thread *t, unsigned *missed)
+{
+    collect(heap, t, missed);
+}
+
+NOINLINE void cycle_with_world_held(gc_heap *heap, gc_thread *t, void (*fn)(gc_heap *, void *),
+                                    void *arg)
+{
+    struct collector *c = heap->collector;
+    thread_enter_blocked(t, STACK_CALLER());
+    ASSERT(thread_may_wait_for(NULL) && "I21");
+    lock_acquire(&c->lock);
+    cycle_finish_left(heap);
+    sweep_finish(heap);
+    handshake_hold(heap);
+    int cancel = os_cancel_off();
+    fn(heap, arg);
+    os_cancel_restore(cancel);
+    handshake_release(heap);
+    lock_release(&c->lock);
+    thread_leave_blocked(t);
+}
+
+static void retune_locked(gc_heap *heap)
+{
+    struct collector *c = heap->collector;
+    pacer_update(&c->pacer, overhead_bytes(heap));
+    publish_pace_locked(c);
+}
+
+int cycle_set_percent(gc_heap *heap, int percent)
+{
+    struct collector *c = heap->collector;
+    lock_acquire(&c->pacer_lock);
+    int before = c->pacer.percent;
+    c->pacer.percent = percent;
+    retune_locked(heap);
+    lock_release(&c->pacer_lock);
+    background_kick_if_started(heap);
+    return before;
+}
+
+uint64_t cycle_set_limit(gc_heap *heap, uint64_t limit)
+{
+    struct collector *c = heap->collector;
+    lock_acquire(&c->pacer_lock);
+    uint64_t before = c->pacer.limit;
+    c->pacer.limit = limit;
+    retune_locked(heap);
+    lock_release(&c->pacer_lock);
+    background_kick_if_started(heap);
+    return before;
+}
+
+void cycle_report(gc_heap *heap, struct gc_statistics *s)
+{
+    struct collector *c = heap->collector;
+    lock_acquire(&c->pacer_lock);
+    const struct cycle_record *r = &c->record;
+    s->cycles = u32_load_acquire(&c->flipped);
+    s->forced_cycles = r->forced_cycles;
+    s->heap_marked = c->pacer.live;
+    s->heap_goal = c->pacer.goal;
+    s->objects_marked = r->objects_marked;
+    s->mark_ns = r->mark_cpu_ns;
+    s->last_cycle_ns = r->last_cycle_ns;
+    s->last_mark_ns = r->last_mark_ns;
+    s->flush_waves = r->flush_waves;
+    lock_release(&c->pacer_lock);
+}
+
+/* ---- Life ---- */
+
+int cycle_init(gc_heap *heap)
+{
+    const gc_options *o = &heap->options;
+    struct collector *c = aligned_alloc(CACHE_PAD, align_up(sizeof *c, CACHE_PAD));
+    if (!c)
+        return -ENOMEM;
+    memset(c, 0, sizeof *c);
+    c->heap = heap;
+    lock_init(&c->lock, LOCK_CYCLE);
+    lock_init(&c->pacer_lock, LOCK_STATS);
+    pacer_init(&c->pacer, o->percent, o->min_heap, o->limit);
+    lock_acquire(&c->pacer_lock);
+    publish_pace_locked(c);
+    lock_release(&c->pacer_lock);
+    heap->collector = c;
+    heap->mutators.shade_roots = marking_shade_roots;
+    special_init(heap);
+    finq_init(heap);
+    weak_init(heap);
+    weaksets_init(heap);
+    heap->mem.up =
+        (struct mheap_upcalls){heap, sweep_for_slots_upcall, sweep_reclaim_upcall, backing_kick};
+    return 0;
+}
+
+void cycle_destroy(gc_heap *heap)
+{
+    struct collector *c = heap->collector;
+    ASSERT(thread_may_wait_for(NULL) && "I21");
+    background_stop(heap);
+    cycle_finish_left(heap);
+    marking_stop_helpers(&c->marking);
+    backing_stop(heap);
+    weaksets_destroy(heap);
+    special_destroy(heap);
+    free(c);
+    heap->collector = NULL;
+}

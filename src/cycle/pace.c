@@ -1,0 +1,318 @@
+#include "cycle/pace.h"
+#include "mutator/self.h"
+#include "cycle/background.h"
+
+/* ---- Driving cycles ---- */
+
+static bool take_lock(struct lock *lock, struct cycle_patience patience)
+{
+    if (patience.waits_until)
+        return lock_try(lock);
+    lock_acquire(lock);
+    return true;
+}
+
+/* The thread drives the cycle itself, as far as its patience goes, if the cycle is still needed.
+ * false: another thread has the lock, perhaps not for a cycle. */
+static NOINLINE bool run_here(gc_heap *heap, gc_thread *t, struct cycle_patience patience,
+                              bool quick)
+{
+    struct collector *c = heap->collector;
+    thread_enter_blocked(t, STACK_CALLER());
+    bool mine = take_lock(&c->lock, patience);
+    if (mine) {
+        bool over = true;
+        if (cycle_is_left(c) || cycle_heap_live(heap) >= word_load_relaxed(&c->trigger)) {
+            c->quick = quick;
+            over = cycle_drive(heap, patience);
+        }
+        lock_release(&c->lock);
+        stress(STRESS_CYCLE_LEFT);
+        if (!over)
+            background_kick_if_started(heap);
+    }
+    thread_leave_blocked(t);
+    return mine;
+}
+
+static void run_until(gc_heap *heap, gc_thread *t, struct cycle_patience patience)
+{
+    struct stopwatch start = stopwatch_start();
+    run_here(heap, t, patience, false);
+    times_add_stall(&t->times, stopwatch_elapsed(&start));
+}
+
+/* To its end, unless a thread does not answer (I2). Once that has answered, the next allocation
+ * that pays goes on. */
+static void run_unless_kept(gc_heap *heap, gc_thread *t)
+{
+    run_until(heap, t, (struct cycle_patience){0, HANDSHAKE_NOW});
+}
+
+/* For no longer than a handshake may take. The background goes on if another thread begins to run
+ * meanwhile and does not poll, or if more is alive than before. */
+static void run_quickly(gc_heap *heap, gc_thread *t)
+{
+    uint64_t start = os_now_ns();
+    struct cycle_patience patience = {start + CYCLE_QUICK_NS, HANDSHAKE_NOW};
+    if (!run_here(heap, t, patience, true))
+        background_request_cycle(heap);
+    times_add_stall(&t->times, stopwatch_short(start));
+    if (special_any(heap))
+        background_kick(heap); /* finalizers and cleanups wait for sweeping */
+}
+
+/* Waits for a thread only until it counts as silent. */
+static void run_briefly(gc_heap *heap, gc_thread *t)
+{
+    uint64_t until = os_now_ns() + HANDSHAKE_SILENCE_NS;
+    run_until(heap, t, (struct cycle_patience){until, until});
+}
+
+/* ---- Starting cycles ---- */
+
+/* A cycle can be left between two steps, and within marking and sweeping. What is not done in steps
+ * takes microseconds for so many of each kind. */
+#define QUICK_THREADS 8
+#define QUICK_FIBERS 8
+#define QUICK_RECORDS 512
+#define QUICK_NODES 1024
+
+static bool has_few_threads(gc_heap *heap)
+{
+    lock_acquire(&heap->mutators.lock);
+    size_t n = heap->mutators.count;
+    lock_release(&heap->mutators.lock);
+    return n <= QUICK_THREADS;
+}
+
+/* Nor is there a heap callback, which could wait for a lock that the thread holds. */
+static bool has_little_else(gc_heap *heap)
+{
+    return has_few_threads(heap) && fibers_are_few(heap, QUICK_FIBERS) &&
+           roots_are_few(&heap->roots) && special_few(heap, QUICK_RECORDS) &&
+           weaksets_are_small(heap, QUICK_NODES);
+}
+
+/* The heap is small, its last cycles cost little, and no other thread runs: then the cycle is over
+ * in less time than it takes to wake a thread for it, and its tables stay in this processor's
+ * caches.
+ */
+static bool is_quickly_done(gc_heap *heap)
+{
+    const struct procs *procs = &heap->procs;
+    return cycle_heap_is_small(heap) && cycle_may_be_quick(heap->collector) &&
+           u32_load_relaxed(&procs->waiting) == 0 && procs_idle(procs) + 1 >= procs->max &&
+           has_little_else(heap);
+}
+
+static bool is_without_background(const gc_heap *heap)
+{
+    return heap->options.flags & GC_NO_BACKGROUND || !background_runs(heap);
+}
+
+/* No other thread drives cycles. Heap callbacks are promised a thread that holds no lock of the
+ * embedder's: the cycle waits until there is a background thread, unless the heap is to have none.
+ */
+static void run_alone(gc_heap *heap, gc_thread *t)
+{
+    if (heap->options.flags & GC_NO_BACKGROUND || !roots_call_back(&heap->roots))
+        run_unless_kept(heap, t);
+}
+
+static void start_cycle(gc_heap *heap, gc_thread *t)
+{
+    if (heap->options.flags & GC_STOP_WORLD) {
+        run_until(heap, t, (struct cycle_patience){0, 0});
+        background_kick(heap);
+    } else if (!background_start(heap)) {
+        run_alone(heap, t);
+    } else if (is_quickly_done(heap)) {
+        run_quickly(heap, t);
+    } else {
+        background_request_cycle(heap);
+    }
+}
+
+/* Goes on with a cycle that was left because a thread did not answer. */
+static NOINLINE void go_on_with_cycle(gc_heap *heap, gc_thread *t)
+{
+    if (is_without_background(heap) && !handshake_is_kept(heap))
+        run_alone(heap, t);
+}
+
+/* ---- Paying ---- */
+
+#define ASSIST_MIN ((uint64_t)16 << 10)
+
+/* Pays for `bytes` allocated while the cycle marks: first from what the background has done, then
+ * by marking (Go: bgScanCredit). */
+static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
+{
+    struct collector *c = heap->collector;
+    uint64_t marked = word_load_relaxed(&c->marking.marked_bytes);
+    uint64_t live = word_load_relaxed(&c->live);
+    uint64_t expected = MAX_OF(live, (uint64_t)word_load_relaxed(&c->heap_before) / 2);
+    uint64_t left = expected > marked ? expected - marked : expected / 20 + 1;
+    double ratio =
+        pacer_assist_ratio(live, word_load_relaxed(&c->goal), cycle_heap_live(heap), left);
+    uint64_t debt = (uint64_t)((double)bytes * ratio);
+    debt -= marking_take_credit(&c->marking, debt);
+    if (debt < ASSIST_MIN / 16)
+        return;
+    if (!workqueue_has_work(&heap->work)) {
+        workqueue_ask(&heap->work);
+        return;
+    }
+    struct marker m;
+    uint64_t start = os_now_ns();
+    int cancel = os_cancel_off(); /* trace functions run */
+    marker_init(&m, heap);
+    self_calls_back();
+    marker_drain(&m, MAX_OF(debt, ASSIST_MIN));
+    self_called_back(t);
+    m.unpaid -= MIN_OF(m.unpaid, (word)debt); /* what is more pays for allocations to come */
+    marking_give_credit(&c->marking, &m);
+    marker_finish(&m);
+    os_cancel_restore(cancel);
+    struct stopwatch elapsed = stopwatch_short(start);
+    u64_fetch_add_relaxed(&c->assist_ns, elapsed.cpu);
+    times_add_stall(&t->times, elapsed);
+}
+
+/* ---- Waiting (I22) ---- */
+
+/* A cycle that has not begun after this time is begun by the thread itself. */
+#define LATE_NS ((uint64_t)5 * 1000 * 1000)
+#define HELD_BACK_NS ((uint64_t)100 * 1000 * 1000)
+
+static bool is_over(const struct collector *c, uint32_t cycle)
+{
+    return (int32_t)(u32_load_acquire(&c->flipped) - cycle) >= 0;
+}
+
+/* The cycle waits for a thread that is still silent, or for a callback that may wait for this one.
+ */
+static bool is_hindered(gc_heap *heap)
+{
+    uint32_t hindrance = u32_load_acquire(&heap->mutators.hindrance);
+    return hindrance == HINDRANCE_CALLBACK ||
+           (hindrance == HINDRANCE_SILENCE && handshake_is_kept(heap));
+}
+
+/* No thread drives the cycle, and none will before this one does. */
+static bool is_deserted(const gc_heap *heap)
+{
+    return cycle_is_left(heap->collector) && is_without_background(heap);
+}
+
+/* Waits in the blocked state, in which handshakes are done for the thread, and its P serves
+ * another. */
+static NOINLINE void await_cycle(gc_heap *heap, gc_thread *t, uint32_t cycle, uint64_t ns)
+{
+    const struct mutators *m = &heap->mutators;
+    uint64_t start = os_now_ns(), waited = 0;
+    thread_enter_blocked(t, STACK_CALLER());
+    while (waited < ns) {
+        uint32_t turn = u32_load_acquire(&m->turns);
+        stress(STRESS_MAY_SLEEP);
+        if (is_over(heap->collector, cycle) || is_hindered(heap) || is_deserted(heap))
+            break;
+        handshake_look_on(heap, turn, (int64_t)(ns - waited));
+        waited = os_now_ns() - start;
+    }
+    thread_leave_blocked(t);
+    histogram_add(&t->times.held_back, os_now_ns() - start);
+}
+
+/* The heap is far beyond its goal, so allocation is faster than collection: the thread waits for
+ * the cycle that is under way or wanted. */
+static NOINLINE void hold_back(gc_heap *heap, gc_thread *t)
+{
+    const struct collector *c = heap->collector;
+    uint32_t wanted = u32_load_acquire(&c->wanted), started = u32_load_acquire(&c->started);
+    bool late = (int32_t)(wanted - started) > 0;
+    uint32_t cycle = late ? wanted : started;
+    if (is_over(c, cycle) || is_hindered(heap))
+        return;
+    if (late)
+        await_cycle(heap, t, cycle, LATE_NS);
+    if (is_deserted(heap) || (late && background_is_late(heap)))
+        run_briefly(heap, t);
+    if (!is_over(c, cycle) && !is_hindered(heap) && !is_deserted(heap))
+        await_cycle(heap, t, cycle, HELD_BACK_NS);
+}
+
+/* ---- Paying for sweeping ---- */
+
+/* Sweeps what is owed: part of it was, by those who needed slots. */
+static void sweep_credit(gc_heap *heap, gc_thread *t)
+{
+    struct collector *c = heap->collector;
+    uint64_t due =
+        pacer_pages_swept(word_load_relaxed(&c->trigger), word_load_relaxed(&c->sweep_basis),
+                          cycle_heap_live(heap), word_load_relaxed(&c->sweep_pages));
+    if (word_load_relaxed(&c->sweeping.swept_pages) >= due)
+        return;
+    uint64_t start = os_now_ns();
+    while (word_load_relaxed(&c->sweeping.swept_pages) < due && sweep_one(heap) > 0)
+        ;
+    times_add_stall(&t->times, stopwatch_short(start));
+}
+
+void pace_allocation(gc_heap *heap, gc_thread *t, size_t more)
+{
+    struct collector *c = heap->collector;
+    uint64_t bytes = mcache_take_unpaced(t->proc->cache) + more;
+    if (t->phase == PHASE_MARK)
+        assist(heap, t, bytes);
+    if (UNLIKELY(cycle_is_left(c)))
+        go_on_with_cycle(heap, t);
+    else if (u32_load_relaxed(&c->phase) == CYCLE_IDLE &&
+             cycle_heap_live(heap) + more >= word_load_relaxed(&c->trigger))
+        start_cycle(heap, t);
+    else if (t->proc->cache->sweeping && u32_load_relaxed(&c->sweeping.active))
+        sweep_credit(heap, t);
+    if (UNLIKELY((cycle_heap_live(heap) + more) / 11 * 10 > word_load_relaxed(&c->goal)))
+        hold_back(heap, t);
+}
+
+/* ---- Memory was refused ---- */
+
+/* A thread that allocates may hold a lock that a heap callback waits for. It gives up when it has
+ * found a callback at work so many times. */
+#define CALLBACK_LOOKS 20
+
+static void await_memory(gc_heap *heap, uint32_t cycle)
+{
+    const struct mutators *m = &heap->mutators;
+    for (unsigned looks = 0; looks < CALLBACK_LOOKS && !is_over(heap->collector, cycle);) {
+        uint32_t turn = u32_load_acquire(&m->turns);
+        looks += u32_load_acquire(&m->hindrance) == HINDRANCE_CALLBACK;
+        if (!is_over(heap->collector, cycle))
+            handshake_look_on(heap, turn, (int64_t)LATE_NS);
+    }
+    while (sweep_one(heap) > 0)
+        ;
+}
+
+/* The background collects, and this thread waits for it. */
+static NOINLINE void collect_elsewhere(gc_heap *heap, gc_thread *t)
+{
+    if (!background_start(heap))
+        return;
+    uint32_t cycle = background_request_cycle(heap);
+    thread_enter_blocked(t, STACK_CALLER());
+    await_memory(heap, cycle);
+    thread_leave_blocked(t);
+}
+
+void pace_collect(gc_heap *heap, gc_thread *t)
+{
+    bool elsewhere = !(heap->options.flags & (GC_STOP_WORLD | GC_NO_BACKGROUND)) &&
+                     roots_call_back(&heap->roots);
+    if (elsewhere)
+        collect_elsewhere(heap, t);
+    else
+        cycle_collect(heap, t);
+}

@@ -1,0 +1,17 @@
+/* How many objects there are, by size class and, where it is known, by type. */
+#ifndef GC_CENSUS_H
+#define GC_CENSUS_H
+
+#include "introspect/verify.h"
+
+struct census {
+    struct gc_census *rows; /* `room` of them, a power of two; those without objects are free */
+    size_t n, room;
+    bool no_memory;
+};
+
+/* The whole heap's; by size, then without references before with, then by type. World held,
+ * everything swept. The caller frees the rows. */
+void census_take(gc_heap *heap, struct census *c);
+
+#endif

@@ -1,0 +1,32 @@
+#include "memory/sizeclass.h"
+#include "sizeclass_table.h"
+#include "gcheap.h"
+
+const struct sizeclass sizeclass_table[SIZECLASS_COUNT] = {SIZECLASS_TABLE};
+const uint8_t sizeclass_by_8[129] = {0, 1, SIZECLASS_TABLE_BY_8_FROM_16};
+const uint8_t sizeclass_by_128[249] = {SIZECLASS_TABLE_BY_128_FROM_1024};
+
+#define PLAIN(words, traced) ((words) > 0 && (words) <= BITS_PEEK && !(traced))
+#define PAGE_CLASS(size, magic, noscan, traced)                                                    \
+    {                                                                                              \
+        size, magic, (size) / WORD_SIZE, noscan, traced, (size) == 0,                              \
+            PLAIN((size) / WORD_SIZE, traced)                                                      \
+                ? ~(word)0 >> (WORD_BITS - (size) / WORD_SIZE) % WORD_BITS                         \
+                : 0                                                                                \
+    }
+const struct page_class_info page_class_info[SPANCLASS_COUNT + 1] = {PAGE_CLASS_TABLE};
+
+/* A P's run slots for pointer-free bytes are numbered as their size classes are. For no bytes the
+ * inline path finds slot 0, which is always empty. */
+const uint8_t gc_bytes_slot[GC_INLINE_BYTES_MAX / 8 + 1] = {0, 1, SIZECLASS_TABLE_BY_8_FROM_16};
+
+/* Spans begin at pages, so all slots are aligned to what divides their size. */
+unsigned sizeclass_of_aligned(size_t size, size_t align)
+{
+    if (size > SIZECLASS_MAX_SIZE || align > PAGE_SIZE)
+        return 0;
+    unsigned c = sizeclass_of(MAX_OF(size, (size_t)1));
+    while (c < SIZECLASS_COUNT && (sizeclass_table[c].size & (align - 1)) != 0)
+        c++;
+    return c < SIZECLASS_COUNT ? c : 0;
+}

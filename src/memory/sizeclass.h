@@ -1,0 +1,82 @@
+/* Size classes: 0 is "large"; 1… are the slot sizes of small objects, rising. The tables are
+ * computed at build time by mksizeclass.c (Go: mksizeclasses.go). */
+#ifndef GC_SIZECLASS_H
+#define GC_SIZECLASS_H
+
+#include "base/bits.h"
+
+#define SIZECLASS_COUNT 68 /* with class 0 */
+#define SIZECLASS_MAX_SIZE 32768
+
+struct sizeclass {
+    uint32_t size;   /* of a slot */
+    uint32_t npages; /* of a span */
+    uint32_t nslots; /* in a span */
+    uint32_t magic;  /* offset * magic >> 32 == offset / size for all offsets in a span */
+    uint16_t words;  /* of a slot, rounded down to whole words of the host */
+};
+extern const struct sizeclass sizeclass_table[SIZECLASS_COUNT];
+
+/* Classes by size: index (size + 7) / 8 up to 1024 bytes, then 129 + (size - 1024 + 127) / 128. */
+extern const uint8_t sizeclass_by_8[129];
+extern const uint8_t sizeclass_by_128[249];
+
+/* 1 <= size <= SIZECLASS_MAX_SIZE. */
+INLINE unsigned sizeclass_of(size_t size)
+{
+    return size <= 1024 ? sizeclass_by_8[(size + 7) / 8]
+                        : sizeclass_by_128[(size - 1024 + 127) / 128];
+}
+
+/* The smallest class that holds `size` and whose slots are aligned to `align` (a power of two, at
+ * most a page); 0 when only a large span will do. */
+unsigned sizeclass_of_aligned(size_t size, size_t align);
+
+/* A span class says what a span is for: size class << 1 | noscan, and then once more per size
+ * class for traced objects, whose type has a trace callback and stands in the slot's last word. */
+#define SPANCLASS_TRACED (SIZECLASS_COUNT * 2)
+#define SPANCLASS_COUNT (SIZECLASS_COUNT * 3)
+INLINE unsigned spanclass_make(unsigned sizeclass, bool noscan)
+{
+    return sizeclass << 1 | (unsigned)noscan;
+}
+INLINE unsigned spanclass_make_traced(unsigned sizeclass)
+{
+    return SPANCLASS_TRACED + sizeclass;
+}
+INLINE bool spanclass_traced(unsigned spanclass)
+{
+    return spanclass >= SPANCLASS_TRACED;
+}
+INLINE unsigned spanclass_size(unsigned spanclass)
+{
+    return spanclass_traced(spanclass) ? spanclass - SPANCLASS_TRACED : spanclass >> 1;
+}
+INLINE bool spanclass_noscan(unsigned spanclass)
+{
+    return (spanclass & 1) && !spanclass_traced(spanclass);
+}
+
+/* A page's class: no span in use, or spanclass + 1, so zeroed metadata reads as "free". The table
+ * answers the rest. */
+#define PAGE_CLASS_FREE 0
+INLINE uint8_t page_class_of_span(unsigned spanclass)
+{
+    return (uint8_t)(spanclass + 1);
+}
+INLINE unsigned page_class_spanclass(unsigned page_class)
+{
+    return page_class - 1;
+}
+
+struct page_class_info {
+    uint32_t size;  /* of a slot; 0: large, or free */
+    uint32_t magic; /* offset * magic >> 32 is the slot's number */
+    uint16_t words;
+    bool noscan, traced, large;
+    word plain_mask; /* one bit per word, for slots of up to BITS_PEEK words that are not traced;
+                        else 0 */
+};
+extern const struct page_class_info page_class_info[SPANCLASS_COUNT + 1];
+
+#endif

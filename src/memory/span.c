@@ -1,0 +1,288 @@
+#include "memory/span.h"
+
+void span_init(struct gc_span *s, struct arena *a, uintptr_t base, size_t npages,
+               unsigned spanclass)
+{
+    const struct sizeclass *c = &sizeclass_table[spanclass_size(spanclass)];
+    ASSERT(s->state == SPAN_DEAD);
+    s->base = base;
+    s->npages = npages;
+    s->spanclass = (uint8_t)spanclass;
+    s->size = c->size;
+    s->words = (uint32_t)(c->size / WORD_SIZE);
+    s->nslots = spanclass_size(spanclass) ? c->nslots : 1;
+    ASSERT((span_is_large(s) || (base ^ (span_end(s) - 1)) >> ARENA_SHIFT == 0) && "I14");
+    s->next_slot = 0;
+    s->open_runs = 0;
+    ptr_store_relaxed(&s->cache, NULL);
+    s->live = 0;
+    s->arena = a;
+    s->scan_limit = base;
+    s->large_type = NULL;
+    s->specials = NULL;
+    lock_init(&s->specials_lock, LOCK_SPECIALS);
+}
+
+static void span_set_state(struct gc_span *s, enum span_state to)
+{
+    ASSERT(s->state != to);
+    u8_store_release(&s->state, (uint8_t)to);
+}
+
+void span_publish(struct gc_span *s, const struct arena_index *index)
+{
+    uint8_t class = page_class_of_span(s->spanclass);
+    span_set_state(s, SPAN_IN_USE);
+    for (size_t i = 0; i < s->npages; i++) {
+        uintptr_t at = s->base + (i << PAGE_SHIFT);
+        struct arena *a = index->map[at >> ARENA_SHIFT];
+        size_t page = arena_page(at);
+        ptr_store_relaxed(&a->spans[page], s);
+        u16_store_release(&a->page_tag[page], page_tag_make(class, span_is_large(s) ? 0 : i));
+    }
+    size_t first = arena_page(s->base);
+    word_fetch_or_acq_rel(&s->arena->page_in_use[first / WORD_BITS], (word)1 << first % WORD_BITS);
+}
+
+static void clear_page_bit(word *map, size_t page)
+{
+    word mask = (word)1 << page % WORD_BITS;
+    if (word_load_relaxed(&map[page / WORD_BITS]) & mask)
+        word_fetch_and_relaxed(&map[page / WORD_BITS], ~mask);
+}
+
+void span_retract(struct gc_span *s, const struct arena_index *index)
+{
+    size_t first = arena_page(s->base);
+    clear_page_bit(s->arena->page_in_use, first);
+    span_clear_page_marks(s);
+    clear_page_bit(s->arena->page_specials, first);
+    for (size_t i = 0; i < s->npages; i++) {
+        uintptr_t at = s->base + (i << PAGE_SHIFT);
+        u16_store_release(&index->map[at >> ARENA_SHIFT]->page_tag[arena_page(at)],
+                          PAGE_CLASS_FREE);
+    }
+    span_set_state(s, SPAN_DEAD);
+}
+
+/* Words of the alloc map covered by slots that begin in map word i or the one before, for slots of
+ * less than WORD_BITS words: (A << w) - A as one long integer, whose carry into word i depends on
+ * the word before alone. */
+static word covered(const word *alloc, size_t i, size_t first_word, unsigned w)
+{
+    word a = alloc[i];
+    word before = i > first_word ? alloc[i - 1] : 0;
+    word carried = before >> (WORD_BITS - w);
+    return (a << w | carried) - a - (carried != 0);
+}
+
+/* First free word at or after `from` in slots smaller than a map word, and the first taken one
+ * after it, both below `to`. */
+static size_t find_uncovered(const word *alloc, size_t first_word, unsigned w, size_t from,
+                             size_t to, size_t *end)
+{
+    size_t start = to;
+    for (size_t i = from / WORD_BITS; i * WORD_BITS < to; i++) {
+        word taken = covered(alloc, i, first_word, w);
+        if (start == to) {
+            word open = ~taken;
+            if (i == from / WORD_BITS)
+                open &= ~(word)0 << from % WORD_BITS;
+            if (!open)
+                continue;
+            start = i * WORD_BITS + bits_trailing_zeros(open);
+            taken &= ~(word)0 << start % WORD_BITS;
+        }
+        if (taken) {
+            *end = MIN_OF(to, i * WORD_BITS + bits_trailing_zeros(taken));
+            return MIN_OF(start, *end);
+        }
+    }
+    *end = to;
+    return start;
+}
+
+/* Slots smaller than a map word lie on one page or cross its end; those of a run begin on one. */
+static size_t next_free_small(struct gc_span *s, size_t *first)
+{
+    const word *alloc = s->arena->alloc;
+    size_t base = arena_bit(s->base), w = s->words;
+    size_t to = base + (size_t)s->nslots * w, end;
+    size_t start =
+        find_uncovered(alloc, base / WORD_BITS, (unsigned)w, base + s->next_slot * w, to, &end);
+    if (start >= to)
+        return 0;
+    *first = (start - base) / w;
+    size_t page_end = align_up(start + 1, PAGE_WORDS);
+    return divide_up(MIN_OF(end, page_end) - start, w);
+}
+
+static bool slot_taken(const struct gc_span *s, size_t i)
+{
+    return bits_test(s->arena->alloc, arena_bit(s->base) + i * s->words);
+}
+
+static size_t next_free_big(struct gc_span *s, size_t *first)
+{
+    size_t i = s->next_slot, n = s->nslots, most = MAX_OF(PAGE_SIZE / s->size, (size_t)1);
+    while (i < n && slot_taken(s, i))
+        i++;
+    *first = i;
+    while (i < n && i - *first < most && !slot_taken(s, i))
+        i++;
+    return i - *first;
+}
+
+/* All slots from next_slot on are free: those that begin on one page. */
+static size_t next_free_fresh(const struct gc_span *s, size_t *first)
+{
+    size_t at = s->next_slot * (size_t)s->size, page_end = align_up(at + 1, PAGE_SIZE);
+    size_t n = divide_up(page_end - at, s->size);
+    *first = s->next_slot;
+    return MIN_OF(n, (size_t)s->nslots - s->next_slot);
+}
+
+size_t span_next_free(struct gc_span *s, size_t *first)
+{
+    size_t n;
+    if (s->next_slot >= s->nslots)
+        return 0;
+    if (s->live == s->next_slot) /* as all slots before it are taken */
+        n = next_free_fresh(s, first);
+    else
+        n = s->words < WORD_BITS ? next_free_small(s, first) : next_free_big(s, first);
+    s->next_slot = n ? (uint32_t)(*first + n) : s->nslots;
+    return n;
+}
+
+/* One bit every w bits, from bit 0 up. w <= WORD_BITS. */
+static word every(unsigned w)
+{
+    word pattern = 1;
+    for (unsigned at = w; at < WORD_BITS; at += at)
+        pattern |= pattern << at;
+    return pattern;
+}
+
+/* Calls f(&map[i], bits) for each map word that slots [first, first + n) begin in. */
+INLINE void each_start_word(struct gc_span *s, word *map, size_t first, size_t n,
+                            void (*f)(word *, word))
+{
+    size_t w = s->words;
+    size_t at = arena_bit(s->base) + first * w, to = at + (n - 1) * w + 1;
+    if (w >= WORD_BITS) {
+        for (; at < to; at += w)
+            f(&map[at / WORD_BITS], (word)1 << at % WORD_BITS);
+        return;
+    }
+    word pattern = every((unsigned)w);
+    size_t i = at / WORD_BITS, last = (to - 1) / WORD_BITS, shift = at % WORD_BITS;
+    size_t later = (w - WORD_BITS % w) % w; /* starts in the next map word, modulo w */
+    for (size_t next = (shift + later) % w; i < last; i++) {
+        f(&map[i], pattern << shift);
+        shift = next;
+        next += later;
+        next -= next >= w ? w : 0;
+    }
+    f(&map[i], pattern << shift & bits_mask(shift, (to - 1) % WORD_BITS + 1));
+}
+
+static void set_plain(word *p, word bits)
+{
+    word_store_relaxed(p, *p | bits);
+}
+static void clear_plain(word *p, word bits)
+{
+    word_store_relaxed(p, *p & ~bits);
+}
+static void set_atomic(word *p, word bits)
+{
+    word_fetch_or_relaxed(p, bits);
+}
+static void clear_atomic(word *p, word bits)
+{
+    word_fetch_and_relaxed(p, ~bits);
+}
+
+void span_set_alloc(struct gc_span *s, size_t first, size_t n)
+{
+    each_start_word(s, s->arena->alloc, first, n, set_plain);
+}
+
+void span_clear_alloc(struct gc_span *s, size_t first, size_t n)
+{
+    each_start_word(s, s->arena->alloc, first, n, clear_plain);
+}
+
+void span_set_marks(struct gc_span *s, size_t first, size_t n)
+{
+    each_start_word(s, s->arena->mark, first, n, set_atomic);
+    span_note_mark(s);
+}
+
+void span_clear_marks(struct gc_span *s, size_t first, size_t n)
+{
+    each_start_word(s, s->arena->mark, first, n, clear_atomic);
+}
+
+void span_note_mark(struct gc_span *s)
+{
+    arena_note_mark(s->arena, s->base);
+}
+
+/* Pages that a marked object can begin on. They lie in one arena (I14). */
+static size_t mark_pages(const struct gc_span *s)
+{
+    return span_is_large(s) ? 1 : s->npages;
+}
+
+bool span_has_marks(const struct gc_span *s)
+{
+    return bits_extract(s->arena->page_marks, arena_page(s->base), mark_pages(s)) != 0;
+}
+
+void span_clear_page_marks(struct gc_span *s)
+{
+    size_t page = arena_page(s->base);
+    for (size_t n = mark_pages(s); n > 0; n--)
+        clear_page_bit(s->arena->page_marks, page++);
+}
+
+/* Map words of the span's slots. A large object has its bits in its first word. */
+static size_t map_words(const struct gc_span *s)
+{
+    return span_is_large(s) ? 1 : s->npages * (PAGE_WORDS / WORD_BITS);
+}
+
+size_t span_flip_bits(struct gc_span *s)
+{
+    size_t i = arena_bit(s->base) / WORD_BITS, end = i + map_words(s), taken = 0;
+    struct arena *a = s->arena;
+    for (; i < end; i++) {
+        word marks = word_load_relaxed(&a->mark[i]);
+        if (marks)
+            word_store_relaxed(&a->mark[i], 0);
+        if (marks != a->alloc[i])
+            word_store_relaxed(&a->alloc[i], marks);
+        taken += bits_count(marks);
+    }
+    return taken;
+}
+
+void span_clear_bits(struct gc_span *s)
+{
+    size_t i = arena_bit(s->base) / WORD_BITS, end = i + map_words(s);
+    for (; i < end; i++) {
+        ASSERT(s->arena->mark[i] == 0 && "I11");
+        if (s->arena->alloc[i])
+            word_store_relaxed(&s->arena->alloc[i], 0);
+    }
+}
+
+const struct gc_type *span_type_of(const struct gc_span *s, uintptr_t object)
+{
+    if (span_is_large(s))
+        return s->large_type;
+    return spanclass_traced(s->spanclass) ? (const struct gc_type *)((word *)(object + s->size))[-1]
+                                          : NULL;
+}

@@ -1,0 +1,103 @@
+/* Spans: runs of pages cut into equal slots, or holding one large object (Go: mspan).
+ *
+ * State (one setter, span_set_state): DEAD -> IN_USE -> DEAD. Page tables are written while DEAD.
+ *
+ * Sweep generations, as in Go, with sg the generation in force for the one who looks (I12):
+ *   sg - 2  needs sweeping                  sg - 1  is being swept
+ *   sg      swept, in a set of its mcentral sg + 3  swept, cached by a P
+ *   sg + 1  was cached when sg began and must be given up (the old view's sg + 3)
+ * Whoever moves sweepgen by CAS owns the span: sg-2 -> sg-1 to sweep, sg -> sg+3 to cache.
+ */
+#ifndef GC_SPAN_H
+#define GC_SPAN_H
+
+#include "memory/arena.h"
+#include "base/lock.h"
+#include "base/stress.h"
+
+struct gc_type;
+struct special_table;
+struct mcache;
+
+enum span_state { SPAN_DEAD, SPAN_IN_USE };
+
+struct gc_span {
+    uintptr_t base;
+    size_t npages;
+    uint32_t size; /* of a slot; 0: large */
+    uint32_t nslots;
+    uint32_t words;     /* of a slot */
+    uint32_t next_slot; /* owner: no free slot below it */
+    uint8_t spanclass;
+    uint8_t state;    /* enum span_state; atomic */
+    uint8_t needzero; /* owner: free slots may be dirty */
+    uint8_t unused;
+    uint32_t open_runs;   /* owner: runs of a P that end in it */
+    struct mcache *cache; /* that holds it, with its runs; NULL: none. Owner writes; atomic */
+    uint32_t sweepgen;    /* atomic; see above */
+    uint32_t live;        /* slots taken when last swept, and runs since; owner writes */
+    struct arena *arena;  /* of its first page */
+    uintptr_t scan_limit; /* large: behind its last pointer word */
+    const struct gc_type *large_type; /* large: element or object type, if it has one */
+    struct lock specials_lock;
+    struct special_table *specials; /* under specials_lock; see special.h */
+};
+
+INLINE bool span_is_large(const struct gc_span *s)
+{
+    return spanclass_size(s->spanclass) == 0;
+}
+INLINE bool span_noscan(const struct gc_span *s)
+{
+    return spanclass_noscan(s->spanclass);
+}
+INLINE uintptr_t span_end(const struct gc_span *s)
+{
+    return s->base + (s->npages << PAGE_SHIFT);
+}
+INLINE size_t span_bytes(const struct gc_span *s)
+{
+    return s->npages << PAGE_SHIFT;
+}
+/* Of one object's memory. */
+INLINE size_t span_object_bytes(const struct gc_span *s)
+{
+    return span_is_large(s) ? span_bytes(s) : s->size;
+}
+INLINE uintptr_t span_slot(const struct gc_span *s, size_t i)
+{
+    return s->base + i * s->size;
+}
+
+/* The type of an object that carries it: a traced one, or a large one with references. Else NULL.
+ */
+const struct gc_type *span_type_of(const struct gc_span *s, uintptr_t object);
+
+/* Sets up a dead span over its pages: fields only. */
+void span_init(struct gc_span *s, struct arena *a, uintptr_t base, size_t npages,
+               unsigned spanclass);
+/* Publishes the span in its arenas' tables and makes it IN_USE; the reverse. */
+void span_publish(struct gc_span *s, const struct arena_index *index);
+void span_retract(struct gc_span *s, const struct arena_index *index);
+
+/* Small spans. The free slots at or after s->next_slot that lie together and begin on one page:
+ * sets *first and returns how many, 0 when there are none. Owner only. */
+size_t span_next_free(struct gc_span *s, size_t *first);
+
+/* alloc bits of slots [first, first + n): set or clear. Owner only. */
+void span_set_alloc(struct gc_span *s, size_t first, size_t n);
+void span_clear_alloc(struct gc_span *s, size_t first, size_t n);
+/* mark bits of the same slots, atomically: born black, or not born after all. */
+void span_set_marks(struct gc_span *s, size_t first, size_t n);
+void span_clear_marks(struct gc_span *s, size_t first, size_t n);
+/* This span holds a marked object; whether one does; forgets it. */
+void span_note_mark(struct gc_span *s);
+bool span_has_marks(const struct gc_span *s);
+void span_clear_page_marks(struct gc_span *s);
+
+/* alloc := mark, mark := 0 over the whole span; returns how many slots are taken. Sweeper only. */
+size_t span_flip_bits(struct gc_span *s);
+/* Clears alloc of a span whose marks are all 0. Sweeper only. */
+void span_clear_bits(struct gc_span *s);
+
+#endif

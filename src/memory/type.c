@@ -1,0 +1,562 @@
+#include "memory/type.h"
+#include "base/lock.h"
+#include <errno.h>
+
+_Static_assert(GC_ALIGN_MAX <= PAGE_SIZE, "spans begin at pages");
+#define NOT_RELEASED UINT64_MAX
+
+/* Under the lock, but for next_slot, which anyone reads. */
+static struct {
+    struct lock lock;
+    uint32_t slots;                /* made */
+    bool taken[RUN_SLOTS];         /* by a type */
+    uint16_t next_slot[RUN_SLOTS]; /* of the same span class; a slot stays where it is; atomic */
+    uint64_t clock;                /* heaps made so far */
+    struct type_user *oldest, **newest_link;     /* heaps alive, in the order of their making */
+    struct type_info *released, **last_released; /* in the order of their release */
+} registry = {.lock = LOCK_INIT(LOCK_TYPES),
+              .slots = RUN_SLOT_TYPES,
+              .newest_link = &registry.oldest,
+              .last_released = &registry.released};
+
+static GC_TLS const char *last_error = "no error";
+
+const char *gc_type_error(void)
+{
+    return last_error;
+}
+
+static bool refuse(const char *why)
+{
+    last_error = why;
+    errno = EINVAL;
+    return false;
+}
+
+gc_type gc_pointer_type = {.size = sizeof(void *),
+                           .tflag = GC_TFLAG_NAMED | GC_TFLAG_REGULAR_MEMORY,
+                           .kind = GC_KIND_PTR | GC_KIND_DIRECT_IFACE,
+                           .align = sizeof(void *),
+                           .field_align = sizeof(void *),
+                           .name = "pointer",
+                           .inline_mask = {1}};
+gc_type gc_word_type = {.size = sizeof(uint64_t),
+                        .tflag = GC_TFLAG_NAMED | GC_TFLAG_REGULAR_MEMORY,
+                        .kind = GC_KIND_UINT64,
+                        .align = sizeof(uint64_t),
+                        .field_align = sizeof(uint64_t),
+                        .name = "word",
+                        .inline_mask = {1}};
+
+/* ---- Shapes: what a mask or a program says ---- */
+
+struct shape {
+    size_t bits; /* words that it describes */
+    size_t last; /* words up to the last reference */
+};
+
+static void shape_add_mask(struct shape *shape, word bits, size_t n)
+{
+    bits &= bits_mask(0, n);
+    if (bits)
+        shape->last = shape->bits + WORD_BITS - bits_leading_zeros(bits);
+    shape->bits += n;
+}
+
+static bool shape_repeat(struct shape *shape, size_t n, size_t count, size_t limit)
+{
+    size_t total;
+    if (n == 0 || n > shape->bits)
+        return refuse("GC program repeats more bits than it has made");
+    if (__builtin_mul_overflow(n, count, &total) || total > limit - shape->bits)
+        return refuse("GC program writes past the size");
+    if (shape->last > shape->bits - n && count > 0)
+        shape->last += total;
+    shape->bits += total;
+    return true;
+}
+
+/* Reads GC programs op by op. `left` counts the bytes that may still be read. */
+struct prog_reader {
+    const uint8_t *at;
+    size_t left;
+    bool bad;
+};
+
+static unsigned prog_byte(struct prog_reader *r)
+{
+    if (r->left == 0) {
+        r->bad = true;
+        return 0;
+    }
+    r->left--;
+    return *r->at++;
+}
+
+static size_t prog_varint(struct prog_reader *r)
+{
+    size_t n = 0;
+    for (unsigned shift = 0; shift < 8 * sizeof n; shift += 7) {
+        unsigned byte = prog_byte(r);
+        n |= (size_t)(byte & 0x7f) << shift;
+        if (!(byte & 0x80))
+            return n;
+    }
+    r->bad = true;
+    return 0;
+}
+
+struct prog_op {
+    enum { PROG_STOP, PROG_EMIT, PROG_REPEAT } what;
+    size_t n, count;
+    const uint8_t *bits; /* PROG_EMIT */
+};
+
+static struct prog_op prog_next(struct prog_reader *r)
+{
+    unsigned byte = prog_byte(r);
+    struct prog_op op = {PROG_STOP, byte & 0x7f, 0, NULL};
+    if (byte == 0)
+        return op;
+    if (!(byte & 0x80)) {
+        op.what = PROG_EMIT;
+        op.bits = r->at;
+        for (size_t i = 0; i < divide_up(op.n, 8); i++)
+            prog_byte(r);
+        return op;
+    }
+    op.what = PROG_REPEAT;
+    if (op.n == 0)
+        op.n = prog_varint(r);
+    op.count = prog_varint(r);
+    return op;
+}
+
+static word prog_bits(const uint8_t *bytes, size_t from, size_t n)
+{
+    word bits = 0;
+    for (size_t i = 0; i < n; i++)
+        bits |= (word)(bytes[(from + i) / 8] >> ((from + i) % 8) & 1) << i;
+    return bits;
+}
+
+static bool shape_of_program(struct shape *shape, const uint8_t *program, size_t length,
+                             size_t limit)
+{
+    struct prog_reader r = {program, length, false};
+    for (;;) {
+        struct prog_op op = prog_next(&r);
+        if (r.bad)
+            return refuse("GC program has no end");
+        if (op.what == PROG_STOP)
+            return true;
+        if (op.what == PROG_REPEAT) {
+            if (!shape_repeat(shape, op.n, op.count, limit))
+                return false;
+            continue;
+        }
+        if (op.n > limit - shape->bits)
+            return refuse("GC program writes past the size");
+        for (size_t done = 0; done < op.n; done += WORD_BITS / 2) {
+            size_t n = MIN_OF(op.n - done, WORD_BITS / 2);
+            shape_add_mask(shape, prog_bits(op.bits, done, n), n);
+        }
+    }
+}
+
+static void run_program(const uint8_t *program, struct heapbits_sink *sink)
+{
+    struct prog_reader r = {program, SIZE_MAX, false};
+    for (;;) {
+        struct prog_op op = prog_next(&r);
+        if (op.what == PROG_STOP)
+            return;
+        if (op.what == PROG_REPEAT) {
+            heapbits_repeat(sink, op.n, op.count);
+            continue;
+        }
+        for (size_t done = 0; done < op.n; done += WORD_BITS / 2) {
+            size_t n = MIN_OF(op.n - done, WORD_BITS / 2);
+            heapbits_emit(sink, prog_bits(op.bits, done, n), n);
+        }
+    }
+}
+
+/* ---- Registration ---- */
+
+bool type_mask_bit(const uint64_t *mask, size_t i)
+{
+    return mask[i / 64] >> (i % 64) & 1;
+}
+
+/* The mask of a type without a program, and how many bits it may have. */
+static const uint64_t *type_mask(const gc_type *type, size_t *bits)
+{
+    size_t words = type->size / WORD_SIZE;
+    if (type->gcdata) {
+        *bits = words;
+        return type->gcdata;
+    }
+    *bits = MIN_OF(words, (size_t)GC_MASK_WORDS * 64);
+    return type->inline_mask;
+}
+
+static bool inline_mask_fits(const gc_type *type)
+{
+    for (size_t i = type->size / WORD_SIZE; i < (size_t)GC_MASK_WORDS * 64; i++) {
+        if (type_mask_bit(type->inline_mask, i))
+            return false;
+    }
+    return true;
+}
+
+static bool shape_of_type(const gc_type *type, struct shape *shape)
+{
+    if (type->kind & GC_KIND_GCPROG) {
+        if (!type->gcdata)
+            return refuse("a GC program kind without a program");
+        return shape_of_program(shape, type->gcdata, SIZE_MAX, type->size / WORD_SIZE);
+    }
+    size_t bits;
+    const uint64_t *mask = type_mask(type, &bits);
+    for (size_t i = bits; i > 0 && shape->last == 0; i--) {
+        if (type_mask_bit(mask, i - 1))
+            shape->last = i;
+    }
+    shape->bits = bits;
+    return type->gcdata || inline_mask_fits(type) ? true
+                                                  : refuse("a mask bit lies beyond the size");
+}
+
+static bool align_is_valid(unsigned align)
+{
+    return align == 0 || (is_power_of_two(align) && align <= GC_ALIGN_MAX);
+}
+
+static bool validate(const gc_type *type, struct shape *shape)
+{
+    if (!align_is_valid(type->align) || !align_is_valid(type->field_align))
+        return refuse("the alignment is no power of two up to 8192");
+    if (type->ptrdata > type->size)
+        return refuse("ptrdata is larger than the size");
+    if (type->size > SIZE_MAX / 2)
+        return refuse("the size is absurd");
+    if (!shape_of_type(type, shape))
+        return false;
+    if (shape->last > 0 && type->align % WORD_SIZE != 0)
+        return refuse("references need the alignment of a word");
+    if (type->ptrdata != 0 && type->ptrdata < shape->last * WORD_SIZE)
+        return refuse("a mask bit lies beyond ptrdata");
+    if (type->ptrdata > shape->last * WORD_SIZE)
+        return refuse("ptrdata lies behind the last reference");
+    if (type->size == 0 && type->trace)
+        return refuse("a traced type needs a size");
+    return true;
+}
+
+uint64_t type_hash_bytes(const void *bytes, size_t n, uint64_t seed)
+{
+    const uint8_t *p = bytes;
+    uint64_t h = seed ^ 0xcbf29ce484222325u;
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ p[i]) * 0x100000001b3u;
+    h ^= h >> 32;
+    return h * 0x9e3779b97f4a7c15u ^ h >> 29;
+}
+
+static uint32_t hash_type(const gc_type *type, const struct type_info *info)
+{
+    uint64_t h = type_hash_bytes(&type->size, sizeof type->size, info->ptr_words);
+    if (type->name)
+        h = type_hash_bytes(type->name, strlen(type->name), h);
+    if (info->mask)
+        h = type_hash_bytes(info->mask, divide_up(info->ptr_words, WORD_BITS) * sizeof(word), h);
+    return (uint32_t)(h >> 16) | 1;
+}
+
+static void copy_mask(word *to, const uint64_t *from, size_t bits)
+{
+    for (size_t i = 0; i < bits; i++) {
+        if (type_mask_bit(from, i))
+            to[i / WORD_BITS] |= (word)1 << (i % WORD_BITS);
+    }
+}
+
+static struct type_info *make_info(gc_type *type, const struct shape *shape)
+{
+    bool program = type->kind & GC_KIND_GCPROG;
+    size_t mask_words = program ? 0 : divide_up(shape->last, WORD_BITS);
+    struct type_info *info = calloc(1, sizeof *info + mask_words * sizeof(word));
+    if (!info)
+        return NULL;
+    info->type = type;
+    info->released = NOT_RELEASED;
+    info->noscan = shape->last == 0 && !type->trace;
+    info->words = divide_up(type->size, WORD_SIZE);
+    info->ptr_words = shape->last;
+    info->size = type->trace ? align_up(type->size, WORD_SIZE) + WORD_SIZE : type->size;
+    info->align = type->align ? type->align : (unsigned)WORD_SIZE;
+    info->sizeclass = info->size ? sizeclass_of_aligned(info->size, info->align) : 0;
+    info->spanclass = type->trace ? spanclass_make_traced(info->sizeclass)
+                                  : spanclass_make(info->sizeclass, info->noscan);
+    if (program) {
+        info->program = type->gcdata;
+    } else if (mask_words) {
+        size_t bits;
+        const uint64_t *mask = type_mask(type, &bits);
+        copy_mask((word *)(info + 1), mask, shape->last);
+        info->mask = (word *)(info + 1);
+    }
+    return info;
+}
+
+static unsigned slot_words(const struct type_info *info)
+{
+    return sizeclass_table[info->sizeclass].words;
+}
+
+static void make_pattern(struct type_info *info)
+{
+    if (info->sizeclass && info->mask && slot_words(info) <= WORD_BITS)
+        heapbits_pattern(info->pattern, info->mask[0], slot_words(info));
+}
+
+/* A slot is of one span class for ever, and of one type after the other: no heap that has runs in
+ * it outlives its type. 0: there are no more. */
+static unsigned free_slot_locked(unsigned spanclass)
+{
+    LOCK_ASSERT_HELD(&registry.lock);
+    unsigned first = type_slot_of_class(spanclass), slot = type_next_slot(first);
+    while (slot && registry.taken[slot])
+        slot = type_next_slot(slot);
+    if (slot || registry.slots == RUN_SLOTS)
+        return slot;
+    slot = registry.slots++;
+    registry.next_slot[slot] = registry.next_slot[first];
+    u16_store_release(&registry.next_slot[first], (uint16_t)slot);
+    return slot;
+}
+
+static uint32_t assign_slot_locked(struct type_info *info)
+{
+    LOCK_ASSERT_HELD(&registry.lock);
+    if (info->noscan || info->sizeclass == 0)
+        return info->sizeclass;
+    unsigned slot = free_slot_locked(info->spanclass);
+    registry.taken[slot] = slot != 0;
+    return slot;
+}
+
+static void publish_locked(gc_type *type, struct type_info *info)
+{
+    LOCK_ASSERT_HELD(&registry.lock);
+    if (type->ptrdata == 0)
+        type->ptrdata = info->ptr_words * WORD_SIZE;
+    if (type->hash == 0)
+        type->hash = hash_type(type, info);
+    ptr_store_release((struct type_info **)&type->info, info);
+    u32_store_release(&type->run, assign_slot_locked(info));
+}
+
+static struct type_info *register_locked(gc_type *type)
+{
+    struct shape shape = {0, 0};
+    if (!validate(type, &shape))
+        return NULL;
+    struct type_info *info = make_info(type, &shape);
+    if (!info) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    make_pattern(info);
+    publish_locked(type, info);
+    return info;
+}
+
+/* Under the lock from the beginning: what one thread fills in, another would be validating. */
+struct type_info *type_info_slow(gc_type *type)
+{
+    if (!type) {
+        refuse("the type is NULL");
+        return NULL;
+    }
+    lock_acquire(&registry.lock);
+    struct type_info *info = type->info;
+    if (!info)
+        info = register_locked(type);
+    lock_release(&registry.lock);
+    return info;
+}
+
+int gc_type_register(gc_type *type)
+{
+    return type_info_slow(type) ? 0 : -errno;
+}
+
+unsigned type_slot_of_class(unsigned spanclass)
+{
+    unsigned sizeclass = spanclass_size(spanclass);
+    if (spanclass_noscan(spanclass))
+        return RUN_SLOT_NOSCAN + sizeclass;
+    return (spanclass_traced(spanclass) ? RUN_SLOT_TRACED : RUN_SLOT_VARIABLE) + sizeclass;
+}
+
+unsigned type_next_slot(unsigned slot)
+{
+    return slot < RUN_SLOT_VARIABLE ? slot + RUN_SLOT_RAW
+                                    : u16_load_acquire(&registry.next_slot[slot]);
+}
+
+void type_write_bits(const struct type_info *info, struct heapbits_sink *sink)
+{
+    if (info->program)
+        run_program(info->program, sink);
+    else if (info->mask)
+        heapbits_emit_mask(sink, info->mask, info->ptr_words);
+}
+
+void type_write_array(const struct type_info *info, struct heapbits_sink *sink, size_t n)
+{
+    uintptr_t begin = sink->at;
+    type_write_bits(info, sink);
+    heapbits_emit_zeros(sink, info->words - ((sink->at - begin) >> WORD_SHIFT));
+    heapbits_repeat(sink, info->words, n - 1);
+}
+
+/* ---- Types made at run time ---- */
+
+static bool spec_is_valid(const struct gc_type_spec *spec)
+{
+    if (spec->align > GC_ALIGN_MAX || (spec->align && !is_power_of_two(spec->align)))
+        return refuse("the alignment is no power of two up to 8192");
+    if (spec->mask && spec->program)
+        return refuse("a mask and a program at once");
+    if (spec->mask_bits > spec->size / WORD_SIZE)
+        return refuse(spec->size ? "a mask longer than the size"
+                                 : "references in a type of size 0");
+    if (spec->program && spec->ptrdata == 0)
+        return refuse("a program needs ptrdata");
+    if (spec->ptrdata > spec->size)
+        return refuse("ptrdata is larger than the size");
+    struct shape shape = {0, 0};
+    return !spec->program ||
+           shape_of_program(&shape, spec->program, spec->program_size, spec->size / WORD_SIZE);
+}
+
+static char *copy_string(char *to, const char *from)
+{
+    size_t n = strlen(from) + 1;
+    memcpy(to, from, n);
+    return to;
+}
+
+gc_type *gc_type_create(const struct gc_type_spec *spec)
+{
+    if (!spec || !spec_is_valid(spec)) {
+        if (!spec)
+            refuse("the specification is NULL");
+        return NULL;
+    }
+    const char *name = spec->name ? spec->name : "";
+    size_t mask_size = divide_up(spec->size / WORD_SIZE, 64) * sizeof(uint64_t);
+    size_t data = spec->program ? spec->program_size : mask_size;
+    gc_type *type = calloc(1, sizeof *type + data + strlen(name) + 1);
+    if (!type)
+        return NULL;
+    uint64_t *gcdata = (uint64_t *)(type + 1);
+    if (spec->program) {
+        memcpy(gcdata, spec->program, spec->program_size);
+    } else {
+        for (size_t i = 0; i < spec->mask_bits; i++)
+            gcdata[i / 64] |= (uint64_t)type_mask_bit(spec->mask, i) << (i % 64);
+    }
+    type->gcdata = gcdata;
+    type->name = copy_string((char *)gcdata + data, name);
+    type->size = spec->size;
+    type->ptrdata = spec->ptrdata;
+    type->align = (uint16_t)(spec->align ? spec->align : WORD_SIZE);
+    type->field_align = type->align;
+    type->tflag = (uint8_t)(spec->tflag | (spec->name ? GC_TFLAG_NAMED : 0));
+    type->kind = (uint8_t)((spec->kind ? spec->kind & GC_KIND_MASK : GC_KIND_STRUCT) |
+                           (spec->program ? GC_KIND_GCPROG : 0));
+    type->equal = spec->equal;
+    type->hash_object = spec->hash_object;
+    type->trace = spec->trace;
+    struct type_info *info = type_info(type);
+    if (!info) {
+        free(type);
+        return NULL;
+    }
+    info->owned = true;
+    return type;
+}
+
+static void free_type_locked(struct type_info *info)
+{
+    LOCK_ASSERT_HELD(&registry.lock);
+    if (info->type->run >= RUN_SLOT_TYPES)
+        registry.taken[info->type->run] = false;
+    free(info->type);
+    free(info);
+}
+
+/* Those that no heap knew which is still there. */
+static void free_released_locked(void)
+{
+    LOCK_ASSERT_HELD(&registry.lock);
+    struct type_info *info;
+    while ((info = registry.released) &&
+           (!registry.oldest || registry.oldest->since > info->released)) {
+        registry.released = info->next;
+        if (!registry.released)
+            registry.last_released = &registry.released;
+        free_type_locked(info);
+    }
+}
+
+int gc_type_release(gc_type *type)
+{
+    struct type_info *info = type ? ptr_load_acquire((struct type_info **)&type->info) : NULL;
+    if (!info || !info->owned)
+        return -EINVAL;
+    lock_acquire(&registry.lock);
+    bool twice = info->released != NOT_RELEASED;
+    if (!twice) {
+        info->released = registry.clock;
+        *registry.last_released = info;
+        registry.last_released = &info->next;
+        free_released_locked();
+    }
+    lock_release(&registry.lock);
+    return twice ? -EINVAL : 0;
+}
+
+void type_heap_created(struct type_user *heap)
+{
+    lock_acquire(&registry.lock);
+    *heap = (struct type_user){++registry.clock, NULL, registry.newest_link};
+    *registry.newest_link = heap;
+    registry.newest_link = &heap->next;
+    lock_release(&registry.lock);
+}
+
+void type_heap_destroyed(struct type_user *heap)
+{
+    lock_acquire(&registry.lock);
+    *heap->link = heap->next;
+    if (heap->next)
+        heap->next->link = heap->link;
+    else
+        registry.newest_link = heap->link;
+    free_released_locked();
+    lock_release(&registry.lock);
+}
+
+void type_fork_prepare(void)
+{
+    lock_acquire(&registry.lock);
+}
+void type_fork_done(void)
+{
+    lock_release(&registry.lock);
+}

@@ -1,0 +1,169 @@
+#include "mutator/frame.h"
+#include "base/os.h"
+
+#define LEFT "a GC_FRAME is open whose block was left without its end"
+#define ENTERED_AGAIN "a GC_FRAME was entered again before its block had ended"
+#define OVERWRITTEN "a GC_FRAME was left without the end of its block, and is overwritten"
+
+/* What GC_FRAME takes. */
+#define SLOTS_MAX 32
+
+/* No array has more words. */
+#define ARRAY_MAX (UINTPTR_MAX / WORD_SIZE / 2)
+
+/* A walk from the innermost frame outwards. */
+struct walk {
+    const struct frame_view *view;
+    const struct gc_frame *at, *inner; /* inner: the one before, or NULL */
+    const struct gc_frame *mark;       /* met again: a ring (Brent) */
+    size_t steps, next_mark;
+    const char *fault;
+};
+
+static const struct stack *stack_of(const struct frame_view *v, const void *p)
+{
+    if (v->a && stack_contains(v->a, (uintptr_t)p))
+        return v->a;
+    return v->b && stack_contains(v->b, (uintptr_t)p) ? v->b : NULL;
+}
+
+static bool is_aligned(const void *p)
+{
+    return (uintptr_t)p % WORD_SIZE == 0;
+}
+
+/* A dead frame lies below the stack pointer, no farther than a deep recursion goes. What lies
+ * farther below may be a mapping of its own, if the stack has no limit. */
+#define DEAD_MAX ((uintptr_t)16 << 20)
+
+static bool is_below(const struct frame_view *v, const struct stack *s, const struct gc_frame *f)
+{
+    return v->sp - (uintptr_t)f - 1 < DEAD_MAX && stack_contains(s, v->sp - 1);
+}
+
+READS_DEAD_FRAMES static bool looks_sound(const struct gc_frame *f, const struct stack *s)
+{
+    if (f->slots)
+        return f->n - 1 < SLOTS_MAX && !f->base && is_aligned((const void *)f->slots) &&
+               stack_contains(s, (uintptr_t)f->slots);
+    return f->n <= ARRAY_MAX && is_aligned(f->base) && (f->base || f->n == 0);
+}
+
+/* Of two frames of one function either may lie higher. Of two functions' frames the outer one does,
+ * or it is dead and the stack has grown over it again. */
+static bool is_doubtful(const struct walk *w, const struct stack *s)
+{
+    return w->inner && w->at < w->inner && s && s == stack_of(w->view, w->inner);
+}
+
+static bool may_be_read(const struct walk *w, const void *p, size_t n)
+{
+    return is_aligned(p) && (stack_of(w->view, p) || os_is_mapped(p, n * WORD_SIZE));
+}
+
+READS_DEAD_FRAMES static bool may_be_visited(const struct walk *w)
+{
+    const struct gc_frame *f = w->at;
+    if (!f->slots)
+        return f->base && may_be_read(w, f->base, f->n);
+    for (size_t i = 0; i < f->n; i++) {
+        if (!may_be_read(w, f->slots[i], 1))
+            return false;
+    }
+    return true;
+}
+
+static const char *fault_of(const struct walk *w)
+{
+    const struct stack *s = stack_of(w->view, w->at);
+    if (w->at == w->mark)
+        return ENTERED_AGAIN;
+    if (!is_aligned(w->at))
+        return OVERWRITTEN;
+    if (!s) /* a frame on a stack that was overwritten leads anywhere */
+        return w->inner && stack_of(w->view, w->inner) && !os_is_mapped(w->at, sizeof *w->at)
+                   ? OVERWRITTEN
+                   : NULL;
+    if (is_below(w->view, s, w->at))
+        return LEFT;
+    if (!looks_sound(w->at, s) || (is_doubtful(w, s) && !may_be_visited(w)))
+        return OVERWRITTEN;
+    return NULL;
+}
+
+static struct walk walk_from(const struct gc_frame *innermost, const struct frame_view *view)
+{
+    return (struct walk){.view = view, .at = innermost, .next_mark = 1};
+}
+
+/* Whether there is a frame to look at. */
+static bool walk_on(struct walk *w)
+{
+    if (!w->at)
+        return false;
+    w->fault = fault_of(w);
+    if (++w->steps == w->next_mark) {
+        w->next_mark *= 2;
+        w->mark = w->at;
+    }
+    return !w->fault;
+}
+
+READS_DEAD_FRAMES static void step(struct walk *w)
+{
+    w->inner = w->at;
+    w->at = w->at->prev;
+}
+
+/* A word of a dead frame's slot is no reference, but as good as a word of the stack (I15). */
+READS_DEAD_FRAMES static void visit_slot(const void *slot, bool doubtful, struct gc_tracer *tracer)
+{
+    word value = slot_load_acquire((const slot_word *)slot);
+    if (value && doubtful)
+        tracer->stale(tracer, value);
+    else if (value)
+        tracer->value(tracer, value);
+}
+
+READS_DEAD_FRAMES static void visit(const struct walk *w, struct gc_tracer *tracer)
+{
+    const struct gc_frame *f = w->at;
+    bool doubtful = is_doubtful(w, stack_of(w->view, f));
+    const slot_word *base = f->base;
+    for (size_t i = 0; i < f->n; i++)
+        visit_slot(f->slots ? f->slots[i] : (const void *)&base[i], doubtful, tracer);
+}
+
+const char *frame_fault(const struct gc_frame *innermost, const struct frame_view *view)
+{
+    struct walk w = walk_from(innermost, view);
+    walk_on(&w);
+    return w.fault;
+}
+
+const char *frames_visit(const struct gc_frame *innermost, const struct frame_view *view,
+                         struct gc_tracer *tracer)
+{
+    struct walk w = walk_from(innermost, view);
+    for (; walk_on(&w); step(&w))
+        visit(&w, tracer);
+    return w.fault;
+}
+
+const char *frames_count(const struct gc_frame *innermost, const struct frame_view *view,
+                         bool (*is_such)(const struct gc_frame *), size_t *n)
+{
+    struct walk w = walk_from(innermost, view);
+    for (; walk_on(&w); step(&w))
+        *n += is_such(w.at);
+    return w.fault;
+}
+
+bool frames_contain(const struct gc_frame *innermost, const struct frame_view *view,
+                    const struct gc_frame *frame)
+{
+    struct walk w = walk_from(innermost, view);
+    while (w.at != frame && walk_on(&w))
+        step(&w);
+    return w.at && w.at == frame && !w.fault;
+}

@@ -1,0 +1,515 @@
+#include "mutator/handshake.h"
+#include "mutator/watchdog.h"
+
+/* ---- What an operation does to a thread and to a P ---- */
+
+static struct shading_tracer *shading_tracer_of(struct gc_tracer *tracer)
+{
+    return CONTAINER_OF(tracer, struct shading_tracer, tracer);
+}
+
+static void shade_value(struct gc_tracer *tracer, word value)
+{
+    barrier_shade(shading_tracer_of(tracer)->thread,
+                  value_address(&tracer->heap->options.format, value));
+}
+
+static void shade_stale(struct gc_tracer *tracer, word value)
+{
+    struct shading_tracer *s = shading_tracer_of(tracer);
+    uintptr_t address = value_address(&tracer->heap->options.format, value);
+    s->doubtful = barrier_note_doubtful(s->thread, s->doubtful, address);
+}
+
+struct shading_tracer handshake_shading_tracer(gc_thread *t)
+{
+    return (struct shading_tracer){{shade_value, shade_stale, t->heap}, t, NULL};
+}
+
+static void thread_roots_op(gc_thread *t)
+{
+    t->heap->mutators.shade_roots(t);
+    barrier_hand_over(t); /* else the first wave would find it */
+}
+
+static void thread_flush_op(gc_thread *t)
+{
+    if (barrier_hand_over(t))
+        u8_store_relaxed(&t->heap->mutators.handed, true);
+}
+
+static void thread_op(gc_thread *t, enum handshake_op op)
+{
+    switch (op) {
+    case OP_ARM:
+        thread_set_barrier(t, BARRIER_BOTH);
+        t->phase = PHASE_ARM;
+        break;
+    case OP_ROOTS:
+        thread_roots_op(t);
+        thread_set_barrier(t, BARRIER_OLD);
+        t->phase = PHASE_MARK;
+        break;
+    case OP_FLUSH:
+        thread_flush_op(t);
+        break;
+    case OP_DISARM:
+        ASSERT((!t->grey || t->grey->n == 0) && "I7");
+        thread_set_barrier(t, BARRIER_OFF);
+        t->phase = PHASE_DONE;
+        break;
+    case OP_FLIP:
+        t->phase = PHASE_IDLE;
+        break;
+    case OP_NONE:
+    case OP_SETTLE:
+        break;
+    }
+}
+
+static void proc_op(gc_heap *heap, struct proc *p, enum handshake_op op)
+{
+    if (op == OP_ARM)
+        mcache_arm(p->cache);
+    else if (op == OP_ROOTS)
+        mcache_blacken(p->cache);
+    else if (op == OP_FLIP)
+        mcache_flip(p->cache, u32_load_acquire(&heap->mem.sweepgen));
+}
+
+static void proc_catch_up(gc_heap *heap, struct proc *p, uint32_t epoch)
+{
+    if (p->epoch == epoch)
+        return;
+    proc_op(heap, p, u32_load_relaxed(&heap->mutators.op));
+    u32_store_release(&p->epoch, epoch);
+}
+
+/* The thread holds a P and runs. */
+static void catch_up(gc_thread *t, uint32_t epoch, enum handshake_op op)
+{
+    stress(STRESS_CATCH_UP);
+    if (epoch != t->epoch)
+        thread_op(t, op);
+    stress(STRESS_THREAD_OP_DONE);
+    proc_catch_up(t->heap, t->proc, epoch);
+    stress(STRESS_PROC_OP_DONE);
+    t->epoch = epoch;
+    u32_store_release(&t->st, state_word(epoch, THREAD_RUN));
+    handshake_wake_collector(t->heap);
+}
+
+/* The others set a flag or two, and count as no work: reading the thread's own clock, a system
+ * call, would be most of their cost. */
+static bool does_work(enum handshake_op op)
+{
+    return op == OP_ROOTS || op == OP_FLUSH || op == OP_FLIP;
+}
+
+void handshake_catch_up(gc_thread *t)
+{
+    uint32_t epoch = u32_load_acquire(&t->heap->mutators.epoch);
+    if (epoch == t->epoch && epoch == t->proc->epoch)
+        return;
+    enum handshake_op op = u32_load_relaxed(&t->heap->mutators.op);
+    if (does_work(op)) {
+        int cancel = os_cancel_off(); /* root callbacks run */
+        struct stopwatch start = stopwatch_start();
+        catch_up(t, epoch, op);
+        struct stopwatch elapsed = stopwatch_elapsed(&start);
+        histogram_add(&t->times.handshake_wall, elapsed.wall);
+        histogram_add(&t->times.handshake_cpu, elapsed.cpu);
+        times_add_stall(&t->times, elapsed);
+        os_cancel_restore(cancel);
+    } else {
+        uint64_t start = os_now_ns();
+        catch_up(t, epoch, op);
+        histogram_add(&t->times.handshake_wall, os_now_ns() - start);
+    }
+}
+
+/* Pairs with collector_sleep: either it sees our ack, or we see that it sleeps. */
+void handshake_wake_collector(gc_heap *heap)
+{
+    struct mutators *m = &heap->mutators;
+    fence_seq_cst();
+    if (u32_load_relaxed(&m->collector_waits)) {
+        u32_fetch_add_acq_rel(&m->acked, 1);
+        os_wake(&m->acked, OS_WAKE_ALL);
+    }
+}
+
+/* ---- Those who wait for the cycle ---- */
+
+/* Pairs with handshake_look_on: either we see that it sleeps, or it sees the turn. */
+void handshake_wake_onlookers(gc_heap *heap)
+{
+    struct mutators *m = &heap->mutators;
+    u32_fetch_add_seq_cst(&m->turns, 1);
+    if (u32_load_seq_cst(&m->onlookers))
+        os_wake(&m->turns, OS_WAKE_ALL);
+}
+
+void handshake_look_on(gc_heap *heap, uint32_t turn, int64_t ns)
+{
+    struct mutators *m = &heap->mutators;
+    u32_fetch_add_seq_cst(&m->onlookers, 1);
+    os_wait(&m->turns, turn, ns);
+    u32_fetch_sub_acq_rel(&m->onlookers, 1);
+}
+
+void handshake_hinder(gc_heap *heap, enum hindrance hindrance)
+{
+    struct mutators *m = &heap->mutators;
+    if (u32_load_relaxed(&m->hindrance) == (uint32_t)hindrance)
+        return;
+    u32_store_release(&m->hindrance, hindrance);
+    handshake_wake_onlookers(heap);
+}
+
+/* ---- The collector's side ---- */
+
+/* On a processor that no mutator could use, as long as a system call and a wake-up take. */
+#define SPINS 100
+#define SPINS_IDLE 2000
+
+/* The collector waits for a thread, or a P: one of the two. */
+struct wait {
+    gc_heap *heap;
+    gc_thread *t;
+    struct proc *p;
+    uint64_t until; /* see handshake_end */
+    uint64_t since; /* 0: it has not come to waiting */
+    unsigned spins; /* left */
+    struct watch watch;
+};
+
+static bool is_patient(const struct wait *w)
+{
+    return w->until == 0;
+}
+
+/* Whoever is not patient is a mutator, which has better things to do. */
+static bool is_tired(const struct wait *w)
+{
+    return !is_patient(w) && w->since != 0 && w->spins == 0 &&
+           (w->until == HANDSHAKE_NOW || os_now_ns() >= w->until);
+}
+
+static void await(struct mutators *m, gc_thread *t, struct proc *p)
+{
+    ptr_store_release(&m->awaited, t);
+    ptr_store_release(&m->awaited_proc, p);
+}
+
+static void wait_begin(struct wait *w)
+{
+    w->since = os_now_ns();
+    w->spins = is_patient(w) && procs_idle(&w->heap->procs) > 0 ? SPINS_IDLE : SPINS;
+    await(&w->heap->mutators, w->t, w->p);
+}
+
+/* Spins are used up. Sleeps until somebody acks, and says who does not. */
+static bool wait_long(struct wait *w, bool (*done)(void *), void *arg)
+{
+    struct mutators *m = &w->heap->mutators;
+    uint32_t seen = u32_load_acquire(&m->acked);
+    u32_store_seq_cst(&m->collector_waits, 1);
+    fence_seq_cst();
+    bool yes = done(arg);
+    if (!yes)
+        os_wait(&m->acked, seen, (int64_t)HANDSHAKE_SILENCE_NS);
+    u32_store_relaxed(&m->collector_waits, 0);
+    if (yes || done(arg))
+        return true;
+    if (os_now_ns() - w->since >= HANDSHAKE_SILENCE_NS) {
+        handshake_hinder(w->heap, HINDRANCE_SILENCE);
+        watchdog_look(&w->watch, w->heap, w->t ? w->t : ptr_load_acquire(&w->p->owner));
+    }
+    return false;
+}
+
+/* Waits a little for `done` to become true. */
+static bool wait_step(struct wait *w, bool (*done)(void *), void *arg)
+{
+    if (w->since == 0)
+        wait_begin(w);
+    if (w->spins > 0) {
+        w->spins--;
+        cpu_relax();
+        return done(arg);
+    }
+    return !is_tired(w) && wait_long(w, done, arg);
+}
+
+struct thread_wait {
+    gc_thread *t;
+    uint32_t epoch;
+};
+
+/* Something can be done about the thread: it acked, left, or is blocked. */
+static bool thread_is_ready(void *arg)
+{
+    struct thread_wait *w = arg;
+    uint32_t st = u32_load_acquire(&w->t->st);
+    return epoch_reached(epoch_of(st), w->epoch) || state_of(st) == THREAD_BLOCKED;
+}
+
+static bool claim_thread(gc_thread *t)
+{
+    uint32_t st = u32_load_relaxed(&t->st);
+    return state_of(st) == THREAD_BLOCKED &&
+           u32_cas_acquire(&t->st, st, state_word(epoch_of(st), THREAD_CLAIMED));
+}
+
+static void unclaim_thread(gc_thread *t, uint32_t epoch)
+{
+    u32_store_release(&t->st, state_word(epoch, THREAD_BLOCKED));
+    fence_seq_cst(); /* pairs with become_running: it sees our store, or we see that it waits */
+    if (u32_load_relaxed(&t->waits))
+        os_wake(&t->st, OS_WAKE_ALL);
+}
+
+static bool thread_is_done(const gc_thread *t, uint32_t epoch)
+{
+    uint32_t st = u32_load_acquire(&t->st);
+    return epoch_reached(epoch_of(st), epoch) || state_of(st) == THREAD_GONE;
+}
+
+static bool handshake_thread(gc_heap *heap, gc_thread *t, uint32_t epoch, uint64_t until)
+{
+    struct wait w = {.heap = heap, .t = t, .until = until};
+    struct thread_wait arg = {t, epoch};
+    while (!thread_is_done(t, epoch)) {
+        if (claim_thread(t)) {
+            stress(STRESS_CLAIMED);
+            thread_op(t, u32_load_relaxed(&heap->mutators.op));
+            stress(STRESS_UNCLAIM);
+            t->epoch = epoch;
+            unclaim_thread(t, epoch);
+            return true;
+        }
+        if (is_tired(&w))
+            return false;
+        wait_step(&w, thread_is_ready, &arg);
+    }
+    return true;
+}
+
+struct proc_wait {
+    struct proc *p;
+    uint32_t epoch;
+};
+
+static bool proc_is_ready(void *arg)
+{
+    struct proc_wait *w = arg;
+    return u32_load_acquire(&w->p->epoch) == w->epoch || proc_rests(w->p);
+}
+
+/* A P that runs belongs to a thread that does the work when it next looks (proc_acquire makes it
+ * look). */
+static bool handshake_proc(gc_heap *heap, struct proc *p, uint32_t epoch, uint64_t until)
+{
+    struct wait w = {.heap = heap, .p = p, .until = until};
+    struct proc_wait arg = {p, epoch};
+    enum proc_state was;
+    while (u32_load_acquire(&p->epoch) != epoch) {
+        if (proc_claim(p, &was)) {
+            stress(STRESS_PROC_CLAIMED);
+            proc_catch_up(heap, p, epoch);
+            proc_unclaim(&heap->procs, p, was);
+            return true;
+        }
+        if (is_tired(&w))
+            return false;
+        wait_step(&w, proc_is_ready, &arg);
+    }
+    return true;
+}
+
+/* What threads that attach from now on begin with. */
+static void publish_locked(struct mutators *m, enum handshake_op op)
+{
+    static const uint8_t phases[] = {
+        [OP_NONE] = PHASE_IDLE,  [OP_ARM] = PHASE_ARM,    [OP_SETTLE] = PHASE_ARM,
+        [OP_ROOTS] = PHASE_MARK, [OP_FLUSH] = PHASE_MARK, [OP_DISARM] = PHASE_DONE,
+        [OP_FLIP] = PHASE_IDLE};
+    static const uint8_t barriers[] = {
+        [OP_NONE] = BARRIER_OFF,  [OP_ARM] = BARRIER_BOTH,  [OP_SETTLE] = BARRIER_BOTH,
+        [OP_ROOTS] = BARRIER_OLD, [OP_FLUSH] = BARRIER_OLD, [OP_DISARM] = BARRIER_OFF,
+        [OP_FLIP] = BARRIER_OFF};
+    LOCK_ASSERT_HELD(&m->lock);
+    u32_store_relaxed(&m->op, op);
+    m->phase = phases[op];
+    m->barrier = barriers[op];
+    m->black = op == OP_ROOTS || op == OP_FLUSH || op == OP_DISARM;
+    m->sweeping = op == OP_FLIP;
+}
+
+/* The threads there are now; those that attach later adopt the new state whole. NULL: no memory;
+ * the caller tries again. */
+static gc_thread **snapshot_locked(struct mutators *m, size_t *n)
+{
+    LOCK_ASSERT_HELD(&m->lock);
+    gc_thread **all = malloc((m->count + 1) * sizeof(gc_thread *));
+    *n = 0;
+    for (gc_thread *t = m->list; all && t; t = t->next)
+        all[(*n)++] = t;
+    return all;
+}
+
+static gc_thread **take_snapshot(gc_heap *heap, size_t *n)
+{
+    gc_thread **all = snapshot_locked(&heap->mutators, n);
+    while (!all) {
+        lock_release(&heap->mutators.lock);
+        os_sleep_ns(1000 * 1000);
+        lock_acquire(&heap->mutators.lock);
+        all = snapshot_locked(&heap->mutators, n);
+    }
+    return all;
+}
+
+/* Ps are made under the procs lock and then adopt the state in force: no P that is made after
+ * publication is behind. */
+static bool handshake_procs(gc_heap *heap, uint32_t epoch, uint64_t until)
+{
+    bool done = true;
+    uint32_t n = u32_load_acquire(&heap->procs.count);
+    for (uint32_t i = 0; i < n && done; i++)
+        done = handshake_proc(heap, heap->procs.all[i], epoch, until);
+    return done;
+}
+
+static bool handshake_threads(gc_heap *heap, uint32_t epoch, uint64_t until)
+{
+    struct mutators *m = &heap->mutators;
+    bool done = true;
+    size_t n;
+    lock_acquire(&m->lock);
+    gc_thread **all = take_snapshot(heap, &n);
+    lock_release(&m->lock);
+    stress(STRESS_PUBLISHED);
+    for (size_t i = 0; i < n; i++)
+        thread_request_poll(all[i]);
+    stress(STRESS_POLLS_SET);
+    for (size_t i = 0; i < n && done; i++)
+        done = handshake_thread(heap, all[i], epoch, until);
+    free(all);
+    return done;
+}
+
+/* With the world held: every thread is claimed, every P is idle, lent (I18) or a claimed thread's.
+ */
+static void work_on_held(gc_heap *heap, enum handshake_op op, uint32_t epoch)
+{
+    for (gc_thread *t = heap->mutators.list; t; t = t->next) {
+        thread_op(t, op);
+        t->epoch = epoch;
+    }
+    uint32_t n = u32_load_acquire(&heap->procs.count);
+    for (uint32_t i = 0; i < n; i++)
+        proc_catch_up(heap, heap->procs.all[i], epoch);
+}
+
+void handshake_begin(gc_heap *heap, enum handshake_op op)
+{
+    struct mutators *m = &heap->mutators;
+    lock_acquire(&m->lock);
+    if (op == OP_FLIP)
+        u32_store_release(&heap->mem.sweepgen, heap->mem.sweepgen + 2);
+    publish_locked(m, op);
+    uint32_t epoch = (m->epoch + 1) & EPOCH_MASK;
+    m->handshakes++;
+    u32_store_release(&m->epoch, epoch);
+    lock_release(&m->lock);
+    if (u32_load_relaxed(&m->held))
+        work_on_held(heap, op, epoch);
+}
+
+static void end_waiting(gc_heap *heap)
+{
+    await(&heap->mutators, NULL, NULL);
+    handshake_hinder(heap, HINDRANCE_NONE);
+}
+
+/* Threads that attached after publication have adopted the new state whole. */
+bool handshake_end(gc_heap *heap, uint64_t until)
+{
+    struct mutators *m = &heap->mutators;
+    uint32_t epoch = u32_load_relaxed(&m->epoch);
+    ASSERT(thread_may_wait_for(NULL) && "I21");
+    if (u32_load_relaxed(&m->held))
+        return true;
+    bool done = handshake_threads(heap, epoch, until) && handshake_procs(heap, epoch, until);
+    if (done)
+        end_waiting(heap);
+    return done;
+}
+
+/* Structs of threads and Ps stay as long as the heap. */
+bool handshake_is_kept(gc_heap *heap)
+{
+    struct mutators *m = &heap->mutators;
+    uint32_t epoch = u32_load_acquire(&m->epoch);
+    gc_thread *t = ptr_load_acquire(&m->awaited);
+    struct proc *p = ptr_load_acquire(&m->awaited_proc);
+    return (t && !thread_is_ready(&(struct thread_wait){t, epoch})) ||
+           (p && !proc_is_ready(&(struct proc_wait){p, epoch}));
+}
+
+void handshake(gc_heap *heap, enum handshake_op op)
+{
+    handshake_begin(heap, op);
+    handshake_end(heap, 0);
+}
+
+/* ---- Holding the world ---- */
+
+static bool thread_is_blocked(void *arg)
+{
+    gc_thread *t = arg;
+    enum thread_state state = state_of(u32_load_acquire(&t->st));
+    return state == THREAD_BLOCKED || state == THREAD_GONE;
+}
+
+static void hold_thread(gc_heap *heap, gc_thread *t)
+{
+    struct wait w = {.heap = heap, .t = t};
+    while (!claim_thread(t)) {
+        if (state_of(u32_load_acquire(&t->st)) == THREAD_GONE)
+            return;
+        wait_step(&w, thread_is_blocked, t);
+    }
+}
+
+/* A thread that waits for a P may be granted one while it is claimed: it then stays where it is. No
+ * P is taken by anyone else: attaching waits, and every thread is claimed. */
+void handshake_hold(gc_heap *heap)
+{
+    struct mutators *m = &heap->mutators;
+    size_t n;
+    ASSERT(thread_may_wait_for(NULL) && "I21");
+    lock_acquire(&m->lock);
+    gc_thread **all = take_snapshot(heap, &n);
+    u32_store_release(&m->held, 1);
+    lock_release(&m->lock);
+    for (size_t i = 0; i < n; i++)
+        thread_request_poll(all[i]);
+    for (size_t i = 0; i < n; i++)
+        hold_thread(heap, all[i]);
+    free(all);
+    end_waiting(heap);
+}
+
+void handshake_release(gc_heap *heap)
+{
+    struct mutators *m = &heap->mutators;
+    lock_acquire(&m->lock);
+    for (gc_thread *t = m->list; t; t = t->next)
+        unclaim_thread(t, t->epoch);
+    u32_store_release(&m->held, 0);
+    lock_release(&m->lock);
+    os_wake(&m->held, OS_WAKE_ALL);
+}

@@ -1,0 +1,397 @@
+#include "mutator/root.h"
+#include "base/os.h"
+#include <errno.h>
+
+/* ---- Root sets ---- */
+
+void rootset_free(struct rootset *set)
+{
+    free(set->ranges.items);
+    free(set->callbacks.items);
+    memset(set, 0, sizeof *set);
+}
+
+/* Room for one more item of `size` bytes. */
+static bool make_room(void **items, size_t n, size_t *capacity, size_t size)
+{
+    if (n < *capacity)
+        return true;
+    size_t wanted = *capacity ? *capacity * 2 : 4;
+    void *more = realloc(*items, wanted * size);
+    if (!more)
+        return false;
+    *items = more;
+    *capacity = wanted;
+    return true;
+}
+
+/* Gives memory back when few of many items are left; refused, the items stay where they are. */
+static void *trim(void *items, size_t n, size_t *capacity, size_t size)
+{
+    if (*capacity <= 4 || n > *capacity / 4)
+        return items;
+    void *less = realloc(items, *capacity / 2 * size);
+    if (!less)
+        return items;
+    *capacity /= 2;
+    return less;
+}
+
+static size_t find_range(const struct root_ranges *ranges, const void *base)
+{
+    size_t i = 0;
+    while (i < ranges->n && ranges->items[i].base != base)
+        i++;
+    return i;
+}
+
+int rootset_add_range(struct rootset *set, struct root_range range)
+{
+    struct root_ranges *r = &set->ranges;
+    void *items = r->items;
+    if (find_range(r, range.base) < r->n)
+        return -EEXIST;
+    if (!make_room(&items, r->n, &r->capacity, sizeof range))
+        return -ENOMEM;
+    r->items = items;
+    r->items[r->n++] = range;
+    return 0;
+}
+
+int rootset_remove_range(struct rootset *set, const void *base)
+{
+    struct root_ranges *r = &set->ranges;
+    size_t i = find_range(r, base);
+    if (i == r->n)
+        return -ENOENT;
+    r->items[i] = r->items[--r->n];
+    r->items = trim(r->items, r->n, &r->capacity, sizeof *r->items);
+    return 0;
+}
+
+static size_t find_callback(const struct root_callbacks *list, struct root_callback c)
+{
+    size_t i = 0;
+    while (i < list->n && (list->items[i].fn != c.fn || list->items[i].arg != c.arg))
+        i++;
+    return i;
+}
+
+int rootset_add_callback(struct root_callbacks *list, struct root_callback callback)
+{
+    void *items = list->items;
+    if (find_callback(list, callback) < list->n)
+        return -EEXIST;
+    if (!make_room(&items, list->n, &list->capacity, sizeof callback))
+        return -ENOMEM;
+    list->items = items;
+    list->items[list->n++] = callback;
+    return 0;
+}
+
+int rootset_remove_callback(struct root_callbacks *list, struct root_callback callback)
+{
+    size_t i = find_callback(list, callback);
+    if (i == list->n)
+        return -ENOENT;
+    list->items[i] = list->items[--list->n];
+    list->items = trim(list->items, list->n, &list->capacity, sizeof callback);
+    return 0;
+}
+
+static void visit_slots(const slot_word *base, size_t n, struct gc_tracer *tracer)
+{
+    for (size_t i = 0; i < n; i++) {
+        word value = slot_load_acquire(&base[i]);
+        if (value)
+            tracer->value(tracer, value);
+    }
+}
+
+void rootset_visit(const struct rootset *set, struct gc_tracer *tracer)
+{
+    for (size_t i = 0; i < set->ranges.n; i++) {
+        const struct root_range *r = &set->ranges.items[i];
+        const slot_word *end = r->top ? *r->top : r->end;
+        visit_slots(r->base, (size_t)(end - r->base), tracer);
+    }
+    for (size_t i = 0; i < set->callbacks.n; i++)
+        set->callbacks.items[i].fn(set->callbacks.items[i].arg, tracer);
+}
+
+/* ---- Handles ---- */
+
+static void open_block_locked(struct handles *h, struct handle_block *b)
+{
+    LOCK_ASSERT_HELD(&h->lock);
+    b->next_open = h->open;
+    b->open_link = &h->open;
+    if (h->open)
+        h->open->open_link = &b->next_open;
+    h->open = b;
+}
+
+static void close_block_locked(struct handles *h, struct handle_block *b)
+{
+    LOCK_ASSERT_HELD(&h->lock);
+    *b->open_link = b->next_open;
+    if (b->next_open)
+        b->next_open->open_link = b->open_link;
+}
+
+static bool add_block_locked(struct handles *h)
+{
+    LOCK_ASSERT_HELD(&h->lock);
+    struct handle_block *b = aligned_alloc(HANDLE_BLOCK_BYTES, HANDLE_BLOCK_BYTES);
+    if (!b)
+        return false;
+    memset(b, 0, sizeof *b);
+    b->handles = h;
+    b->next = h->blocks;
+    ptr_store_release(&h->blocks, b);
+    h->count++;
+    open_block_locked(h, b);
+    return true;
+}
+
+static slot_word *take_slot_locked(struct handles *h)
+{
+    LOCK_ASSERT_HELD(&h->lock);
+    struct handle_block *b = h->open;
+    size_t i = 0;
+    while (!~b->taken[i])
+        i++;
+    unsigned bit = bits_trailing_zeros(~b->taken[i]);
+    b->taken[i] |= (word)1 << bit;
+    if (++b->used == HANDLE_SLOTS)
+        close_block_locked(h, b);
+    return &b->slots[i * WORD_BITS + bit];
+}
+
+slot_word *handles_take(struct handles *h)
+{
+    slot_word *slot = NULL;
+    lock_acquire(&h->lock);
+    if (h->open || add_block_locked(h))
+        slot = take_slot_locked(h);
+    lock_release(&h->lock);
+    return slot;
+}
+
+void handles_give(struct handles *h, slot_word *slot)
+{
+    struct handle_block *b = handle_block_of(slot);
+    size_t i = (size_t)(slot - b->slots);
+    lock_acquire(&h->lock);
+    ASSERT(b->taken[i / WORD_BITS] >> i % WORD_BITS & 1);
+    if (b->used-- == HANDLE_SLOTS)
+        open_block_locked(h, b);
+    b->taken[i / WORD_BITS] &= ~((word)1 << i % WORD_BITS);
+    lock_release(&h->lock);
+}
+
+/* I25. Empty blocks, but for one, which a heap with few handles goes on to use. */
+static void drop_empty_blocks(struct handles *h)
+{
+    bool keep = true;
+    lock_acquire(&h->lock);
+    for (struct handle_block **link = &h->blocks, *b; (b = *link) != NULL;) {
+        if (b->used > 0 || keep) {
+            keep &= b->used > 0;
+            link = &b->next;
+            continue;
+        }
+        *link = b->next;
+        close_block_locked(h, b);
+        h->count--;
+        free(b);
+    }
+    lock_release(&h->lock);
+}
+
+static void visit_handles(struct handles *h, struct gc_tracer *tracer)
+{
+    drop_empty_blocks(h);
+    for (struct handle_block *b = ptr_load_acquire(&h->blocks); b; b = b->next)
+        visit_slots(b->slots, HANDLE_SLOTS, tracer);
+}
+
+/* ---- Globals ---- */
+
+void roots_init(struct roots *r)
+{
+    memset(r, 0, sizeof *r);
+    lock_init(&r->lock, LOCK_ROOTS);
+    lock_init(&r->handles.lock, LOCK_HANDLES);
+}
+
+int roots_add(struct roots *r, void *base, size_t n)
+{
+    lock_acquire(&r->lock);
+    int error = roottable_add(&r->globals, base, n);
+    lock_release(&r->lock);
+    return error;
+}
+
+size_t roots_find(struct roots *r, const void *base)
+{
+    lock_acquire(&r->lock);
+    size_t n = roottable_find(&r->globals, base);
+    lock_release(&r->lock);
+    return n;
+}
+
+bool roots_remove(struct roots *r, const void *base)
+{
+    lock_acquire(&r->lock);
+    bool removed = roottable_remove(&r->globals, base);
+    lock_release(&r->lock);
+    return removed;
+}
+
+int roots_add_callback(struct roots *r, struct root_callback callback)
+{
+    lock_acquire(&r->lock);
+    int error = rootset_add_callback(&r->callbacks, callback);
+    lock_release(&r->lock);
+    return error;
+}
+
+static bool is_same(struct root_callback a, struct root_callback b)
+{
+    return a.fn == b.fn && a.arg == b.arg;
+}
+
+static void await_end_locked(struct roots *r, struct root_callback callback)
+{
+    LOCK_ASSERT_HELD(&r->lock);
+    while (is_same(r->running, callback)) {
+        uint32_t done = u32_load_relaxed(&r->done);
+        lock_release(&r->lock);
+        os_wait(&r->done, done, -1);
+        lock_acquire(&r->lock);
+    }
+}
+
+static int remove_callback_locked(struct roots *r, struct root_callback callback)
+{
+    LOCK_ASSERT_HELD(&r->lock);
+    struct root_callbacks *list = &r->callbacks;
+    size_t i = find_callback(list, callback);
+    if (i == list->n)
+        return -ENOENT;
+    list->n--;
+    memmove(&list->items[i], &list->items[i + 1], (list->n - i) * sizeof callback);
+    list->items = trim(list->items, list->n, &list->capacity, sizeof callback);
+    r->next -= i < r->next;
+    return 0;
+}
+
+int roots_remove_callback(struct roots *r, struct root_callback callback, struct gc_tracer *tracer)
+{
+    lock_acquire(&r->lock);
+    bool there = find_callback(&r->callbacks, callback) < r->callbacks.n;
+    lock_release(&r->lock);
+    int cancel = os_cancel_off();
+    if (there && tracer)
+        callback.fn(callback.arg, tracer);
+    os_cancel_restore(cancel);
+    lock_acquire(&r->lock);
+    await_end_locked(r, callback);
+    int error = remove_callback_locked(r, callback);
+    lock_release(&r->lock);
+    return error;
+}
+
+/* Without the lock, which threads that the callback waits for may want. */
+static void run_callback_locked(struct roots *r, struct root_callback callback,
+                                struct gc_tracer *tracer)
+{
+    LOCK_ASSERT_HELD(&r->lock);
+    r->running = callback;
+    lock_release(&r->lock);
+    callback.fn(callback.arg, tracer);
+    lock_acquire(&r->lock);
+    r->running = (struct root_callback){NULL, NULL};
+    u32_fetch_add_acq_rel(&r->done, 1);
+    os_wake(&r->done, OS_WAKE_ALL);
+}
+
+static void visit_callbacks(struct roots *r, struct gc_tracer *tracer)
+{
+    lock_acquire(&r->lock);
+    for (r->next = 0; r->next < r->callbacks.n;)
+        run_callback_locked(r, r->callbacks.items[r->next++], tracer);
+    lock_release(&r->lock);
+}
+
+/* Slots that are visited while gc_unroot() may have to wait. */
+#define VISIT_SLOTS 512
+
+static bool visit_some_locked(struct roots *r, struct gc_tracer *tracer)
+{
+    LOCK_ASSERT_HELD(&r->lock);
+    slot_word *base;
+    size_t n = 0;
+    for (size_t room = VISIT_SLOTS; room > 0; room -= n) {
+        n = roottable_visit_next(&r->globals, room, &base);
+        if (n == 0)
+            return false;
+        visit_slots(base, n, tracer);
+    }
+    return true;
+}
+
+/* The slots are the embedder's, who may free them as soon as they are unrooted: they are visited
+ * under the lock. */
+static void visit_globals(struct roots *r, struct gc_tracer *tracer)
+{
+    bool more = true;
+    lock_acquire(&r->lock);
+    roottable_begin_visit(&r->globals);
+    lock_release(&r->lock);
+    while (more) {
+        lock_acquire(&r->lock);
+        more = visit_some_locked(r, tracer);
+        lock_release(&r->lock);
+    }
+}
+
+void roots_visit(struct roots *r, struct gc_tracer *tracer)
+{
+    visit_callbacks(r, tracer);
+    visit_globals(r, tracer);
+    visit_handles(&r->handles, tracer);
+}
+
+#define FEW_SLOTS 4096
+
+bool roots_call_back(struct roots *r)
+{
+    lock_acquire(&r->lock);
+    bool any = r->callbacks.n > 0;
+    lock_release(&r->lock);
+    return any;
+}
+
+bool roots_are_few(struct roots *r)
+{
+    lock_acquire(&r->lock);
+    size_t n = r->globals.slots;
+    lock_release(&r->lock);
+    lock_acquire(&r->handles.lock);
+    n += r->handles.count * HANDLE_SLOTS;
+    lock_release(&r->handles.lock);
+    return n <= FEW_SLOTS && !roots_call_back(r);
+}
+
+void roots_destroy(struct roots *r)
+{
+    roottable_free(&r->globals);
+    free(r->callbacks.items);
+    while (r->handles.blocks) {
+        struct handle_block *b = r->handles.blocks;
+        r->handles.blocks = b->next;
+        free(b);
+    }
+}

@@ -1,0 +1,247 @@
+#include "mutator/workbuf.h"
+#include "base/os.h"
+
+#define QUEUED_SHIFT (WORD_BITS / 2)
+#define QUEUED_ONE ((word)1 << QUEUED_SHIFT)
+#define ACTIVE_MASK (QUEUED_ONE - 1)
+#define KEEP_BUFFERS 16
+
+/* Buffers are made this many at a time. */
+#define BATCH 32
+
+void workqueue_init(struct workqueue *q)
+{
+    memset(q, 0, sizeof *q);
+    lock_init(&q->lock, LOCK_WORKBUF);
+    q->room = WORKBUF_ITEMS;
+}
+
+void workqueue_set_room(struct workqueue *q, uint64_t items)
+{
+    q->room = (uint32_t)MAX_OF(MIN_OF(items, (uint64_t)WORKBUF_ITEMS), (uint64_t)1);
+}
+
+static size_t batch_size(void)
+{
+    return align_up(BATCH * sizeof(struct workbuf) + sizeof(struct workbuf), os_page_size());
+}
+
+/* Each batch begins with a header the size of a buffer, which links the batches. */
+static bool make_batch_locked(struct workqueue *q)
+{
+    struct workbuf *batch = os_map(batch_size());
+    if (!batch)
+        return false;
+    batch->next = q->batches;
+    q->batches = batch;
+    for (int i = 1; i <= BATCH; i++) {
+        batch[i].room = q->room;
+        freelist_give(&q->free, &batch[i].free);
+    }
+    word_fetch_add_acq_rel(&q->nfree, BATCH);
+    q->made += BATCH;
+    return true;
+}
+
+static void free_batches(struct workqueue *q)
+{
+    while (q->batches) {
+        struct workbuf *batch = q->batches;
+        q->batches = batch->next;
+        os_unmap(batch, batch_size());
+    }
+    q->free = (struct freelist){0};
+    q->nfree = q->made = 0;
+}
+
+void workqueue_destroy(struct workqueue *q)
+{
+    free_batches(q);
+}
+
+void workqueue_trim(struct workqueue *q)
+{
+    lock_acquire(&q->lock);
+    if (word_load_acquire(&q->nfree) == q->made && q->made > BATCH) {
+        free_batches(q);
+        make_batch_locked(q); /* else a mutator's handshake would */
+    }
+    lock_release(&q->lock);
+}
+
+static struct workbuf *take_locked(struct workqueue *q)
+{
+    LOCK_ASSERT_HELD(&q->lock);
+    struct freelist_node *node = freelist_take(&q->free);
+    if (!node && make_batch_locked(q))
+        node = freelist_take(&q->free);
+    if (!node)
+        return NULL;
+    struct workbuf *b = CONTAINER_OF(node, struct workbuf, free);
+    word_fetch_sub_acq_rel(&q->nfree, 1);
+    b->next = NULL;
+    b->n = 0;
+    return b;
+}
+
+struct workbuf *workbuf_get(struct workqueue *q)
+{
+    for (;;) {
+        lock_acquire(&q->lock);
+        struct workbuf *b = take_locked(q);
+        lock_release(&q->lock);
+        if (b)
+            return b;
+        os_sleep_ns(1000 * 1000);
+    }
+}
+
+void workbuf_put_empty(struct workqueue *q, struct workbuf *b)
+{
+    freelist_give(&q->free, &b->free);
+    word_fetch_add_acq_rel(&q->nfree, 1);
+}
+
+static void load_add(struct workqueue *q, word delta)
+{
+    word old = word_load_relaxed(&q->load);
+    while (!word_cas_acq_rel(&q->load, old, old + delta))
+        old = word_load_relaxed(&q->load);
+}
+
+void workqueue_push(struct workqueue *q, struct workbuf *b)
+{
+    ASSERT(b->n > 0);
+    lock_acquire(&q->lock);
+    b->next = q->queued;
+    q->queued = b;
+    load_add(q, QUEUED_ONE);
+    lock_release(&q->lock);
+    u32_store_relaxed(&q->asked, 0);
+    fence_seq_cst();
+    if (u32_load_relaxed(&q->sleepers)) {
+        u32_fetch_add_acq_rel(&q->wakeups, 1);
+        os_wake(&q->wakeups, 1);
+    }
+}
+
+void workqueue_begin_putting_off(struct workqueue *q)
+{
+    lock_acquire(&q->lock);
+    ASSERT(!q->doubtful);
+    q->puts_off = true;
+    lock_release(&q->lock);
+}
+
+bool workqueue_put_off(struct workqueue *q, struct workbuf *b)
+{
+    lock_acquire(&q->lock);
+    bool yes = q->puts_off;
+    if (yes) {
+        b->next = q->doubtful;
+        q->doubtful = b;
+    }
+    lock_release(&q->lock);
+    return yes;
+}
+
+struct workbuf *workqueue_end_putting_off(struct workqueue *q)
+{
+    lock_acquire(&q->lock);
+    struct workbuf *all = q->doubtful;
+    q->doubtful = NULL;
+    q->puts_off = false;
+    lock_release(&q->lock);
+    return all;
+}
+
+void workqueue_ask(struct workqueue *q)
+{
+    u32_store_relaxed(&q->asked, 1);
+}
+
+bool workqueue_is_wanted(const struct workqueue *q)
+{
+    return (u32_load_relaxed(&q->waiters) || u32_load_relaxed(&q->asked)) && !workqueue_has_work(q);
+}
+
+struct workbuf *workqueue_pop(struct workqueue *q, bool active)
+{
+    if (!workqueue_has_work(q))
+        return NULL;
+    lock_acquire(&q->lock);
+    struct workbuf *b = q->queued;
+    if (b) {
+        q->queued = b->next;
+        load_add(q, (word)0 - QUEUED_ONE + (active ? 0 : 1));
+    }
+    lock_release(&q->lock);
+    return b;
+}
+
+void workqueue_activate(struct workqueue *q)
+{
+    load_add(q, 1);
+}
+
+bool workqueue_retire(struct workqueue *q)
+{
+    word old = word_load_relaxed(&q->load);
+    ASSERT((old & ACTIVE_MASK) > 0);
+    while (!word_cas_acq_rel(&q->load, old, old - 1))
+        old = word_load_relaxed(&q->load);
+    return old == 1;
+}
+
+bool workqueue_is_idle(const struct workqueue *q)
+{
+    return word_load_acquire(&q->load) == 0;
+}
+
+bool workqueue_has_work(const struct workqueue *q)
+{
+    return word_load_acquire(&q->load) >> QUEUED_SHIFT != 0;
+}
+
+#define SPINS 400
+
+static bool comes_soon(const struct workqueue *q, uint32_t seen, bool until_idle)
+{
+    for (int i = 0; i < SPINS; i++) {
+        if (workqueue_has_work(q) || u32_load_relaxed(&q->wakeups) != seen ||
+            (until_idle && workqueue_is_idle(q)))
+            return true;
+        cpu_relax();
+    }
+    return false;
+}
+
+static void sleep_for_work(struct workqueue *q, uint32_t seen, int64_t timeout_ns)
+{
+    u32_fetch_add_acq_rel(&q->sleepers, 1);
+    fence_seq_cst();
+    if (!workqueue_has_work(q))
+        os_wait(&q->wakeups, seen, timeout_ns);
+    u32_fetch_sub_acq_rel(&q->sleepers, 1);
+}
+
+void workqueue_wait(struct workqueue *q, int64_t timeout_ns, bool until_idle)
+{
+    uint32_t seen = u32_load_acquire(&q->wakeups);
+    u32_fetch_add_acq_rel(&q->waiters, 1);
+    if (!comes_soon(q, seen, until_idle))
+        sleep_for_work(q, seen, timeout_ns);
+    u32_fetch_sub_acq_rel(&q->waiters, 1);
+}
+
+void workqueue_wake_waiters(struct workqueue *q)
+{
+    if (u32_load_relaxed(&q->sleepers))
+        workqueue_wake_all(q);
+}
+
+void workqueue_wake_all(struct workqueue *q)
+{
+    u32_fetch_add_acq_rel(&q->wakeups, 1);
+    os_wake(&q->wakeups, OS_WAKE_ALL);
+}
