@@ -105,7 +105,7 @@ exist() {
 sources() {
     local wrong=0 word file
     for file in $(grep -ohE '`[a-z_]+\.[ch]`' docs/*.md | tr -d '`' | sort -u); do
-        compgen -G "$file" >/dev/null || compgen -G "*/$file" >/dev/null ||
+        compgen -G "$file" >/dev/null || compgen -G "*/$file" >/dev/null || compgen -G "src/*/$file" >/dev/null ||
             { echo "no such file: $file" && wrong=1; }
     done
     while read -r word _ file; do
