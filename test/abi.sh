@@ -28,7 +28,7 @@ number=$(sed -n 's/^#define GC_ABI //p' gcheap.h)
 other=$((number + 1))
 mkdir "$scratch/other"
 sed "s/^#define GC_ABI .*/#define GC_ABI $other/" gcheap.h >"$scratch/other/gcheap.h"
-cp src/gcheap.hpp "$scratch/other/"
+cp src/api/gcheap.hpp "$scratch/other/"
 
 cat >"$scratch/program.c" <<'CODE'
 #include <gcheap.h>
