@@ -79,7 +79,7 @@ make_program() {
     local folder=$1 source=$2 compiler="$CC -std=c11"
     shift 2
     [[ $source != *.cpp ]] || compiler="$CXX -std=c++17"
-    $compiler -O1 -g $SANFLAGS -pthread "-I$folder" -Isrc -o "$scratch/program" "$scratch/$source" "$@"
+    $compiler -O1 -g $SANFLAGS -pthread "-I$folder" -Isrc/api -o "$scratch/program" "$scratch/$source" "$@"
 }
 fits() { make_program . "$@" && "$scratch/program"; }
 refused() { # by the linker, with the number that is missing
