@@ -10,19 +10,22 @@
  *   collect happens by itself; gc_collect() asks for one and waits.
  *
  * Rules that hold everywhere
- *   Objects never move: an address is an identity, and C code may hold it as long as some root
+ *   Objects never move. An address is an identity, and C code may hold it as long as some root
  *   reaches the object.
  *   A call that succeeds leaves errno as it was.
- *   Calls that return a pointer return NULL and set errno (ENOMEM, EINVAL, EPERM); the others
- *   return 0 or a negative errno. EPERM: the calling thread has no current heap, is in a blocking
- *   region, or runs a function that the collector calls; a line in the log says so, once for each
- *   thread and kind of mistake.
- *   Unless a comment says otherwise a call concerns the calling thread's current heap and may be
- *   made by any attached thread that is not in a blocking region. docs/reference.md has a table of
- *   all calls.
- *   "Safepoint": a call that may let a collection make progress. Every allocation is one. Between
- *   two safepoints of a thread the collector asks nothing of it.
- *   Sizes are in bytes and times in nanoseconds where nothing else is said.
+ *   A call that returns a pointer returns NULL on failure and sets errno (ENOMEM, EINVAL, EPERM).
+ *   The others return 0 or a negative errno. EPERM: the calling thread has no current heap, is in a
+ *   blocking region, or runs a function that the collector calls. A line in the log says so, once
+ *   for each thread and kind of mistake.
+ *   Unless a comment says otherwise, a call concerns the calling thread's current heap, and any
+ *   attached thread that is not in a blocking region may make it. docs/reference.md has a table
+ *   of all calls.
+ *   A safepoint is a call in which a collection may make progress. Every allocation is one. Between
+ *   two safepoints of a thread the collector asks nothing of that thread.
+ *   Sizes are in bytes and times in nanoseconds, unless a comment says otherwise.
+ *
+ * Words: docs/glossary.md. A slot is a word that can hold a reference; a cell is memory for one
+ * object.
  */
 #ifndef GCHEAP_H
 #define GCHEAP_H
@@ -69,16 +72,16 @@ typedef struct gc_tracer gc_tracer;
 GC_API unsigned gc_version(void);
 
 /* ------------------------------------------------------------------------------------------
- * The fast struct: all that the inline paths touch. One per attached thread; the only
- * thread-local variable of the library points to the calling thread's. Fields are the library's;
- * read-only for everyone else.
+ * The fast struct: all that the inline paths touch. Each attached thread has one. The library has
+ * one thread-local variable, which points to the calling thread's. Only the library writes the
+ * fields.
  */
 
-/* A run: free slots, already zeroed and typed, that this thread's processor may hand out. */
+/* A run: free cells, already zeroed and typed, that the thread may hand out. */
 struct gc_run {
-    uintptr_t cursor; /* next free slot; equal to limit when the run is used up. Any thread reads */
+    uintptr_t cursor; /* next free cell; equal to limit when the run is used up. Any thread reads */
     uintptr_t limit;
-    uintptr_t size; /* distance of two slots */
+    uintptr_t size; /* distance between two cells */
     void *span;
 };
 
@@ -91,7 +94,7 @@ struct gc_frame {
 };
 
 struct gc_fast {
-    struct gc_run *runs;     /* indexed by run slot; slot 0 is always empty */
+    struct gc_run *runs;     /* by run index (gc_type.run); the run of index 0 is always empty */
     uint8_t barrier;         /* non-zero: gc_store must call the barrier. Written in handshakes */
     uint8_t poll;            /* non-zero: the next safepoint has work. Written by any thread */
     struct gc_frame *frames; /* innermost GC_FRAME */
@@ -105,95 +108,57 @@ struct gc_fast {
 #define GC_ABI_NAME(name)                                                                          \
     __asm__(GC_STRING(__USER_LABEL_PREFIX__) GC_STRING(name) "_abi_" GC_STRING(GC_ABI))
 
-/* The calling thread's fast struct in its current heap; an empty one when it has none. Every inline
- * path reads it: code that was compiled for another GC_ABI than the library's does not link, nor
- * does a plugin of it load. An undefined gc_self_abi_… says that the library is not the one that
- * this header came with. */
+/* The calling thread's fast struct in its current heap; an empty one if it has no heap. Every
+ * inline path reads it. So code that was compiled for another GC_ABI than the library's does not
+ * link, and a plugin of such code does not load. If the linker says that gc_self_abi_… is
+ * undefined, the library is not the one that this header belongs to. */
 __extension__ extern GC_API GC_TLS struct gc_fast *gc_self GC_ABI_NAME(gc_self);
 
 /* ------------------------------------------------------------------------------------------
  * Types
  */
 
-/* What a type is; the numbers are those of Go's runtime. Informative but for the flags. */
-enum gc_kind {
-    GC_KIND_BOOL = 1,
-    GC_KIND_INT,
-    GC_KIND_INT8,
-    GC_KIND_INT16,
-    GC_KIND_INT32,
-    GC_KIND_INT64,
-    GC_KIND_UINT,
-    GC_KIND_UINT8,
-    GC_KIND_UINT16,
-    GC_KIND_UINT32,
-    GC_KIND_UINT64,
-    GC_KIND_UINTPTR,
-    GC_KIND_FLOAT32,
-    GC_KIND_FLOAT64,
-    GC_KIND_COMPLEX64,
-    GC_KIND_COMPLEX128,
-    GC_KIND_ARRAY,
-    GC_KIND_CHAN,
-    GC_KIND_FUNC,
-    GC_KIND_INTERFACE,
-    GC_KIND_MAP,
-    GC_KIND_PTR,
-    GC_KIND_SLICE,
-    GC_KIND_STRING,
-    GC_KIND_STRUCT,
-    GC_KIND_UNSAFE_POINTER,
-    GC_KIND_DIRECT_IFACE = 1 << 5, /* flag: a value of this type is itself one pointer */
-    GC_KIND_GCPROG = 1 << 6,       /* flag: gcdata is a GC program, not a mask */
-    GC_KIND_MASK = (1 << 5) - 1
-};
-
-/* gc_type.tflag */
-enum gc_tflag {
-    GC_TFLAG_UNCOMMON = 1 << 0,   /* the embedder keeps data of its own beside the type */
-    GC_TFLAG_EXTRA_STAR = 1 << 1, /* name begins with a '*' that is not part of it */
-    GC_TFLAG_NAMED = 1 << 2,
-    GC_TFLAG_REGULAR_MEMORY = 1 << 3 /* equal objects are equal bytes */
-};
-
-/* Words that an inline mask covers: fields of a GC_TYPE lie below GC_MASK_WORDS * 64 words. */
+/* 64-bit words of an inline mask. The references of a GC_TYPE lie in its first
+ * GC_MASK_WORDS * 64 words. */
 #define GC_MASK_WORDS 16
 
-/* Visits what an object of a traced type holds. Calls gc_trace_slot()/gc_trace_ref() for each
- * reference outside the mask. Runs on any thread, while mutators run: it may read only memory that
- * the object owns and that changes as gc_store() changes it. It must not allocate or block. */
+/* Visits what an object of a traced type holds: calls gc_trace_slot() or gc_trace_ref() for each
+ * reference that the mask does not cover. It runs on any thread, while the program's threads run.
+ * So it may read only memory that the object owns and that is written as gc_store() writes: by
+ * atomic stores with release. It must not allocate or block. */
 typedef void (*gc_trace_fn)(void *object, gc_tracer *tracer);
 
-/* A type descriptor. It must outlive every heap that holds an object of it, unless it comes from
- * gc_type_create(), and must not change once an object was made. Fill it with GC_TYPE() or let
- * gc_type_create() make it. */
+/* A type descriptor. GC_TYPE() fills it, or gc_type_create() makes it. It must not change once an
+ * object of it was made. Unless gc_type_create() made it, it must outlive every heap that holds an
+ * object of it. The descriptor has the fields of Go's runtime; most are 0 in a GC_TYPE. */
 struct gc_type {
-    size_t size;          /* of one object (of the head, for flexible objects) */
+    size_t size;          /* of one object; of the head, for flexible objects */
     size_t ptrdata;       /* bytes up to and including the last pointer; 0: taken from the mask */
-    uint32_t hash;        /* identifies the type's content; 0: computed when first used */
+    uint32_t hash;        /* identifies the type's content; 0: computed at first use */
     uint8_t tflag;        /* enum gc_tflag */
     uint8_t kind;         /* enum gc_kind, with flags */
-    uint16_t align;       /* of an object, and of where it begins in a gc_new_flex: a power of two
-                             up to 8192, with references at least a word's; 0: a word's */
-    uint16_t field_align; /* of a field of this type; 0: like align. Informative */
+    uint16_t align;       /* of an object, and of where elements begin in a gc_new_flex: a power
+                             of two up to 8192; with references, at least that of a word; 0: that
+                             of a word */
+    uint16_t field_align; /* of a field of this type; 0: like align. The library ignores it */
     uint16_t reserved;
-    bool (*equal)(const void *a, const void *b); /* NULL: not comparable, or by bytes (tflag) */
-    uint64_t (*hash_object)(const void *object, uint64_t seed); /* NULL: by bytes (tflag) */
-    const void *gcdata; /* uint64_t mask words (bit i of word i/64: word i of the object is a
-                           pointer), or the bytes of a GC program; NULL: inline_mask holds them */
+    bool (*equal)(const void *a, const void *b); /* NULL: by bytes, or not comparable (tflag) */
+    uint64_t (*hash_object)(const void *object, uint64_t seed); /* NULL: likewise */
+    const void *gcdata; /* the mask, in words of uint64_t (bit i % 64 of word i / 64: word i of an
+                           object is a reference), or a GC program; NULL: inline_mask is the mask */
     const char *name;
-    gc_trace_fn trace; /* NULL: the mask says it all */
+    gc_trace_fn trace; /* NULL: the mask covers all references */
     uint64_t inline_mask[GC_MASK_WORDS];
-    /* The library's, set when the type is first used. */
-    uint32_t run; /* run slot; 0: not registered */
+    /* The library sets these at first use. */
+    uint32_t run; /* run index; 0: not registered */
     uint32_t state;
     void *info;
 };
 
-/* GC_TYPE(name, T, field, …): defines the gc_type `name` for the C type T, whose fields named
- * here (at most 32, each a pointer or a 64-bit value word) are references. Write `static` before
- * it for internal linkage. That a field has a word's size and alignment is checked at compile
- * time. GC_TYPE_NOPTR(name, T): a type without references. */
+/* GC_TYPE(name, T, field, …) defines the gc_type `name` for the C type T. The named fields (at most
+ * 32, each a pointer or a 64-bit value word) are references; the collector looks at nothing else.
+ * Write `static` before it for internal linkage. The compiler checks that each field has the size
+ * and alignment of a word. GC_TYPE_NOPTR(name, T) defines a type without references. */
 #define GC_TYPE(name, T, ...)                                                                      \
     gc_type name = GC_TYPE_INIT(#T, T, GC_MASK_ALL(T, __VA_ARGS__));                               \
     GC_MAP(GC_CHECK_FIELD, T, 0, __VA_ARGS__)                                                      \
@@ -244,7 +209,7 @@ struct gc_type {
         GC_MASK_WORD(T, 12, __VA_ARGS__), GC_MASK_WORD(T, 13, __VA_ARGS__),                        \
         GC_MASK_WORD(T, 14, __VA_ARGS__), GC_MASK_WORD(T, 15, __VA_ARGS__)
 
-/* GC_REF(T): a field type for "pointer to T" to which nothing can be assigned: a store that
+/* GC_REF(T) is a field type for "pointer to T" to which nothing can be assigned. So a store that
  * forgets the barrier does not compile. Read with GC_GET(object->field), write with
  * GC_SET(&object->field, value). */
 #define GC_REF(T)                                                                                  \
@@ -255,68 +220,9 @@ struct gc_type {
 #define GC_SET(ref, value)                                                                         \
     ((void)sizeof((ref)->gc_ref_value == (value)), gc_store((void *)(ref), (void *)(value)))
 
-/* Ready-made types. */
-extern GC_API gc_type gc_pointer_type; /* one reference; for arrays of references */
-extern GC_API gc_type gc_word_type;    /* one 64-bit value word in the heap's value format */
-
-/* Describes a type to gc_type_create(). Zero fields mean "default". */
-struct gc_type_spec {
-    const char *name;
-    size_t size;
-    size_t align;
-    size_t ptrdata;         /* 0: taken from the mask; required with a program */
-    const uint64_t *mask;   /* NULL: no references (or `program`) */
-    size_t mask_bits;       /* valid bits in mask; at most size / word */
-    const uint8_t *program; /* GC program; see gc_prog_* */
-    size_t program_size;
-    uint8_t kind; /* without flags; 0: GC_KIND_STRUCT */
-    uint8_t tflag;
-    bool (*equal)(const void *a, const void *b);
-    uint64_t (*hash_object)(const void *object, uint64_t seed);
-    gc_trace_fn trace;
-};
-
-/* Makes a type at run time; copies all that `spec` points to. No thread need be attached.
- * NULL with EINVAL: size 0 with references, ptrdata beyond size or not equal to the end of the
- * last reference, a mask bit beyond ptrdata, an alignment that is no power of two or above 8192, a
- * program that is malformed or writes past size. gc_type_error() then says which, in words. */
-GC_API gc_type *gc_type_create(const struct gc_type_spec *spec);
-
-/* Gives up a type made by gc_type_create(). Heaps that exist at this moment may hold objects of it:
- * its memory is kept until they are destroyed. -EINVAL: a static type, NULL, or one that was
- * released. */
-GC_API int gc_type_release(gc_type *type);
-
-/* Checks a descriptor and assigns its run slot, as the first gc_new() would. 0 or -EINVAL. */
-GC_API int gc_type_register(gc_type *type);
-
-/* Why the calling thread's last type was refused; a static string, never NULL. */
-GC_API const char *gc_type_error(void);
-
-/* a and b are objects of `type`: are they equal (type->equal, or bytes if the type is regular
- * memory)? false if the type is not comparable, or NULL. */
-GC_API bool gc_type_equal(const gc_type *type, const void *a, const void *b);
-/* Hash of an object of `type` such that equal objects hash alike; 0 if the type is not hashable, or
- * NULL. */
-GC_API uint64_t gc_type_hash(const gc_type *type, const void *object, uint64_t seed);
-
-/* GC programs describe large repetitive shapes in few bytes (the encoding of Go's runtime):
- *   0x00           stop
- *   0nnnnnnn       emit the n (1…127) bits in the next ceil(n/8) bytes, lowest first
- *   1nnnnnnn c     repeat the last n bits c times more; n = 0: n follows as a varint; c is a varint
- * To nest, a repetition repeats what an earlier one made. A builder: */
-struct gc_prog {
-    uint8_t *bytes; /* the caller's buffer */
-    size_t size, capacity;
-    int error; /* 0, or -ENOSPC / -EINVAL of the first call that failed */
-};
-GC_API void gc_prog_begin(struct gc_prog *prog, void *buffer, size_t capacity);
-/* Appends n mask bits (n >= 0), lowest bit of bits[0] first. */
-GC_API void gc_prog_emit(struct gc_prog *prog, const uint64_t *bits, size_t n);
-/* Repeats the last n bits, count times more. */
-GC_API void gc_prog_repeat(struct gc_prog *prog, size_t n, size_t count);
-/* Ends the program; returns 0 or prog->error. */
-GC_API int gc_prog_end(struct gc_prog *prog);
+/* Ready-made types, for arrays. */
+extern GC_API gc_type gc_pointer_type; /* one reference */
+extern GC_API gc_type gc_word_type;    /* one 64-bit word in the heap's value format */
 
 /* ------------------------------------------------------------------------------------------
  * Heaps
@@ -324,74 +230,77 @@ GC_API int gc_prog_end(struct gc_prog *prog);
 
 /* gc_options.flags */
 enum gc_flags {
-    GC_STOP_WORLD = 1 << 0,         /* mark with all mutators held; barriers are not needed */
-    GC_STACK_CONSERVATIVE = 1 << 1, /* threads scan their C stacks too */
+    GC_STOP_WORLD = 1 << 0,         /* mark with all threads held; barriers are not needed */
+    GC_STACK_CONSERVATIVE = 1 << 1, /* scan the C stacks of all threads, conservatively */
     GC_FORK_SAFE = 1 << 2,          /* the child of a fork has a working heap */
-    GC_NO_BACKGROUND = 1 << 3,      /* no thread of the library's: mutators do all collecting */
-    GC_FINALIZER_THREAD = 1 << 4,   /* a library thread runs finalizers; else gc_finalizers_run */
+    GC_NO_BACKGROUND = 1 << 3,      /* no thread of the library's: allocating threads collect */
+    GC_FINALIZER_THREAD = 1 << 4,   /* a thread of the library's runs finalizers */
     GC_HUGE_PAGES = 1 << 5,         /* ask the OS for huge pages under all of the heap; otherwise
                                        only beyond the first 64 MiB */
-    GC_NO_HUGE_PAGES = 1 << 6       /* never */
+    GC_NO_HUGE_PAGES = 1 << 6       /* never ask for huge pages */
 };
 
 #define GC_PERCENT_OFF (-1)
 #define GC_WATCHDOG_OFF (~0u)
 
-/* Which words are references when slots hold tagged or boxed values. With a mask, a word is a
- * reference if (word & mask) == match, and then its address is word & payload, or if it is a plain
- * address aligned to 8. Without one (all zero) every word is an address, which may point into the
- * middle of its object. What lies outside the heap's arenas is no reference. 64-bit hosts only. */
+/* Says which words are references when slots hold tagged or boxed values. With a mask, a word is a
+ * reference in two cases: if (word & mask) == match, and its address is word & payload; or if it is
+ * a plain address aligned to 8. Without a mask (all fields 0) every word is an address, which may
+ * point into the middle of its object. An address outside the heap's arenas is never a reference. A
+ * mask is for 64-bit hosts only. */
 typedef struct gc_value_format {
     uint64_t mask, match, payload;
 } gc_value_format;
 
 enum gc_log_level { GC_LOG_TRACE, GC_LOG_INFO, GC_LOG_WARNING, GC_LOG_ERROR };
 
-/* Options of a heap. Zero in a field means its default, so `gc_options o = {0};` is complete. */
+/* Options of a heap. A field that is 0 has its default, so `gc_options o = {0};` is complete. */
 typedef struct gc_options {
     unsigned flags;        /* enum gc_flags */
     int percent;           /* how much may be allocated before a cycle ends, in % of what is live;
-                              default 100; GC_PERCENT_OFF: only gc_collect() and the limit */
+                              default 100; GC_PERCENT_OFF: only gc_collect() and the soft limit
+                              start cycles */
     size_t min_heap;       /* no cycle below this heap size at 100 %; default 4 MiB */
-    size_t limit;          /* soft limit on the memory the heap takes; 0: none */
-    size_t hard_limit;     /* allocation fails beyond; 0: none */
+    size_t limit;          /* soft limit on the memory that the heap takes; 0: none */
+    size_t hard_limit;     /* allocation fails beyond it; 0: none */
     unsigned max_procs;    /* threads that run managed code at once; default: the CPUs, 1…256 */
     unsigned mark_workers; /* threads that mark at once; default: max_procs */
-    size_t reserve;        /* one contiguous reservation of this size (rounded up to arenas), and
-                              the heap never outgrows it; 0: grow arena by arena */
+    size_t reserve;        /* reserve so much address space (rounded up to arenas) in one piece,
+                              which the heap never outgrows; 0: grow arena by arena */
     gc_value_format format;
     void *user; /* passed to the functions below */
-    /* Called when memory is exhausted, after a full collection did not help and before the call
-     * returns NULL. Return true to try once more. Runs on the allocating thread; may let go of
-     * memory and objects (and collect before it returns); what it allocates may call it again.
-     * May be left by longjmp. */
+    /* Called when memory is exhausted, after a full collection did not help and before the
+     * allocation returns NULL. Return true to try once more. It runs on the allocating thread. It
+     * may drop objects, collect, and allocate; what it allocates may call it again. It may be left
+     * by longjmp. */
     bool (*out_of_memory)(void *user, size_t size);
-    /* Receives each line the heap has to say; default: standard error. Any thread, also in the
-     * middle of a cycle: it uses no heap (EPERM), and returns. */
+    /* Receives each line of the log; default: standard error. It runs on any thread, also in the
+     * middle of a cycle. It must use no heap (EPERM), and must return. */
     void (*log)(void *user, enum gc_log_level level, const char *line);
-    unsigned watchdog_ms; /* say which thread keeps a handshake waiting though it ran or slept this
-                             long; default 100; GC_WATCHDOG_OFF: never */
-    const char *debug;    /* like the environment variable GCHEAP_DEBUG, which comes after it */
+    unsigned watchdog_ms; /* a thread that keeps the collector waiting although it ran, or slept,
+                             for so long is named in the log; default 100; GC_WATCHDOG_OFF: never */
+    const char *debug;    /* switches as in the environment variable GCHEAP_DEBUG, which is read
+                             after it; docs/debugging.md lists them */
 } gc_options;
 
 /* Makes a heap and attaches the calling thread to it. NULL options: defaults.
- * NULL with EINVAL (an option out of range, which the log names; or a thread's stack as for
- * gc_thread_attach()), ENOMEM, EAGAIN (no key for thread-local data is left), EPERM, or ENOTSUP
- * (GC_STACK_CONSERVATIVE where the bounds of the thread's stack cannot be found). */
+ * NULL: EINVAL (an option is out of range, and the log names it; or too little stack is left, as
+ * for gc_thread_attach()); ENOMEM; EAGAIN (no key for thread-local data is left); EPERM; ENOTSUP
+ * (GC_STACK_CONSERVATIVE, and the bounds of the thread's stack cannot be found). */
 GC_API gc_heap *gc_heap_create(const gc_options *options);
 
-/* Frees a heap with all its objects; runs no finalizers: those of live objects and those queued are
- * dropped. A finalizer that the library's thread is running is waited for. The calling thread may
- * be attached (it is detached then). -EBUSY: another thread is attached, or the caller is a
- * finalizer or cleanup of this heap, or runs on the library's thread of a heap that a finalizer of
- * this one is destroying (they would wait for each other); -EINVAL: NULL; -EPERM: the heap is
- * closed after a fork. Nothing was done then. */
+/* Frees a heap with all its objects. No finalizer runs: those of live objects and those queued are
+ * dropped. The call waits for a finalizer that the library's thread is running. If the calling
+ * thread is attached, it is detached. After an error nothing was done. -EBUSY: another thread is
+ * attached, or the caller is a finalizer or cleanup of this heap, or the call would wait for the
+ * library's thread of this heap while a finalizer on that thread waits for the caller; -EINVAL:
+ * NULL; -EPERM: the heap is closed after a fork. */
 GC_API int gc_heap_destroy(gc_heap *heap);
 
-/* The heap that the calling thread uses now; NULL: none. Never fails. */
+/* The calling thread's current heap; NULL: it has none. Never fails. */
 GC_API gc_heap *gc_heap_current(void);
 
-/* The options in force, every default filled in. */
+/* The options in force, with all defaults filled in. */
 GC_API const gc_options *gc_heap_options(const gc_heap *heap);
 
 /* ------------------------------------------------------------------------------------------
@@ -400,34 +309,34 @@ GC_API const gc_options *gc_heap_options(const gc_heap *heap);
 
 /* Attaches the calling thread to the heap and makes that heap its current one. A thread may be
  * attached to several heaps; all but the current one see it as blocked.
- * -EEXIST: already attached; -ENOMEM; -EPERM: the thread has all but ended, or the heap is closed
- * after a fork; -ENOTSUP: GC_STACK_CONSERVATIVE, and the bounds of the thread's stack cannot be
- * found; -EINVAL: NULL, or less than 13 KiB of the thread's C stack are left, which calls may need.
- */
+ * -EEXIST: already attached; -ENOMEM; -EPERM: the thread is in its last destructors, or the heap is
+ * closed after a fork; -ENOTSUP: GC_STACK_CONSERVATIVE, and the bounds of the thread's stack cannot
+ * be found; -EINVAL: NULL, or less than 13 KiB of the thread's C stack are left, which calls may
+ * need. */
 GC_API int gc_thread_attach(gc_heap *heap);
 
 /* Detaches from the current heap; the thread then has no current heap. -EPERM: not attached;
- * -EBUSY: a GC_FRAME or a fiber of this thread is still open, or it is in a blocking region, or it
- * runs a finalizer or cleanup of this heap. */
+ * -EBUSY: the thread has an open GC_FRAME, runs a fiber, is in a blocking region, or runs a
+ * finalizer or cleanup of this heap. */
 GC_API int gc_thread_detach(void);
 
-/* Makes another heap the current one (NULL: none; the thread is blocked in all of them then).
+/* Makes another heap the current one. NULL: none, and the thread is blocked in all of its heaps.
  * -ENOENT: not attached to that heap. */
 GC_API int gc_thread_switch(gc_heap *heap);
 
 /* Names the calling thread in the heap's messages; copies up to 31 bytes. */
 GC_API int gc_thread_name(const char *name);
 
-/* The thread scans its C stack conservatively from now on (or no longer). Costs a scan of the
- * stack in use per cycle. -ENOTSUP if the stack's bounds cannot be found. For C stacks of your own
+/* Turns the conservative scan of the thread's C stack on or off. Each cycle then scans the part of
+ * the stack that is in use. -ENOTSUP: the stack's bounds cannot be found. For C stacks of your own
  * see gc_fiber_stack(). */
 GC_API int gc_thread_scan_stack(bool on);
 
 GC_API void gc_safepoint_slow(void);
 
-/* The flag, which another thread may set at any time. Told that it changes, the compiler tests it
- * in memory, for which it would not fold an atomic load; ThreadSanitizer wants to see the atomic
- * one. */
+/* Reads the flag, which another thread may set at any time. The empty asm tells the compiler that
+ * the flag may have changed, so that it tests the flag in memory by one instruction, which it would
+ * not do for an atomic load. ThreadSanitizer needs the atomic load. */
 #if defined(__SANITIZE_THREAD__)
 #define GC_SANITIZE_THREAD 1
 #elif defined(__has_feature)
@@ -445,7 +354,7 @@ GC_API void gc_safepoint_slow(void);
     }))
 #endif
 
-/* A safepoint: call it in loops that do not allocate. Three instructions when idle. */
+/* A safepoint, for loops that do not allocate. Three instructions when nothing is asked. */
 static inline void gc_safepoint(void)
 {
     struct gc_fast *self = gc_self;
@@ -453,23 +362,23 @@ static inline void gc_safepoint(void)
         gc_safepoint_slow();
 }
 
-/* Between these two the thread may block in the OS for as long as it likes; it must not touch the
- * heap, but what it has rooted stays alive. They nest. 0, or -EPERM. Cost: tens of nanoseconds. */
+/* Between these two calls the thread may wait for as long as it likes. It must not touch the heap
+ * meanwhile; what it has rooted stays alive. They nest. 0, or -EPERM. Cost: tens of nanoseconds. */
 GC_API int gc_blocking_begin(void);
 GC_API int gc_blocking_end(void);
 
 /* ------------------------------------------------------------------------------------------
  * Allocation
  *
- * All memory is zeroed, but for gc_new_bytes_raw. NULL with ENOMEM: the OS or a limit refused; the
- * heap stays usable. Every allocation is a safepoint: what is not rooted may be collected in it. A
- * fresh object's fields may be assigned plainly until the thread's next safepoint. NULL with
- * EINVAL: the type is NULL, or gc_type_register() would refuse it; gc_new() alone reads what it
- * gets.
+ * All memory is zeroed, except that of gc_new_bytes_raw(). NULL with ENOMEM: the OS or a limit
+ * refused the memory; the heap stays usable. Every allocation is a safepoint: an object that is not
+ * rooted may be collected in it. The fields of a fresh object may be assigned plainly until the
+ * thread's next safepoint. NULL with EINVAL: the type is NULL, or gc_type_register() would refuse
+ * it.
  */
 
 GC_API void *gc_new_slow(gc_type *type);
-/* One object. The fast path is about ten instructions, none of which looks for a NULL type. */
+/* One object. About ten instructions, none of which checks for a NULL type. */
 static inline void *gc_new(gc_type *type)
 {
     struct gc_run *run = &gc_self->runs[__atomic_load_n(&type->run, __ATOMIC_RELAXED)];
@@ -480,8 +389,8 @@ static inline void *gc_new(gc_type *type)
     return (void *)p;
 }
 
-/* An array of n elements of `type`, adjacent. n = 0 gives the address of every zero-size object.
- * ENOMEM also for sizes that overflow. EINVAL also for a traced type, and for one with references
+/* An array of n adjacent elements of `type`. n = 0: the address that all objects of no bytes share.
+ * ENOMEM also if the size overflows. EINVAL also for a traced type, and for a type with references
  * whose size is no multiple of the word. */
 GC_API void *gc_new_array(gc_type *type, size_t n);
 
@@ -490,9 +399,10 @@ GC_API void *gc_new_array(gc_type *type, size_t n);
 GC_API void *gc_new_flex(gc_type *head, gc_type *element, size_t n);
 
 GC_API void *gc_new_bytes_slow(size_t size);
-/* Pointer-free memory, aligned to 8. 0 bytes: the address of every object of no bytes. */
 #define GC_INLINE_BYTES_MAX 1024
+/* By size in units of 8 bytes, rounded up: the run index. */
 extern GC_API const uint8_t gc_bytes_slot[GC_INLINE_BYTES_MAX / 8 + 1];
+/* Memory without references, aligned to 8. 0 bytes: as for gc_new_array(). */
 static inline void *gc_new_bytes(size_t size)
 {
     if (GC_LIKELY(size <= GC_INLINE_BYTES_MAX)) {
@@ -507,9 +417,10 @@ static inline void *gc_new_bytes(size_t size)
 }
 
 GC_API void *gc_new_bytes_raw_slow(size_t size);
-/* The same, not zeroed: what it holds is undefined until it is written, and may be what an object
- * that died has left. For buffers and strings that are filled at once. */
+/* The distance of the run indexes of raw bytes from those of zeroed bytes. */
 #define GC_BYTES_RAW_SLOTS 204
+/* The same, not zeroed: the content is undefined until it is written, and may be what a dead object
+ * has left. For buffers and strings that are filled at once. */
 static inline void *gc_new_bytes_raw(size_t size)
 {
     if (GC_LIKELY(size <= GC_INLINE_BYTES_MAX)) {
@@ -523,26 +434,27 @@ static inline void *gc_new_bytes_raw(size_t size)
     return gc_new_bytes_raw_slow(size);
 }
 
-/* The bytes an allocation of `size` would take: its size class. */
+/* The bytes that an allocation of `size` takes: those of its size class, or whole pages. */
 GC_API size_t gc_size_class(size_t size);
 
-/* Tells the pacer that `object` owns this many bytes more (or fewer) outside the heap. They count
- * as live with the object and towards the goal, and are forgotten when it dies. A safepoint if
- * bytes > 0, in which object itself is kept alive. 0, -EINVAL (no object; a sum below 0 or beyond
+/* Tells the pacer that `object` owns this many bytes more (or fewer, if negative) outside the heap.
+ * They count towards the goal as long as the object lives. A safepoint if bytes > 0; the object
+ * itself is kept alive in it. 0; -EINVAL (no object; the object's sum would fall below 0 or exceed
  * PTRDIFF_MAX), -ENOMEM, -EPERM. */
 GC_API int gc_external_add(void *object, ptrdiff_t bytes);
 
 /* ------------------------------------------------------------------------------------------
  * References
  *
- * A slot is a pointer field of an object, a rooted global or a handle. Pointer slots are written
- * through these calls only (locals in GC_FRAMEs are plain variables). gc_store releases, gc_load
- * acquires: whoever loads a reference sees all that its storer wrote to the object before. A thread
- * without a heap, or in a blocking region, stores without the barrier, and the log says so.
+ * A slot here is a pointer field of an object, a rooted global or a handle. Such slots are written
+ * through these calls only. (Locals in GC_FRAMEs are plain variables.) gc_store releases and
+ * gc_load acquires: a thread that loads a reference sees everything that was written to the object
+ * before the reference was stored. A thread without a heap, or in a blocking region, stores without
+ * the barrier, and the log says so.
  */
 
 GC_API void gc_barrier_store(void *slot, void *value);
-/* *slot = value. Release. Four instructions while no marking runs. */
+/* *slot = value. Release. Four instructions while no cycle marks. */
 static inline void gc_store(void *slot, void *value)
 {
     typedef void *__attribute__((may_alias)) gc_slot_word;
@@ -577,11 +489,11 @@ static inline uint64_t gc_load_value(const uint64_t *slot)
 GC_API bool gc_cas(void *slot, void *expected, void *desired);
 GC_API bool gc_cas_value(uint64_t *slot, uint64_t expected, uint64_t desired);
 
-/* memmove of `bytes` (a multiple of the word) between pointer slots, word by word: each is loaded
- * with acquire and stored with release, with the barriers that gc_store would run. `target` lies in
- * one object, or in no object (a rooted range): then every word is taken for a reference. */
+/* memmove of `bytes` (a multiple of the word) between slots, word by word. Each word is loaded with
+ * acquire and stored with release, with the barrier that gc_store would run. `target` lies in one
+ * object, or in a rooted range outside of all objects, where every word counts as a reference. */
 GC_API void gc_copy(void *target, const void *source, size_t bytes);
-/* memset 0, likewise. */
+/* memset to 0, likewise. */
 GC_API void gc_clear(void *target, size_t bytes);
 
 /* Keeps the object alive up to this call. */
@@ -595,8 +507,9 @@ static inline void gc_keep_alive(const void *object)
  */
 
 /* GC_FRAME(local, …): these locals (at most 32, word-sized, initialised) are roots until the
- * enclosing block ends, however it ends, but not by longjmp (see gc_frame_mark) or a computed goto;
- * and nothing may jump into the block past it. */
+ * enclosing block ends. longjmp (see gc_frame_mark) and computed gotos leave a block without ending
+ * it, so they must not leave one that has a frame. Nothing may jump into the block past the frame.
+ */
 #define GC_FRAME(...) GC_FRAME_(GC_UNIQUE(gc_slots_), GC_UNIQUE(gc_frame_), __VA_ARGS__)
 #define GC_FRAME_(slots_, frame_, ...)                                                             \
     void *const slots_[] = {GC_MAP(GC_SLOT_ADDRESS, 0, 0, __VA_ARGS__)};                           \
@@ -606,7 +519,7 @@ static inline void gc_keep_alive(const void *object)
 #define GC_SLOT_ADDRESS(unused, unused2, local)                                                    \
     (void *)((char *)&(local) + 0 * sizeof(char[sizeof(local) == sizeof(void *) ? 1 : -1])),
 
-/* GC_FRAME_ARRAY(array, n): the first n words of an array or memory block are roots likewise. */
+/* GC_FRAME_ARRAY(array, n): likewise, the first n words of an array or memory block are roots. */
 #define GC_FRAME_ARRAY(array, n) GC_FRAME_ARRAY_(GC_UNIQUE(gc_frame_), array, n)
 #define GC_FRAME_ARRAY_(frame_, array, n)                                                          \
     struct gc_frame __attribute__((cleanup(gc_frame_pop)))                                         \
@@ -622,8 +535,8 @@ static inline void gc_frame_pop(struct gc_frame *frame)
         gc_self->frames = frame->prev;
 }
 
-/* For longjmp and C++-style unwinding past frames: take the mark before setjmp(), and reset to it
- * after the jump has landed. */
+/* For jumps that skip the ends of blocks: take the mark before setjmp(), and reset to it where the
+ * jump lands. */
 static inline struct gc_frame *gc_frame_mark(void)
 {
     return gc_self->frames;
@@ -633,63 +546,63 @@ static inline void gc_frame_reset(struct gc_frame *mark)
     gc_self->frames = mark;
 }
 
-/* *slot (a global, or memory outside the heap) is a root until gc_unroot(). Written with
- * gc_store(). -EEXIST, -ENOENT, -ENOMEM, -EINVAL (NULL, misaligned). Any attached thread. */
+/* *slot (a global, or memory outside the heap) is a root until gc_unroot(). Any attached thread may
+ * write it, with gc_store(). 0; -EEXIST, -ENOENT, -ENOMEM, -EINVAL (NULL, misaligned). */
 GC_API int gc_root(void *slot);
 GC_API int gc_unroot(void *slot);
-/* The same for `n` adjacent slots; undone by gc_unroot(base). */
+/* The same for n adjacent slots; gc_unroot(base) undoes it. */
 GC_API int gc_root_range(void *base, size_t n);
 
-/* A range of the calling thread's own (or of its current fiber's): the slots [base, *top) are
- * roots; only this thread writes them, plainly, and moves *top, as a VM does with its value stack.
- * Removed by gc_thread_range_remove(base), or with the thread. `top` is a pointer to a slot
- * pointer. -EINVAL, -EEXIST, -ENOENT, -ENOMEM. */
+/* A range of the calling thread, or of the fiber that it runs: the slots [base, *top) are roots, as
+ * a VM's value stack is. `top` points to a slot pointer. Only this thread writes the slots and
+ * *top, plainly. The range ends by gc_thread_range_remove(base), or with the thread or fiber. 0;
+ * -EINVAL, -EEXIST, -ENOENT, -ENOMEM. */
 GC_API int gc_thread_range(void *base, void *top);
 GC_API int gc_thread_range_remove(void *base);
-/* A thread-local block of `bytes` at `base` is roots, wholly, until the thread detaches. */
+/* All words of a thread-local block of `bytes` at `base` are roots until the thread detaches. */
 GC_API int gc_thread_local_range(void *base, size_t bytes);
 
-/* A function that visits roots: calls gc_trace_slot()/gc_trace_ref() for each. With
- * GC_ROOT_THREAD it runs in the calling thread's own handshake (or on its behalf while it is
- * blocked) and may visit slots that only this thread writes, plainly; it must not wait. With
- * GC_ROOT_HEAP it runs on a collector's thread while mutators run, and visits only slots written
- * with gc_store(); it may wait for a lock under which others allocate, but for some cases that
- * docs/reference.md names. -EINVAL, -EEXIST, -ENOENT, -ENOMEM, -EAGAIN (no thread for it). */
+/* Adds a function that visits roots: it calls gc_trace_slot() or gc_trace_ref() for each.
+ * With GC_ROOT_THREAD it runs in the calling thread's own handshakes, or on behalf of that thread
+ * while it is blocked. It may visit slots that only this thread writes, plainly. It must not wait.
+ * With GC_ROOT_HEAP it runs on a thread of the collector's while the program's threads run. It
+ * visits only slots that are written with gc_store(). It may wait for a lock under which other
+ * threads allocate, except in some cases that docs/reference.md names. 0; -EINVAL, -EEXIST,
+ * -ENOENT, -ENOMEM, -EAGAIN (no thread to run it). */
 enum gc_root_scope { GC_ROOT_THREAD, GC_ROOT_HEAP };
 typedef void (*gc_root_fn)(void *arg, gc_tracer *tracer);
 GC_API int gc_root_callback(enum gc_root_scope scope, gc_root_fn fn, void *arg);
 GC_API int gc_root_callback_remove(gc_root_fn fn, void *arg);
 
-/* For callbacks only. A slot that holds a reference or value word; n adjacent ones; a bare one. */
+/* For trace functions and root callbacks only: visit a slot, n adjacent slots, a bare reference. */
 GC_API void gc_trace_slot(gc_tracer *tracer, const void *slot);
 GC_API void gc_trace_slots(gc_tracer *tracer, const void *base, size_t n);
 GC_API void gc_trace_ref(gc_tracer *tracer, void *object);
 
-/* A handle is a root slot that the heap owns, to hold from C data structures and other threads.
- * Any attached thread may use any handle of its current heap; get and set are atomic. NULL: ENOMEM,
+/* A handle is a root that the heap owns and that C data structures and other threads can hold. Any
+ * attached thread may use any handle of its current heap; get and set are atomic. NULL: ENOMEM,
  * EPERM. */
 GC_API gc_handle *gc_handle_new(void *object);
-/* What it holds, to be rooted. With errno EINVAL (NULL, or a handle of another heap) or EPERM:
- * NULL.
- */
+/* The object, which the caller should root. NULL with EINVAL (NULL, or a handle of another heap) or
+ * EPERM. */
 GC_API void *gc_handle_get(const gc_handle *handle);
 /* 0; -EINVAL (as above), -EPERM. */
 GC_API int gc_handle_set(gc_handle *handle, void *object);
-/* NULL is ignored. A handle of another heap is left alone: errno is EINVAL, and the log says so. */
+/* NULL is ignored. A handle of another heap is not freed: errno is EINVAL, and the log says so. */
 GC_API void gc_handle_free(gc_handle *handle);
 
 /* ------------------------------------------------------------------------------------------
  * Collection
  */
 
-/* Runs a full cycle that begins after this call and waits for its end; what was unreachable when
- * it was called is swept. Other threads go on. 0; -EPERM. */
+/* Runs a full cycle and waits for its end. When it returns, everything that was unreachable at the
+ * call is swept. Other threads go on meanwhile. 0; -EPERM. */
 GC_API int gc_collect(void);
-/* Asks for a cycle and does not wait. */
+/* Asks for a cycle and does not wait for it. */
 GC_API int gc_collect_start(void);
 
-/* Set for the current heap, in force at once; return the previous value. Each value that was set
- * is returned by one later call only. */
+/* Change an option of the current heap at once and return the previous value. If several threads
+ * set an option at once, each value is returned to one of them only. */
 GC_API int gc_set_percent(int percent);
 GC_API size_t gc_set_limit(size_t bytes);      /* 0: none */
 GC_API size_t gc_set_hard_limit(size_t bytes); /* 0: none */
@@ -697,7 +610,7 @@ GC_API size_t gc_set_hard_limit(size_t bytes); /* 0: none */
 /* Collects, and gives every free page back to the OS. */
 GC_API int gc_release_memory(void);
 
-/* Durations in nanoseconds: bucket i counts those in [2^i, 2^(i+1)). */
+/* Durations: bucket i counts those in [2^i, 2^(i+1)) ns. */
 struct gc_histogram {
     uint64_t buckets[40];
     uint64_t count, sum, max;
@@ -705,100 +618,141 @@ struct gc_histogram {
 
 struct gc_statistics {
     uint64_t cycles;          /* completed */
-    uint64_t forced_cycles;   /* of them by gc_collect */
-    uint64_t heap_live;       /* bytes in objects now, reckoned per run */
+    uint64_t forced_cycles;   /* of these, by gc_collect() */
+    uint64_t heap_live;       /* bytes in objects now; of a run, all bytes count */
     uint64_t heap_marked;     /* bytes found live by the last cycle */
-    uint64_t heap_goal;       /* heap size at which the next cycle should be done */
+    uint64_t heap_goal;       /* heap size at which the next cycle should be over */
     uint64_t heap_inuse;      /* bytes in spans in use */
     uint64_t heap_idle;       /* bytes in free pages that the OS still backs */
     uint64_t heap_released;   /* bytes in free pages given back */
     uint64_t heap_reserved;   /* address space */
     uint64_t metadata;        /* bytes of the heap's own tables that are backed, estimated */
-    uint64_t external;        /* bytes told by gc_external_add */
-    uint64_t allocated_bytes; /* ever, in runs taken and large objects */
-    uint64_t freed_bytes;     /* ever, with what was given back of runs */
+    uint64_t external;        /* bytes told by gc_external_add() */
+    uint64_t allocated_bytes; /* ever: runs taken and large objects */
+    uint64_t freed_bytes;     /* ever, with the rests of runs that were given back */
     uint64_t objects_marked;  /* by the last cycle */
     uint64_t spans_inuse;
     uint64_t threads; /* attached */
     uint64_t threads_blocked;
     uint64_t procs;             /* made so far */
-    uint64_t mark_ns, sweep_ns; /* CPU time ever spent, all threads */
-    uint64_t assist_ns;         /* of mark_ns, by mutators */
-    uint64_t last_cycle_ns;     /* from ARM to the last phase change */
+    uint64_t mark_ns, sweep_ns; /* CPU time of all threads, ever */
+    uint64_t assist_ns;         /* of mark_ns, by allocating threads */
+    uint64_t last_cycle_ns;     /* of the last cycle, from its first handshake to its last */
     uint64_t last_mark_ns;
     uint64_t flush_waves;               /* of the last cycle */
     uint64_t handshakes;                /* ever */
-    struct gc_histogram handshake_cpu;  /* a mutator's own work in one handshake that has any (its
-                                           roots, grey objects, runs), thread CPU time */
-    struct gc_histogram handshake_wall; /* any handshake, wall clock */
-    struct gc_histogram stall_cpu;      /* any one visit of a mutator to the collector's work
-                                           (handshake, assist, sweeping), thread CPU time */
+    struct gc_histogram handshake_cpu;  /* a thread's own work in one handshake that gives it work
+                                           (its roots, grey objects, runs); thread CPU time */
+    struct gc_histogram handshake_wall; /* a thread's part in any handshake, wall clock */
+    struct gc_histogram stall_cpu;      /* one time that a thread works for the collector (a
+                                           handshake, an assist, sweeping), thread CPU time */
     struct gc_histogram stall;          /* the same, wall clock */
-    struct gc_histogram held;           /* time held by GC_STOP_WORLD or a hold, wall */
-    struct gc_histogram held_back;      /* time an allocation waited for a cycle, the heap being
-                                           more than a tenth beyond its goal, wall */
+    struct gc_histogram held;           /* time that all threads were held, wall clock */
+    struct gc_histogram held_back;      /* time that an allocation waited for a cycle because the
+                                           heap was more than a tenth beyond its goal */
 };
 
-/* Fills *stats. Any thread may ask about any heap. The cost depends on the number of threads alone.
- * Numbers of one instant only per field; what says "ever" never becomes less, and freed_bytes is at
- * most allocated_bytes. */
+/* Fills *stats. Any thread may ask about any heap. The cost depends only on the number of threads.
+ * Each field is right at some instant during the call; two fields may belong to different instants.
+ * What is counted "ever" never becomes less, and freed_bytes is at most allocated_bytes. */
 GC_API int gc_heap_stats(gc_heap *heap, struct gc_statistics *stats);
 /* The same for the current heap. */
 GC_API int gc_stats(struct gc_statistics *stats);
 
 /* ------------------------------------------------------------------------------------------
+ * Types made at run time
+ */
+
+/* Describes a type to gc_type_create(). A field that is 0 has its default. */
+struct gc_type_spec {
+    const char *name;
+    size_t size;
+    size_t align;
+    size_t ptrdata;         /* 0: taken from the mask; required with a program */
+    const uint64_t *mask;   /* bit i: word i is a reference. NULL: no references, or `program` */
+    size_t mask_bits;       /* valid bits in mask; at most size / word */
+    const uint8_t *program; /* a GC program, see gc_prog_begin(); NULL: `mask` */
+    size_t program_size;
+    uint8_t kind; /* enum gc_kind without flags; 0: GC_KIND_STRUCT */
+    uint8_t tflag;
+    bool (*equal)(const void *a, const void *b);
+    uint64_t (*hash_object)(const void *object, uint64_t seed);
+    gc_trace_fn trace;
+};
+
+/* Makes a type at run time; copies all that `spec` points to. Any thread, attached or not.
+ * NULL: ENOMEM; or EINVAL, and gc_type_error() says why: size 0 with references, ptrdata beyond
+ * size or not equal to the end of the last reference, a mask bit beyond ptrdata, an alignment that
+ * is no power of two or above 8192, a program that is malformed or writes past size. */
+GC_API gc_type *gc_type_create(const struct gc_type_spec *spec);
+
+/* Gives up a type made by gc_type_create(); no object of it may be made afterwards. Heaps that
+ * exist at this moment may hold objects of it, so its memory is kept until they are destroyed.
+ * -EINVAL: a static type, NULL, or a type that was released before. */
+GC_API int gc_type_release(gc_type *type);
+
+/* Checks a descriptor and assigns its run index, as its first use would. 0; -EINVAL, -ENOMEM. */
+GC_API int gc_type_register(gc_type *type);
+
+/* Says why the calling thread's last type was refused: a static string, never NULL. */
+GC_API const char *gc_type_error(void);
+
+/* ------------------------------------------------------------------------------------------
  * Weak references, ephemerons, interning
  */
 
-/* Everywhere below "object" is the address that an allocation returned, and the caller keeps it
- * alive during the call. Addresses inside of objects, memory that was not handed out yet, and
- * objects of no bytes are no objects: EINVAL.
+/* In this section and the next an object is the address that an allocation returned, and the caller
+ * keeps it alive during the call. An address inside of an object, memory that was not handed out
+ * yet, and an object of no bytes are refused: EINVAL.
  *
- * An object dies for all of this at one moment of a cycle: weak references to it read NULL, weak
- * maps and intern tables have it no more. After that its finalizer is queued; if there was none,
- * its memory is reused and its cleanups are queued.
+ * An object dies at one moment of a cycle, for all weak references, weak maps and intern tables at
+ * once: they return NULL, or do not contain it any more. After that its finalizer is queued. If it
+ * has none, its memory is reused and its cleanups are queued.
  *
- * What gc_weak_new(), gc_weakmap_new() and gc_intern_new() return goes with the heap, if it has not
- * been freed before: it must not be used or freed after that. NULL, or one of another heap than the
- * thread's current one: EINVAL.
+ * The heap's end frees all weak references, weak maps and intern tables. They must not be used or
+ * freed after that. EINVAL: NULL, or one of another heap than the current one.
  */
 
-/* A weak reference: all that are made for one object while it lives are the same pointer, to be
- * freed as often as it was made. NULL: EINVAL (no object), ENOMEM, EPERM. Any thread may use it. */
+/* Makes a weak reference to the object. Two calls for the same live object return the same pointer;
+ * each call is matched by one gc_weak_free(). Any attached thread may use it. NULL: EINVAL (no
+ * object), ENOMEM, EPERM. */
 GC_API gc_weak *gc_weak_new(void *object);
-/* The object, now strongly held by the caller's registers (root it); or NULL for ever after, errno
- * unchanged. Takes no lock and waits for no thread, but for one span's sweep. */
+/* The object, which the caller should root before its next safepoint. Or NULL, with errno
+ * unchanged, if the object is dead; it then always returns NULL. Takes no lock. It waits for no
+ * thread, except for the sweep of one span. */
 GC_API void *gc_weak_get(gc_weak *weak);
 /* Any thread, attached or not. NULL is ignored. */
 GC_API void gc_weak_free(gc_weak *weak);
 
-/* A map from objects, by identity, to references (addresses, or words in the heap's value format).
- * An entry lives as long as its key does; its value is kept by the entry only while the key lives
- * (an ephemeron), even if the value leads to the key. All calls are atomic and may come from any
- * thread; no call takes longer because the map is large. NULL: ENOMEM, EPERM. */
+/* A weak map leads from objects, by identity, to references (addresses, or words in the heap's
+ * value format). An entry lives as long as its key. It keeps its value alive only while the key
+ * lives, even if the value refers to the key (an ephemeron). All calls are atomic, and any attached
+ * thread may make them. No call takes longer because the map is large. NULL: ENOMEM, EPERM. */
 GC_API gc_weakmap *gc_weakmap_new(void);
-/* No thread uses the map any more. Any thread, attached or not. NULL is ignored. */
+/* When no thread uses the map any more. Any thread, attached or not. NULL is ignored. */
 GC_API void gc_weakmap_free(gc_weakmap *map);
-/* Adds or replaces. 0; -EINVAL (also: the key is no object), -ENOMEM, -EPERM. */
+/* Adds or replaces an entry. 0; -EINVAL (also: the key is no object), -ENOMEM, -EPERM. */
 GC_API int gc_weakmap_set(gc_weakmap *map, void *key, void *value);
-/* The value, to be rooted; NULL if the key is not there, errno unchanged. */
+/* The value, which the caller should root; NULL, with errno unchanged, if the key is not there. */
 GC_API void *gc_weakmap_get(gc_weakmap *map, void *key);
 GC_API bool gc_weakmap_has(gc_weakmap *map, void *key);
-/* Whether the key was there. */
+/* Removes an entry. Whether the key was there. */
 GC_API bool gc_weakmap_delete(gc_weakmap *map, void *key);
-/* Entries, some of whose keys may have died without anyone's knowing yet. */
+/* How many entries there are, including some whose keys are unreachable and not yet found dead. */
 GC_API size_t gc_weakmap_count(gc_weakmap *map);
-/* The next live entry at or after *position; *position starts at 0 and means something to this map
- * only. Fills *key and *value, which should be roots of the caller. Entries may be set and deleted
- * meanwhile, this one too: none is given twice, and only those added meanwhile may be missed. */
+/* Visits the entries of a map: start with *position 0, and call it until it returns false. Each
+ * call fills *key and *value, which should be roots of the caller. Entries may be set and deleted
+ * between the calls, the last one visited too. No entry is visited twice; only entries that were
+ * added since the start may be missed. */
 GC_API bool gc_weakmap_next(gc_weakmap *map, size_t *position, void **key, void **value);
 
-/* A table of canonical objects by content; it keeps none of them alive. The functions:
- *   hash, equal  must not use the heap; equal runs under a lock, and may see an object that has
- *                just died and whose references lead nowhere
- *   make         allocates and fills the object for a key; it may collect, intern, and fail (NULL;
- *                the errno it leaves is passed on). NULL: gc_intern_get() only looks up. What it
- *                returns may lie outside the heap; it then stays in the table
+/* An intern table holds one object for each content, and keeps none of them alive. The functions:
+ *   hash, equal  must not use the heap. equal runs under a lock. It may see an object that has just
+ *                died, whose references may lead to freed memory
+ *   make         allocates and fills the object for a key. It may collect and intern. It may fail
+ *                with NULL: gc_intern_get() then returns NULL with the errno that make left. An
+ *                object outside the heap stays in the table. NULL for make: gc_intern_get() only
+ *                looks up
  */
 struct gc_intern_ops {
     uint64_t (*hash)(const void *key, size_t size); /* of the bytes looked up */
@@ -807,96 +761,102 @@ struct gc_intern_ops {
 };
 /* Copies *ops. NULL: EINVAL (no hash or equal), ENOMEM, EPERM. */
 GC_API gc_intern *gc_intern_new(const struct gc_intern_ops *ops);
-/* No thread uses the table any more. Any thread, attached or not. NULL is ignored. */
+/* When no thread uses the table any more. Any thread, attached or not. NULL is ignored. */
 GC_API void gc_intern_free(gc_intern *table);
-/* The canonical object equal to the key, to be rooted; made if there is none (of threads that make
- * one at once, one wins). `key` is passed to the functions as it is; if it lies in an object, the
- * caller keeps that alive. A safepoint only if `make` is called. NULL: ENOMEM or what `make` said;
- * errno 0 if there is none and no `make`. */
+/* The table's object that equals the key, which the caller should root. If there is none, `make`
+ * makes it; if several threads do so at once, all get the same object. `key` is passed to the
+ * functions as it is; if it lies in an object, the caller keeps that object alive. A safepoint only
+ * if `make` is called. NULL: ENOMEM, or what `make` left in errno; errno 0 if there is none and no
+ * `make`. */
 GC_API void *gc_intern_get(gc_intern *table, const void *key, size_t size, void *arg);
-/* Objects, some of which may have died without anyone's knowing yet. */
+/* How many objects there are, including some that are unreachable and not yet found dead. */
 GC_API size_t gc_intern_count(gc_intern *table);
 
 /* ------------------------------------------------------------------------------------------
  * Finalizers and cleanups
  *
- * Both are queued by whoever finds the object dead, and run when gc_finalizers_run() is called, or
- * by the library's thread if the heap has GC_FINALIZER_THREAD; never inside another call. The queue
- * is first in, first out, but which of several dead objects is found first is not defined. They run
- * without any lock of the library: they may use the whole API, but for gc_heap_destroy() and
- * gc_thread_detach() of this heap (-EBUSY), and block if they must. They return in the heap and
- * fiber they were called in, outside of a blocking region; else that is put right and logged.
- * Leaving one by longjmp() is allowed (mind gc_frame_reset()), and ending its thread: it counts as
- * run; a C++ exception must not leave it. Those not run when the heap is destroyed are dropped.
+ * Finalizers and cleanups of dead objects are queued. They run when gc_finalizers_run() is called,
+ * or on a thread of the library's if the heap has GC_FINALIZER_THREAD; never inside another call.
+ * The queue is first in, first out, but the order in which dead objects are found is not defined.
+ *
+ * They run without any lock of the library. So they may use the whole API, except gc_heap_destroy()
+ * and gc_thread_detach() of this heap (-EBUSY), and may block. They must return in the heap and
+ * fiber in which they were called, outside of a blocking region; otherwise the library puts that
+ * right and logs it. They may be left by longjmp() (see gc_frame_reset()), and may end their
+ * thread; they count as run then. A C++ exception must not leave them. When the heap is destroyed,
+ * the queue is dropped.
  */
 
-/* When `object` is found dead, fn(object, arg) is queued, once, and object lives until fn has
- * returned. fn may store it where it stays alive, and set another finalizer. What object reaches
- * lives with it, as if it were a root: so finalizers run from the outside to the inside, one cycle
- * for each, and a cycle of references through a finalizable object is never collected. Weak
- * references and map entries of what object reaches stay; its own are gone before fn is queued.
- * `arg` is not a reference. fn NULL removes a finalizer that was not queued yet. 0; -EINVAL (no
- * object), -EEXIST (it has one), -ENOENT (it has none to remove), -ENOMEM, -EAGAIN (no thread for
+/* Sets a finalizer: when `object` is found dead, fn(object, arg) is queued, once, and the object
+ * lives until fn has returned. fn may store the object where it stays alive, and may set another
+ * finalizer. Everything that the object reaches lives as long as the object. So of a chain of
+ * objects with finalizers one is finalized in each cycle, the outermost first, and a circle of
+ * references through such an object is never collected. Weak references and map entries of the
+ * object itself are gone before fn is queued; those of what it reaches stay. `arg` is not a
+ * reference. fn NULL removes a finalizer that is not queued yet. 0; -EINVAL (no object), -EEXIST
+ * (it has one), -ENOENT (it has none to remove), -ENOMEM, -EAGAIN (no thread for
  * GC_FINALIZER_THREAD), -EPERM. */
 typedef void (*gc_finalizer_fn)(void *object, void *arg);
 GC_API int gc_finalizer_set(void *object, gc_finalizer_fn fn, void *arg);
 
-/* After `object` has died for good (after its finalizer, if it has one) fn(arg) is queued. Several
- * per object; each runs once, in any order, perhaps on several threads at once. `arg` is not a
- * reference: it must not keep object alive, or be in it. Returns an id > 0, or -EINVAL (no object,
- * no fn), -ENOMEM, -EAGAIN, -EPERM. */
+/* Adds a cleanup: when `object` is dead and cannot come back (after its finalizer, if it has one),
+ * fn(arg) is queued. An object may have several cleanups. Each runs once, in any order, perhaps on
+ * several threads at once. `arg` is not a reference; it must not be an address in the object, nor
+ * keep the object alive (as a handle would). Returns an id > 0, or -EINVAL (no object, no fn),
+ * -ENOMEM, -EAGAIN, -EPERM. */
 typedef void (*gc_cleanup_fn)(void *arg);
 GC_API int64_t gc_cleanup_add(void *object, gc_cleanup_fn fn, void *arg);
-/* 0: it will not run. -ENOENT: object has no such cleanup; -EINVAL (no object), -EPERM. */
+/* 0: the cleanup will not run. -ENOENT: the object has no such cleanup; -EINVAL, -EPERM. */
 GC_API int gc_cleanup_cancel(void *object, int64_t id);
 
-/* Runs up to `max` queued finalizers and cleanups (0: until there are none) on the calling thread;
- * returns how many. Several threads may do so at once, besides the library's; and finalizers may,
- * to a depth of 16: then it runs none. */
+/* Runs up to `max` queued finalizers and cleanups (0: until there are none) on the calling thread,
+ * and returns how many. Several threads may do so at once. A finalizer may call it too, up to a
+ * depth of 16; deeper calls run none. */
 GC_API size_t gc_finalizers_run(size_t max);
 /* How many are queued now. */
 GC_API size_t gc_finalizers_pending(void);
-/* fn(arg) is called, if fn is not NULL, whenever the queue got work: on the thread that found it,
- * perhaps a mutator in the middle of an allocation. It may wake a thread of yours; it must not use
- * the heap, or wait. After the call has returned the one set before may still be running. 0 or
- * -EPERM. */
+/* Sets the function that is called when something was queued. It runs on the thread that found the
+ * dead object, perhaps in the middle of an allocation. It may wake a thread of yours; it must not
+ * use the heap, or wait. NULL: no function. When this call returns, the previous function may still
+ * be running. 0 or -EPERM. */
 GC_API int gc_finalizers_notify(void (*fn)(void *arg), void *arg);
 
 /* ------------------------------------------------------------------------------------------
- * Fibers: root sets that threads switch between. The embedder switches the C stacks, if any. A
- * fiber belongs to the heap it was made in, and goes with it; in another one: EINVAL.
+ * Fibers: root sets that threads switch between. The embedder switches the C stacks, if there are
+ * any. A fiber belongs to the heap in which it was made, and ends with it. In another heap: EINVAL.
  */
 
 /* A new, suspended fiber. NULL: ENOMEM, EPERM. */
 GC_API gc_fiber *gc_fiber_create(void);
-/* Call it right before the switch of C stacks, in the same function, and load no reference in
- * between: where the code stands, and its registers, are noted here.
- * The calling thread leaves its present fiber (which is suspended, with its frames and ranges)
- * and goes on in `fiber`; NULL: the thread's own root set. Returns the fiber left, NULL for the
- * thread's own; errno is 0. With errno EBUSY (another thread runs it), EINVAL or EPERM there was no
- * switch. */
+/* The calling thread leaves its present fiber, which is suspended with its frames and ranges, and
+ * goes on in `fiber`; NULL: in the thread's own root set. Returns the fiber that it left, NULL for
+ * the thread's own root set, and sets errno to 0. If errno is EBUSY (another thread runs the
+ * fiber), EINVAL or EPERM, there was no switch. If you switch C stacks, call this right before, in
+ * the same function, and load no reference in between: the call notes where the code stands and
+ * what is in its registers. */
 GC_API gc_fiber *gc_fiber_switch(gc_fiber *fiber);
-/* A fiber's slots (its ranges' memory, its frames' locals) may be read and written only by the
- * thread that runs it: to pass a value on, keep it in a C local, switch, then store it. NULL: the
- * thread's own root set, errno unchanged; EPERM. */
+/* The fiber that the calling thread runs. NULL with errno unchanged: the thread's own root set;
+ * NULL with EPERM. Only the thread that runs a fiber may read and write the fiber's slots (its
+ * ranges' memory, its frames' locals). To pass a value on, keep it in a C local, switch, then store
+ * it. */
 GC_API gc_fiber *gc_fiber_current(void);
-/* Frees a suspended fiber and what it rooted. -EBUSY: it is running; -EINVAL (also: NULL), -EPERM.
- */
+/* Frees a suspended fiber with its roots. 0; -EBUSY: a thread runs it; -EINVAL, -EPERM. */
 GC_API int gc_fiber_destroy(gc_fiber *fiber);
-/* The fiber's C stack, all of its readable memory: [low, high). It is scanned conservatively from
- * now on, while the fiber runs and while it is suspended, in any heap. (NULL, NULL): no longer.
- * -EINVAL (also: NULL, or low above high), -EBUSY (another thread runs it), -ENOMEM, -EPERM. */
+/* Tells the fiber's C stack: [low, high), all of its readable memory. The stack is scanned
+ * conservatively from now on, while the fiber runs and while it is suspended, in any heap.
+ * (NULL, NULL): no longer. 0; -EINVAL (also: a NULL fiber, or low above high), -EBUSY (another
+ * thread runs it), -ENOMEM, -EPERM. */
 GC_API int gc_fiber_stack(gc_fiber *fiber, const void *low, const void *high);
 
 /* ------------------------------------------------------------------------------------------
- * Looking in
+ * Introspection
  */
 
-/* The start of the object that contains `address`, or NULL if none does: free memory is none, even
- * where an allocation is about to take it. One past an object's end lies in the next one, or in
- * none. */
+/* The start of the object that contains `address`; NULL if no object does. Free memory is no
+ * object, even where an allocation is about to take it. The address one past an object's end lies
+ * in the next object, or in none. */
 GC_API void *gc_object_base(const void *address);
-/* Bytes of its slot; 0 if `object` is not in an object. */
+/* The bytes of the object's cell; 0 if `object` is not an address in an object. */
 GC_API size_t gc_object_size(const void *object);
 /* Whether `address` is the start of an object. */
 GC_API bool gc_is_object(const void *address);
@@ -906,28 +866,100 @@ GC_API bool gc_heap_contains(const gc_heap *heap, const void *address);
 struct gc_object {
     void *address;
     size_t size;
-    const gc_type *type; /* of a traced object, or a large one with references: that of its head, or
-                            of its elements. NULL: not known, of all others */
+    const gc_type *type; /* of a traced object, and of a large object with references: the type of
+                            its head or of its elements. NULL for all others: not known */
     bool has_pointers;
 };
-/* Collects, then calls fn for each live object, with all mutators held at a handshake. fn may read
- * all objects; it must not write to them, use the heap, or wait for another thread, and must
- * return. Stops when fn returns false. */
+/* Collects, then holds all threads and calls fn for each live object, until fn returns false. fn
+ * may read all objects. It must not write to them, use the heap, or wait for another thread, and it
+ * must return. */
 GC_API int gc_heap_each(bool (*fn)(void *arg, const struct gc_object *object), void *arg);
 
-/* How many objects and bytes there are per size class and, where it is known, type; by size; `n`
- * entries at most. Returns the number, or -ENOMEM. */
+/* Counts objects and bytes per size class and, where it is known, per type. Fills at most n rows,
+ * the smallest sizes first, and returns how many; or -ENOMEM. */
 struct gc_census {
-    size_t size; /* of the class; 0: large objects */
+    size_t size; /* of the size class; 0: large objects */
     bool has_pointers;
     uint64_t objects, bytes;
-    const gc_type *type; /* of traced objects, and of large ones with references; else NULL */
+    const gc_type *type; /* as in gc_object */
 };
 GC_API int gc_heap_census(struct gc_census *rows, size_t n);
 
-/* Checks all the heap's data structures with mutators held, and marks a second time to see that
- * the collector missed nothing. 0, or -EIO after saying what is wrong in the log. Slow. */
+/* Holds all threads, checks all of the heap's data structures, and marks a second time to see that
+ * the collector missed nothing. 0; -EIO: the log says what is wrong. Slow. */
 GC_API int gc_heap_verify(void);
+
+/* ------------------------------------------------------------------------------------------
+ * What types have in common with those of Go's runtime: kinds, comparison, GC programs
+ */
+
+/* gc_type.kind: what a type is, and flags. The numbers are those of Go's runtime. The library uses
+ * GC_KIND_GCPROG only; the rest is for the embedder. */
+enum gc_kind {
+    GC_KIND_BOOL = 1,
+    GC_KIND_INT,
+    GC_KIND_INT8,
+    GC_KIND_INT16,
+    GC_KIND_INT32,
+    GC_KIND_INT64,
+    GC_KIND_UINT,
+    GC_KIND_UINT8,
+    GC_KIND_UINT16,
+    GC_KIND_UINT32,
+    GC_KIND_UINT64,
+    GC_KIND_UINTPTR,
+    GC_KIND_FLOAT32,
+    GC_KIND_FLOAT64,
+    GC_KIND_COMPLEX64,
+    GC_KIND_COMPLEX128,
+    GC_KIND_ARRAY,
+    GC_KIND_CHAN,
+    GC_KIND_FUNC,
+    GC_KIND_INTERFACE,
+    GC_KIND_MAP,
+    GC_KIND_PTR,
+    GC_KIND_SLICE,
+    GC_KIND_STRING,
+    GC_KIND_STRUCT,
+    GC_KIND_UNSAFE_POINTER,
+    GC_KIND_DIRECT_IFACE = 1 << 5, /* flag: a value of this type is one pointer */
+    GC_KIND_GCPROG = 1 << 6,       /* flag: gcdata is a GC program, not a mask */
+    GC_KIND_MASK = (1 << 5) - 1
+};
+
+/* gc_type.tflag. The library uses GC_TFLAG_REGULAR_MEMORY only. */
+enum gc_tflag {
+    GC_TFLAG_UNCOMMON = 1 << 0,   /* the embedder keeps data of its own beside the type */
+    GC_TFLAG_EXTRA_STAR = 1 << 1, /* the name begins with a '*' that is not part of it */
+    GC_TFLAG_NAMED = 1 << 2,
+    GC_TFLAG_REGULAR_MEMORY = 1 << 3 /* equal objects are equal bytes */
+};
+
+/* Whether two objects of `type` are equal: by type->equal, or by bytes with
+ * GC_TFLAG_REGULAR_MEMORY. false if the type is not comparable, or NULL. */
+GC_API bool gc_type_equal(const gc_type *type, const void *a, const void *b);
+/* A hash of an object of `type`; equal objects have the same. 0 if the type is not hashable, or
+ * NULL. */
+GC_API uint64_t gc_type_hash(const gc_type *type, const void *object, uint64_t seed);
+
+/* GC programs describe large repetitive shapes in few bytes (the encoding of Go's runtime):
+ *   0x00           stop
+ *   0nnnnnnn       emit the n (1…127) bits in the next ceil(n/8) bytes, lowest first
+ *   1nnnnnnn c     repeat the last n bits c times more; n = 0: n follows as a varint; c is a varint
+ * A repetition may repeat what an earlier one made. gc_prog_begin() begins to build a program in
+ * the caller's buffer, and the other calls go on: */
+struct gc_prog {
+    uint8_t *bytes; /* the caller's buffer */
+    size_t size, capacity;
+    int error; /* 0, or -ENOSPC / -EINVAL of the first call that failed */
+};
+GC_API void gc_prog_begin(struct gc_prog *prog, void *buffer, size_t capacity);
+/* Appends n mask bits, the lowest bit of bits[0] first. */
+GC_API void gc_prog_emit(struct gc_prog *prog, const uint64_t *bits, size_t n);
+/* Repeats the last n bits `count` times more. */
+GC_API void gc_prog_repeat(struct gc_prog *prog, size_t n, size_t count);
+/* Ends the program; returns 0 or prog->error. */
+GC_API int gc_prog_end(struct gc_prog *prog);
 
 #ifdef __cplusplus
 }
