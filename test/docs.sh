@@ -5,7 +5,7 @@
 documents=(README.md docs/*.md examples/*/README.md)
 
 # Each ```c or ```cpp block with a main goes to a file of its own; a ```text block right after it is
-# what the program prints.
+# what the program prints. A ```c bug block is a program with a bug, which shows only under switches.
 perl - "$scratch" "${documents[@]}" <<'EOF'
 use strict;
 use warnings;
@@ -16,12 +16,13 @@ for my $file (@files) {
     open my $in, '<', $file or next;
     local $/;
     my $text = <$in>;
-    while ($text =~ /^```(c|cpp)\n(.*?)^```\n(?:\n*(?:It prints:?\n+)?```text\n(.*?)^```\n)?/msg) {
-        my ($language, $code, $prints, $end) = ($1, $2, $3, $-[0]);
+    while ($text =~ /^```(c|cpp)( bug)?\n(.*?)^```\n(?:\n*(?:It prints:?\n+)?```text\n(.*?)^```\n)?/msg) {
+        my ($language, $bug, $code, $prints, $end) = ($1, $2, $3, $4, $-[0]);
         next unless $code =~ /\bint main\b/;
-        my $line = 2 + (substr($text, 0, $end) =~ tr/\n//);
+        my $line = my $number = 2 + (substr($text, 0, $end) =~ tr/\n//);
+        $line .= '.bug' if $bug;
         open my $out, '>', "$dir/$name.$line.$language" or die;
-        print $out "#line $line \"$file\"\n$code";
+        print $out "#line $number \"$file\"\n$code";
         next unless defined $prints;
         open $out, '>', "$dir/$name.$line.text" or die;
         print $out $prints;
@@ -42,9 +43,18 @@ works() { # FILE
     "$program" >"$program.printed" || { echo "exit status $?" && return 1; }
     [[ ! -f $program.text ]] || diff "$program.text" "$program.printed"
 }
+# The switches that the guide names find the bug of a program that works without them.
+found() { # PROGRAM
+    local log=$1.log
+    GCHEAP_DEBUG=nth=1,poison "$1" >"$log" || return 1
+    ! cmp -s "$log" "$1.text" || { echo 'nth=1,poison changes nothing' && return 1; }
+    ! GCHEAP_DEBUG=nth=1,verify "$1" >"$log" 2>&1 || { echo 'verify finds nothing' && return 1; }
+    grep '^gcheap: heap check: a reference leads to no object' "$log"
+}
 for file in "$scratch"/*.c "$scratch"/*.cpp; do
     [[ -e $file ]] || continue
     check "the program at ${file#"$scratch"/} works" works "$file"
+    [[ $file != *.bug.c ]] || check 'its bug is found' found "${file%.c}"
 done
 
 # Public functions and macros of the header.
@@ -164,6 +174,15 @@ quoted() {
     return $wrong
 }
 
+# The guide lists all safepoints, and nothing else: those of the table of calls.
+safepoints() {
+    diff <(sed -n '/^| call | no heap /,/^$/p' docs/reference.md | grep -vE '\| (no|safepoint|---) \|$' |
+        grep -oE '^\| `.*`' | grep -oE 'gc_[a-z_]+' | sort) \
+        <(sed -n '/These calls are safepoints:/,/^No other call/p' docs/guide.md |
+            sed 's/^| \([^|]*\)|.*/\1/' | grep -oE 'gc_[a-z_]+' | sort)
+}
+
+check 'the guide lists all safepoints' safepoints
 check 'messages that are quoted are those of the library' quoted
 check 'who may call what is what the test of it expects' who_may
 done_testing
