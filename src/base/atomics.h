@@ -61,13 +61,14 @@ ATOMICS_UPDATES(word, uintptr_t)
 ATOMICS_UPDATES(u32, uint32_t)
 ATOMICS_UPDATES(u8, uint8_t)
 
-/* Counts that a word of a 32-bit host is too small for. Any backend: libatomic_ops has none there. */
+/* Counts that do not fit in a word of a 32-bit host. The compiler's in both backends, as
+ * libatomic_ops has none there. */
 INLINE uint64_t u64_load_relaxed(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_RELAXED); }
 INLINE uint64_t u64_load_acquire(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
 INLINE void u64_store_relaxed(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_RELAXED); }
 ATOMICS_UPDATES(u64, uint64_t)
 
-/* Slots belong to the embedder's structs: read and written through the aliasing word. */
+/* Slots lie in the embedder's structs, so they are read and written through the aliasing word. */
 INLINE word slot_load_acquire(const void *p) { return __atomic_load_n((const slot_word *)p, __ATOMIC_ACQUIRE); }
 INLINE word slot_load_relaxed(const void *p) { return __atomic_load_n((const slot_word *)p, __ATOMIC_RELAXED); }
 INLINE void slot_store_release(void *p, word v) { __atomic_store_n((slot_word *)p, v, __ATOMIC_RELEASE); }
@@ -96,7 +97,7 @@ INLINE void fence_release(void)
     __atomic_thread_fence(__ATOMIC_RELEASE);
 }
 
-/* In a spin loop: tells the core that it is one. */
+/* Tells the core that the thread is in a spin loop. */
 INLINE void cpu_relax(void)
 {
 #if defined(__x86_64__) || defined(__i386__)

@@ -1,4 +1,4 @@
-/* Ground: the words, constants and checks that every other file uses. */
+/* The words, constants and checks that every other file uses. */
 #ifndef GC_BASE_H
 #define GC_BASE_H
 
@@ -11,7 +11,7 @@
 
 /* A machine word: bit maps are arrays of words, and one bit stands for one word of the heap. */
 typedef uintptr_t word;
-/* The same, to read and write slots whose declared type is the embedder's. */
+/* The same, for access to slots whose declared type is the embedder's. */
 typedef uintptr_t __attribute__((may_alias)) slot_word;
 
 #if UINTPTR_MAX > 0xffffffffu
@@ -35,8 +35,8 @@ typedef uintptr_t __attribute__((may_alias)) slot_word;
 #define ARENA_PAGES (ARENA_SIZE >> PAGE_SHIFT)
 #define ARENA_WORDS (ARENA_SIZE / WORD_SIZE)
 
-/* What several threads write lies on cache lines of its own. Two lines: the adjacent-line
- * prefetcher couples them. */
+/* Data that several threads write is aligned to CACHE_PAD. That is two cache lines, because the
+ * adjacent-line prefetcher loads lines in pairs. */
 #define CACHE_LINE 64
 #define CACHE_PAD 128
 #define CACHE_ALIGNED __attribute__((aligned(CACHE_PAD)))
@@ -53,9 +53,10 @@ typedef uintptr_t __attribute__((may_alias)) slot_word;
 #define INLINE static inline __attribute__((always_inline))
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
 
-/* Three tiers of checks. CHECK: cheap, in every build: the heap is broken, go no further.
- * ASSERT: debug builds. Whole-structure walks are functions named x_check, called by tests and by
- * the heap verifier. Each may cite an invariant of docs/invariants.md: ASSERT(x && "I7"). */
+/* There are three tiers of checks. CHECK is cheap and in every build; if it fails, the heap is
+ * broken and the process ends. ASSERT is in debug builds only, and may cite an invariant of
+ * docs/invariants.md: ASSERT(x && "I7"). Walks over whole structures are functions named x_check,
+ * which tests and the heap verifier call. */
 _Noreturn void base_panic(const char *file, int line, const char *what);
 #define CHECK(cond) ((void)(LIKELY(cond) || (base_panic(__FILE__, __LINE__, #cond), 0)))
 

@@ -1,6 +1,7 @@
 #include "base/bits.h"
 
-/* Calls `body` for each word w that [from, to) touches, with the bits of it in `mask`. */
+/* Calls `body` for each map word w that [from, to) touches; `mask` has the bits of the range in
+ * w. */
 #define FOR_RANGE(from, to, w, mask, body)                                                         \
     for (size_t i_ = (from), to_ = (to); i_ < to_;) {                                              \
         size_t w = i_ / WORD_BITS, lo_ = i_ % WORD_BITS;                                           \

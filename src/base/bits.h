@@ -13,7 +13,8 @@ INLINE unsigned bits_leading_zeros(word w)
 {
     return (unsigned)__builtin_clzl(w);
 }
-/* In line: not every processor that we are compiled for has an instruction. */
+/* Counted in line, as some of the processors that the library is compiled for have no
+ * instruction. */
 INLINE unsigned bits_count(word w)
 {
     const word ones = ~(word)0;
@@ -42,8 +43,8 @@ INLINE void bits_clear(word *map, size_t i)
     map[i / WORD_BITS] &= ~((word)1 << (i % WORD_BITS));
 }
 
-/* The word of `count` (1…WORD_BITS) bits that begins at bit i. Relaxed; may read map word
- * i / WORD_BITS + 1 only if the range reaches it. */
+/* The word of `count` (1…WORD_BITS) bits that begins at bit i. Relaxed. Map word i / WORD_BITS + 1
+ * is read only if the range reaches it. */
 INLINE word bits_extract(const word *map, size_t i, size_t count)
 {
     size_t w = i / WORD_BITS, shift = i % WORD_BITS;
@@ -53,9 +54,9 @@ INLINE word bits_extract(const word *map, size_t i, size_t count)
     return count == WORD_BITS ? low : low & (((word)1 << count) - 1);
 }
 
-/* At least BITS_PEEK bits from bit i on; what comes after them is undefined. Others may write the
- * neighbours at the same time. The fast form is one load that may straddle two map words, which
- * sanitizers would not understand. */
+/* At least BITS_PEEK bits from bit i on; the higher bits of the result are undefined. Other threads
+ * may write neighbouring bits at the same time. The fast form is one load that may straddle two map
+ * words; sanitizers would report it. */
 #define BITS_PEEK (WORD_BITS - 7)
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && !defined(GC_ATOMICS_C11)
 INLINE word bits_peek(const word *map, size_t i)
@@ -71,11 +72,11 @@ INLINE word bits_peek(const word *map, size_t i)
 }
 #endif
 
-/* Ranges [from, to) of a map that only the caller writes; plain. */
+/* For ranges [from, to) of a map that only the caller writes; no atomic operations. */
 void bits_set_range(word *map, size_t from, size_t to);
 void bits_clear_range(word *map, size_t from, size_t to);
 size_t bits_count_range(const word *map, size_t from, size_t to);
-/* First bit in [from, to) that is set (clear); `to` when there is none. */
+/* The first bit in [from, to) that is set (or clear); `to` if there is none. */
 size_t bits_find_set(const word *map, size_t from, size_t to);
 size_t bits_find_clear(const word *map, size_t from, size_t to);
 

@@ -1,9 +1,9 @@
 /* A free list. Any thread gives to it without a lock. To take from it, or to empty it, a thread
- * holds a lock of the list's owner: so no node can be taken and given again between another taker's
- * look at the first node and its compare-and-swap.
+ * holds a lock of the list's owner. So no other thread takes a node and gives it back between a
+ * taker's look at the first node and its compare-and-swap.
  *
- * It is liburcu's lock-free stack; with GC_ATOMICS_C11, for sanitizers and for builds without
- * dependencies, the same from the compiler's atomics. */
+ * It is liburcu's lock-free stack. With GC_ATOMICS_C11, for sanitizers and for builds without
+ * dependencies, it is the same stack made of the compiler's atomics. */
 #ifndef GC_FREELIST_H
 #define GC_FREELIST_H
 

@@ -18,8 +18,8 @@ static bool spin(struct lock *lock)
     return false;
 }
 
-/* Whoever has slept takes the lock in state 2: there may be more sleepers, and at worst one wake
- * goes to nobody. */
+/* After spinning, a thread takes the lock in state 2, because others may sleep. If none does, the
+ * release wakes nobody. */
 NOINLINE void lock_acquire_slow(struct lock *lock)
 {
     if (spin(lock))
@@ -28,7 +28,8 @@ NOINLINE void lock_acquire_slow(struct lock *lock)
         os_wait(&lock->state, 2, -1);
 }
 
-/* Once the state is 0 the lock may be gone with its memory: only its address is used. */
+/* Once the state is 0, another thread may free the memory of the lock. Only its address is used
+ * then. */
 NOINLINE void lock_release_slow(struct lock *lock)
 {
     uint32_t was = u32_exchange_acq_rel(&lock->state, 0);
@@ -36,7 +37,7 @@ NOINLINE void lock_release_slow(struct lock *lock)
     os_wake(&lock->state, 1);
 }
 
-/* ---- Ranks: bit r stands for a held lock of rank r. ---- */
+/* ---- Ranks: bit r says that the thread holds a lock of rank r. ---- */
 
 static _Thread_local uint64_t held;
 

@@ -10,10 +10,10 @@
 
 enum lock_rank {
     LOCK_HEAPS = 1,    /* the list of heaps, for fork */
-    LOCK_CYCLE,        /* one cycle at a time; gc_collect's waiters */
+    LOCK_CYCLE,        /* the cycle: held by its driver */
     LOCK_REGISTRY,     /* mutators of a heap, epoch and phase publication */
     LOCK_FIBERS,       /* list of fibers */
-    LOCK_PROCS,        /* Ps and who waits for one */
+    LOCK_PROCS,        /* Ps, and the queue of threads that wait for one */
     LOCK_TYPES,        /* type registry */
     LOCK_ROOTS,        /* global roots and root callbacks */
     LOCK_HANDLES,      /* handle blocks */
@@ -30,8 +30,8 @@ enum lock_rank {
     LOCK_LOG
 };
 
-/* A small mutex that spins briefly and then sleeps. Zero but for the rank when free. Not
- * recursive. Padding is the owner's matter. */
+/* A small mutex that spins briefly and then sleeps. It is not recursive. A free lock is zero,
+ * except for its rank. It is not padded; its owner may do that. */
 struct lock {
     uint32_t state; /* 0 free, 1 held, 2 held with sleepers */
     uint32_t rank;
@@ -46,7 +46,7 @@ void lock_init(struct lock *lock, enum lock_rank rank);
 void lock_acquire_slow(struct lock *lock);
 void lock_release_slow(struct lock *lock);
 
-/* Debug builds: the calling thread's held ranks. */
+/* Debug builds: the ranks of the locks that the calling thread holds. */
 void lock_rank_push(uint32_t rank);
 void lock_rank_pop(uint32_t rank);
 bool lock_rank_held(uint32_t rank);
@@ -76,7 +76,7 @@ INLINE void lock_release(struct lock *lock)
         lock_release_slow(lock);
 }
 
-/* Without ranks: for a fork, which takes all locks of all heaps. */
+/* These two do not check ranks. A fork uses them, because it takes the locks of all heaps. */
 INLINE void lock_seize(struct lock *lock)
 {
     if (UNLIKELY(!u32_cas_acquire(&lock->state, 0, 1)))
@@ -88,7 +88,7 @@ INLINE void lock_free(struct lock *lock)
         lock_release_slow(lock);
 }
 
-/* For functions named *_locked: first line. */
+/* The first line of functions named *_locked. */
 #define LOCK_ASSERT_HELD(lock_) ASSERT(u32_load_relaxed(&(lock_)->state) != 0)
 
 #endif

@@ -9,7 +9,7 @@
     (GC_STOP_WORLD | GC_STACK_CONSERVATIVE | GC_FORK_SAFE | GC_NO_BACKGROUND |                     \
      GC_FINALIZER_THREAD | GC_HUGE_PAGES | GC_NO_HUGE_PAGES)
 
-/* ---- Saying what is wrong ---- */
+/* ---- Reporting mistakes ---- */
 
 static COLD PRINTF_LIKE(2, 3) bool refuse(const struct options_listener *to, const char *format,
                                           ...)
@@ -88,7 +88,7 @@ int options_resolve(const gc_options *user, gc_options *result, const struct opt
 
 struct debug_switch {
     const char *name;
-    uint64_t least, most; /* of its value; 0 to 1: it may have none */
+    uint64_t least, most; /* bounds of its value; with least == 0 it may be left out */
     void (*set)(struct debug_switches *, uint64_t);
 };
 
@@ -131,7 +131,7 @@ static const struct debug_switch switches[] = {
 
 /* One item of a list. */
 struct item {
-    const char *source; /* of the list */
+    const char *source; /* names the list */
     const char *text;
     size_t length, name_length;
 };
@@ -146,7 +146,7 @@ static const struct debug_switch *find_switch(const struct item *item)
     return NULL;
 }
 
-/* Decimal digits and nothing else; false for what is none, and beyond 32 bits. */
+/* Accepts decimal digits only. false: it is no number, or one far beyond 32 bits. */
 static bool parse_number(const char *text, const char *end, uint64_t *value)
 {
     const char *at = text;
@@ -164,7 +164,7 @@ static bool item_value(const struct item *item, const struct debug_switch *s, ui
            *value >= s->least && *value <= s->most;
 }
 
-/* `seen`: a bit for each switch that the list has had. */
+/* `seen` has a bit for each switch that came before in the list. */
 static void parse_item(const struct item *item, struct debug_switches *d, unsigned *seen,
                        const struct options_listener *to)
 {

@@ -9,13 +9,13 @@
 
 /* Switches for testing an embedding, and the library itself: a comma-separated list. Each is off
  * unless named.
- *   nth=N      collect at every Nth allocation, each of which takes the slow path
- *   poison     freed small objects are filled with 0xdb
+ *   nth=N      collect at every Nth allocation; all allocations take the slow path
+ *   poison     fill freed small objects with 0xdb
  *   verify     check the heap's structures after each cycle, with the world held
  *   checkmark  mark a second time with the world held, and report what the first time missed
  *   delay=S    random short waits, from seed S, at marked points of the collector and mutators
- *   buffers=N  work buffers hold N objects: grey work moves about all the time
- *   failos=N   one in N calls on the operating system for memory or a thread fails; N > 1
+ *   buffers=N  work buffers hold N objects, so grey work changes hands all the time
+ *   failos=N   one in N calls to the operating system for memory or a thread fails; N > 1
  */
 struct debug_switches {
     uint32_t nth;
@@ -25,15 +25,17 @@ struct debug_switches {
     uint64_t failos;
 };
 
-/* Is told what is wrong: a line that names the place, the value and what may stand there. */
+/* Called for each mistake, with a line that names the place, the value and what may stand there. */
 struct options_listener {
     void (*say)(void *arg, const char *line);
     void *arg;
 };
 
-/* Fills *result from the user's options (NULL: defaults). 0, or -EINVAL after saying why. */
+/* Fills *result from the user's options (NULL: defaults). Returns 0, or -EINVAL after reporting
+ * why. */
 int options_resolve(const gc_options *user, gc_options *result, const struct options_listener *to);
-/* Reads a list of switches onto *d. What is wrong is told, with the list's source, and left out. */
+/* Reads a list of switches into *d. An item that is wrong is reported, with the list's source, and
+ * ignored. */
 void options_parse_debug(const char *source, const char *text, struct debug_switches *d,
                          const struct options_listener *to);
 /* Whether GCHEAP_TRACE asks for a line per cycle. */

@@ -1,12 +1,12 @@
-/* What gcheap asks of the operating system. One file per family of systems: os_linux.c,
- * os_posix.c. Nothing else includes a system header for memory, threads' parking or clocks.
+/* What gcheap asks of the operating system. There is one file for each family of systems:
+ * os_linux.c and os_posix.c. No other file includes a system header for memory, waiting threads or
+ * clocks.
  *
  * Memory goes through four states, as in Go's mem.go:
  *   none -> os_reserve -> reserved -> os_commit -> ready -> os_release -> ready (zero, unbacked)
  *   any -> os_unmap -> none
- * Sizes and addresses are multiples of os_page_size(). Calls that can fail return false or NULL
- * and leave the state as it was; os_fail_nth() and os_fail_one_in() make some of them fail, for
- * tests.
+ * Sizes and addresses are multiples of os_page_size(). Calls that can fail return false or NULL and
+ * leave the state as it was. For tests, os_fail_nth() and os_fail_one_in() make some of them fail.
  */
 #ifndef GC_OS_H
 #define GC_OS_H
@@ -14,91 +14,97 @@
 #include "base/base.h"
 
 size_t os_page_size(void);
-unsigned os_cpu_count(void); /* this process may use; at least 1 */
+unsigned os_cpu_count(void); /* that this process may use; at least 1 */
 
-/* `size` bytes of inaccessible address space, at `hint` if that is free and not NULL, aligned to
- * `align`. NULL: refused. */
+/* Reserves `size` bytes of inaccessible address space, aligned to `align`; at `hint` if that is not
+ * NULL and is free. NULL: the OS refuses. */
 void *os_reserve(void *hint, size_t size, size_t align);
-/* Makes reserved memory readable, writable and zero. It costs nothing until it is touched. */
+/* Makes reserved memory readable, writable and zero. The OS backs a page of it at its first use. */
 bool os_commit(void *p, size_t size);
-/* Reserve and commit. */
+/* Reserves and commits. */
 void *os_map(size_t size);
-/* Gives back what backs the range; it reads as zero when touched again. */
+/* Gives back what backs the range, which reads as zero when it is touched again. */
 bool os_release(void *p, size_t size);
-/* Where the OS refuses, having no room to note one mapping more, the range gives back what backs
- * it, and goes with one of the next that are unmapped. */
+/* The OS refuses if it has no room to note another mapping. Then the range gives back what backs
+ * it, and is unmapped when a later call succeeds. */
 void os_unmap(void *p, size_t size);
-/* Advice only: back the range with large pages; or, as a sparsely used table, with small ones. */
+/* Advice only: the OS should back the range with huge pages; or with small ones, as few of them
+ * will be used. */
 void os_huge_pages(void *p, size_t size);
 void os_small_pages(void *p, size_t size);
-/* Backs the range, which may be in use, without changing what is in it. false: not to be had. */
+/* Backs the range, which may be in use, without changing its content. false: the OS cannot. */
 bool os_back(void *p, size_t size);
-/* Bytes of the range that are backed now; for statistics and tests. */
+/* How many bytes of the range are backed; for statistics and tests. */
 size_t os_resident(const void *p, size_t size);
 
-/* Sleeps while *address == expected; at most timeout_ns (negative: for ever). May return early;
- * never reports EINTR. The caller checks its condition again. */
+/* Sleeps while *address == expected, for timeout_ns at most (negative: without a limit). It may
+ * return early, so the caller checks its condition again. It never reports EINTR. */
 void os_wait(const uint32_t *address, uint32_t expected, int64_t timeout_ns);
-/* Wakes up to n waiters, or more. */
+/* Wakes n waiters; on some systems more. */
 void os_wake(const uint32_t *address, int n);
 #define OS_WAKE_ALL INT32_MAX
 
 uint64_t os_now_ns(void);        /* monotonic */
 uint64_t os_thread_cpu_ns(void); /* CPU time of the calling thread */
 uint64_t os_thread_id(void);     /* as the system's tools show it */
-/* What another thread of this process does, by its os_thread_id(). false: the system does not tell,
- * or the thread is gone. */
-enum os_thread_state { OS_THREAD_SLEEPS, OS_THREAD_AWAKE }; /* waits for something; all else */
+/* Tells what another thread of this process does, by its os_thread_id(). false: the OS does not
+ * tell, or the thread is gone. A thread SLEEPS if it waits for something; otherwise it is AWAKE. */
+enum os_thread_state { OS_THREAD_SLEEPS, OS_THREAD_AWAKE };
 struct os_thread_look {
-    uint64_t cpu_ns; /* it has used */
+    uint64_t cpu_ns; /* CPU time of the thread */
     enum os_thread_state state;
 };
 bool os_look_at_thread(uint64_t id, struct os_thread_look *look);
 void os_sleep_ns(uint64_t ns);
 void os_yield(void);
-/* A name for the calling thread in the system's tools; at most 15 bytes are kept. */
+/* Names the calling thread for the system's tools, which keep at most 15 bytes. */
 void os_thread_title(const char *title);
 
-/* A thread of the library's own: all signals blocked, never cancelled, detached never. The struct
- * stays where it is until run() begins; a copy of it can be joined. 0 or an errno. */
+/* A thread of the library. All signals are blocked on it, and it is never cancelled or detached.
+ * The struct stays at its place until run() begins; a copy of it can be joined. Returns 0 or an
+ * errno. */
 struct os_thread {
     uintptr_t id;
     void (*run)(void *);
     void *arg;
-    /* Called with arg, on the thread, when somebody ends it within run() (pthread_exit). NULL: that
-     * must not be. Set before the thread is started. */
+    /* Called with arg, on the thread, when a callback ends the thread within run() (pthread_exit).
+     * NULL: no callback may do that. Set before the thread is started. */
     void (*cut_short)(void *);
 };
 int os_thread_start(struct os_thread *thread, void (*run)(void *), void *arg);
 void os_thread_join(struct os_thread *thread);
 
-/* The file that holds this code is never unloaded from now on. Nothing if it is the program. */
+/* From now on, the shared library that holds this code is never unloaded. Does nothing if the code
+ * is part of the program. */
 void os_stay_loaded(void);
 
-/* The calling thread is not cancelled (pthread_cancel) between the two; they nest. No fast path
- * needs them, only what may reach a cancellation point: the C library's, or one in a function of
- * the embedder's that is called while something is half done. */
+/* Between these two calls the calling thread is not cancelled (pthread_cancel). Pairs of them nest.
+ * They stand around code that may reach a cancellation point: one in the C library, or one in a
+ * function of the embedder that is called while something is half done. No fast path needs them. */
 int os_cancel_off(void);
 void os_cancel_restore(int before);
-/* Acts upon a cancellation that came meanwhile. */
+/* Acts on a cancellation that was requested meanwhile. */
 void os_cancel_point(void);
 
-/* The child of a fork, before anything else in this file is used there. */
+/* Called in the child of a fork, before anything else of this file is used there. */
 void os_after_fork_in_child(void);
 
-/* The calling thread's stack, [*low, *high). 0; -ENOTSUP: it cannot be found; -ENOMEM. */
+/* Finds the calling thread's stack, [*low, *high). Returns 0, -ENOTSUP if it cannot be found, or
+ * -ENOMEM. */
 int os_stack_bounds(uintptr_t *low, uintptr_t *high);
-/* Whether there is memory everywhere in a range. */
+/* Whether all of a range is mapped. */
 bool os_is_mapped(const void *p, size_t size);
-/* The readable memory without a gap in which an address lies, [*low, *high); false if it cannot be
- * told. */
+/* Finds the readable memory around an address, without a gap: [*low, *high). false: it is not
+ * known. */
 bool os_mapping(uintptr_t address, uintptr_t *low, uintptr_t *high);
 
-/* The nth (1…) fallible call from now on fails, `count` times in a row; n = 0: none does. */
+/* Makes `count` fallible calls in a row fail, from the nth from now on (1: the next). 0: none
+ * fails. */
 void os_fail_nth(uint64_t n, uint64_t count);
-/* One in n of the fallible calls fails, spread about, the same ones in each run; n < 2: none. */
+/* Makes one in n fallible calls fail, at irregular distances, the same ones in each run. n < 2:
+ * none. */
 void os_fail_one_in(uint64_t n);
-/* Fallible calls made so far, for tests that fail each in turn. */
+/* How many fallible calls were made so far; for tests that let each of them fail in turn. */
 uint64_t os_fallible_calls(void);
 
 #endif

@@ -12,9 +12,10 @@
 
 static word calls;                 /* fallible calls so far */
 static word fault_from, fault_end; /* the calls numbered [from, end) fail; the first is number 1 */
-static word fault_one_in;          /* and one in so many; 0: none */
+static word fault_one_in;          /* and one in so many calls fails; 0: none */
 
-/* Not at regular distances: what takes several calls would always meet the same ones, or none. */
+/* The distances are irregular. At regular ones, an operation of several calls would always fail in
+ * the same call, or never. */
 static bool is_one_in(word n, word each)
 {
     return ((uint64_t)n * UINT64_C(0x9e3779b97f4a7c15) >> 32) % each == 0;
@@ -82,8 +83,8 @@ static char *map(void *hint, size_t size, int protection, int flags)
     return p == MAP_FAILED ? NULL : p;
 }
 
-/* Inaccessible memory counts for nothing. When it is committed the system may refuse: so, unlike
- * with MAP_NORESERVE, no more is promised than there could ever be. */
+/* The OS does not count inaccessible memory as used. It counts it when it is committed, and may
+ * refuse then. With MAP_NORESERVE it would promise more memory than it has. */
 static char *reserve(void *hint, size_t size)
 {
     return map(hint, size, PROT_NONE, 0);
@@ -141,14 +142,14 @@ void *os_map(size_t size)
 /* ---- Ranges that could not be unmapped ---- */
 
 #define REFUSED_MAX 64
-/* An entry is EMPTY, or BUSY: one thread's; or the range's address. */
+/* The base of an entry is EMPTY, BUSY (one thread uses the entry), or the range's address. */
 enum { EMPTY, BUSY };
 static struct {
     word base, size;
 } refused[REFUSED_MAX];
-static word refused_count; /* atomic: not fewer than there are */
+static word refused_count; /* atomic; not less than the number of ranges */
 
-/* With no entry left its address space is lost. */
+/* If no entry is left, the address space of the range is lost. */
 static void keep_refused(word base, size_t size)
 {
     for (size_t i = 0; i < REFUSED_MAX; i++) {

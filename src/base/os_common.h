@@ -12,8 +12,8 @@
 /* Counts one fallible call. True: it has to fail. */
 bool os_common_fault(void);
 
-/* Every range that reaches the OS: whole pages of the OS, or it would round, and so touch what is
- * beside them. */
+/* Each range that is passed to the OS consists of whole pages of the OS. Otherwise the OS would
+ * round it, and touch what lies beside it. */
 INLINE void os_check_range(const void *p, size_t size)
 {
     ASSERT((((uintptr_t)p | size) & (os_page_size() - 1)) == 0 && size > 0);
@@ -23,9 +23,9 @@ INLINE void os_check_range(const void *p, size_t size)
 /* Gives back what backs a range that nobody uses again. */
 void os_discard(void *p, size_t size);
 
-/* First line of what calls the system: errno is as it was when the function returns, whatever the
- * system said. A public call that succeeds, and has been refused something on its way, leaves the
- * embedder's errno alone. */
+/* The first line of each function that calls the system. It restores errno when the function
+ * returns, whatever the system said. So a public call that succeeds leaves the embedder's errno
+ * alone, even if the system refused something on the way. */
 INLINE void os_common_restore_errno(const int *kept)
 {
     errno = *kept;

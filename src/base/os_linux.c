@@ -18,7 +18,7 @@ unsigned os_cpu_count(void)
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) == 0)
         return (unsigned)MAX_OF(CPU_COUNT(&set), 1);
-    long online = sysconf(_SC_NPROCESSORS_ONLN); /* more processors than the set has room for */
+    long online = sysconf(_SC_NPROCESSORS_ONLN); /* the set is too small for this machine */
     return (unsigned)MAX_OF(online, 1);
 }
 
@@ -94,8 +94,8 @@ void os_wait(const uint32_t *address, uint32_t expected, int64_t timeout_ns)
             NULL, 0);
 }
 
-/* The address may be gone when its owner freed it as soon as it saw the new value; the kernel says
- * EFAULT then, or wakes a stranger, which looks again. */
+/* The memory at the address may be freed already, by a thread that saw the new value. Then the
+ * kernel returns EFAULT, or wakes a thread that waits for something else and will look again. */
 void os_wake(const uint32_t *address, int n)
 {
     KEEP_ERRNO;
@@ -108,14 +108,15 @@ uint64_t os_thread_id(void)
     return (uint64_t)syscall(SYS_gettid);
 }
 
-/* The letter behind the name, which is in parentheses and may hold some itself; proc(5). */
+/* The state is the letter behind the name. The name is in parentheses, and may contain parentheses
+ * itself; see proc(5). */
 static enum os_thread_state state_in(const char *stat)
 {
     const char *end = strrchr(stat, ')');
     return end && strncmp(end, ") S", 3) == 0 ? OS_THREAD_SLEEPS : OS_THREAD_AWAKE;
 }
 
-/* Without /proc nobody is found asleep. */
+/* Without /proc, every thread counts as awake. */
 static enum os_thread_state thread_state(uint64_t id)
 {
     char path[64], stat[256];
@@ -129,8 +130,8 @@ static enum os_thread_state thread_state(uint64_t id)
     return state_in(stat);
 }
 
-/* The clock of a thread by its number, as pthread_getcpuclockid() makes it: the number's
- * complement, "of a thread" (4), "time on a processor" (2). The kernel knows only those of this
+/* The clock of a thread, made from its number as pthread_getcpuclockid() does: the number's
+ * complement, "of a thread" (4), "time on a processor" (2). The kernel accepts only threads of this
  * process. */
 static clockid_t thread_clock(uint64_t id)
 {
@@ -156,7 +157,7 @@ void os_thread_title(const char *title)
 
 void os_after_fork_in_child(void) {}
 
-/* A static program has neither. */
+/* A static program has neither of these. */
 #pragma weak dladdr
 #pragma weak dlopen
 
@@ -169,7 +170,7 @@ void os_stay_loaded(void)
         dlopen(file.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
-/* For the first thread the C library reads a file. */
+/* For the process's first thread, the C library reads a file, which is a cancellation point. */
 static int own_attributes(pthread_attr_t *attr)
 {
     int cancel = os_cancel_off();
@@ -215,7 +216,7 @@ static char next_char(struct maps *m)
     return m->at < m->n ? m->buffer[m->at++] : 0;
 }
 
-/* And the character behind it. */
+/* Reads a hexadecimal number and the character behind it. */
 static uintptr_t next_number(struct maps *m)
 {
     uintptr_t value = 0;
@@ -224,7 +225,7 @@ static uintptr_t next_number(struct maps *m)
     return value;
 }
 
-/* Neighbours are one. */
+/* Adjacent readable mappings count as one. */
 static bool find_mapping(struct maps *m, uintptr_t address, uintptr_t *low, uintptr_t *high)
 {
     *low = *high = 0;

@@ -1,4 +1,4 @@
-/* Any POSIX system: waiting on mutexes and condition variables, and no advice to the kernel. */
+/* Any POSIX system: threads wait on mutexes and condition variables, and the OS gets no advice. */
 #include "base/os_common.h"
 #include "base/atomics.h"
 
@@ -14,7 +14,7 @@ unsigned os_cpu_count(void)
     return (unsigned)MAX_OF(online, 1);
 }
 
-/* A new mapping in the place of the old one. */
+/* Puts a new mapping in the place of the old one. */
 void os_discard(void *p, size_t size)
 {
     KEEP_ERRNO;
@@ -45,16 +45,18 @@ bool os_back(void *p, size_t size)
     return false;
 }
 
-/* Not to be had: everything, which errs on the side that statistics should. */
+/* POSIX does not tell. The result is the upper limit, which is the safe side for statistics. */
 size_t os_resident(const void *p, size_t size)
 {
     (void)p;
     return size;
 }
 
-/* ---- Waiting: an address stands for a bucket. A wake takes the bucket's mutex after its caller
- * changed the word, and a waiter reads the word under the mutex, so no wake is lost. Addresses that
- * share a bucket wake each other's waiters, which look again. ---- */
+/* ---- Waiting ----
+ *
+ * Each address belongs to a bucket. A thread that wakes others changes the word and then takes the
+ * bucket's mutex; a waiter reads the word under the mutex. So no wake is lost. Addresses that share
+ * a bucket wake each other's waiters, which look again. */
 
 #define BUCKETS 64
 
@@ -128,13 +130,13 @@ void os_wait(const uint32_t *address, uint32_t expected, int64_t timeout_ns)
     os_cancel_restore(cancel);
 }
 
-/* A thread that is gone may have held a bucket. */
+/* A thread that does not exist in the child may have held a bucket's mutex. */
 void os_after_fork_in_child(void)
 {
     buckets_init();
 }
 
-/* n is an upper bound that a shared bucket cannot keep. */
+/* Wakes all waiters of the bucket, as some of them may wait for another address. */
 void os_wake(const uint32_t *address, int n)
 {
     KEEP_ERRNO;
@@ -161,7 +163,7 @@ void os_thread_title(const char *title)
     (void)title;
 }
 
-/* POSIX does not say how. */
+/* POSIX has no call for it. */
 void os_stay_loaded(void) {}
 
 #ifdef __APPLE__
@@ -172,7 +174,7 @@ int os_stack_bounds(uintptr_t *low, uintptr_t *high)
     return 0;
 }
 #else
-/* POSIX tells a new thread's stack to nobody but its creator. */
+/* By POSIX, only the creator of a thread knows the thread's stack. */
 int os_stack_bounds(uintptr_t *low, uintptr_t *high)
 {
     (void)low, (void)high;

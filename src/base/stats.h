@@ -6,8 +6,8 @@
 #include "base/atomics.h"
 #include "base/os.h"
 
-/* One thread's times. Written by the thread (or the collector on its behalf), read by anyone:
- * relaxed. */
+/* One thread's times. The thread writes them, or the collector on its behalf, and any thread reads
+ * them; all accesses are relaxed. */
 struct thread_histogram {
     uint64_t buckets[40];
     uint64_t count, sum, max;
@@ -17,24 +17,25 @@ struct thread_times {
     struct thread_histogram handshake_cpu, handshake_wall, stall_cpu, stall, held, held_back;
 };
 
-/* Two clocks: the time of day, and the calling thread's own, which is a system call. In ns. */
+/* Two clocks, in ns: the time of day, and the calling thread's CPU time. Reading the latter takes a
+ * system call. */
 struct stopwatch {
     uint64_t wall, cpu;
 };
 struct stopwatch stopwatch_start(void);
 struct stopwatch stopwatch_elapsed(const struct stopwatch *start);
-/* A visit of a mutator to the collector's work has taken so long. */
+/* Records for how long a mutator was kept by work for the collector. */
 void times_add_stall(struct thread_times *t, struct stopwatch elapsed);
-/* The same for work that is known to be short, when reading the thread's clock twice would be most
- * of its cost: by the time of day, from os_now_ns() at its start. What is beyond SHORT_VISIT_NS the
- * thread did not run. */
+/* The same as stopwatch_elapsed, for work that is so short that two readings of the thread's clock
+ * would be most of its cost. `start` is os_now_ns() at its beginning. The result's CPU time is the
+ * elapsed time, but SHORT_VISIT_NS at most; for the rest the thread did not run. */
 #define SHORT_VISIT_NS ((uint64_t)100 * 1000)
 struct stopwatch stopwatch_short(uint64_t start);
 
 void histogram_add(struct thread_histogram *h, uint64_t ns);
-/* Adds a thread's to a total. */
+/* Adds a thread's histogram to a total. */
 void histogram_merge(struct gc_histogram *total, const struct thread_histogram *h);
-/* A leaving thread's to what the heap keeps. */
+/* Add what a leaving thread has measured to what the heap keeps. */
 void histogram_fold(struct thread_histogram *kept, const struct thread_histogram *h);
 void times_fold(struct thread_times *kept, const struct thread_times *t);
 

@@ -27,8 +27,8 @@ static uint64_t next_random(enum stress_point point)
     return state;
 }
 
-/* Mostly nothing; else a yield, a spin of microseconds, or a sleep that lets others run far ahead.
- */
+/* Mostly does nothing. Otherwise it yields, spins for microseconds, or sleeps so long that others
+ * get far ahead. */
 void stress_wait(enum stress_point point)
 {
     if (stop_at) {

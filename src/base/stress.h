@@ -1,5 +1,5 @@
-/* Random waits at marked points, from a seed, to widen the windows in which threads may meet (the
- * switch delay of GCHEAP_DEBUG). Points stand on slow paths only and cost a load there. */
+/* Random waits at marked points, from a seed. They widen the intervals in which threads may meet
+ * (the switch delay of GCHEAP_DEBUG). The points are on slow paths only, and cost a load there. */
 #ifndef GC_STRESS_H
 #define GC_STRESS_H
 
@@ -71,8 +71,8 @@ enum stress_point {
 
 extern word stress_seed; /* 0: off; atomic */
 void stress_seed_set(uint64_t seed);
-/* In place of random waits `stop` is called at each point: a test has threads meet as it likes. Set
- * before any heap is made. */
+/* Instead of a random wait, `stop` is called at each point, so that a test decides how threads
+ * meet. Set before any heap is made. */
 void stress_stop_set(void (*stop)(enum stress_point point));
 void stress_wait(enum stress_point point);
 
