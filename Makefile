@@ -1,14 +1,20 @@
-# gcheap. `make help` lists the targets; `make run` and `make test` work on a bare machine.
+# gcheap. `make help` lists the goals and the variables.
 #
-# Variables
-#   CC CFLAGS            compiler; CFLAGS replaces the optimisation, never the warnings
-#   SAN=address|undefined|thread
-#                        instrumented build by clang, with C11 atomics, in build-$(SAN)
-#   DEBUG=1              internal checks on (GC_DEBUG), in build-debug
-#   PREFIX DESTDIR LIBDIR INCLUDEDIR MANDIR
-#   T='word…'            make test, mutants: only those whose name contains one of these words
-#   MINUTES=10           make stress: how long
-#   V=1                  shows whole command lines
+# `make` builds the library. `make run`, `make test` and `make setup` install what they need; every
+# other goal says what is missing.
+
+# From another folder (make -f FOLDER/Makefile) the goals are those of FOLDER, and what is built goes to
+# `build` where make was called, or to O.
+HERE := $(realpath $(dir $(lastword $(MAKEFILE_LIST))))
+ifneq ($(HERE),$(CURDIR))
+
+GOALS := $(or $(MAKECMDGOALS),lib)
+.PHONY: $(GOALS) elsewhere
+$(GOALS): elsewhere ;
+elsewhere:
+	@$(MAKE) --no-print-directory -C $(HERE) O=$(abspath $(or $(O),build)) $(MAKECMDGOALS)
+
+else
 
 # ---- Where things go -----------------------------------------------------------------------
 
@@ -17,9 +23,10 @@ LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR     ?= $(PREFIX)/share/man
 
-B := build$(if $(SAN),-$(SAN))$(if $(filter-out 0,$(DEBUG)),-debug)
+O ?= build
+B := $(O:%/=%)$(if $(SAN),-$(SAN))$(if $(filter-out 0,$(DEBUG)),-debug)
 
-.DEFAULT_GOAL := all
+.DEFAULT_GOAL := lib
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
@@ -32,9 +39,10 @@ endif
 ifeq ($(origin CXX),default)
 CXX := $(if $(SAN),clang++,g++)
 endif
-HOSTCC  ?= $(if $(SAN),gcc,$(CC))
-LD      ?= ld
-OBJCOPY ?= objcopy
+HOSTCC     ?= cc
+OBJCOPY    ?= objcopy
+PKG_CONFIG ?= pkg-config
+PANDOC     ?= pandoc
 
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wundef -Wmissing-prototypes -pedantic
 CFLAGS   ?= $(if $(filter-out 0,$(DEBUG)),-O1 -g,-O2 -g)
@@ -43,13 +51,13 @@ DEFINES  := -D_GNU_SOURCE $(if $(SAN),-DGC_ATOMICS_C11) \
             $(if $(filter-out 0,$(DEBUG)),-DGC_DEBUG=1)
 
 # Asked when a recipe needs them: set-up may just have installed the answer.
-URCU_FLAGS = $(shell pkg-config --cflags liburcu-cds atomic_ops)
-URCU_LIBS  = $(shell pkg-config --libs liburcu-cds)
-EDIT_FLAGS = $(shell pkg-config --cflags libedit)
-EDIT_LIBS  = $(shell pkg-config --libs libedit)
+URCU_FLAGS = $(shell $(PKG_CONFIG) --cflags liburcu-cds atomic_ops)
+URCU_LIBS  = $(shell $(PKG_CONFIG) --libs liburcu-cds)
+EDIT_FLAGS = $(shell $(PKG_CONFIG) --cflags libedit)
+EDIT_LIBS  = $(shell $(PKG_CONFIG) --libs libedit)
 
 say     = $(if $(V),,@echo '$1 $@';)
-COMPILE = $(CC) -std=c11 $(DEFINES) $(WARNINGS) $(CFLAGS) $(SANFLAGS) -pthread -MMD -MP
+COMPILE = $(CC) -std=c11 $(DEFINES) $(WARNINGS) $(CPPFLAGS) $(CFLAGS) $(SANFLAGS) -pthread -MMD -MP
 LINK    = $(CC) $(CFLAGS) $(SANFLAGS) -pthread $(LDFLAGS)
 
 # ---- Files ---------------------------------------------------------------------------------
@@ -78,19 +86,20 @@ SONAME  := libgcheap.so.$(call number,ABI)
 # ---- Set-up --------------------------------------------------------------------------------
 
 # These goals install what they need; the others only say what is missing.
-INSTALLING := run test check install docs bench bench-quick model mutants stress setup
-GOALS      := $(or $(MAKECMDGOALS),all)
+INSTALLING := run test setup
+GOALS      := $(or $(MAKECMDGOALS),lib)
 
 .PHONY: setup
-setup: ## install what the targets of this file need
+setup: ## installs what make run and make test need, and goals named beside it
 ifneq ($(filter-out clean help uninstall,$(GOALS)),)
-	@test/setup $(if $(filter $(INSTALLING),$(GOALS)),,--check) $(if $(SAN),sanitizers) $(GOALS)
+	@CC='$(CC)' HOSTCC='$(HOSTCC)' AR='$(AR)' LD='$(LD)' OBJCOPY='$(OBJCOPY)' PKG_CONFIG='$(PKG_CONFIG)' \
+	  PANDOC='$(PANDOC)' test/setup $(if $(filter $(INSTALLING),$(GOALS)),,--check) $(if $(SAN),sanitizers) $(GOALS)
 endif
 
 # ---- The library ---------------------------------------------------------------------------
 
-.PHONY: all
-all: $(LIBRARY) $(EXAMPLES) ## library and examples (the default)
+.PHONY: lib
+lib: $(LIBRARY) ## the library (the default)
 
 $(B)/gen/mk%: src/memory/mk%.c | setup
 	@mkdir -p $(@D)
@@ -128,11 +137,15 @@ $(B)/$1: $(patsubst %.c,$(B)/%.o,$(wildcard examples/$1.c examples/$1/*.c)) $(B)
 endef
 $(foreach e,$(notdir $(EXAMPLES)),$(eval $(call example,$e)))
 
-.PHONY: run
-run: $(EXAMPLES) ## build, and run the examples
+.PHONY: examples all run
+examples: $(EXAMPLES) ## the examples
+all: lib examples ## library and examples
+
+run: $(EXAMPLES) ## builds and runs the examples
 	$(B)/hello
-	$(B)/lisp --gc-trace examples/lisp/demo.scm
-	$(B)/osier --gc-trace examples/osier/demo.osr
+	$(B)/lisp examples/lisp/demo.scm
+	$(B)/osier examples/osier/demo.osr
+	@echo; echo 'To see each collection: GCHEAP_TRACE=1 make run'
 
 # ---- Tests ---------------------------------------------------------------------------------
 
@@ -176,7 +189,7 @@ D := $(DESTDIR)
 
 $(B)/gcheap.3: docs/gcheap.3.md | setup
 	@mkdir -p $(@D)
-	$(call say,man) pandoc -s -f markdown-smart -t man -o $@.pandoc $<
+	$(call say,man) $(PANDOC) -s -f markdown-smart -t man -o $@.pandoc $<
 	@sed 's/\\f\[C\]/\\f[CR]/g; /^\.SH/{n;/^\.PP/d;}' $@.pandoc > $@
 
 # One C file that builds alone; see the comment at its head.
@@ -184,28 +197,47 @@ $(B)/gcheap_all.c: test/amalgamate gcheap.h src/api/gcheap.hpp $(wildcard src/*/
 	$(call say,gen) test/amalgamate $(B)/gen > $@
 	@cp gcheap.h src/api/gcheap.hpp $(@D)
 
-.PHONY: amalgamation docs install uninstall
+.PHONY: amalgamation docs install dist uninstall
 amalgamation: $(B)/gcheap_all.c ## gcheap_all.c and the headers in build/: the library in one file
 docs: $(B)/gcheap.3 ## the manual page
 
-install: $(LIBRARY) $(B)/gcheap.3 ## PREFIX=/usr/local DESTDIR=
-	install -d $(D)$(LIBDIR)/pkgconfig $(D)$(INCLUDEDIR) $(D)$(MANDIR)/man3
+# A release comes with the manual page.
+MANUAL = $(or $(wildcard docs/gcheap.3),$(if $(shell command -v $(PANDOC)),$(B)/gcheap.3))
+
+# What pkg-config and CMake read finds its prefix from its own place; a library folder elsewhere is absolute.
+parents     = $(subst $(space),/,$(patsubst %,..,$(subst /, ,$(1:$(PREFIX)/%=%))))
+space      := $(subst ,, )
+inside      = $(if $(filter $(PREFIX)/%,$1),$2/$(1:$(PREFIX)/%=%),$1)
+from_prefix = $(if $(filter $(PREFIX)/%,$(LIBDIR)),$1/$(call parents,$(LIBDIR)/$2),$(PREFIX))
+FILL = sed -e 's|@VERSION@|$(VERSION)|g' -e 's|@MAJOR@|$(call number,VERSION_MAJOR)|g' -e 's|@SONAME@|$(SONAME)|g' \
+  -e 's|@URCU_LIBS@|$(strip $(URCU_LIBS))|g' -e 's|@PREFIX@|$(call from_prefix,$1,$2)|g' \
+  -e 's|@LIBDIR@|$(call inside,$(LIBDIR),$3)|g' -e 's|@INCLUDEDIR@|$(call inside,$(INCLUDEDIR),$3)|g'
+
+install: $(LIBRARY) $(MANUAL) ## PREFIX=/usr/local DESTDIR=
+	install -d $(D)$(LIBDIR)/pkgconfig $(D)$(LIBDIR)/cmake/gcheap $(D)$(INCLUDEDIR)
 	install -m 644 gcheap.h src/api/gcheap.hpp $(D)$(INCLUDEDIR)
 	install -m 644 $(B)/libgcheap.a $(D)$(LIBDIR)/libgcheap.a
-	install -m 755 $(B)/libgcheap.so $(D)$(LIBDIR)/libgcheap.so.$(VERSION)
-	ln -sf libgcheap.so.$(VERSION) $(D)$(LIBDIR)/$(SONAME)
+	install -m 755 $(B)/libgcheap.so $(D)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(D)$(LIBDIR)/libgcheap.so
-	printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$(INCLUDEDIR)' '' \
-	  'Name: gcheap' 'Description: Garbage-collected runtime heap to embed in language VMs' \
-	  'Version: $(VERSION)' 'Requires.private: liburcu-cds' \
-	  'Libs: -L$${libdir} -lgcheap' 'Libs.private: -pthread' 'Cflags: -I$${includedir}' \
-	  > $(D)$(LIBDIR)/pkgconfig/gcheap.pc
-	install -m 644 $(B)/gcheap.3 $(D)$(MANDIR)/man3/gcheap.3
+	$(call FILL,$${pcfiledir},pkgconfig,$${prefix}) src/api/gcheap.pc.in > $(D)$(LIBDIR)/pkgconfig/gcheap.pc
+	for file in gcheap-config gcheap-config-version; do \
+	  $(call FILL,$${CMAKE_CURRENT_LIST_DIR},cmake/gcheap,$${gcheap_prefix}) src/api/$$file.cmake.in \
+	    > $(D)$(LIBDIR)/cmake/gcheap/$$file.cmake || exit 1; done
+ifeq ($(MANUAL),)
+	@echo 'The manual page is not installed: it is made with pandoc, which is not here.'
+else
+	install -d $(D)$(MANDIR)/man3
+	install -m 644 $(MANUAL) $(D)$(MANDIR)/man3/gcheap.3
+endif
+
+dist: $(B)/gcheap_all.c $(B)/gcheap.3 ## a tarball of the sources, and a zip of the amalgamation
+	test/dist $(B) $(VERSION)
 
 uninstall: ## removes what install put there
 	rm -f $(D)$(INCLUDEDIR)/gcheap.h $(D)$(INCLUDEDIR)/gcheap.hpp \
 	  $(D)$(LIBDIR)/libgcheap.a $(D)$(LIBDIR)/libgcheap.so* \
 	  $(D)$(LIBDIR)/pkgconfig/gcheap.pc $(D)$(MANDIR)/man3/gcheap.3
+	rm -rf $(D)$(LIBDIR)/cmake/gcheap
 
 # ---- Measuring -----------------------------------------------------------------------------
 
@@ -218,10 +250,35 @@ bench-quick: all ## smaller sizes, less than two minutes
 # ---- The rest ------------------------------------------------------------------------------
 
 .PHONY: clean help
-clean: ## removes every build directory
-	rm -rf build build-*
+clean: ## removes every build directory; with O=, what was built there
+	rm -rf $(if $(filter build,$(O)),build build-*,$(addprefix $(B)/,src gen test examples bench \
+	  lib* gcheap* dist $(notdir $(EXAMPLES))))
+
+define VARIABLES
+Variables
+  O=build              where to build; SAN and DEBUG add to the name
+  CC CXX CFLAGS        compilers; CFLAGS replaces the optimisation, never the warnings
+  CPPFLAGS LDFLAGS     added to what the compiler and the linker are called with
+  HOSTCC=cc            compiles what runs while the library is built
+  AR LD OBJCOPY PKG_CONFIG PANDOC
+                       programs to use instead
+  SAN=address|undefined|thread
+                       instrumented build by clang, with C11 atomics, in build-$$(SAN)
+  DEBUG=1              internal checks on (GC_DEBUG), in build-debug
+  PREFIX=/usr/local DESTDIR LIBDIR INCLUDEDIR MANDIR
+                       where make install puts things
+  T='word ...'         make test, mutants: only those whose name contains one of these words
+  MINUTES=10           make stress: how long
+  QUICK=1              make model: in a minute
+  V=1                  shows whole command lines
+endef
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@echo Goals
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 23
+	@echo; echo "$$VARIABLES"
+help: export VARIABLES := $(VARIABLES)
 
 -include $(wildcard $(B)/src/*/*.d $(B)/test/*.d $(B)/examples/*.d $(B)/examples/*/*.d)
+
+endif

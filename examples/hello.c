@@ -22,7 +22,7 @@ int main(void)
     gc_collect();
     struct gc_statistics stats;
     gc_stats(&stats);
-    printf("%llu cycles, %llu bytes live\n", (unsigned long long)stats.cycles,
-           (unsigned long long)stats.heap_marked);
+    printf("%d collections, longest stall %d us, %d KB live\n", (int)stats.cycles,
+           (int)(stats.stall.max / 1000), (int)(stats.heap_marked / 1024));
     gc_heap_destroy(heap);
 }

@@ -73,7 +73,7 @@ CODE
 
 urcu=$(pkg-config --libs liburcu-cds)
 archive="$BUILD/libgcheap.a $urcu"
-shared="-L$BUILD -lgcheap -Wl,-rpath,$PWD/$BUILD"
+shared="-L$BUILD -lgcheap -Wl,-rpath,$(realpath "$BUILD")"
 # make_program FOLDER SOURCE LIBRARY…: with the header of that folder.
 make_program() {
     local folder=$1 source=$2 compiler="$CC -std=c11"

@@ -141,7 +141,7 @@ for compiler in gcc clang; do
     check "$compiler compiles it without flags" alone "$compiler"
     check "$compiler has nothing to say" clean "$compiler"
     check "$compiler optimises it" optimised "$compiler"
-    check "$compiler: a first program works" works "$compiler" examples/hello.c 'bytes live'
+    check "$compiler: a first program works" works "$compiler" examples/hello.c 'KB live'
     check "$compiler: threads, roots and weak references work" works "$compiler" "$scratch/threads.c" done
     check "$compiler refuses a header of another version" other_header "$compiler"
     check "$cxx says that it is C" refused "$cxx" 'gcheap_all.c is C: compile it with a C compiler' \

@@ -57,6 +57,17 @@ for file in "$scratch"/*.c "$scratch"/*.cpp; do
     [[ $file != *.bug.c ]] || check 'its bug is found' found "${file%.c}"
 done
 
+# The first programs that a reader sees: one in C and one in C++, each with a line to show.
+first_programs() {
+    local language printed
+    for language in c cpp; do
+        printed=("$scratch"/README.*.$language)
+        grep -qE '^[0-9]+ collections, longest stall [0-9]+ us, [0-9]+ KB live$' "${printed[0]%.*}.printed" ||
+            { echo "no line of the program in $language" && return 1; }
+    done
+}
+check 'the programs of the README print what they did' first_programs
+
 # Public functions and macros of the header.
 functions() {
     sed -e '/^ \* Macro machinery/,$d' gcheap.h |

@@ -14,7 +14,7 @@ build() {
         test/outside/faults.c -ldl &&
         $CC -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -O1 -g -I. -o "$scratch/scenario" \
             test/outside/scenario.c "$scratch/faults.so" -L"$BUILD" -lgcheap \
-            -Wl,-rpath,"$PWD/$BUILD" -pthread
+            -Wl,-rpath,"$(realpath "$BUILD")" -pthread
 }
 # Prints how many calls failed.
 scenario() {

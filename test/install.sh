@@ -67,13 +67,14 @@ EOF
 installed() { # ROOT: every file is there, and the links lead somewhere
     local file
     for file in include/gcheap.h include/gcheap.hpp lib/libgcheap.a lib/libgcheap.so "lib/$soname" \
-        lib/pkgconfig/gcheap.pc share/man/man3/gcheap.3; do
+        lib/pkgconfig/gcheap.pc lib/cmake/gcheap/gcheap-config.cmake lib/cmake/gcheap/gcheap-config-version.cmake \
+        share/man/man3/gcheap.3; do
         [[ -s $1/$file ]] || { echo "missing: $file" && return 1; }
     done
     objdump -p "$1/lib/libgcheap.so" | grep -q "SONAME *$soname$"
 }
 no_trace() { # the installed files do not tell where they were staged or built
-    ! grep -rl -e "$scratch" "$1/lib/pkgconfig" "$1/include" "$1/share"
+    ! grep -rl -e "$scratch" "$1/lib/pkgconfig" "$1/lib/cmake" "$1/include" "$1/share"
 }
 staged() {
     make -s install DESTDIR="$scratch/root" PREFIX=/usr &&
@@ -120,6 +121,76 @@ names() {
         diff "$scratch/declared" "$scratch/exported"
 }
 
+# ---- What was installed works from another folder ------------------------------------------
+
+moved=$scratch/moved
+move() { mv "$prefix" "$moved"; }
+# With no other .pc file to be found, that of liburcu neither.
+without_urcu_pc() {
+    local flags
+    flags=$(PKG_CONFIG_LIBDIR=$moved/lib/pkgconfig PKG_CONFIG_PATH='' pkg-config --cflags --libs gcheap) &&
+        prefix=$moved build no_urcu "$CC" -std=c11 "$scratch/embed.c" $flags
+}
+# A library folder of several levels, and one outside of the prefix.
+layout() { # LIBDIR PREFIX_AFTERWARDS LIBDIR_AFTERWARDS
+    local root=$scratch/layout
+    rm -rf "$root" && make -s install DESTDIR="$root" PREFIX=/usr LIBDIR="$1" PANDOC=none >/dev/null || return 1
+    ask() { PKG_CONFIG_PATH=$root$1/pkgconfig pkg-config --variable="$2" gcheap; }
+    [[ $(realpath -m "$(ask "$1" prefix)") == "${2/ROOT/$root}" &&
+        $(realpath -m "$(ask "$1" libdir)") == "${3/ROOT/$root}" ]] || { ask "$1" prefix && ask "$1" libdir && return 1; }
+}
+no_pandoc() {
+    local said
+    said=$(make -s install DESTDIR="$scratch/bare" PREFIX=/usr PANDOC=none) && echo "$said" &&
+        grep -q 'manual page is not installed' <<<"$said" && [[ -e $scratch/bare/usr/include/gcheap.h ]] &&
+        [[ ! -e $scratch/bare/usr/share/man/man3/gcheap.3 ]]
+}
+
+mkdir "$scratch/consumer"
+cp "$scratch/embed.c" "$scratch/consumer"
+cat >"$scratch/consumer/CMakeLists.txt" <<'EOF'
+cmake_minimum_required(VERSION 3.13)
+project(consumer C)
+set(CMAKE_C_STANDARD 11)
+find_package(gcheap 1.0 REQUIRED)
+find_package(gcheap REQUIRED)
+add_executable(with_shared embed.c)
+target_link_libraries(with_shared gcheap::gcheap)
+add_executable(with_archive embed.c)
+target_link_libraries(with_archive gcheap::gcheap-static)
+find_package(gcheap 2.0 QUIET)
+if(gcheap_FOUND)
+  message(FATAL_ERROR "version ${gcheap_VERSION} passes for 2.0")
+endif()
+EOF
+cat >"$scratch/consumer/meson.build" <<'EOF'
+project('consumer', 'c', default_options: ['c_std=c11'])
+executable('with_shared', 'embed.c', dependencies: dependency('gcheap', version: '>=1.0'))
+executable('with_archive', 'embed.c', dependencies: dependency('gcheap', static: true))
+EOF
+# both FOLDER: the program with the shared library needs it, the other does not, and both work.
+both() {
+    [[ $("$1/with_shared") == 50050000 && $("$1/with_archive") == 50050000 ]] &&
+        readelf -d "$1/with_shared" | grep -q "NEEDED.*$soname" && ! readelf -d "$1/with_archive" | grep 'NEEDED.*gcheap'
+}
+by_cmake() {
+    (cd "$scratch/consumer" && CC="$CC" CFLAGS="$SANFLAGS" cmake -DCMAKE_PREFIX_PATH="$moved" -B cmake . &&
+        cmake --build cmake) && both "$scratch/consumer/cmake"
+}
+by_meson() {
+    (cd "$scratch/consumer" && CC="$CC" CFLAGS="$SANFLAGS" LDFLAGS="$SANFLAGS" \
+        PKG_CONFIG_PATH=$moved/lib/pkgconfig meson setup -Db_lundef=false meson &&
+        meson compile -C meson) && LD_LIBRARY_PATH=$moved/lib both "$scratch/consumer/meson"
+}
+# where_there TOOL NAME COMMAND…: a check that is skipped where the tool is missing.
+where_there() {
+    if command -v "$1" >/dev/null; then
+        check "${@:2}"
+    elif [[ $2 == *"$only"* ]]; then
+        report ok "$2 # SKIP no $1"
+    fi
+}
+
 check 'make install DESTDIR=…, make uninstall' staged
 check 'make install PREFIX=…' make -s install PREFIX="$prefix"
 check 'all is installed' installed "$prefix"
@@ -136,4 +207,11 @@ if [[ -z $SAN ]]; then
     check 'the shared library exports the public names only' names -D "$prefix/lib/libgcheap.so"
     check 'the archive exports the public names only' names -g "$prefix/lib/libgcheap.a"
 fi
+check 'make install without pandoc' no_pandoc
+check 'a library folder of two levels' layout /usr/lib/machine ROOT/usr ROOT/usr/lib/machine
+check 'a library folder outside of the prefix' layout /opt/lib /usr /opt/lib
+check 'the installed folder is moved' move
+check 'the shared library without the .pc of liburcu' without_urcu_pc
+where_there cmake 'CMake: find_package(gcheap)' by_cmake
+where_there meson 'Meson: dependency(gcheap)' by_meson
 done_testing

@@ -10,7 +10,7 @@ build() {
         $CC $flags -shared -fPIC -o "$scratch/within.so" test/outside/plugin.c \
             "$BUILD/libgcheap.a" $urcu -pthread &&
         $CC $flags -shared -fPIC -o "$scratch/beside.so" test/outside/plugin.c \
-            -L"$BUILD" -lgcheap -Wl,-rpath,"$PWD/$BUILD" -pthread
+            -L"$BUILD" -lgcheap -Wl,-rpath,"$(realpath "$BUILD")" -pthread
 }
 
 check "build" build

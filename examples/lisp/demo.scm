@@ -1,5 +1,5 @@
-; A short show: what `make run` runs. Collections happen all the while; with --gc-trace each of them
-; says so on standard error.
+; A short show: what `make run` runs. Collections happen all the while; with GCHEAP_TRACE=1 each of
+; them says so on standard error.
 
 (define (show . things) (for-each display things) (newline))
 
