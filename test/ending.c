@@ -105,6 +105,162 @@ TEST(a_key_made_after_the_heap)
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
+/* ---- Threads that nobody detaches ---- */
+
+/* What a thread does that attaches for the first time when it is too late: in the last round of the
+ * destructors. `stack` is gone when the thread is. */
+static struct {
+    pthread_key_t key;
+    int round;
+    void (*act)(void);
+    void *stack;
+} late;
+enum { LATE_STACK = 1 << 18 };
+
+static void attach_late(void *arg)
+{
+    if (++late.round < PTHREAD_DESTRUCTOR_ITERATIONS) {
+        CHECK_EQ(pthread_setspecific(late.key, arg), 0);
+        return;
+    }
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    CHECK_EQ(gc_thread_name("late"), 0);
+    late.act();
+}
+
+static void *end_late(void *arg)
+{
+    CHECK_EQ(pthread_setspecific(late.key, arg), 0);
+    return NULL;
+}
+
+/* The heap has such a thread when this returns, and this thread has no P while that one ends. */
+static void run_late(void (*act)(void))
+{
+    if (THREAD_SANITIZER)
+        SKIP("the sanitizer forgets the thread before the last round");
+    pthread_t thread;
+    pthread_attr_t attr;
+    late.round = 0;
+    late.act = act;
+    late.stack = os_map(LATE_STACK);
+    CHECK(late.stack);
+    CHECK_EQ(pthread_attr_init(&attr), 0);
+    CHECK_EQ(pthread_attr_setstack(&attr, late.stack, LATE_STACK), 0);
+    CHECK_EQ(pthread_key_create(&late.key, attach_late), 0);
+    CHECK_EQ(gc_blocking_begin(), 0);
+    CHECK_EQ(pthread_create(&thread, &attr, end_late, &late), 0);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    CHECK_EQ(late.round, PTHREAD_DESTRUCTOR_ITERATIONS);
+    os_unmap(late.stack, LATE_STACK);
+    CHECK_EQ(pthread_key_delete(late.key), 0);
+    CHECK_EQ(pthread_attr_destroy(&attr), 0);
+}
+
+static void check_told(void)
+{
+    check_only_this_thread();
+    CHECK(has_logged("late has ended while it was attached"));
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+    forget_log();
+}
+
+static void allocate_late(void)
+{
+    for (int i = 0; i < 100; i++)
+        CHECK(gc_new_bytes(64));
+}
+
+static void switch_away(void)
+{
+    allocate_late();
+    CHECK_EQ(gc_thread_switch(NULL), 0);
+}
+
+static const unsigned ways[] = {0, GC_STOP_WORLD, GC_NO_BACKGROUND, GC_STACK_CONSERVATIVE,
+                                GC_STACK_CONSERVATIVE | GC_STOP_WORLD};
+
+static void ends_late(void (*act)(void))
+{
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        make_heap(ways[i]);
+        run_late(act);
+        CHECK_EQ(gc_blocking_end(), 0);
+        CHECK_EQ(stats_now().threads, 2);
+        CHECK_EQ(gc_collect(), 0);
+        check_told();
+    }
+}
+
+TEST(a_thread_that_runs_when_it_has_ended)
+{
+    ends_late(allocate_late);
+}
+
+TEST(a_thread_that_is_blocked_when_it_has_ended)
+{
+    ends_late(switch_away);
+}
+
+/* Nobody asks for a collection. */
+TEST(cycles_that_allocation_drives_get_by_a_thread_that_has_ended)
+{
+    make_heap(GC_NO_BACKGROUND);
+    run_late(allocate_late);
+    CHECK_EQ(gc_blocking_end(), 0);
+    while (stats_now().cycles < 3)
+        CHECK(gc_new_bytes(10000));
+    check_told();
+}
+
+TEST(the_p_of_a_thread_that_has_ended)
+{
+    CHECK((heap = gc_heap_create(&(gc_options){.log = keep, .max_procs = 1})));
+    run_late(allocate_late);
+    CHECK_EQ(gc_blocking_end(), 0);
+    check_told();
+}
+
+TEST(a_heap_that_is_destroyed_after_its_thread_has_ended)
+{
+    make_heap(0);
+    run_late(allocate_late);
+    CHECK_EQ(gc_blocking_end(), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+    CHECK(has_logged("late has ended while it was attached"));
+}
+
+static struct {
+    gc_fiber *fiber;
+    void *own, *of_fiber, *top;
+    gc_weak *weak[2];
+} left;
+
+/* Its own roots go with it; those of a fiber stay. */
+static void end_in_a_fiber(void)
+{
+    CHECK((left.own = gc_new_bytes(100)) && (left.weak[0] = gc_weak_new(left.own)));
+    CHECK_EQ(gc_thread_local_range(&left.own, sizeof left.own), 0);
+    CHECK((left.fiber = gc_fiber_create()) && !gc_fiber_switch(left.fiber));
+    CHECK((left.of_fiber = gc_new_bytes(100)) && (left.weak[1] = gc_weak_new(left.of_fiber)));
+    left.top = &left.top;
+    CHECK_EQ(gc_thread_range(&left.of_fiber, &left.top), 0);
+}
+
+TEST(a_thread_that_has_ended_in_a_fiber)
+{
+    make_heap(0);
+    run_late(end_in_a_fiber);
+    CHECK_EQ(gc_blocking_end(), 0);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK(!gc_weak_get(left.weak[0]));
+    CHECK(gc_weak_get(left.weak[1]) == left.of_fiber);
+    CHECK_EQ(gc_fiber_destroy(left.fiber), 0);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK(!gc_weak_get(left.weak[1]));
+    check_told();
+}
+
 /* ---- Cancellation ---- */
 
 /* The sanitizer for addresses takes the stack that a cancelled thread has left for one in use; that

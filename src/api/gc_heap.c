@@ -98,6 +98,7 @@ NOINLINE gc_heap *gc_heap_create(const gc_options *options)
 /* Others may be on their way out: only the registry tells. */
 static size_t other_threads(gc_heap *heap, const gc_thread *self)
 {
+    thread_bury_all(heap);
     lock_acquire(&heap->mutators.lock);
     size_t n = heap->mutators.count + heap->mutators.leaving;
     lock_release(&heap->mutators.lock);

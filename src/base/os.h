@@ -74,6 +74,21 @@ struct os_thread {
 int os_thread_start(struct os_thread *thread, void (*run)(void *), void *arg);
 void os_thread_join(struct os_thread *thread);
 
+/* By which other threads learn that a thread has ended, in whatever way. */
+struct os_life {
+    uint32_t over; /* atomic */
+    uint64_t room[8];
+};
+/* Comes before the first os_life_begin(), and again in the child of a fork. */
+void os_life_init(struct os_life *life);
+/* The calling thread begins a life; one thread at a time has it. */
+void os_life_begin(struct os_life *life);
+/* The thread that began it ends it, which means that nothing has happened to the thread. */
+void os_life_end(struct os_life *life);
+/* Whether the thread that began it has ended without os_life_end(); false also where the system
+ * does not tell. All that the thread did is visible then. Any thread may ask. */
+bool os_life_is_over(struct os_life *life);
+
 /* From now on, the shared library that holds this code is never unloaded. Does nothing if the code
  * is part of the program. */
 void os_stay_loaded(void);

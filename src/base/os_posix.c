@@ -158,6 +158,23 @@ bool os_look_at_thread(uint64_t id, struct os_thread_look *look)
     (void)id, (void)look;
     return false;
 }
+void os_life_init(struct os_life *life)
+{
+    (void)life;
+}
+void os_life_begin(struct os_life *life)
+{
+    (void)life;
+}
+void os_life_end(struct os_life *life)
+{
+    (void)life;
+}
+bool os_life_is_over(struct os_life *life)
+{
+    (void)life;
+    return false;
+}
 void os_thread_title(const char *title)
 {
     (void)title;

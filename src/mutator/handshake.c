@@ -209,6 +209,16 @@ static void wait_begin(struct wait *w)
     await(&w->heap->mutators, w->t, w->p);
 }
 
+/* Somebody has kept the collector waiting for long. */
+static void look_at_silence(struct wait *w)
+{
+    gc_thread *t = w->t ? w->t : ptr_load_acquire(&w->p->owner);
+    if (t && thread_bury(t))
+        return;
+    handshake_hinder(w->heap, HINDRANCE_SILENCE);
+    watchdog_look(&w->watch, w->heap, t);
+}
+
 /* Spins are used up. Sleeps until somebody acks, and says who does not. */
 static bool wait_long(struct wait *w, bool (*done)(void *), void *arg)
 {
@@ -222,10 +232,8 @@ static bool wait_long(struct wait *w, bool (*done)(void *), void *arg)
     u32_store_relaxed(&m->collector_waits, 0);
     if (yes || done(arg))
         return true;
-    if (os_now_ns() - w->since >= HANDSHAKE_SILENCE_NS) {
-        handshake_hinder(w->heap, HINDRANCE_SILENCE);
-        watchdog_look(&w->watch, w->heap, w->t ? w->t : ptr_load_acquire(&w->p->owner));
-    }
+    if (os_now_ns() - w->since >= HANDSHAKE_SILENCE_NS)
+        look_at_silence(w);
     return false;
 }
 
@@ -280,6 +288,8 @@ static bool handshake_thread(gc_heap *heap, gc_thread *t, uint32_t epoch, uint64
 {
     struct wait w = {.heap = heap, .t = t, .until = until};
     struct thread_wait arg = {t, epoch};
+    if (u32_load_relaxed(&heap->mutators.op) == OP_ROOTS && thread_bury(t))
+        return true;
     while (!thread_is_done(t, epoch)) {
         if (claim_thread(t)) {
             stress(STRESS_CLAIMED);
@@ -290,7 +300,7 @@ static bool handshake_thread(gc_heap *heap, gc_thread *t, uint32_t epoch, uint64
             return true;
         }
         if (is_tired(&w))
-            return false;
+            return thread_bury(t);
         wait_step(&w, thread_is_ready, &arg);
     }
     return true;
@@ -455,7 +465,7 @@ bool handshake_is_kept(gc_heap *heap)
     uint32_t epoch = u32_load_acquire(&m->epoch);
     gc_thread *t = ptr_load_acquire(&m->awaited);
     struct proc *p = ptr_load_acquire(&m->awaited_proc);
-    return (t && !thread_is_ready(&(struct thread_wait){t, epoch})) ||
+    return (t && !thread_is_ready(&(struct thread_wait){t, epoch}) && !os_life_is_over(&t->life)) ||
            (p && !proc_is_ready(&(struct proc_wait){p, epoch}));
 }
 
@@ -477,6 +487,8 @@ static bool thread_is_blocked(void *arg)
 static void hold_thread(gc_heap *heap, gc_thread *t)
 {
     struct wait w = {.heap = heap, .t = t};
+    if (thread_bury(t))
+        return;
     while (!claim_thread(t)) {
         if (state_of(u32_load_acquire(&t->st)) == THREAD_GONE)
             return;

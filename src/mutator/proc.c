@@ -143,13 +143,14 @@ static void enqueue_locked(struct procs *procs, struct proc_waiter *w, struct pr
     u32_store_seq_cst(&procs->waiting, procs->waiting + 1);
 }
 
-/* Those who run look at the queue at their next safepoint. */
+/* Those who run look at the queue at their next safepoint. One that has ended keeps its P until
+ * somebody sees that. */
 static void request_hand_over(struct procs *procs)
 {
     uint32_t count = u32_load_acquire(&procs->count);
     for (uint32_t i = 0; i < count; i++) {
         gc_thread *owner = ptr_load_acquire(&procs->all[i]->owner);
-        if (owner)
+        if (owner && !thread_bury(owner))
             thread_request_poll(owner);
     }
 }

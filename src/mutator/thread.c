@@ -396,14 +396,17 @@ static void renew_locked(gc_heap *heap, gc_thread *t)
     t->blocking = 0;
     t->calls_back = 0;
     t->left_told = false;
+    os_life_begin(&t->life);
 }
 
 /* A thread that is not in the registry is GONE. */
 static gc_thread *make_struct(void)
 {
     gc_thread *t = calloc(1, sizeof *t);
-    if (t)
+    if (t) {
         t->st = state_word(0, THREAD_GONE);
+        os_life_init(&t->life);
+    }
     return t;
 }
 
@@ -502,6 +505,7 @@ static gc_thread *prepare_thread(gc_heap *heap)
         return t;
     if (known)
         forget_attachment(t);
+    os_life_end(&t->life);
     recycle(heap, t);
     return NULL;
 }
@@ -554,6 +558,26 @@ int thread_attach(gc_heap *heap, uintptr_t caller)
     return 0;
 }
 
+/* Takes a thread that runs, or is claimed, off the list. The P goes before the thread is gone for a
+ * held world, in which the collector works on all Ps. */
+static void unregister_locked(gc_heap *heap, gc_thread *t)
+{
+    struct mutators *m = &heap->mutators;
+    LOCK_ASSERT_HELD(&m->lock);
+    if (barrier_hand_over(t))
+        u8_store_relaxed(&m->handed, true);
+    if (t->grey)
+        workbuf_put_empty(&heap->work, t->grey);
+    t->grey = NULL;
+    if (t->proc)
+        proc_release(heap, t);
+    t->last_proc = NULL;
+    unlink_locked(m, t);
+    times_fold(&m->kept, &t->times);
+    memset(&t->times, 0, sizeof t->times);
+    u32_store_release(&t->st, state_word(t->epoch, THREAD_GONE));
+}
+
 /* Leaves the registry at a moment when the thread is up to date: that counts as its ack for any
  * handshake that comes. The heap stays until leave_heap(). */
 static void leave_registry(gc_heap *heap, gc_thread *t)
@@ -566,17 +590,8 @@ static void leave_registry(gc_heap *heap, gc_thread *t)
         thread_safepoint(t);
         lock_acquire(&m->lock);
     }
-    if (barrier_hand_over(t))
-        u8_store_relaxed(&m->handed, true);
-    if (t->grey)
-        workbuf_put_empty(&heap->work, t->grey);
-    t->grey = NULL;
-    /* Before the thread is gone for a held world, in which the collector works on all Ps. */
-    proc_release(heap, t);
-    unlink_locked(m, t);
+    unregister_locked(heap, t);
     m->leaving++;
-    times_fold(&m->kept, &t->times);
-    u32_store_release(&t->st, state_word(t->epoch, THREAD_GONE));
     lock_release(&m->lock);
     stress(STRESS_LEFT);
     handshake_wake_collector(heap);
@@ -586,6 +601,7 @@ static void leave_registry(gc_heap *heap, gc_thread *t)
 static void leave_heap(gc_heap *heap, gc_thread *t)
 {
     struct mutators *m = &heap->mutators;
+    os_life_end(&t->life);
     lock_acquire(&m->lock);
     recycle_locked(m, t);
     m->leaving--;
@@ -606,8 +622,6 @@ int thread_detach(gc_thread *t, bool force)
     forget_attachment(t);
     rootset_free(&t->roots);
     set_current(NULL);
-    t->last_proc = NULL;
-    memset(&t->times, 0, sizeof t->times);
     leave_heap(heap, t);
     return 0;
 }
@@ -705,6 +719,70 @@ static NO_SANITIZER void thread_exits(void *value)
     end_attachments();
 }
 
+/* ---- Threads that have ended attached ---- */
+
+/* Nothing moves a thread out of RUN any more. One that was blocked is claimed, unless the collector
+ * has it. */
+static bool claim_remains_locked(gc_thread *t)
+{
+    LOCK_ASSERT_HELD(&t->heap->mutators.lock);
+    uint32_t st = u32_load_acquire(&t->st);
+    if (!os_life_is_over(&t->life))
+        return false; /* another thread was quicker, and the struct may be in use again */
+    return state_of(st) == THREAD_RUN ||
+           (state_of(st) == THREAD_BLOCKED &&
+            u32_cas_acquire(&t->st, st, state_word(epoch_of(st), THREAD_CLAIMED)));
+}
+
+static void bury_locked(gc_heap *heap, gc_thread *t)
+{
+    LOCK_ASSERT_HELD(&heap->mutators.lock);
+    forget_stack(t);
+    if (t->fiber)
+        fiber_abandon(t);
+    unregister_locked(heap, t);
+    recycle_locked(&heap->mutators, t);
+}
+
+bool thread_bury(gc_thread *t)
+{
+    if (LIKELY(!os_life_is_over(&t->life)))
+        return false;
+    gc_heap *heap = t->heap;
+    struct mutators *m = &heap->mutators;
+    char name[sizeof t->name];
+    lock_acquire(&m->lock);
+    unsigned long long id = t->os_id;
+    memcpy(name, t->name, sizeof name);
+    bool yes = claim_remains_locked(t);
+    if (yes)
+        bury_locked(heap, t);
+    lock_release(&m->lock);
+    if (yes)
+        log_write(heap, GC_LOG_WARNING,
+                  "thread %llu%s%s has ended while it was attached, and is detached by another: it "
+                  "attached in the last round of the destructors of thread keys, or ended without "
+                  "running them; call gc_thread_detach() before",
+                  id, name[0] ? " " : "", name);
+    return yes;
+}
+
+static gc_thread *find_dead(struct mutators *m)
+{
+    lock_acquire(&m->lock);
+    gc_thread *t = m->list;
+    while (t && !os_life_is_over(&t->life))
+        t = t->next;
+    lock_release(&m->lock);
+    return t;
+}
+
+void thread_bury_all(gc_heap *heap)
+{
+    gc_thread *t;
+    while ((t = find_dead(&heap->mutators)) && thread_bury(t)) {}
+}
+
 /* ---- After a fork ---- */
 
 bool thread_has_others(const gc_heap *heap)
@@ -743,8 +821,13 @@ void thread_after_fork_in_child(gc_heap *heap)
             forget_thread(heap, t);
     }
     heap->mutators.leaving = 0;
-    if (self)
+    for (gc_thread *t = heap->mutators.spare; t; t = t->next)
+        os_life_init(&t->life);
+    if (self) {
         self->os_id = os_thread_id();
+        os_life_init(&self->life);
+        os_life_begin(&self->life);
+    }
 }
 
 void thread_leave_orphans(void)

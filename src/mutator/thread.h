@@ -80,6 +80,7 @@ struct gc_thread {
                               collector's */
     char name[32];         /* under LOCK_REGISTRY, as is os_id */
     uint64_t os_id;
+    struct os_life life; /* from attaching to detaching (I28) */
     struct thread_times times;
     struct proc_waiter waiter;
     gc_thread *next, *prev;   /* of the heap; under LOCK_REGISTRY */
@@ -111,6 +112,13 @@ void thread_leave_all(void);
 
 /* For messages; cut to what fits. */
 void thread_set_name(gc_thread *t, const char *name);
+
+/* If the thread has ended while it was attached, in a way that left nobody to detach it, it is
+ * detached on its behalf (I28). Whether that was done. Any thread that holds no lock from
+ * LOCK_REGISTRY on. */
+bool thread_bury(gc_thread *t);
+/* All threads of the heap that have ended so, but for those that are claimed. */
+void thread_bury_all(gc_heap *heap);
 
 /* The slow path of every safepoint: handshakes, holds, the P's time slice. */
 void thread_safepoint(gc_thread *t);
