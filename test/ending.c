@@ -247,6 +247,14 @@ static void end_in_a_fiber(void)
     CHECK_EQ(gc_thread_range(&left.of_fiber, &left.top), 0);
 }
 
+static void *attach_and_collect(void *unused)
+{
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(gc_thread_detach(), 0);
+    return unused;
+}
+
 TEST(a_thread_that_has_ended_in_a_fiber)
 {
     make_heap(0);
@@ -258,6 +266,10 @@ TEST(a_thread_that_has_ended_in_a_fiber)
     CHECK_EQ(gc_fiber_destroy(left.fiber), 0);
     CHECK_EQ(gc_collect(), 0);
     CHECK(!gc_weak_get(left.weak[1]));
+    /* Nor does the next thread get its roots. */
+    CHECK((left.own = gc_new_bytes(100)) && (left.weak[0] = gc_weak_new(left.own)));
+    run_thread(attach_and_collect, NULL);
+    CHECK(!gc_weak_get(left.weak[0]));
     check_told();
 }
 

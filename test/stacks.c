@@ -193,6 +193,33 @@ static void turns_with(unsigned flags, size_t size)
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
+/* Each word of the frame from which a fiber is left is the only reference to an object. */
+static __attribute__((noinline)) void hold_many(struct coroutine *c)
+{
+    enum { MANY = 1000 };
+    struct cell *volatile cells[MANY];
+    for (unsigned i = 0; i < MANY; i++)
+        cells[i] = new_cell(i);
+    yield(c);
+    for (unsigned i = 0; i < MANY; i++)
+        CHECK(is_cell(cells[i], i));
+}
+
+TEST(all_of_a_suspended_frame)
+{
+    static struct coroutine c;
+    char *stack = map_stack(MEDIUM);
+    make_heap(GC_STACK_CONSERVATIVE, "poison");
+    start(&c, stack, MEDIUM, 0, hold_many);
+    resume(&c);
+    collect_elsewhere(NULL);
+    CHECK_EQ(gc_collect(), 0);
+    resume(&c);
+    CHECK(c.over);
+    finish(&c);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
 TEST(coroutines_in_turns)
 {
     turns_with(0, MEDIUM);
