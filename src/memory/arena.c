@@ -1,6 +1,7 @@
 #include "memory/arena.h"
 
-/* Go's hints: addresses that look like no pointer-shaped data and leave room to grow. */
+/* Go's hints: addresses at which other data that is not a pointer rarely lies, with room to
+ * grow. */
 #define HINT_BASE ((uint64_t)0xc0 << 32)
 #define HINT_STEP ((uint64_t)1 << 40)
 #define HINT_COUNT 64
@@ -59,7 +60,7 @@ static uintptr_t reserve_sparse(struct arena_index *index, size_t size)
     if (index->next_hint) {
         p = os_reserve((void *)index->next_hint, size, ARENA_SIZE);
     } else if (ADDRESS_BITS == 48) {
-        /* Heaps of one process start at different hints, so that each can grow on end. */
+        /* Heaps of one process start at different hints, so that each can grow contiguously. */
         static uint32_t next;
         uint64_t hint = HINT_BASE + HINT_STEP * (u32_fetch_add_relaxed(&next, 1) % HINT_COUNT);
         p = os_reserve((void *)(uintptr_t)hint, size, ARENA_SIZE);
@@ -90,7 +91,7 @@ static void drop_metadata(const struct arena_growth *growth)
     }
 }
 
-/* Metadata for the arena at `base`. */
+/* Makes the metadata of the arena at `base`. */
 static bool make_arena(struct arena_growth *growth, uintptr_t base, bool huge_tables)
 {
     struct arena *a = os_map(metadata_size());
@@ -184,7 +185,7 @@ void arena_touch_marks(struct arena *a, uintptr_t base, size_t size)
     touch(&a->mark[arena_bit(base + size - WORD_SIZE) / WORD_BITS]);
 }
 
-/* Whole pages of the OS only: others hold bits of neighbours. */
+/* Releases whole pages of the OS only, as the pages at both ends hold bits of neighbours too. */
 static void release_bits(word *map, size_t from, size_t to)
 {
     uintptr_t page = os_page_size();

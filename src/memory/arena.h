@@ -1,7 +1,6 @@
 /* Arenas: 64 MiB of address space each (4 MiB on 32-bit hosts), with their metadata off the heap
- * (Go: heapArena). An address leads to its arena through an index with one entry per arena of the
- * address space, read without a lock; see docs/architecture.md for the picture.
- */
+ * (Go: heapArena). An index with one entry per arena of the address space leads from an address to
+ * its arena. It is read without a lock. docs/architecture.md has a picture. */
 #ifndef GC_ARENA_H
 #define GC_ARENA_H
 
@@ -14,7 +13,7 @@ struct gc_span;
 #define ARENA_BITMAP_WORDS (ARENA_WORDS / WORD_BITS)
 #define ARENA_PAGE_WORDS (ARENA_PAGES / WORD_BITS)
 
-/* A page's tag: its class, and its index in a small span; 0 in a large one. */
+/* A page's tag: its page class, and the page's index in a small span (0 in a large one). */
 INLINE uint16_t page_tag_make(unsigned page_class, size_t offset)
 {
     return (uint16_t)(page_class | offset << 8);
@@ -28,15 +27,15 @@ INLINE size_t page_tag_offset(uint16_t tag)
     return tag >> 8;
 }
 
-/* One arena's metadata. Backed by the OS page by page as it is touched, so memory without
- * pointers never backs `heap`. The three big maps do not lie a multiple of 4 KiB apart: an
- * object's words in them would compete for the same cache sets.
+/* One arena's metadata. The OS backs it page by page as it is touched, so memory without references
+ * never backs `heap`. The distances between the three big maps are not multiples of 4 KiB. If they
+ * were, an object's words in the three maps would compete for the same cache sets.
  *
  * alloc, heap: written by the span's owner (the P that caches it, or its sweeper), word by word,
- *   relaxed; read by anyone.
- * mark: set by anyone with atomic or; cleared by the span's sweeper only.
- * spans: written when a span is set up, under nobody's eyes; page_tag last (release).
- * page_in_use, page_specials: atomic or/and; bit of a span's first page.
+ *   relaxed; read by any thread.
+ * mark: set by any thread with atomic or; cleared by the span's sweeper only.
+ * spans: written when a span is set up, before any thread can find it; page_tag last (release).
+ * page_in_use, page_specials: atomic or/and; the bit of a span's first page.
  * page_marks: atomic or/and; a span has a marked object if the bit of any of its pages is set.
  */
 struct arena {
@@ -45,16 +44,15 @@ struct arena {
     word page_in_use[ARENA_PAGE_WORDS];
     word page_marks[ARENA_PAGE_WORDS];
     word page_specials[ARENA_PAGE_WORDS];
-    struct arena *older; /* made before this one; see arena_index.newest */
+    struct arena *older; /* the arena that was made before this one; see arena_index.newest */
     uintptr_t base;
-    uintptr_t zeroed_base;  /* pages from here on were never used; atomic, it only grows */
-    uintptr_t backed_base;  /* huge pages are wanted, and pages up to here backed ahead; or 0;
-                               atomic, the backing thread's once the arena is listed */
-    uint32_t small_regions; /* a bit per 2 MiB: taken out of huge pages; see hugepage.h. Written
-                               under scavenge_lock, read by anyone */
-    uintptr_t
-        marked_base;  /* the mark bits of pages up to here are backed ahead; the same thread's */
-    word *checkmarks; /* a second mark bitmap, while the verifier runs; else NULL */
+    uintptr_t zeroed_base;  /* pages from here on were never used; atomic, never falls */
+    uintptr_t backed_base;  /* 0: no huge pages are wanted; else pages up to here are backed ahead.
+                               Atomic; the backing thread writes it once the arena is listed */
+    uint32_t small_regions; /* a bit per 2 MiB that is taken out of huge pages; see hugepage.h.
+                               Written under scavenge_lock, read by any thread */
+    uintptr_t marked_base;  /* mark bits are backed ahead up to here; likewise */
+    word *checkmarks;       /* a second mark bitmap, while the verifier runs; else NULL */
     char pad1[4096 + CACHE_LINE];
     word heap[ARENA_BITMAP_WORDS];
     char pad2[4096 + CACHE_LINE];
@@ -64,53 +62,53 @@ struct arena {
 
 #define ARENA_INDEX_SIZE ((size_t)1 << (ADDRESS_BITS - ARENA_SHIFT))
 
-/* Entries are written under the heap lock with release, and stay: what may still be refused is not
- * in the index, as readers take no lock. All arenas lie in `bounds`, one word, so that nobody sees
- * half of a change: in its low half the number of the first entry, in its high half how many
- * entries from there on there may be. */
+/* Entries are written under the heap lock with release, and stay. Readers take no lock, so an arena
+ * is entered only when nothing can fail any more. All arenas lie in `bounds`. It is one word, so
+ * that no reader sees half of a change: its low half is the number of the first entry, its high
+ * half says how many entries there may be from there on. */
 struct arena_index {
     struct arena **map;
     word bounds;           /* atomic */
     size_t count;          /* arenas made */
-    struct arena *newest;  /* of a list of all; written under the heap lock with release */
+    struct arena *newest;  /* head of the list of all; heap lock, release */
     uintptr_t next_hint;   /* where to ask for the next arena; under the heap lock */
-    uintptr_t reserve_end; /* options.reserve: end of the one reservation; else 0 */
+    uintptr_t reserve_end; /* end of the reservation that options.reserve asked for; else 0 */
 };
 
 bool arena_index_init(struct arena_index *index);
 /* Unmaps all arenas and their metadata. */
 void arena_index_destroy(struct arena_index *index);
 
-/* Reserves `size` bytes (a multiple of ARENA_SIZE) at once: arenas are then taken from there only.
- * The linear model: one contiguous heap. */
+/* Reserves `size` bytes (a multiple of ARENA_SIZE) at once. All arenas are then taken from there:
+ * the heap is contiguous (the linear model). */
 bool arena_reserve_linear(struct arena_index *index, size_t size);
 
-/* New arenas, which nobody knows yet. */
+/* New arenas, which are not in the index yet. */
 struct arena_growth {
     uintptr_t base;
     size_t size;
-    struct arena *newest; /* of a list of all of them */
+    struct arena *newest; /* head of a list of the new arenas */
 };
-/* Makes arenas for `size` more contiguous bytes (rounded up), next to the last one where the OS
- * lets us. Heap lock held. */
+/* Makes arenas for `size` more contiguous bytes (rounded up), next to the last one if the OS allows
+ * it. Then call either arena_ungrow or arena_publish. Heap lock held. */
 bool arena_grow(struct arena_index *index, size_t size, bool huge_tables,
                 struct arena_growth *growth);
-/* Either gives them back; */
+/* Gives the new arenas back. */
 void arena_ungrow(struct arena_index *index, const struct arena_growth *growth);
-/* or puts them into the index, where they stay. Heap lock held. */
+/* Puts the new arenas into the index, where they stay. Heap lock held. */
 void arena_publish(struct arena_index *index, const struct arena_growth *growth);
 
-/* The mark bits of `size` bytes, 256 KiB at most, are backed by the OS when this returns: the first
- * to mark there may be in a handshake, which a page of the map that nobody has touched would hold
- * up twice, once reading and once writing. Any thread. */
+/* Makes the OS back the mark bits of `size` bytes, 256 KiB at most. The first thread that marks
+ * there may be in a handshake. A page of the map that was never touched would hold it up twice: at
+ * the first read and at the first write. Any thread. */
 void arena_touch_marks(struct arena *a, uintptr_t base, size_t size);
 
-/* Gives back what the maps take for pages in which no span lies, nor will meanwhile: their bits are
- * 0, or of no meaning (`heap`). */
+/* Gives back what backs the maps of pages in which no span lies. The caller keeps spans from being
+ * put there meanwhile. The bits of such pages are 0, or mean nothing (`heap`). */
 void arena_release_maps(const struct arena_index *index, uintptr_t base, size_t size);
 
-/* What so many arenas' metadata take when npages of their pages are backed: an estimate, for the OS
- * backs the maps by pages of its own. */
+/* How many bytes the metadata of so many arenas take when npages of their pages are backed. It is
+ * an estimate, as the OS backs the maps by pages of its own. */
 size_t arena_metadata_bytes(size_t arenas, size_t npages);
 
 #define ARENA_BOUNDS_SHIFT (WORD_BITS / 2)
@@ -133,8 +131,8 @@ INLINE uintptr_t arena_high(const struct arena_index *index)
     return (arena_first(bounds) + arena_span(bounds)) << ARENA_SHIFT;
 }
 
-/* NULL for an address outside the heap. Any thread. A caller that got `address` from a slot sees
- * the arena that it lies in: the arena was published before the object. */
+/* The arena of an address; NULL: the address lies outside the heap. Any thread. A caller that got
+ * `address` from a slot sees its arena, because the arena was published before the object. */
 INLINE struct arena *arena_of(const struct arena_index *index, uintptr_t address)
 {
     word bounds = word_load_relaxed(&index->bounds), i = address >> ARENA_SHIFT;
@@ -152,11 +150,11 @@ INLINE uint16_t arena_tag(const struct arena *a, uintptr_t address)
     return u16_load_relaxed(&a->page_tag[arena_page(address)]);
 }
 
-/* The base of the next arena behind `address`, or UINTPTR_MAX: there may be much space between two.
- * Any thread. */
+/* The base of the next arena behind `address`, or UINTPTR_MAX. There may be much space between two
+ * arenas. Any thread. */
 uintptr_t arena_after(const struct arena_index *index, uintptr_t address);
 
-/* A marked object begins at this address. */
+/* Notes that a marked object begins at this address. */
 INLINE void arena_note_mark(struct arena *a, uintptr_t address)
 {
     size_t page = arena_page(address);
@@ -171,9 +169,9 @@ INLINE size_t arena_bit(uintptr_t address)
     return (address & (ARENA_SIZE - 1)) >> WORD_SHIFT;
 }
 
-/* The start of the slot that contains `address`, a small object's interior or start on a page with
- * this tag. The result may lie past the last slot of a span: callers that take addresses
- * from outside check the alloc bit. */
+/* The start of the cell that contains `address`, which lies on a page of a small span with this
+ * tag. The result may lie past the last cell of the span, so callers that take addresses from
+ * outside check the alloc bit. */
 INLINE uintptr_t arena_slot_start(uintptr_t address, uint16_t tag)
 {
     const struct page_class_info *info = &page_class_info[page_tag_class(tag)];

@@ -5,8 +5,8 @@ void fixalloc_init(struct fixalloc *f, size_t size, struct persistent *memory)
     *f = (struct fixalloc){.size = align_up(size, WORD_SIZE), .memory = memory};
 }
 
-/* The largest power of two that divides the size, within a cache line pair: what a C type of that
- * size can ask for. */
+/* The largest power of two that divides the size, but CACHE_PAD at most. A C type of that size
+ * needs no larger alignment. */
 static size_t align_of(size_t size)
 {
     size_t natural = size & (~size + 1);
@@ -26,7 +26,7 @@ void *fixalloc_alloc(struct fixalloc *f)
     return p;
 }
 
-/* The link is stored as an atomic, since late readers of the object may be about. */
+/* The link is stored atomically, because a late reader may still look at the object. */
 void fixalloc_free(struct fixalloc *f, void *p)
 {
     ptr_store_relaxed((void **)p, f->free);

@@ -1,7 +1,7 @@
-/* Off-heap objects of one fixed size, on a free list (Go: mfixalloc.go). The caller holds a lock
- * of its own around every call. Memory comes from a persistent allocator and goes back with it;
- * freed objects are kept for reuse and their content stays readable, so that a late reader finds
- * an old object rather than a fault. */
+/* Off-heap objects of one fixed size, with a free list (Go: mfixalloc.go). The caller holds a lock
+ * of its own around every call. The memory comes from a persistent allocator and is unmapped with
+ * it. A freed object is kept for reuse and stays readable, so that a late reader finds an old
+ * object and does not fault. */
 #ifndef GC_FIXALLOC_H
 #define GC_FIXALLOC_H
 
@@ -16,8 +16,8 @@ struct fixalloc {
 };
 
 void fixalloc_init(struct fixalloc *f, size_t size, struct persistent *memory);
-/* Aligned to the largest power of two that divides `size`, at most CACHE_PAD. Zeroed when it is
- * new, as it was left (but for the first word) when it is reused. NULL: out of memory. */
+/* Aligned to the largest power of two that divides `size`, at most CACHE_PAD. New memory is zero. A
+ * reused object has its old content, except for its first word. NULL: out of memory. */
 void *fixalloc_alloc(struct fixalloc *f);
 void fixalloc_free(struct fixalloc *f, void *p);
 

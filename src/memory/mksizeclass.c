@@ -1,5 +1,5 @@
-/* Computes the size classes and prints sizeclass_table.h; run when the library is built. The
- * method is that of Go's mksizeclasses.go, and 24 bytes is a class, as in Go since 1.16; but spans
+/* Computes the size classes and prints sizeclass_table.h; it runs when the library is built. The
+ * method is that of Go's mksizeclasses.go, with a class of 24 bytes as in Go since 1.16; but spans
  * are longer. */
 #include "memory/sizeclass.h"
 
@@ -23,7 +23,7 @@ static size_t step_at(size_t size, size_t step)
     return size >= 32 ? 16 : step;
 }
 
-/* As few pages as leave at most an eighth over. */
+/* The smallest number of pages of which the cells leave at most an eighth unused. */
 static size_t pages_for(size_t size)
 {
     size_t bytes = PAGE_SIZE;
@@ -37,7 +37,7 @@ static size_t slots_in(size_t npages, size_t size)
     return npages * PAGE_SIZE / size;
 }
 
-/* A class that cuts the same span into as many slots as the one before takes its place. */
+/* A class that cuts the same span into as many cells as the class before replaces that class. */
 static void add(size_t size)
 {
     size_t npages = pages_for(size);
@@ -51,14 +51,14 @@ static void add(size_t size)
     *last = (struct size_of_class){size, npages};
 }
 
-/* Grows a slot as far as the same number of them fits, in steps of the large lookup table. */
+/* Makes the cells larger while as many fit into the span, in steps of the large lookup table. */
 static void widen(struct size_of_class *c)
 {
     size_t share = c->npages * PAGE_SIZE / slots_in(c->npages, c->size);
     c->size = MAX_OF(c->size, align_down(share, 128));
 }
 
-/* A span costs its sweeper, its mcentral and who caches it much the same whatever its size. */
+/* The work of a sweeper, an mcentral or a P for one span depends little on the span's size. */
 #define SPAN_MIN_PAGES 4
 
 static void extend(struct size_of_class *c)

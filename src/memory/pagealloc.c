@@ -1,7 +1,7 @@
-/* The tree has five levels. A node of level 4 is a chunk; one of level l < 4 has eight children of
- * level l + 1. A node is named by its level and its index, which is its first page's number shifted
- * right by the level's size. What was never grown has no free pages, in bitmaps and summaries
- * alike, so that a summary is always exactly what its children say. */
+/* The tree has five levels. A node of level 4 is a chunk; a node of level l < 4 has eight children
+ * of level l + 1. A node is named by its level and its index. The index is the number of the node's
+ * first page, shifted right by LEVEL_SHIFT(l). Pages that were never grown are not free, in bitmaps
+ * and summaries alike. So a summary always says exactly what its children say. */
 #include "memory/pagealloc.h"
 
 #define LEAF_LEVEL 4
@@ -16,15 +16,16 @@
 #define ROOTS_BYTES align_up(sizeof(struct page_roots), os_page_size())
 #define REGION_BYTES align_up(sizeof(struct page_region), os_page_size())
 
-/* `scavenged` is a subset of `free`. Words of 64 bits on every host: a page cache is one. */
+/* `scavenged` is a subset of `free`. The words have 64 bits on every host, because a page cache is
+ * one word. */
 #define CHUNK_WORDS (CHUNK_PAGES / 64)
 struct page_chunk {
     uint64_t free[CHUNK_WORDS];
     uint64_t scavenged[CHUNK_WORDS];
 };
 
-/* 256 MiB. Levels lie together by address, not by level, so that a small heap's path through the
- * tree is on one page of the host. */
+/* A block is 256 MiB. Its levels 3 and 4 and its chunks lie together, so that the path through the
+ * tree of a small heap is on one page of the host. */
 #define BLOCK_CHUNKS 64
 #define BLOCK_SHIFT LEVEL_SHIFT(2)
 struct page_block {
@@ -35,7 +36,7 @@ struct page_block {
     struct page_chunk chunks[BLOCK_CHUNKS];
 };
 
-/* 16 GiB. */
+/* A region is 16 GiB. */
 #define REGION_BLOCKS 64
 struct page_region {
     size_t grown; /* chunks */
@@ -57,7 +58,10 @@ struct page_roots {
 _Static_assert(LEVEL_SHIFT(LEAF_LEVEL) == 9 && CHUNK_PAGES == 512, "a leaf is a chunk");
 _Static_assert((LEVEL_PAGES(0) >> BLOCK_SHIFT) == REGION_BLOCKS, "a root entry is a region");
 
-/* ---- Summaries: 21 bits each; a wholly free root entry does not fit and has a bit of its own. */
+/* ---- Summaries ----
+ *
+ * A summary has three numbers of 21 bits. That of an entirely free root entry does not fit, and has
+ * a bit of its own. */
 
 struct summary {
     size_t start, max, end; /* free pages at the start, in the longest run, at the end */
@@ -89,7 +93,7 @@ INLINE struct summary summary_unpack(uint64_t packed)
     return summary_fields(packed);
 }
 
-/* The summary of two neighbours; `pages` lie under s, `next_pages` under next. */
+/* The summary of two neighbours. `pages` pages lie under s, and `next_pages` under next. */
 INLINE struct summary summary_join(struct summary s, size_t pages, struct summary next,
                                    size_t next_pages)
 {
@@ -129,7 +133,7 @@ INLINE size_t high_ones(uint64_t bits)
     return ~bits ? (size_t)__builtin_clzll(~bits) : 64;
 }
 
-/* Bit i of the result: bits [i, i + n) are all set. 1 <= n <= 64. */
+/* Bit i of the result says that bits [i, i + n) are all set. 1 <= n <= 64. */
 static uint64_t run_starts(uint64_t bits, size_t n)
 {
     for (size_t have = 1; have < n;) {
@@ -214,8 +218,8 @@ static uint64_t summarize(const struct pagealloc *p, unsigned level, size_t inde
     return summarize_children(children_of(region, level, index), LEVEL_PAGES(level + 1));
 }
 
-/* Makes the summaries above pages [first, last] true again, from the leaves up to where nothing
- * changes. */
+/* Brings the summaries above pages [first, last] up to date, from the leaves up to the level at
+ * which nothing changes. */
 static void update(struct pagealloc *p, size_t first, size_t last)
 {
     bool changed = true;
@@ -254,7 +258,7 @@ static size_t next_strip(size_t page)
     return (page | 63) + 1;
 }
 
-/* Takes the free pages in `taken` of one strip out; returns which of them were scavenged. */
+/* Takes the free pages `taken` out of one strip. Returns which of them were scavenged. */
 static uint64_t strip_take(struct pagealloc *p, struct strip s, uint64_t taken)
 {
     uint64_t scavenged = *s.scavenged & taken;
@@ -276,7 +280,7 @@ static void strip_put(struct pagealloc *p, struct strip s, uint64_t given, uint6
     p->scavenged_pages += count64(scavenged);
 }
 
-/* Pages [page, page + n), all free; returns how many were scavenged. */
+/* Takes pages [page, page + n), which are all free. Returns how many were scavenged. */
 static size_t take(struct pagealloc *p, size_t page, size_t n)
 {
     size_t end = page + n, scavenged = 0;
@@ -307,12 +311,14 @@ static void put(struct pagealloc *p, size_t page, size_t n, bool scavenged)
     p->search = MIN_OF(p->search, page);
 }
 
-/* ---- First fit: one walk over [from, high), by whole nodes where those will not do, which
- * carries the length of the free run that ends where it stands. ---- */
+/* ---- First fit ----
+ *
+ * One walk over [from, high). It passes over a node without looking into it if the node has no fit,
+ * and carries the length of the free run that ends at its position. */
 
 struct walk {
     size_t from, need;
-    size_t run;   /* free pages just below where the walk stands, not below `from` */
+    size_t run;   /* free pages just below the walk's position, not below `from` */
     size_t found; /* first page of the fit */
 };
 
@@ -390,7 +396,7 @@ static bool walk_from_root(struct walk *walk, const struct pagealloc *p)
     return false;
 }
 
-/* Most requests are small and the first chunk that has a free page has room for them. */
+/* Most requests are small, and the first chunk that has a free page has enough of them. */
 static bool walk_first_chunk(struct walk *walk, const struct pagealloc *p)
 {
     struct page_region *region = region_of(p, walk->from);
@@ -402,7 +408,7 @@ static bool walk_first_chunk(struct walk *walk, const struct pagealloc *p)
            walk_chunk(walk, chunk_of(block, walk->from), index << CHUNK_SHIFT);
 }
 
-/* First of the lowest n adjacent free pages at or above `from`; 0: there are none. */
+/* The first of the lowest n adjacent free pages at or above `from`; 0: there are none. */
 static size_t find(const struct pagealloc *p, size_t from, size_t n)
 {
     struct walk walk = {.from = from, .need = n};
@@ -416,7 +422,7 @@ static size_t find(const struct pagealloc *p, size_t from, size_t n)
 
 /* ---- The calls ---- */
 
-/* Takes what was found from p->search on. */
+/* Takes the n pages that were found from p->search on. 0: there were none. */
 static uintptr_t alloc_found(struct pagealloc *p, size_t page, size_t n, size_t *scavenged)
 {
     *scavenged = 0;
@@ -437,8 +443,9 @@ uintptr_t pagealloc_alloc(struct pagealloc *p, size_t npages, size_t *scavenged)
     return alloc_found(p, page, npages, scavenged);
 }
 
-/* First of the lowest n adjacent free pages that do not cross the end of a block; 0: there are
- * none. What begins between a fit that crosses it and that end crosses it too. */
+/* The first of the lowest n adjacent free pages that do not cross the end of a block; 0: there are
+ * none. If a fit crosses that end, so does every fit that begins between the two; so the search
+ * goes on in the next block. */
 static size_t find_within(const struct pagealloc *p, size_t n, size_t block)
 {
     size_t page = find(p, p->search, n);
@@ -509,8 +516,9 @@ uintptr_t page_cache_alloc(struct page_cache *cache, size_t npages, size_t *scav
 
 /* ---- Scavenging ---- */
 
-/* Of word w, the units, pages of the OS, that are wholly free and backed in part. Those parts that
- * are not backed are zero, and so is the unit once it is released. */
+/* The releasable pages of word w, by units. A unit is a page of the OS. It is releasable if all of
+ * it is free and a part of it is backed. The parts that are not backed are zero, and so is all of
+ * the unit once it is released. */
 static uint64_t releasable(const struct page_chunk *chunk, size_t w, unsigned unit)
 {
     uint64_t all = chunk->free[w], any = all & ~chunk->scavenged[w];
@@ -564,7 +572,7 @@ static size_t highest_releasable_end(const struct pagealloc *p)
     return end;
 }
 
-/* The pages before `end` in its chunk that are releasable, by whole units. */
+/* How many pages before `end`, in its chunk, are releasable. Whole units. */
 static size_t count_releasable(const struct pagealloc *p, size_t end, size_t max_pages)
 {
     size_t last = end - 1, i = (last & (CHUNK_PAGES - 1)) + 1, n = 0, unit = p->unit;
@@ -646,7 +654,7 @@ void pagealloc_destroy(struct pagealloc *p)
     *p = (struct pagealloc){0};
 }
 
-/* Takes back the regions of [first, end) that hold nothing. */
+/* Unmaps the regions of [first, end) that hold nothing. */
 static void drop_empty_regions(struct pagealloc *p, size_t first, size_t end)
 {
     for (size_t i = first; i < end; i++) {
@@ -751,7 +759,8 @@ static void check_block(const struct page_block *block, size_t page, struct tota
     CHECK(block->backed == totals->free - before.free - (totals->scavenged - before.scavenged));
 }
 
-/* All summaries at and below a node; pages that were never grown are passed over untouched. */
+/* Checks all summaries at and below a node, without touching tables of pages that were never
+ * grown. */
 static void check_summaries(const struct pagealloc *p, unsigned level, size_t index)
 {
     size_t page = index << LEVEL_SHIFT(level);

@@ -2,7 +2,7 @@
 #include "base/os.h"
 
 #define CHUNK_SIZE ((size_t)256 << 10)
-/* Requests above this get a chunk of their own, so that the rest of the newest is not lost. */
+/* Larger requests get a chunk of their own, so that the rest of the newest chunk is not lost. */
 #define SHARED_MAX (CHUNK_SIZE / 4)
 
 struct persistent_chunk {

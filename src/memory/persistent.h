@@ -1,5 +1,5 @@
-/* Off-heap memory that lives as long as its heap: a linear (bump) allocator over chunks from the
- * OS (Go: persistentalloc). All calls may come from any thread; rank LOCK_PERSISTENT. */
+/* Off-heap memory that lives as long as its heap: a linear (bump) allocator over chunks from the OS
+ * (Go: persistentalloc). Any thread may call; the lock has rank LOCK_PERSISTENT. */
 #ifndef GC_PERSISTENT_H
 #define GC_PERSISTENT_H
 
@@ -9,13 +9,13 @@ struct persistent_chunk;
 
 struct persistent {
     struct lock lock;
-    struct persistent_chunk *chunks; /* to unmap them; under lock */
+    struct persistent_chunk *chunks; /* all of them, to be unmapped; under lock */
     char *cursor, *limit;            /* free part of the newest shared chunk; under lock */
-    size_t bytes;                    /* mapped; written under lock, read by anyone */
+    size_t bytes;                    /* mapped; written under lock, read by any thread */
 };
 
 void persistent_init(struct persistent *p);
-/* Unmaps all. No other thread may use it any more. */
+/* Unmaps all. No other thread may use the allocator any more. */
 void persistent_destroy(struct persistent *p);
 /* Bytes mapped. */
 INLINE size_t persistent_bytes(const struct persistent *p)

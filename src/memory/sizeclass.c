@@ -16,11 +16,11 @@ const uint8_t sizeclass_by_128[249] = {SIZECLASS_TABLE_BY_128_FROM_1024};
     }
 const struct page_class_info page_class_info[SPANCLASS_COUNT + 1] = {PAGE_CLASS_TABLE};
 
-/* A P's run slots for pointer-free bytes are numbered as their size classes are. For no bytes the
- * inline path finds slot 0, which is always empty. */
+/* The run indexes for bytes without references are the numbers of their size classes. For 0 bytes
+ * the inline path finds run index 0, whose run is always empty. */
 const uint8_t gc_bytes_slot[GC_INLINE_BYTES_MAX / 8 + 1] = {0, 1, SIZECLASS_TABLE_BY_8_FROM_16};
 
-/* Spans begin at pages, so all slots are aligned to what divides their size. */
+/* Spans begin at pages, so each cell is aligned to every power of two that divides the size. */
 unsigned sizeclass_of_aligned(size_t size, size_t align)
 {
     if (size > SIZECLASS_MAX_SIZE || align > PAGE_SIZE)

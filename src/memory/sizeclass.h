@@ -1,5 +1,5 @@
-/* Size classes: 0 is "large"; 1… are the slot sizes of small objects, rising. The tables are
- * computed at build time by mksizeclass.c (Go: mksizeclasses.go). */
+/* Size classes: 0 is "large"; 1… are the cell sizes of small objects, in rising order. The tables
+ * are computed at build time by mksizeclass.c (Go: mksizeclasses.go). */
 #ifndef GC_SIZECLASS_H
 #define GC_SIZECLASS_H
 
@@ -13,7 +13,7 @@ struct sizeclass {
     uint32_t npages; /* of a span */
     uint32_t nslots; /* in a span */
     uint32_t magic;  /* offset * magic >> 32 == offset / size for all offsets in a span */
-    uint16_t words;  /* of a slot, rounded down to whole words of the host */
+    uint16_t words;  /* of a cell, rounded down to whole words of the host */
 };
 extern const struct sizeclass sizeclass_table[SIZECLASS_COUNT];
 
@@ -28,12 +28,13 @@ INLINE unsigned sizeclass_of(size_t size)
                         : sizeclass_by_128[(size - 1024 + 127) / 128];
 }
 
-/* The smallest class that holds `size` and whose slots are aligned to `align` (a power of two, at
- * most a page); 0 when only a large span will do. */
+/* The smallest class whose cells hold `size` bytes and are aligned to `align` (a power of two, at
+ * most a page); 0: only a large span will do. */
 unsigned sizeclass_of_aligned(size_t size, size_t align);
 
-/* A span class says what a span is for: size class << 1 | noscan, and then once more per size
- * class for traced objects, whose type has a trace callback and stands in the slot's last word. */
+/* A span class says what a span is for. It is size class << 1 | noscan. A third of the numbers, one
+ * for each size class, is for traced objects: their type has a trace callback, and the last word of
+ * the cell refers to the type. */
 #define SPANCLASS_TRACED (SIZECLASS_COUNT * 2)
 #define SPANCLASS_COUNT (SIZECLASS_COUNT * 3)
 INLINE unsigned spanclass_make(unsigned sizeclass, bool noscan)
@@ -57,8 +58,8 @@ INLINE bool spanclass_noscan(unsigned spanclass)
     return (spanclass & 1) && !spanclass_traced(spanclass);
 }
 
-/* A page's class: no span in use, or spanclass + 1, so zeroed metadata reads as "free". The table
- * answers the rest. */
+/* A page's class: PAGE_CLASS_FREE if no span in use lies there, else spanclass + 1. So zeroed
+ * metadata reads as "free". page_class_info has the properties of each class. */
 #define PAGE_CLASS_FREE 0
 INLINE uint8_t page_class_of_span(unsigned spanclass)
 {
@@ -70,11 +71,11 @@ INLINE unsigned page_class_spanclass(unsigned page_class)
 }
 
 struct page_class_info {
-    uint32_t size;  /* of a slot; 0: large, or free */
-    uint32_t magic; /* offset * magic >> 32 is the slot's number */
+    uint32_t size;  /* of a cell; 0: large, or free */
+    uint32_t magic; /* offset * magic >> 32 is the cell's number */
     uint16_t words;
     bool noscan, traced, large;
-    word plain_mask; /* one bit per word, for slots of up to BITS_PEEK words that are not traced;
+    word plain_mask; /* one bit per word, for cells of up to BITS_PEEK words that are not traced;
                         else 0 */
 };
 extern const struct page_class_info page_class_info[SPANCLASS_COUNT + 1];

@@ -65,9 +65,9 @@ void span_retract(struct gc_span *s, const struct arena_index *index)
     span_set_state(s, SPAN_DEAD);
 }
 
-/* Words of the alloc map covered by slots that begin in map word i or the one before, for slots of
- * less than WORD_BITS words: (A << w) - A as one long integer, whose carry into word i depends on
- * the word before alone. */
+/* The words of map word i that taken cells cover, for cells of less than WORD_BITS words. It is the
+ * word i of (A << w) - A, taken as one long integer; its carry into word i depends on the word
+ * before alone. */
 static word covered(const word *alloc, size_t i, size_t first_word, unsigned w)
 {
     word a = alloc[i];
@@ -76,8 +76,8 @@ static word covered(const word *alloc, size_t i, size_t first_word, unsigned w)
     return (a << w | carried) - a - (carried != 0);
 }
 
-/* First free word at or after `from` in slots smaller than a map word, and the first taken one
- * after it, both below `to`. */
+/* For cells smaller than a map word: the first free word at or after `from`. *end is the first
+ * taken word after it. Both are `to` at most. */
 static size_t find_uncovered(const word *alloc, size_t first_word, unsigned w, size_t from,
                              size_t to, size_t *end)
 {
@@ -102,7 +102,7 @@ static size_t find_uncovered(const word *alloc, size_t first_word, unsigned w, s
     return start;
 }
 
-/* Slots smaller than a map word lie on one page or cross its end; those of a run begin on one. */
+/* Cells smaller than a map word may cross the end of a page. Those of a run begin on one page. */
 static size_t next_free_small(struct gc_span *s, size_t *first)
 {
     const word *alloc = s->arena->alloc;
@@ -133,7 +133,7 @@ static size_t next_free_big(struct gc_span *s, size_t *first)
     return i - *first;
 }
 
-/* All slots from next_slot on are free: those that begin on one page. */
+/* All cells from next_slot on are free. Returns those that begin on the first one's page. */
 static size_t next_free_fresh(const struct gc_span *s, size_t *first)
 {
     size_t at = s->next_slot * (size_t)s->size, page_end = align_up(at + 1, PAGE_SIZE);
@@ -147,7 +147,7 @@ size_t span_next_free(struct gc_span *s, size_t *first)
     size_t n;
     if (s->next_slot >= s->nslots)
         return 0;
-    if (s->live == s->next_slot) /* as all slots before it are taken */
+    if (s->live == s->next_slot) /* all cells before it are taken, none behind it */
         n = next_free_fresh(s, first);
     else
         n = s->words < WORD_BITS ? next_free_small(s, first) : next_free_big(s, first);
@@ -155,7 +155,7 @@ size_t span_next_free(struct gc_span *s, size_t *first)
     return n;
 }
 
-/* One bit every w bits, from bit 0 up. w <= WORD_BITS. */
+/* A word with every w-th bit set, from bit 0 on. w <= WORD_BITS. */
 static word every(unsigned w)
 {
     word pattern = 1;
@@ -164,7 +164,8 @@ static word every(unsigned w)
     return pattern;
 }
 
-/* Calls f(&map[i], bits) for each map word that slots [first, first + n) begin in. */
+/* Calls f(&map[i], bits) for each map word in which cells of [first, first + n) begin. The bits say
+ * where. */
 INLINE void each_start_word(struct gc_span *s, word *map, size_t first, size_t n,
                             void (*f)(word *, word))
 {
@@ -177,7 +178,7 @@ INLINE void each_start_word(struct gc_span *s, word *map, size_t first, size_t n
     }
     word pattern = every((unsigned)w);
     size_t i = at / WORD_BITS, last = (to - 1) / WORD_BITS, shift = at % WORD_BITS;
-    size_t later = (w - WORD_BITS % w) % w; /* starts in the next map word, modulo w */
+    size_t later = (w - WORD_BITS % w) % w; /* shift in the next word, less this one's */
     for (size_t next = (shift + later) % w; i < last; i++) {
         f(&map[i], pattern << shift);
         shift = next;
@@ -230,7 +231,7 @@ void span_note_mark(struct gc_span *s)
     arena_note_mark(s->arena, s->base);
 }
 
-/* Pages that a marked object can begin on. They lie in one arena (I14). */
+/* How many pages of the span marked objects can begin on. They lie in one arena (I14). */
 static size_t mark_pages(const struct gc_span *s)
 {
     return span_is_large(s) ? 1 : s->npages;
@@ -248,7 +249,7 @@ void span_clear_page_marks(struct gc_span *s)
         clear_page_bit(s->arena->page_marks, page++);
 }
 
-/* Map words of the span's slots. A large object has its bits in its first word. */
+/* How many map words the bits of the span's cells take. A large object has them in the first. */
 static size_t map_words(const struct gc_span *s)
 {
     return span_is_large(s) ? 1 : s->npages * (PAGE_WORDS / WORD_BITS);

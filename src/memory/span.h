@@ -1,12 +1,12 @@
-/* Spans: runs of pages cut into equal slots, or holding one large object (Go: mspan).
+/* Spans: adjacent pages that are cut into equal cells, or hold one large object (Go: mspan).
  *
  * State (one setter, span_set_state): DEAD -> IN_USE -> DEAD. Page tables are written while DEAD.
  *
- * Sweep generations, as in Go, with sg the generation in force for the one who looks (I12):
+ * Sweep generations, as in Go, where sg is the generation as the observer sees it (I12):
  *   sg - 2  needs sweeping                  sg - 1  is being swept
  *   sg      swept, in a set of its mcentral sg + 3  swept, cached by a P
  *   sg + 1  was cached when sg began and must be given up (the old view's sg + 3)
- * Whoever moves sweepgen by CAS owns the span: sg-2 -> sg-1 to sweep, sg -> sg+3 to cache.
+ * A thread that moves sweepgen by CAS owns the span: sg-2 -> sg-1 to sweep, sg -> sg+3 to cache.
  */
 #ifndef GC_SPAN_H
 #define GC_SPAN_H
@@ -24,20 +24,20 @@ enum span_state { SPAN_DEAD, SPAN_IN_USE };
 struct gc_span {
     uintptr_t base;
     size_t npages;
-    uint32_t size; /* of a slot; 0: large */
+    uint32_t size; /* of a cell; 0: large */
     uint32_t nslots;
-    uint32_t words;     /* of a slot */
-    uint32_t next_slot; /* owner: no free slot below it */
+    uint32_t words;     /* of a cell */
+    uint32_t next_slot; /* owner's; no cell below it is free */
     uint8_t spanclass;
     uint8_t state;    /* enum span_state; atomic */
-    uint8_t needzero; /* owner: free slots may be dirty */
+    uint8_t needzero; /* owner's; free cells may be dirty */
     uint8_t unused;
-    uint32_t open_runs;   /* owner: runs of a P that end in it */
-    struct mcache *cache; /* that holds it, with its runs; NULL: none. Owner writes; atomic */
+    uint32_t open_runs;   /* owner's; how many runs of a P end in it */
+    struct mcache *cache; /* caches it and its runs; NULL: none. Owner writes; atomic */
     uint32_t sweepgen;    /* atomic; see above */
-    uint32_t live;        /* slots taken when last swept, and runs since; owner writes */
+    uint32_t live;        /* cells taken at the last sweep and by runs since; owner writes */
     struct arena *arena;  /* of its first page */
-    uintptr_t scan_limit; /* large: behind its last pointer word */
+    uintptr_t scan_limit; /* large: end of its last reference word */
     const struct gc_type *large_type; /* large: element or object type, if it has one */
     struct lock specials_lock;
     struct special_table *specials; /* under specials_lock; see special.h */
@@ -59,7 +59,7 @@ INLINE size_t span_bytes(const struct gc_span *s)
 {
     return s->npages << PAGE_SHIFT;
 }
-/* Of one object's memory. */
+/* The bytes of one cell. */
 INLINE size_t span_object_bytes(const struct gc_span *s)
 {
     return span_is_large(s) ? span_bytes(s) : s->size;
@@ -69,35 +69,36 @@ INLINE uintptr_t span_slot(const struct gc_span *s, size_t i)
     return s->base + i * s->size;
 }
 
-/* The type of an object that carries it: a traced one, or a large one with references. Else NULL.
- */
+/* The type of an object that carries its type (a traced object, or a large one with references),
+ * else NULL. */
 const struct gc_type *span_type_of(const struct gc_span *s, uintptr_t object);
 
-/* Sets up a dead span over its pages: fields only. */
+/* Sets the fields of a dead span. */
 void span_init(struct gc_span *s, struct arena *a, uintptr_t base, size_t npages,
                unsigned spanclass);
-/* Publishes the span in its arenas' tables and makes it IN_USE; the reverse. */
+/* Publishes the span in its arenas' tables and makes it IN_USE; retract does the reverse. */
 void span_publish(struct gc_span *s, const struct arena_index *index);
 void span_retract(struct gc_span *s, const struct arena_index *index);
 
-/* Small spans. The free slots at or after s->next_slot that lie together and begin on one page:
- * sets *first and returns how many, 0 when there are none. Owner only. */
+/* For small spans: finds the first free cells at or after s->next_slot that lie together and begin
+ * on one page. Sets *first and returns how many they are; 0: there are none. Owner only. */
 size_t span_next_free(struct gc_span *s, size_t *first);
 
-/* alloc bits of slots [first, first + n): set or clear. Owner only. */
+/* Sets or clears the alloc bits of cells [first, first + n). Owner only. */
 void span_set_alloc(struct gc_span *s, size_t first, size_t n);
 void span_clear_alloc(struct gc_span *s, size_t first, size_t n);
-/* mark bits of the same slots, atomically: born black, or not born after all. */
+/* Sets or clears the mark bits of the same cells, atomically: for cells that are handed out black,
+ * and for those of them that are given back. */
 void span_set_marks(struct gc_span *s, size_t first, size_t n);
 void span_clear_marks(struct gc_span *s, size_t first, size_t n);
-/* This span holds a marked object; whether one does; forgets it. */
+/* Notes that the span holds a marked object; tells whether it does; forgets it. */
 void span_note_mark(struct gc_span *s);
 bool span_has_marks(const struct gc_span *s);
 void span_clear_page_marks(struct gc_span *s);
 
-/* alloc := mark, mark := 0 over the whole span; returns how many slots are taken. Sweeper only. */
+/* alloc := mark, mark := 0 over the whole span. Returns how many cells are taken. Sweeper only. */
 size_t span_flip_bits(struct gc_span *s);
-/* Clears alloc of a span whose marks are all 0. Sweeper only. */
+/* Clears the alloc bits of a span whose mark bits are all 0. Sweeper only. */
 void span_clear_bits(struct gc_span *s);
 
 #endif

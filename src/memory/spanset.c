@@ -27,7 +27,7 @@ void spanset_init(struct spanset *s)
     lock_init(&s->lock, LOCK_SPANSET);
 }
 
-/* A block with room on top; false: no memory. */
+/* Makes sure that the top block has room. false: no memory. */
 static bool make_room_locked(struct spanset *s, struct spanset_pool *pool)
 {
     LOCK_ASSERT_HELD(&s->lock);
@@ -43,7 +43,8 @@ static bool make_room_locked(struct spanset *s, struct spanset_pool *pool)
     return true;
 }
 
-/* One empty block stays, so that a set that swings around a block's edge leaves the pool alone. */
+/* The set keeps one empty block, so that it leaves the pool alone when its size moves around a
+ * block's edge. */
 static void drop_top_locked(struct spanset *s, struct spanset_pool *pool)
 {
     LOCK_ASSERT_HELD(&s->lock);
@@ -79,8 +80,8 @@ static struct gc_span *pop_locked(struct spanset *s, struct spanset_pool *pool)
     return span;
 }
 
-/* Most pops find nothing, and say so without the lock. Who must find a span has some order after
- * its push, and so sees the count. */
+/* Most pops find nothing, and return without taking the lock. A thread that relies on finding a
+ * span is ordered after the push in some way, and so sees the count. */
 struct gc_span *spanset_pop(struct spanset *s, struct spanset_pool *pool)
 {
     if (spanset_count(s) == 0)

@@ -1,6 +1,6 @@
-/* A set of spans to push to and pop from, by any thread (Go: mspanset.go). Not intrusive: a span
- * may be left in a set that no longer concerns it, and whoever pops it finds that out by its sweep
- * generation. */
+/* A set of spans. Any thread pushes and pops (Go: mspanset.go). The set is not intrusive: a span
+ * may be left in a set to which it does not belong any more. A thread that pops it sees that by its
+ * sweep generation. */
 #ifndef GC_SPANSET_H
 #define GC_SPANSET_H
 
@@ -18,8 +18,8 @@ struct spanset_block {
 
 struct spanset {
     struct lock lock;
-    uint32_t count;              /* written under lock; read by anyone as a hint */
-    struct spanset_block *top;   /* under lock; not empty, and alone in being perhaps not full */
+    uint32_t count;              /* written under lock; any thread reads it as a hint */
+    struct spanset_block *top;   /* under lock; not empty; no other block may be partly full */
     struct spanset_block *spare; /* one empty block kept; under lock */
 };
 
@@ -33,7 +33,7 @@ void spanset_pool_init(struct spanset_pool *pool, struct persistent *memory);
 void spanset_init(struct spanset *s);
 /* false: no memory for a block; the set is as it was. */
 bool spanset_push(struct spanset *s, struct spanset_pool *pool, struct gc_span *span);
-/* NULL when empty. */
+/* NULL: the set is empty. */
 struct gc_span *spanset_pop(struct spanset *s, struct spanset_pool *pool);
 INLINE size_t spanset_count(const struct spanset *s)
 {

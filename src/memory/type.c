@@ -5,15 +5,16 @@
 _Static_assert(GC_ALIGN_MAX <= PAGE_SIZE, "spans begin at pages");
 #define NOT_RELEASED UINT64_MAX
 
-/* Under the lock, but for next_slot, which anyone reads. */
+/* Under the lock, except for next_slot, which any thread reads. */
 static struct {
     struct lock lock;
-    uint32_t slots;                /* made */
-    bool taken[RUN_SLOTS];         /* by a type */
-    uint16_t next_slot[RUN_SLOTS]; /* of the same span class; a slot stays where it is; atomic */
+    uint32_t slots;                /* run indexes in use */
+    bool taken[RUN_SLOTS];         /* a type has this run index */
+    uint16_t next_slot[RUN_SLOTS]; /* the next run index of the same span class; 0: none. No index
+                                      leaves its list. Atomic */
     uint64_t clock;                /* heaps made so far */
-    struct type_user *oldest, **newest_link;     /* heaps alive, in the order of their making */
-    struct type_info *released, **last_released; /* in the order of their release */
+    struct type_user *oldest, **newest_link; /* heaps alive, in the order in which they were made */
+    struct type_info *released, **last_released; /* released types, in the order of their release */
 } registry = {.lock = LOCK_INIT(LOCK_TYPES),
               .slots = RUN_SLOT_TYPES,
               .newest_link = &registry.oldest,
@@ -48,7 +49,7 @@ gc_type gc_word_type = {.size = sizeof(uint64_t),
                         .name = "word",
                         .inline_mask = {1}};
 
-/* ---- Shapes: what a mask or a program says ---- */
+/* ---- Shapes: what a mask or a program describes ---- */
 
 struct shape {
     size_t bits; /* words that it describes */
@@ -189,7 +190,7 @@ bool type_mask_bit(const uint64_t *mask, size_t i)
     return mask[i / 64] >> (i % 64) & 1;
 }
 
-/* The mask of a type without a program, and how many bits it may have. */
+/* The mask of a type without a program, and how many bits of it count. */
 static const uint64_t *type_mask(const gc_type *type, size_t *bits)
 {
     size_t words = type->size / WORD_SIZE;
@@ -321,8 +322,8 @@ static void make_pattern(struct type_info *info)
         heapbits_pattern(info->pattern, info->mask[0], slot_words(info));
 }
 
-/* A slot is of one span class for ever, and of one type after the other: no heap that has runs in
- * it outlives its type. 0: there are no more. */
+/* A run index belongs to one span class for ever, and to one type after the other. It has no two
+ * types at a time: a heap that has runs for it does not outlive its type. 0: there are no more. */
 static unsigned free_slot_locked(unsigned spanclass)
 {
     LOCK_ASSERT_HELD(&registry.lock);
@@ -373,7 +374,7 @@ static struct type_info *register_locked(gc_type *type)
     return info;
 }
 
-/* Under the lock from the beginning: what one thread fills in, another would be validating. */
+/* All under the lock: one thread would fill in what another is validating. */
 struct type_info *type_info_slow(gc_type *type)
 {
     if (!type) {
@@ -500,7 +501,7 @@ static void free_type_locked(struct type_info *info)
     free(info);
 }
 
-/* Those that no heap knew which is still there. */
+/* Frees the released types of which no living heap can hold objects. */
 static void free_released_locked(void)
 {
     LOCK_ASSERT_HELD(&registry.lock);

@@ -1,15 +1,15 @@
-/* Type descriptors: validation, registration (run slots), masks and GC programs made ready for the
- * allocator. The registry is the library's only global state besides a thread-local pointer; it is
- * shared by all heaps. */
+/* Type descriptors: they are checked, registered (each gets a run index), and their masks and GC
+ * programs are made ready for the allocator. The registry is the library's only global state
+ * besides a thread-local pointer; all heaps share it. */
 #ifndef GC_TYPE_INTERNAL_H
 #define GC_TYPE_INTERNAL_H
 
 #include "gcheap.h"
 #include "memory/heapbits.h"
 
-/* Run slots: 0 is always empty; then noscan by size class; then slots of variable shape by size
- * class, traced ones, and noscan ones that are not zeroed; then one per registered type with
- * references, while there are slots. */
+/* Run indexes. Each of the following has one per size class, in this order: noscan types (index 0
+ * is always empty), types of variable shape, traced types, and noscan ones that are not zeroed.
+ * Then comes one for each registered type with references, while there are indexes left. */
 #define RUN_SLOT_NOSCAN 0
 #define RUN_SLOT_VARIABLE SIZECLASS_COUNT
 #define RUN_SLOT_TRACED (2 * SIZECLASS_COUNT)
@@ -17,11 +17,11 @@
 #define RUN_SLOT_TYPES (4 * SIZECLASS_COUNT)
 #define RUN_SLOTS 4096
 
-/* What the allocator wants to know of a type; made once, when it is registered. */
+/* What the allocator needs to know of a type; made once, when the type is registered. */
 struct type_info {
     gc_type *type;
     size_t size;        /* of an object with its trace header */
-    unsigned align;     /* of an object: type->align, its default filled in */
+    unsigned align;     /* of an object: type->align or its default */
     unsigned sizeclass; /* 0: large */
     unsigned spanclass;
     bool noscan;
@@ -29,14 +29,15 @@ struct type_info {
     size_t ptr_words; /* up to the last reference */
     const word *mask; /* ptr_words bits; NULL with a program or without references */
     const uint8_t *program;
-    word pattern[2];        /* slots of at most WORD_BITS words: see heapbits_pattern */
-    bool owned;             /* from gc_type_create */
-    uint64_t released;      /* when, by the number of heaps made until then; under LOCK_TYPES */
-    struct type_info *next; /* of those released; likewise */
+    word pattern[2];   /* for cells of at most WORD_BITS words: see heapbits_pattern */
+    bool owned;        /* made by gc_type_create */
+    uint64_t released; /* the number of heaps that were made before its release; under LOCK_TYPES */
+    struct type_info *next; /* next released type; under LOCK_TYPES */
 };
 
-/* The info of a type; registers it first if need be. NULL: there is no type or the descriptor is
- * invalid (errno EINVAL; gc_type_error() says why), or memory is out (ENOMEM). Any thread. */
+/* The info of a type, which is registered first if it is not yet. NULL: the type is NULL or the
+ * descriptor invalid (errno EINVAL; gc_type_error() says why), or there is no memory (ENOMEM). Any
+ * thread. */
 struct type_info *type_info_slow(gc_type *type);
 INLINE struct type_info *type_info(gc_type *type)
 {
@@ -45,31 +46,31 @@ INLINE struct type_info *type_info(gc_type *type)
     return LIKELY(info != NULL) ? info : type_info_slow(type);
 }
 
-/* The run slots that runs of a span class may have, one after the other; 0: no more. Any thread:
- * what is in the list stays. */
+/* The first and the next of the run indexes of a span class; 0: no more. Any thread, as an index
+ * never leaves the list. */
 unsigned type_slot_of_class(unsigned spanclass);
 unsigned type_next_slot(unsigned slot);
 
-/* Writes the heap bits of one object of the type at `object`. */
+/* Writes the heap bits of one object of the type. */
 void type_write_bits(const struct type_info *info, struct heapbits_sink *sink);
-/* Pads with zeros up to `words` words from the sink's start, or repeats the element. */
+/* Writes the heap bits of n adjacent elements of the type. */
 void type_write_array(const struct type_info *info, struct heapbits_sink *sink, size_t n);
 
-/* A heap, as the registry knows it. A released type is freed when the heaps are gone that were
- * there when it was released: only they may hold objects of it. */
+/* A heap, as the registry knows it. A released type is freed when all heaps are gone that existed
+ * when it was released: only they may hold objects of it. */
 struct type_user {
-    uint64_t since; /* its number among all heaps made */
+    uint64_t since; /* the heap's number among all heaps that were made */
     struct type_user *next, **link;
 };
 void type_heap_created(struct type_user *heap);
-/* The heap holds no objects any more. */
+/* Called when the heap holds no objects any more. */
 void type_heap_destroyed(struct type_user *heap);
 
-/* fork: the registry's lock is held across it. */
+/* A fork holds the registry's lock. */
 void type_fork_prepare(void);
 void type_fork_done(void);
 
-/* Bit i of a mask as types have them. */
+/* Bit i of a type's mask. */
 bool type_mask_bit(const uint64_t *mask, size_t i);
 uint64_t type_hash_bytes(const void *bytes, size_t n, uint64_t seed);
 
