@@ -1,8 +1,7 @@
 #include "allocator/hugepage.h"
 
 #define REGION_PAGES (MHEAP_HUGE_PAGE >> PAGE_SHIFT)
-/* Each region that is taken out may cost the process two of its mappings, of which Linux allows
- * 65,530. */
+/* Each region that is taken out may cost the process two mappings. Linux allows it 65,530. */
 #define MAX_SMALL_REGIONS 16384
 
 void hugepage_want(const struct arena_growth *growth)
@@ -17,7 +16,7 @@ static uint32_t region_bit(uintptr_t region)
     return (uint32_t)1 << ((region & (ARENA_SIZE - 1)) / MHEAP_HUGE_PAGE);
 }
 
-/* Pages of the region that are free and given back. */
+/* How many pages of the region are free and given back. */
 static size_t count_released(struct mheap *h, uintptr_t region)
 {
     lock_acquire(&h->lock);
@@ -64,8 +63,8 @@ void hugepage_note_release(struct mheap *h, uintptr_t base, size_t npages)
     }
 }
 
-/* Does not wait while memory is given back: then the region stays as it is until more of its pages
- * are used or given back. */
+/* Does not wait while another thread gives memory back. Then the region stays as it is until more
+ * of its pages are used or given back. */
 static NOINLINE void use_in_region(struct mheap *h, struct arena *a, uintptr_t region)
 {
     if (!lock_try(&h->scavenge_lock))

@@ -2,7 +2,7 @@
 
 const uint64_t malloc_zero_object;
 
-/* A slot of a run that is refilled when it is used up. */
+/* Takes a cell of a run, which is refilled when it is used up. */
 static void *from_run(struct mcache *c, unsigned slot, unsigned spanclass,
                       const struct type_info *info)
 {
@@ -10,7 +10,7 @@ static void *from_run(struct mcache *c, unsigned slot, unsigned spanclass,
     if (run->cursor == run->limit && !mcache_refill(c, slot, spanclass, info))
         return NULL;
     uintptr_t p = run->cursor;
-    word_store_relaxed(&run->cursor, p + run->size); /* others look: mcache_keeps */
+    word_store_relaxed(&run->cursor, p + run->size); /* other threads read it: mcache_keeps */
     return (void *)p;
 }
 
@@ -28,7 +28,7 @@ static void *small_raw(struct mcache *c, unsigned sizeclass)
     return from_run(c, RUN_SLOT_RAW + sizeclass, spanclass_make(sizeclass, true), NULL);
 }
 
-/* A slot whose heap bits, and trace header, the caller writes. */
+/* Takes a cell. The caller writes its heap bits and, if it is traced, its trace header. */
 static void *small_variable(struct mcache *c, unsigned sizeclass, bool traced)
 {
     return traced
@@ -53,7 +53,7 @@ static void *finish_large(struct mcache *c, struct gc_span *s)
     return (void *)s->base;
 }
 
-/* *unzeroed: bytes from its base on that are not known to be zero. */
+/* *unzeroed: how many bytes, from the span's base on, may not be zero. */
 static struct gc_span *large_span(struct mcache *c, size_t size, unsigned spanclass,
                                   size_t *unzeroed)
 {
@@ -78,13 +78,13 @@ static void *large_noscan(struct mcache *c, size_t size)
 
 /* ---- Shapes ---- */
 
-/* What is to be written into the heap bitmap of one object. */
+/* What one object is made of; its heap bits are written from this. */
 struct layout {
-    size_t size; /* without trace header */
+    size_t size; /* without the trace header */
     unsigned align;
     struct type_info *head;    /* NULL: an array */
     struct type_info *element; /* NULL: no tail */
-    size_t n;                  /* elements */
+    size_t n;                  /* number of elements */
     size_t tail;               /* offset of the elements */
 };
 

@@ -1,17 +1,17 @@
-/* Allocation behind the inline fast paths: sizes, shapes and bits. Each call takes the cache of the
- * P that the calling thread holds, returns zeroed memory (but for malloc_bytes_raw), and is no
- * safepoint itself (the door makes it one before it calls). NULL: no memory, with nothing changed
- * but what was cached.
+/* Allocation behind the inline fast paths: sizes, shapes and bits. Each call gets the cache of the
+ * P that the calling thread holds, and returns zeroed memory (except malloc_bytes_raw). It is not a
+ * safepoint; its caller in src/api answers the collector before it calls. NULL: no memory; nothing
+ * has changed except what is cached.
  *
- * An object that is long to zero is left to the caller, if it has no references: then the cache's
- * `unzeroed` says how many bytes.
+ * A long object without references may be left dirty. Then the cache's `unzeroed` says how many
+ * bytes the caller has to zero.
  */
 #ifndef GC_MALLOC_H
 #define GC_MALLOC_H
 
 #include "allocator/mcache.h"
 
-/* As much is zeroed between two safepoints at most. */
+/* The most that is zeroed between two safepoints. */
 #define MALLOC_ZERO_PIECE ((size_t)256 << 10)
 
 /* The address of every object of size 0; never freed, not in any arena. */
@@ -24,7 +24,7 @@ void *malloc_array(struct mcache *c, struct type_info *info, size_t n);
 /* Offset of the tail of a flexible object; see gc_new_flex. */
 size_t malloc_flex_offset(const struct type_info *head, const struct type_info *element);
 void *malloc_flex(struct mcache *c, struct type_info *head, struct type_info *element, size_t n);
-/* Pointer-free memory of at least 1 byte. */
+/* Memory without references; size >= 1. */
 void *malloc_bytes(struct mcache *c, size_t size);
 /* The same, not zeroed. */
 void *malloc_bytes_raw(struct mcache *c, size_t size);

@@ -16,7 +16,7 @@ struct mcache *mcache_create(struct mheap *h)
         return NULL;
     c->heap = h;
     c->runs = (struct gc_run *)(void *)((char *)c + cache_size());
-    c->sweepgen = u32_load_acquire(&h->sweepgen); /* adopted again with the rest: proc.c */
+    c->sweepgen = u32_load_acquire(&h->sweepgen); /* proc.c sets the tuple again */
     return c;
 }
 
@@ -28,9 +28,9 @@ void mcache_destroy(struct mcache *c)
 
 /* ---- Runs, as other threads see them (I24) ---- */
 
-/* Cursor 0: there is no run, whatever the limit is; a new run is there with its cursor. A reader
- * that reads the same other cursor before and after a limit has read both of one run: unless all
- * runs were given up meanwhile, a cursor never comes back. */
+/* A cursor of 0 says that there is no run, whatever the limit is. The cursor of a new run is stored
+ * last. A reader that reads the same cursor, not 0, before and after the limit has read both of one
+ * run: a cursor comes back only after all runs were given up. */
 static void clear_run(struct gc_run *run)
 {
     fence_release();
@@ -77,10 +77,10 @@ bool mcache_keeps(const struct mcache *c, unsigned spanclass, uintptr_t base)
 
 /* ---- Spans and runs ---- */
 
-/* A span that no run and no class of this cache uses any more. */
+/* Gives up a span that no run and no class of this cache uses any more. */
 static void uncache(struct mcache *c, struct gc_span *s, bool stale)
 {
-    ptr_store_release(&s->cache, NULL); /* who sees it sees that rests are no objects (I24) */
+    ptr_store_release(&s->cache, NULL); /* a thread that sees it sees the rests given back (I24) */
     mcentral_uncache_span(c->heap, s, c->sweepgen, stale);
 }
 
@@ -99,7 +99,7 @@ static void drop_current(struct mcache *c, unsigned spanclass, bool stale)
         uncache(c, s, stale);
 }
 
-/* A traced object's type stands in the last word of its slot. */
+/* The last word of a traced object's cell refers to its type. */
 static void write_trace_headers(struct gc_span *s, size_t first, size_t n, gc_type *type)
 {
     for (size_t i = first; i < first + n; i++) {
@@ -118,7 +118,8 @@ static void write_bits_once(struct mcache *c, struct gc_span *s, size_t slot,
     heapbits_end(&sink);
 }
 
-/* Heap bits of slots larger than a map word's worth: one object at a time, or one for all. */
+/* Heap bits of cells of more than WORD_BITS words. They are written for each object, or for one and
+ * copied if cells begin at map words. */
 static void write_bits_large(struct mcache *c, struct gc_span *s, size_t first, size_t n,
                              const struct type_info *info)
 {
@@ -146,7 +147,7 @@ static bool is_raw(const struct mcache *c, const struct gc_run *run)
     return slot >= RUN_SLOT_RAW && slot < RUN_SLOT_TYPES;
 }
 
-/* I8: all of this is done before the first slot is handed out. */
+/* I8: all of this is done before the first cell is handed out. */
 static void open_run(struct mcache *c, struct gc_run *run, struct gc_span *s, size_t first,
                      size_t n, const struct type_info *info)
 {
@@ -248,7 +249,7 @@ void mcache_blacken(struct mcache *c)
     each_open_rest(c, blacken_rest);
 }
 
-/* The slots were never allocated. Nobody marks meanwhile (I15). */
+/* The cells were never handed out. No thread marks meanwhile (I15). */
 static void give_back_rest(struct mcache *c, struct gc_run *run, size_t first, size_t n)
 {
     struct gc_span *s = run->span;

@@ -1,8 +1,9 @@
 /* What one P owns of the heap (Go: mcache): a current span per span class, and runs.
  *
- * A run is a stretch of free slots that begin on one page, given to one run slot, prepared in bulk:
- * zeroed, heap bits of its type written, alloc bits set, mark bits too if the P allocates black
- * (I8). Then an allocation is a bump of the cursor in the public struct gc_run.
+ * A run is a stretch of free cells that begin on one page. It belongs to one run index and is
+ * prepared in bulk: its memory is zeroed, the heap bits of its type are written, its alloc bits are
+ * set, and its mark bits too if the P allocates black (I8). After that an allocation only moves the
+ * cursor in the public struct gc_run.
  *
  * Owner: the thread that holds the P; or the collector, while it has claimed the P. No locks.
  */
@@ -18,58 +19,59 @@ struct mcache {
     struct mheap *heap;
     struct gc_run *runs; /* RUN_SLOTS of them, backed as they are touched */
     uint32_t sweepgen;   /* this P's view; with `black` and `sweeping` one tuple (I9) */
-    bool black;          /* objects are born marked: from ROOTS to FLIP */
-    bool sweeping;       /* unswept sets may be looked at: from FLIP to ARM (I13) */
+    bool black;          /* objects are allocated marked: from ROOTS to FLIP */
+    bool sweeping;       /* unswept sets may be used: from FLIP to ARM (I13) */
     struct gc_span *current[SPANCLASS_COUNT];
-    uint32_t nopen;           /* run slots that have a run */
-    uint16_t open[RUN_SLOTS]; /* which */
-    uint32_t given_up;        /* how often all runs were; atomic, see mcache_keeps */
+    uint32_t nopen;           /* run indexes that have a run */
+    uint16_t open[RUN_SLOTS]; /* those run indexes */
+    uint32_t given_up;        /* how often all runs were given up; atomic, see mcache_keeps */
     struct page_cache pages;
     struct gc_span *spare_spans[MCACHE_SPARE_SPANS]; /* dead ones, for spans from `pages` */
     unsigned nspare;
-    size_t unreported; /* bytes handed out that counts do not know yet */
-    size_t returned;   /* and bytes of rests given back */
-    size_t unpaced;    /* and those that they know, but pacing has not looked at */
-    size_t unzeroed;   /* of the object just made: its maker zeroes it; see malloc.h */
+    size_t unreported; /* bytes handed out that are not in the heap's counts yet */
+    size_t returned;   /* bytes of rests given back that are not there yet */
+    size_t unpaced;    /* bytes that are there, but that pacing has not looked at */
+    size_t unzeroed;   /* bytes of the newest object that its maker has to zero; see malloc.h */
 };
 
 /* NULL: no memory. */
 struct mcache *mcache_create(struct mheap *h);
-/* It must be empty: flushed, and mheap_flush_cache done. */
+/* The cache must be empty: mcache_flush and mheap_flush_cache were called. */
 void mcache_destroy(struct mcache *c);
 
-/* Whether the slot at `base` lies in the rest of one of this cache's runs of that class: free,
- * though its alloc bit is set (I24). Any thread. */
+/* Whether the cell at `base` lies in the rest of a run of this cache and of that class. Such a cell
+ * is free, though its alloc bit is set (I24). Any thread. */
 bool mcache_keeps(const struct mcache *c, unsigned spanclass, uintptr_t base);
 
-/* Gives run slot `slot` a new run from spans of `spanclass`, typed by `info` (NULL: no references,
+/* Gives run index `slot` a new run from spans of `spanclass`, typed by `info` (NULL: no references,
  * or bits written per object). false: no memory. */
 bool mcache_refill(struct mcache *c, unsigned slot, unsigned spanclass,
                    const struct type_info *info);
 
-/* A large object's span; see malloc.c for its bits. NULL: no memory. */
+/* Takes a span for a large object; see malloc.c for its bits. NULL: no memory. */
 struct gc_span *mcache_alloc_large(struct mcache *c, size_t npages, unsigned spanclass,
                                    bool *zeroed);
 
 /* ARM: every span is swept; from now on the unswept sets are the next generation's. */
 void mcache_arm(struct mcache *c);
-/* ROOTS: what is left of the runs, and what comes, is black. */
+/* ROOTS: blackens the rests of the runs, and allocates black from now on. */
 void mcache_blacken(struct mcache *c);
 /* FLIP: gives up all runs and spans as spans of the generation that ended, then takes on the new
  * tuple {white, sweepgen}. */
 void mcache_flip(struct mcache *c, uint32_t sweepgen);
-/* Gives up everything in the present generation: the P rests for long, or the heap is inspected. */
+/* Gives up everything, in the current generation: the P will rest for long, or the heap is
+ * inspected. */
 void mcache_flush(struct mcache *c);
 
 /* Adds what was handed out since the last report to the heap's counts. */
 void mcache_report(struct mcache *c);
 
-/* Bytes handed out since the last mcache_take_unpaced(), by whatever threads. */
+/* Bytes handed out since the last mcache_take_unpaced(), to any thread. */
 INLINE size_t mcache_unpaced(const struct mcache *c)
 {
     return c->unreported + c->unpaced;
 }
-/* The same, reported; from now on none are. */
+/* The same. Reports them, and begins to count from 0. */
 size_t mcache_take_unpaced(struct mcache *c);
 
 #endif

@@ -12,8 +12,8 @@ void mcentral_init(struct mcentral *c, unsigned spanclass)
 
 static void push(struct mheap *h, struct spanset *set, struct gc_span *s)
 {
-    /* A set that cannot grow must not lose a span: with no memory for 2 KiB the heap is at its end,
-     * but what it holds must stay reachable for the sweeper. */
+    /* A set that cannot grow must not lose a span. If there is no memory for 2 KiB, the heap is at
+     * its end; but the sweeper must still find what it holds. */
     while (!spanset_push(set, &h->pool, s))
         os_sleep_ns(1000 * 1000);
 }
@@ -23,8 +23,8 @@ static bool has_free(const struct gc_span *s)
     return s->live < s->nslots;
 }
 
-/* Takes a swept span (sweepgen) for a P (sweepgen + 3). It may have gone meanwhile: claimed by a
- * sweeper of the next generation. */
+/* Takes a swept span (sweepgen) for a P (sweepgen + 3). false: a sweeper of the next generation has
+ * claimed it. */
 static bool cache_swept(struct gc_span *s, uint32_t sweepgen)
 {
     return u32_cas_acq_rel(&s->sweepgen, sweepgen, sweepgen + 3);
@@ -57,7 +57,7 @@ struct gc_span *mcentral_claim_unswept(struct mheap *h, struct mcentral *c, uint
     return s ? s : claim(h, mcentral_unswept(c->full, sweepgen), sweepgen);
 }
 
-/* The sweeper leaves the span to us: from sweepgen - 1 straight to cached. */
+/* The sweeper owns the span (sweepgen - 1) and leaves it to the caller, which caches it. */
 static struct gc_span *sweep_for_slots(struct mheap *h, struct mcentral *c, uint32_t sweepgen)
 {
     struct gc_span *s = h->up.sweep_for_slots(h->up.self, c->spanclass, sweepgen);

@@ -40,15 +40,15 @@ void mheap_destroy(struct mheap *h)
     persistent_destroy(&h->persistent);
 }
 
-/* A heap of more than one arena is likely to use them, and faults and TLB misses are dear. Not its
- * tables: parts of them may never be used, and a handshake could be held up by 2 MiB to be zeroed.
- */
+/* A heap of more than one arena is likely to use all of its memory, and huge pages save faults and
+ * TLB misses. Its tables get none unless the options ask for them. Parts of the tables may never be
+ * used, and a handshake could be held up while 2 MiB are zeroed. */
 static bool wants_huge_pages(const struct mheap *h)
 {
     return h->huge_pages ? h->huge_pages == GC_HUGE_PAGES : h->arenas.count > 0;
 }
 
-/* More arenas for at least npages pages. */
+/* Makes more arenas, for at least npages pages. */
 static bool grow_locked(struct mheap *h, size_t npages)
 {
     LOCK_ASSERT_HELD(&h->lock);
@@ -107,7 +107,7 @@ static bool fill_spares_locked(struct mheap *h, struct mcache *cache)
     return cache->nspare > 0;
 }
 
-/* What the cache has left is too small. */
+/* Replaces the cache's pages, none of which will do. */
 static void refill_pages_locked(struct mheap *h, struct mcache *cache, size_t npages)
 {
     LOCK_ASSERT_HELD(&h->lock);
@@ -117,8 +117,7 @@ static void refill_pages_locked(struct mheap *h, struct mcache *cache, size_t np
 
 #define PAGE_CACHE_LARGEST 16
 
-/* Pages and a span struct from the P's cache, which is refilled under the lock when they are not
- * there. */
+/* Takes pages and a span struct from the P's cache. What it lacks is refilled under the lock. */
 static uintptr_t alloc_cached(struct mheap *h, struct mcache *cache, size_t npages,
                               size_t *scavenged, struct gc_span **s)
 {
@@ -155,14 +154,15 @@ static uintptr_t alloc_uncached(struct mheap *h, size_t npages, size_t *scavenge
     return base;
 }
 
-/* Not more often than it is heard. */
+/* Asks for backing, unless an earlier request was not heard yet. */
 static void want_backing(struct mheap *h)
 {
     if (h->up.back_ahead && !u32_exchange_acq_rel(&h->backing_wanted, 1))
         h->up.back_ahead(h->up.self);
 }
 
-/* Notes that pages of an arena are in use; whether they never were before. */
+/* Notes that the pages [at, stop) of an arena are in use. Returns whether they never were
+ * before. */
 static bool take_fresh(struct mheap *h, struct arena *a, uintptr_t at, uintptr_t stop)
 {
     uintptr_t zeroed = word_load_relaxed(&a->zeroed_base);
@@ -177,7 +177,8 @@ static bool take_fresh(struct mheap *h, struct arena *a, uintptr_t at, uintptr_t
     return fresh;
 }
 
-/* Whether the pages were never used, or all came back from the OS; notes that they now are. */
+/* Whether the pages are zero: they were never used, or all were given back to the OS. Notes that
+ * they are in use. */
 static bool pages_are_zero(struct mheap *h, uintptr_t base, size_t npages, size_t scavenged)
 {
     uintptr_t end = base + (npages << PAGE_SHIFT);
@@ -208,7 +209,8 @@ struct gc_span *mheap_alloc_span(struct mheap *h, struct mcache *cache, size_t n
         hugepage_note_use(h, base, npages);
     if (*zeroed || scavenged > 0)
         arena_touch_marks(s->arena, base, npages <= SMALL_SPAN_PAGES ? span_bytes(s) : PAGE_SIZE);
-    /* Release: a late weak_get that sees this generation sees what the span's last life cleared. */
+    /* Release: a late weak_get that sees this generation sees what was cleared when the span was
+     * freed. */
     u32_store_release(&s->sweepgen, sweepgen);
     stress(STRESS_SPAN_FRESH);
     span_publish(s, &h->arenas);
@@ -249,10 +251,10 @@ void mheap_note_backed(struct mheap *h, uintptr_t base, size_t size)
     lock_release(&h->lock);
 }
 
-/* Taken at once, so that there are whole pages of their maps to give back, too. */
+/* So many pages are released at once that whole pages of their maps can be released too. */
 #define SCAVENGE_STEP 256
 
-/* Pages released; 0: there are none, or the OS refused. */
+/* Returns how many pages were released; 0: there are none, or the OS refused. */
 static size_t scavenge_some(struct mheap *h, size_t max_pages)
 {
     size_t n = 0;
@@ -310,8 +312,8 @@ static bool is_kept(const struct mheap *h, const struct mcache *cache, uintptr_t
     return class == PAGE_CLASS_FREE || mcache_keeps(cache, page_class_spanclass(class), base);
 }
 
-/* I24: the alloc bit, then the span's cache and its runs, then the bit again: a run that was given
- * back in between took it away first. */
+/* I24: reads the alloc bit, then the span's cache and its runs, then the bit again. If a run was
+ * given back in between, its bits were cleared first. */
 uintptr_t mheap_object_base(const struct mheap *h, uintptr_t address)
 {
     uintptr_t base = mheap_slot_base(h, address);

@@ -1,5 +1,5 @@
 /* The memory of one heap: arenas, free pages, spans, and one mcentral per span class (Go: mheap).
- * Everything here is about memory; who runs and what is alive is decided above. */
+ * Higher layers decide which threads run and which objects are alive. */
 #ifndef GC_MHEAP_H
 #define GC_MHEAP_H
 
@@ -10,25 +10,26 @@
 struct mcache;
 
 /* What the allocator asks of the layers above it. Set once, when the heap is made; `self` is the
- * heap. They run on the thread that owns the mcache, in a refill; the first two only while
+ * heap. The calls come from the thread that owns the mcache, in a refill; the first two only while
  * cache->sweeping. */
 struct mheap_upcalls {
     void *self;
-    /* Sweeps spans of a class until one has a free slot: that one, which the caller then owns, or
-     * NULL. */
+    /* Sweeps spans of a class until one has a free cell. Returns that span, which the caller then
+     * owns, or NULL. */
     struct gc_span *(*sweep_for_slots)(void *self, unsigned spanclass, uint32_t sweepgen);
-    /* Sweeps until about npages pages came free, or nothing is left to sweep. */
+    /* Sweeps until about npages pages are free, or nothing is left to sweep. */
     void (*reclaim)(void *self, size_t npages);
-    /* Allocation comes to memory that was never used: some of it should be backed ahead. */
+    /* Called when allocation approaches memory that was never used: some of it should be backed
+     * ahead. */
     void (*back_ahead)(void *self);
 };
 
-/* Counters that any thread adds to, each on a line of its own where they are hot. */
+/* Counters to which any thread adds. */
 struct mheap_counts {
     uintptr_t pages_inuse; /* pages of spans in use */
     uintptr_t spans_inuse;
-    /* Ever. What is freed or returned was reported as taken before: who reads `taken` last finds it
-     * the largest. */
+    /* Totals since the heap was made. What is freed or returned was reported as taken before. So a
+     * thread that reads taken_bytes last finds it not less than the other two together. */
     uint64_t taken_bytes;    /* by runs and large objects; flushed from mcaches */
     uint64_t returned_bytes; /* rests of runs that were given back */
     uint64_t freed_bytes;    /* by sweeping */
@@ -46,24 +47,24 @@ struct mheap {
     size_t hard_limit;       /* 0: none; atomic */
     size_t small_regions;    /* under scavenge_lock; see hugepage.h */
     unsigned huge_pages;     /* GC_HUGE_PAGES, GC_NO_HUGE_PAGES or neither */
-    uint32_t backing_wanted; /* back_ahead was called and has not been heard yet; atomic */
-    uint32_t run_limit;      /* debug: slots in a run at most; 0: a page of them */
+    uint32_t backing_wanted; /* a call of back_ahead was not heard yet; atomic */
+    uint32_t run_limit;      /* debug: the most cells in a run; 0: those of a page */
     struct mheap_upcalls up;
-    /* The generation in force. Written by the cycle when FLIP starts (release); Ps go by their own
-     * view of it, see mcache.h. */
+    /* The generation in force. The cycle writes it when FLIP begins (release). A P goes by its own
+     * view of it; see mcache.h. */
     uint32_t sweepgen CACHE_ALIGNED;
     struct mheap_counts counts CACHE_ALIGNED;
     struct mcentral centrals[SPANCLASS_COUNT];
 };
 
-/* Bytes ever allocated, modulo the word; runs that are open count whole. */
+/* Bytes allocated since the heap was made, modulo the word. Open runs count as allocated. */
 INLINE size_t mheap_allocated_bytes(const struct mheap *h)
 {
     uint64_t returned = u64_load_acquire(&h->counts.returned_bytes);
     return (size_t)(u64_load_relaxed(&h->counts.taken_bytes) - returned);
 }
 
-/* Bytes allocated and not found dead. */
+/* Bytes allocated and not yet found dead. */
 INLINE size_t mheap_live_bytes(const struct mheap *h)
 {
     uint64_t freed = u64_load_acquire(&h->counts.freed_bytes);
@@ -71,8 +72,8 @@ INLINE size_t mheap_live_bytes(const struct mheap *h)
     return (size_t)(u64_load_relaxed(&h->counts.taken_bytes) - freed);
 }
 
-/* So much never used memory is to be backed ahead where huge pages are wanted: a 32nd of what is in
- * use, 4 to 16 MiB. It is resident whether it comes to be used or not. */
+/* How much unused memory is backed ahead where huge pages are wanted: a 32nd of what is in use, but
+ * 4 to 16 MiB. It stays resident even if it is not used. */
 INLINE size_t mheap_back_ahead(const struct mheap *h)
 {
     size_t part = word_load_relaxed(&h->counts.pages_inuse) << PAGE_SHIFT >> 5;
@@ -80,8 +81,9 @@ INLINE size_t mheap_back_ahead(const struct mheap *h)
 }
 
 #define MHEAP_HUGE_PAGE ((size_t)2 << 20)
-/* The huge page of an arena that is to be backed next: not one that allocation is about to come to,
- * since who allocates would have it made zero a second time. UINTPTR_MAX: none is wanted yet. */
+/* The huge page of an arena that is to be backed next; UINTPTR_MAX: none is wanted yet. It is not
+ * one that allocation is about to reach: the thread that allocates would make the OS zero it a
+ * second time. */
 INLINE uintptr_t mheap_next_to_back(const struct mheap *h, const struct arena *a)
 {
     uintptr_t used = word_load_relaxed(&a->zeroed_base), end = a->base + ARENA_SIZE;
@@ -91,29 +93,30 @@ INLINE uintptr_t mheap_next_to_back(const struct mheap *h, const struct arena *a
     return backed && used > a->base && at + MHEAP_HUGE_PAGE <= stop ? at : UINTPTR_MAX;
 }
 
-/* 0, or a negative errno with nothing held. reserve: see gc_options. */
+/* Returns 0, or a negative errno; then nothing is held. reserve: see gc_options. */
 int mheap_init(struct mheap *h, const gc_options *options);
 void mheap_destroy(struct mheap *h);
 
-/* A span in use: small (npages from its class) or large (spanclass of size class 0). Its sweepgen
- * is `sweepgen`. NULL: no memory. *zeroed: all its memory is zero. `cache` may be NULL; with it the
- * heap lock is rarely needed. */
+/* Makes a span and puts it in use: a small one (npages from its class) or a large one (spanclass of
+ * size class 0), with this sweepgen. NULL: no memory. *zeroed: all its memory is zero. `cache` may
+ * be NULL; with it the heap lock is rarely needed. */
 struct gc_span *mheap_alloc_span(struct mheap *h, struct mcache *cache, size_t npages,
                                  unsigned spanclass, uint32_t sweepgen, bool *zeroed);
-/* Gives the span's pages back. The caller owns the span and cleared its alloc bits. */
+/* Gives the span's pages back. The caller owns the span and has cleared its alloc bits. */
 void mheap_free_span(struct mheap *h, struct gc_span *s);
 
-/* Memory of the heap that was never used is backed now: what stays free may go back to the OS. */
+/* Notes that memory which was never used is backed. Pages of it that stay free may go back to the
+ * OS. */
 void mheap_note_backed(struct mheap *h, uintptr_t base, size_t size);
 
-/* Returns what an mcache holds of pages and spare span structs. */
+/* Takes back the pages and spare span structs that an mcache holds. */
 void mheap_flush_cache(struct mheap *h, struct mcache *cache);
 
 /* Gives up to max_pages free pages back to the OS; returns how many. */
 size_t mheap_scavenge(struct mheap *h, size_t max_pages);
 
-/* The span that contains a heap address, or NULL. Any thread; may be stale the moment it returns
- * unless the caller keeps an object in it alive. */
+/* The span that contains a heap address, or NULL. Any thread. The answer may be stale at once,
+ * unless the caller keeps an object in the span alive. */
 INLINE struct gc_span *mheap_span_of(const struct mheap *h, uintptr_t address)
 {
     struct arena *a = arena_of(&h->arenas, address);
@@ -122,8 +125,8 @@ INLINE struct gc_span *mheap_span_of(const struct mheap *h, uintptr_t address)
     return ptr_load_relaxed(&a->spans[arena_page(address)]);
 }
 
-/* The start of the slot that contains `address`, or 0 if its alloc bit is not set. Slots of open
- * runs that were not handed out count, too. Any thread. */
+/* The start of the cell that contains `address`, or 0 if its alloc bit is not set. Cells of open
+ * runs count too, even if they were not handed out. Any thread. */
 uintptr_t mheap_slot_base(const struct mheap *h, uintptr_t address);
 /* The start of the object that contains `address`, or 0 if there is none (I24). Any thread. */
 uintptr_t mheap_object_base(const struct mheap *h, uintptr_t address);

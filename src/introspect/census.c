@@ -14,7 +14,7 @@ static bool is_same(const struct gc_census *a, const struct gc_census *b)
     return a->size == b->size && a->has_pointers == b->has_pointers && a->type == b->type;
 }
 
-/* The row for objects like `key`'s, or the free one where it belongs. */
+/* The row of objects like `key`, or the free row where it belongs. */
 static struct gc_census *find_row(const struct census *c, const struct gc_census *key)
 {
     size_t i = hash_row(key) & (c->room - 1);
@@ -66,7 +66,7 @@ static int compare_rows(const void *left, const void *right)
     return a->type == b->type ? 0 : (uintptr_t)a->type < (uintptr_t)b->type ? -1 : 1;
 }
 
-/* To the front. */
+/* Moves the used rows to the front and sorts them. */
 static void gather_rows(struct census *c)
 {
     size_t n = 0;

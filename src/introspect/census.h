@@ -10,8 +10,8 @@ struct census {
     bool no_memory;
 };
 
-/* The whole heap's; by size, then without references before with, then by type. World held,
- * everything swept. The caller frees the rows. */
+/* Counts the whole heap's objects. The rows are sorted by size, then those without references
+ * before those with, then by type. World held, everything swept. The caller frees the rows. */
 void census_take(gc_heap *heap, struct census *c);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "collector/collector.h"
 
-/* One line about the cycle that has just ended. Its driver. */
+/* Writes one line about the cycle that has just ended. The cycle's driver calls it. */
 void trace_cycle(gc_heap *heap);
 
 #endif

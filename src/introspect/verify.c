@@ -87,7 +87,7 @@ static void check_pages(struct check *c, struct gc_span *s)
     }
 }
 
-/* I11: between cycles every mark bit is 0; alloc bits stand at slot starts. */
+/* I11: between cycles every mark bit is 0. Alloc bits are set only where cells begin. */
 static void check_bits(struct check *c, struct gc_span *s)
 {
     size_t first = arena_bit(s->base), taken = 0;
@@ -164,7 +164,7 @@ static bool check_object(void *arg, struct gc_span *s, uintptr_t object)
     return true;
 }
 
-/* A queued one is a root; before that, what the object refers to is. */
+/* The object of a queued finalizer is a root. Before that, what the object refers to is. */
 static void visit_finalizer(struct gc_span *s, uintptr_t object, bool queued, void *tracer)
 {
     struct gc_tracer *t = tracer;
@@ -302,7 +302,7 @@ unsigned verify_marks(gc_heap *heap)
 
 /* ---- Debug switches ---- */
 
-/* A fault found on the way leaves nothing to go on with. */
+/* A heap with faults cannot be used any further. */
 static void panic_on_faults(unsigned faults)
 {
     CHECK(faults == 0 && "the heap check failed: see the log");

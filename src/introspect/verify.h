@@ -4,16 +4,17 @@
 
 #include "collector/collector.h"
 
-/* Debug switches: when marking has ended, before DISARM; and after FLIP. The cycle's driver. */
+/* Do what debug switches ask for, when marking has ended (before DISARM), and after FLIP. The
+ * cycle's driver calls them. */
 void verify_after_mark(gc_heap *heap);
 void verify_after_cycle(gc_heap *heap);
 
-/* Every structure against every other, and every reference against the object it leads to. World
- * held, everything swept; flushes the mcaches. Returns the number of faults, the first few of
- * which are told in the log. */
+/* Checks every structure against the others, and that every reference leads to an object. World
+ * held, everything swept; flushes the mcaches. Returns the number of faults, and writes the first
+ * few to the log. */
 unsigned verify_heap(gc_heap *heap);
-/* Marks a second time, from the same roots, and tells what the first marking missed: the number of
- * such objects. World held, between the end of marking and DISARM. */
+/* Marks a second time, from the same roots. Returns how many objects the first marking missed.
+ * World held, between the end of marking and DISARM. */
 unsigned verify_marks(gc_heap *heap);
 
 /* Calls fn for each allocated object, lowest address first, until it returns false. World held,
