@@ -11,7 +11,7 @@ static int init_rooms(gc_heap *heap)
         return error;
     lock_init(&heap->mutators.lock, LOCK_REGISTRY);
     lock_init(&heap->fibers_lock, LOCK_FIBERS);
-    procs_init(&heap->procs, heap->options.max_procs);
+    procs_init(&heap->procs, heap->options.max_procs, thread_bury);
     roots_init(&heap->roots);
     workqueue_init(&heap->work);
     error = cycle_init(heap);

@@ -6,11 +6,12 @@
 /* How often somebody who wants to borrow looks whether that is still wanted. */
 #define BORROW_LOOK_NS (2 * 1000 * 1000)
 
-void procs_init(struct procs *procs, unsigned max)
+void procs_init(struct procs *procs, unsigned max, bool (*bury)(gc_thread *owner))
 {
     memset(procs, 0, sizeof *procs);
     lock_init(&procs->lock, LOCK_PROCS);
     procs->max = max;
+    procs->bury = bury;
     procs->queue_tail = &procs->queue;
 }
 
@@ -150,7 +151,7 @@ static void request_hand_over(struct procs *procs)
     uint32_t count = u32_load_acquire(&procs->count);
     for (uint32_t i = 0; i < count; i++) {
         gc_thread *owner = ptr_load_acquire(&procs->all[i]->owner);
-        if (owner && !thread_bury(owner))
+        if (owner && !procs->bury(owner))
             thread_request_poll(owner);
     }
 }
