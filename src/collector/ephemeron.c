@@ -49,7 +49,8 @@ static bool build_heads(struct ephemerons *e)
 
 /* ---- Resolving ---- */
 
-/* Puts those that wait for a key, and that nobody else has taken, before `todo`. */
+/* Takes the entries that wait for a key and that no other thread has taken, and puts them in front
+ * of `todo`. */
 static uint32_t take_waiting(struct ephemerons *e, uintptr_t key, uint32_t todo)
 {
     for (uint32_t i = *head_of(e, key); i != NONE; i = e->items[i].next) {
@@ -62,8 +63,8 @@ static uint32_t take_waiting(struct ephemerons *e, uintptr_t key, uint32_t todo)
     return todo;
 }
 
-/* A key is marked: marks the values that wait for it, and goes on with those that are keys. Whether
- * there was anything to mark. */
+/* Called for a marked key. Marks the values that wait for it; if such a value is itself a key,
+ * marks what waits for that, and so on. Returns whether anything was marked. */
 static bool resolve_key(struct marker *m, uintptr_t key)
 {
     struct ephemerons *e = ephemerons_of(m->heap);
@@ -92,7 +93,7 @@ static bool key_is_marked(const gc_heap *heap, uintptr_t key)
     return target_resolve(&heap->mem, key, &target) && target_is_marked(&target);
 }
 
-/* Looks through the index for keys that were marked by someone who does not look into it. */
+/* Looks through the index for keys that were marked by a thread that does not look there. */
 static bool resolve_waiting(struct marker *m)
 {
     struct ephemerons *e = ephemerons_of(m->heap);
@@ -110,7 +111,7 @@ static bool resolve_waiting(struct marker *m)
 struct visit {
     struct marker *m;
     struct ephemerons *e;
-    bool any; /* something was marked */
+    bool any; /* anything was marked */
 };
 
 static void wait_for_key(struct ephemerons *e, uintptr_t key, word value)
@@ -147,8 +148,8 @@ static void visit_set(struct weakset *set, void *visit)
     }
 }
 
-/* From now on every marker looks into the index. None is at work: there is nothing grey. Keys that
- * were marked during the walk are found by going through it. */
+/* From now on every marker looks into the index. None is at work at this moment, as nothing is
+ * grey. Keys that were marked during the walk are found by a look through the index. */
 static bool publish(struct marker *m)
 {
     m->on_mark = on_mark;
@@ -156,8 +157,8 @@ static bool publish(struct marker *m)
     return resolve_waiting(m);
 }
 
-/* Invariant: no entry has to wait for its key but those that the walk comes by (I19).
- * Without memory for an index each call walks through all maps. */
+/* Invariant: only entries that the walk meets have to wait for their keys (I19). If there is no
+ * memory for an index, each call walks through all maps. */
 static bool walk_maps(struct marker *m)
 {
     struct visit v = {m, ephemerons_of(m->heap), false};

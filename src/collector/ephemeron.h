@@ -1,27 +1,28 @@
-/* Ephemerons: a value is marked if its key is. What is left of them when nothing grey remains is
- * put into an index by key, and from then on whoever marks a key finds the values that wait for it.
- * So all work on them is in proportion to their number, however they hang on each other.
+/* Ephemerons: a value is marked if its key is. When nothing grey is left, the entries whose keys
+ * are unmarked are put into an index by key. From then on, a marker that marks a key finds the
+ * values that wait for it. So the work is in proportion to the number of entries, however they
+ * depend on each other.
  *
- * Keys that mutators mark (a weak read does) pass the index by: it is looked through again each
- * time marking comes to an end.
+ * A mutator that marks a key (in a weak read) does not look into the index. So the index is looked
+ * through again each time when marking comes to an end.
  */
 #ifndef GC_EPHEMERON_H
 #define GC_EPHEMERON_H
 
 #include "collector/weakset.h"
 
-/* An entry of a map as it was when it was put here. If it is changed or removed meanwhile, the old
- * value may live until the next cycle; the new one is marked in any case. */
+/* An entry of a map, as it was when it was put here. If the entry is changed or removed later, the
+ * old value may live until the next cycle; the new one is marked in any case. */
 struct waiting {
     uintptr_t key; /* start of the object */
     word value;
-    uint32_t next;     /* of those with its hash */
-    uint32_t then;     /* while it is being resolved: another one that is */
-    uint32_t resolved; /* atomic; set once, by whoever marks the value */
+    uint32_t next;     /* the next with its hash */
+    uint32_t then;     /* the next of those that are being resolved */
+    uint32_t resolved; /* atomic; set once, by the thread that marks the value */
 };
 
-/* Those whose keys nobody has marked yet. The cycle's driver's; while `heads` are there every
- * marker reads it. */
+/* The entries whose keys were unmarked. The cycle's driver writes them; while there are `heads`,
+ * every marker reads them. */
 struct ephemerons {
     struct waiting *items;
     size_t count, capacity;
@@ -30,10 +31,10 @@ struct ephemerons {
     bool incomplete; /* there was no memory for all */
 };
 
-/* Nothing grey is left: marks the values of marked keys, if they are not. false: all are. The
- * cycle's driver, with its marker. */
+/* Called when nothing grey is left. Marks the unmarked values of marked keys; false: there were
+ * none. The cycle's driver, with its marker. */
 bool ephemerons_resolve(gc_heap *heap, struct marker *m);
-/* The cut was made. */
+/* Called when the cut was made. */
 void ephemerons_end(gc_heap *heap);
 
 #endif

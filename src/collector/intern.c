@@ -20,7 +20,7 @@ static uintptr_t mix(uint64_t hash)
     return (uintptr_t)(hash ^ hash >> 32);
 }
 
-/* What is sought. */
+/* What a thread looks for. */
 struct request {
     gc_intern *in;
     struct weaktable *table;
@@ -37,7 +37,8 @@ static bool is_equal(const struct request *r, uintptr_t object)
     return yes;
 }
 
-/* 0: none. A dead object's memory is still as it was: its node goes before it is swept. */
+/* 0: there is none. The object of a node may be dead, but its content is as it was: nodes are taken
+ * out before the sweep. */
 static uintptr_t find_locked(gc_thread *t, const struct request *r)
 {
     LOCK_ASSERT_HELD(&r->table->lock);
@@ -57,8 +58,8 @@ static void *find(gc_thread *t, const struct request *r)
     return (void *)object;
 }
 
-/* Adds the object unless another thread was faster: then that one's is the canonical object. There
- * is no safepoint between the object's making and here. */
+/* Adds the object. If another thread was faster, returns that thread's object, which is the
+ * canonical one. There was no safepoint since the object was made. */
 static void *add(gc_thread *t, const struct request *r, void *object)
 {
     struct weaknode *node = malloc(sizeof *node);
@@ -78,7 +79,7 @@ static void *add(gc_thread *t, const struct request *r, void *object)
 static void *make(gc_thread *t, const struct request *r, void *arg)
 {
     int before = errno;
-    errno = 0; /* what `make` says is passed on */
+    errno = 0; /* the errno of `make` is passed on */
     if (!r->in->ops.make)
         return NULL;
     void *object = r->in->ops.make(r->key, r->size, arg);

@@ -1,5 +1,5 @@
-/* Intern tables: canonical objects by content. Several tables, chosen by the hash, so that threads
- * seldom meet. */
+/* Intern tables: canonical objects by content. The hash chooses one of several tables, so that
+ * threads seldom meet at a lock. */
 #ifndef GC_INTERN_H
 #define GC_INTERN_H
 

@@ -10,8 +10,9 @@ static struct workbuf *stack_of(struct marker *m)
     return m->stack;
 }
 
-/* Queues every other item of the stack: older ones lead to much more than younger ones, so that the
- * lower half would be nearly all, and soon be asked back. */
+/* Queues every other item of the stack. Older items lead to much more than younger ones. If the
+ * lower half were queued, it would be nearly all of the work, and this worker would soon ask for it
+ * back. */
 static NOINLINE void share_half(struct marker *m)
 {
     struct workbuf *b = m->stack, *half = workbuf_get(&m->heap->work);
@@ -40,14 +41,14 @@ static void stack_push(struct marker *m, uintptr_t at)
     b->items[b->n++] = at;
 }
 
-/* An object with references is counted when it is scanned, another one when it is marked. */
+/* An object with references is counted when it is scanned, one without when it is marked. */
 static void count_object(struct marker *m, size_t bytes)
 {
     m->marked_objects++;
     m->marked_bytes += bytes;
 }
 
-/* Newly marked. */
+/* Called for an object that was just marked. */
 INLINE void turn_grey(struct marker *m, const struct target *t)
 {
     if (target_info(t)->noscan)
@@ -68,7 +69,8 @@ static NOINLINE void mark_large(struct marker *m, uintptr_t address)
         m->on_mark(m, t.base);
 }
 
-/* Notes an edge to a small object, and asks for its mark word. Returns how many there are now. */
+/* Notes an edge to a small object, and prefetches its mark word. Returns the number of noted
+ * edges. */
 INLINE size_t note_edge(struct mark_edge *edges, size_t n, struct arena *a, uintptr_t address,
                         uint16_t tag)
 {
@@ -100,10 +102,10 @@ INLINE struct arena *edge_arena(uintptr_t target, const word *map)
     return CONTAINER_OF(map - arena_bit(target) / WORD_BITS, struct arena, mark);
 }
 
-/* Those that lead to unmarked objects, whose first lines and heap-bitmap words are asked for if
- * they are to be scanned. No locked operation stands between these lookups: each would hold up the
- * loads behind it. Nor does a branch: whether an edge leads to a marked object is anybody's guess.
- */
+/* Keeps the edges that lead to unmarked objects. If such an object is to be scanned, prefetches its
+ * first line and its heap-bitmap word. There is no locked operation among these lookups, as it
+ * would hold up the loads behind it. There is no branch either, as nothing predicts whether an edge
+ * leads to a marked object. */
 static size_t keep_unmarked(struct mark_edge *edges, size_t n)
 {
     size_t kept = 0;
@@ -126,8 +128,8 @@ static NOINLINE void count_noscan(struct marker *m, uintptr_t base)
     count_object(m, target_info(&t)->size);
 }
 
-/* Edges of one map word: `fresh` is what this marker changed there. An object that several edges
- * lead to is greyed once. */
+/* Greys what edges of one map word lead to. `fresh` has the bits that this marker set there. An
+ * object to which several edges lead is greyed once. */
 INLINE void grey_edges(struct marker *m, struct workbuf *b, const struct mark_edge *e, size_t n,
                        word fresh)
 {
@@ -152,7 +154,7 @@ static NOINLINE void tell_marks(struct marker *m, const struct mark_edge *e, siz
     }
 }
 
-/* Marks the objects of n edges whose mark bits share a word; the bits that this changed. */
+/* Marks the objects of n edges whose mark bits share a word. Returns the bits that this has set. */
 INLINE word mark_neighbours(const struct mark_edge *e, size_t n)
 {
     word mask = 0;
@@ -161,8 +163,8 @@ INLINE word mark_neighbours(const struct mark_edge *e, size_t n)
     return mask & ~word_fetch_or_acq_rel(e[0].map, mask);
 }
 
-/* Marks what the edges lead to: neighbours whose bits share a map word by one atomic or.
- * Acquire-release, for weak_get. What was asked for first is pushed last. */
+/* Marks what the edges lead to. Neighbours whose bits share a map word are marked by one atomic or;
+ * it is acquire-release, for weak_get. What was prefetched first is pushed last. */
 static NOINLINE void mark_edges(struct marker *m)
 {
     struct mark_edge *e = m->edges;
@@ -211,7 +213,8 @@ bool marker_mark(struct marker *m, uintptr_t address, uintptr_t *base)
 void marker_scan(struct marker *m, uintptr_t object, size_t bytes)
 {
     struct marking *all = &m->heap->collector->marking;
-    /* Scanning will count it; if it is marked too, that will be another time. */
+    /* Scanning will count the object, so it is subtracted here. If it is marked too, it is scanned
+     * and counted once more. */
     word_fetch_sub_relaxed(&all->marked_objects, 1);
     word_fetch_sub_relaxed(&all->marked_bytes, bytes);
     stack_push(m, object);
@@ -219,7 +222,8 @@ void marker_scan(struct marker *m, uintptr_t object, size_t bytes)
 
 /* ---- Scanning ---- */
 
-/* A slot's word, which need not lead into the heap. Takes and returns the number of edges noted. */
+/* Notes the edge in a slot's word, which need not lead into the heap. Takes and returns the number
+ * of noted edges. */
 INLINE size_t scan_edge(struct marker *m, struct arena **map, size_t nedges, uintptr_t address)
 {
     uintptr_t i = address >> ARENA_SHIFT;
@@ -242,8 +246,8 @@ INLINE size_t scan_slot(struct marker *m, struct arena **map, size_t nedges, con
     return value ? scan_edge(m, map, nedges, value_address(format, value)) : nedges;
 }
 
-/* `bits`: which of the words from `at` on are slots; in arrays of references all, and many empty.
- */
+/* Scans the words from `at` on that are slots, by `bits`. In arrays of references all are slots,
+ * and many are empty. */
 static void scan_bits(struct marker *m, uintptr_t at, word bits)
 {
     const gc_value_format *format = &m->heap->options.format;
@@ -262,7 +266,7 @@ static void scan_bits(struct marker *m, uintptr_t at, word bits)
         mark_edges(m);
 }
 
-/* Words [at, end) of one object; a large one may cross into the next arena. */
+/* Scans the words [at, end) of one object. A large one may reach into the next arena. */
 static void scan_words(struct marker *m, uintptr_t at, uintptr_t end)
 {
     while (at < end) {
@@ -280,7 +284,7 @@ static void scan_traced(struct marker *m, uintptr_t base, const gc_type *type)
         type->trace((void *)base, &m->tracer);
 }
 
-/* Whoever scans the first piece queues the others. */
+/* The worker that scans the first piece queues the others. */
 static void open_large(struct marker *m, const struct gc_span *s)
 {
     count_object(m, span_bytes(s));
@@ -300,7 +304,7 @@ static void scan_large(struct marker *m, uintptr_t at)
     m->piece_bytes += end > at ? end - at : 0;
 }
 
-/* Any object. */
+/* Scans any kind of object. */
 static NOINLINE void scan_slow(struct marker *m, uintptr_t at)
 {
     const struct arena *a = arena_of(&m->heap->mem.arenas, at);
@@ -317,7 +321,7 @@ static NOINLINE void scan_slow(struct marker *m, uintptr_t at)
 
 /* ---- Within a page ---- */
 
-/* A page that is scanned. */
+/* A page that is being scanned. */
 struct walked {
     uintptr_t base;
     uintptr_t lead;       /* how far into its span it lies */
@@ -326,8 +330,8 @@ struct walked {
     uintptr_t next;       /* object to scan before those on the stack; 0: none */
 };
 
-/* What `value` most likely is. Whoever goes on with the guess does not wait for the value: a chain
- * of references is followed as fast as its links can be loaded. */
+/* Returns `value`. If it equals the guess, the processor goes on with the guess and does not wait
+ * for the value. So a chain of references is followed as fast as its links can be loaded. */
 INLINE word guessed(word value, word guess)
 {
     if (UNLIKELY(value != guess))
@@ -336,9 +340,10 @@ INLINE word guessed(word value, word guess)
     return guess;
 }
 
-/* Where on the page the slot begins that has this offset; beyond PAGE_SIZE: on the page before.
- * Most offsets are those of slots: then the low half of their product with the magic number, which
- * is the remainder's, is small (Lemire, Kaser, Kurz: Faster remainder by direct computation). */
+/* The offset on the page at which the cell with this offset begins. A result beyond PAGE_SIZE: on
+ * the page before. Most offsets are starts of cells. Then the low half of their product with the
+ * magic number, which belongs to the remainder, is small (Lemire, Kaser, Kurz: Faster remainder by
+ * direct computation). */
 INLINE uintptr_t walk_slot(const struct walked *page, uintptr_t offset)
 {
     uint64_t product = (uint64_t)(offset + page->lead) * page->magic;
@@ -347,7 +352,7 @@ INLINE uintptr_t walk_slot(const struct walked *page, uintptr_t offset)
     return (uintptr_t)(product >> 32) * page->size - page->lead;
 }
 
-/* An edge to the page itself. false: its object begins on the page before. */
+/* Follows an edge to the page itself. false: its object begins on the page before. */
 INLINE bool walk_edge(struct page_walk *w, struct walked *page, uintptr_t address)
 {
     uintptr_t offset = walk_slot(page, address - page->base);
@@ -374,7 +379,7 @@ INLINE uintptr_t walk_next(struct page_walk *w, struct walked *page)
     return at;
 }
 
-/* Tells of the marks: acquire-release, for weak_get. */
+/* Publishes the marks of a walk: acquire-release, for weak_get. */
 static void walk_tell(struct marker *m, struct arena *a, uintptr_t base, size_t size)
 {
     struct page_walk *w = &m->walk;
@@ -411,8 +416,8 @@ static NOINLINE size_t walk_mark_edges(struct marker *m, size_t nedges)
     return m->nedges;
 }
 
-/* Scans the slots `bits` of an object, one of which leads to a neighbour, and the objects on its
- * page that they lead to over the page alone. */
+/* Scans the slots `bits` of an object, one of which leads to its own page. Then scans all objects
+ * of the page that can be reached from it over the page alone. */
 INLINE size_t walk(struct marker *m, size_t nedges, uintptr_t at, word bits,
                    const gc_value_format *format)
 {
@@ -451,8 +456,8 @@ static NOINLINE size_t walk_formatted(struct marker *m, size_t nedges, uintptr_t
 
 /* ---- The stack ---- */
 
-/* `near`: addresses that differ by less are on one page; or 0: who is told of each mark has no use
- * for those that are told late. */
+/* Addresses that differ by less than `near` are on one page. `near` is 0 if on_mark is set, as
+ * walks do not call it. */
 INLINE size_t scan_object(struct marker *m, struct arena **map, uintptr_t near, size_t nedges,
                           uintptr_t at, word bits, const gc_value_format *format)
 {
@@ -466,12 +471,12 @@ INLINE size_t scan_object(struct marker *m, struct arena **map, uintptr_t near, 
     return nedges;
 }
 
-/* Pages that refer to themselves alone give no edges: whoever works for so many bytes looks up now
- * and then. */
+/* Pages that refer only to themselves give no edges. So a worker stops after so many bytes, too, to
+ * look at its budget and at the queue. */
 #define SCAN_BYTES ((word)16 << 10)
 
-/* Scans from the stack until the edges are a batch, or the stack is empty. Returns an object that
- * is not plain, and left to scan_slow, or 0. */
+/* Scans objects of the stack until there is a batch of edges, or the stack is empty. Returns an
+ * object that is not plain, for scan_slow, or 0. */
 INLINE uintptr_t scan_stack(struct marker *m, const gc_value_format *format)
 {
     struct workbuf *b = stack_of(m);
@@ -505,7 +510,7 @@ static NOINLINE uintptr_t scan_stack_formatted(struct marker *m)
     return scan_stack(m, &m->heap->options.format);
 }
 
-/* A batch of private work. false: there is none. */
+/* Does a batch of private work. false: none is left. */
 static bool work_some(struct marker *m)
 {
     uintptr_t rest = m->formatted ? scan_stack_formatted(m) : scan_stack_plain(m);
@@ -524,7 +529,7 @@ static void trace_value(struct gc_tracer *tracer, word value)
     marker_edge(m, value_address(&m->heap->options.format, value));
 }
 
-/* A word of a C stack is looked at when ROOTS is complete (I15). */
+/* A word of a C stack is put off until ROOTS is complete (I15). */
 static void trace_stale(struct gc_tracer *tracer, word value)
 {
     struct marker *m = CONTAINER_OF(tracer, struct marker, tracer);
@@ -575,7 +580,7 @@ void marker_finish(struct marker *m)
     report(m);
 }
 
-/* Marks what the noted edges lead to, and queues all that it holds: others go on. */
+/* Marks what the noted edges lead to, and queues all that the worker holds, for others. */
 static void hand_over(struct marker *m)
 {
     mark_edges(m);
@@ -600,11 +605,12 @@ void marking_shade_roots(gc_thread *t)
     t->shaded_bytes += m.marked_bytes;
 }
 
-/* A smaller stack is not worth sharing. */
+/* A stack of fewer items is not worth sharing. */
 #define SHARE_MIN 2
 #define BATCHES_PER_LOOK 1
 
-/* A word of a piece costs an edge; a small object has one for so many bytes. */
+/* A byte of a piece is as much work as so many bytes of small objects: each word of it is an
+ * edge. */
 #define PIECE_WEIGHT 4
 
 static uint64_t work_done(const struct marker *m)
@@ -612,7 +618,7 @@ static uint64_t work_done(const struct marker *m)
     return (uint64_t)m->marked_bytes + PIECE_WEIGHT * (uint64_t)m->piece_bytes;
 }
 
-/* Private work until there is none (true) or the limit is reached, to a batch. */
+/* Does private work until none is left (true) or the limit is reached, give or take a batch. */
 static bool work_privately(struct marker *m, uint64_t limit)
 {
     struct workqueue *q = &m->heap->work;
@@ -684,8 +690,8 @@ static bool marking_over(const struct marking *marking, uint32_t run)
 #define HELPER_SLICE ((uint64_t)1 << 20)
 #define HELPER_PAUSE_NS (10 * 1000 * 1000)
 
-/* Helpers use processors that mutators leave idle, beyond the one that the driver is on. If someone
- * waits for the cycle, all. */
+/* A helper works if mutators leave a processor idle for it, beyond the one on which the driver is.
+ * If a thread waits for the cycle, all helpers work. */
 static bool has_processor(const struct helper *h, const struct marking *marking)
 {
     return u8_load_relaxed(&marking->whole) || procs_idle(&h->heap->procs) >= h->number + 2;
@@ -709,7 +715,7 @@ static void help_one_cycle(struct helper *h, struct marking *marking, uint32_t r
     u64_fetch_add_relaxed(&marking->helper_cpu_ns, os_thread_cpu_ns() - cpu);
 }
 
-/* The number is read first: who asks helpers to end changes it then. */
+/* `run` is read first: a thread that asks the helpers to end changes it last. */
 static bool goes_on(const struct marking *marking, uint32_t *run)
 {
     *run = u32_load_acquire(&marking->run);

@@ -79,7 +79,8 @@ static struct special **table_find(struct special_table *table, uint32_t slot, u
     return link;
 }
 
-/* Into a table of twice the size: a chain becomes two, each in the order it had. */
+/* Moves all records into a table of twice the size. Each chain becomes two, which keep its
+ * order. */
 static void table_split(struct special_table *from, struct special_table *to)
 {
     for (size_t i = 0; i < from->size; i++) {
@@ -101,7 +102,7 @@ static struct special *last_of_slot(struct special *r)
     return r;
 }
 
-/* Into a smaller table. An object's records stay in the order they had. */
+/* Moves all records into a smaller table. The order of an object's records is kept. */
 static void table_join(struct special_table *from, struct special_table *to)
 {
     for (size_t i = 0; i < from->size; i++) {
@@ -126,7 +127,7 @@ static void note_specials_locked(struct gc_span *s, bool any)
         word_fetch_and_relaxed(map, ~bit);
 }
 
-/* A table with room for one record more. false: no memory for a first one. */
+/* Makes room for one more record. false: no memory for a first table. */
 static bool make_room_locked(struct gc_span *s)
 {
     LOCK_ASSERT_HELD(&s->specials_lock);
@@ -180,7 +181,7 @@ static void drop_empty_table_locked(struct gc_span *s)
     note_specials_locked(s, false);
 }
 
-/* Many records have gone. With no memory for a smaller table this one stays. */
+/* Makes the table smaller if many records are gone, and if there is memory for a smaller one. */
 static void shrink_table_locked(struct gc_span *s)
 {
     LOCK_ASSERT_HELD(&s->specials_lock);
@@ -200,7 +201,7 @@ static void shrink_table_locked(struct gc_span *s)
 
 /* ---- Finding ---- */
 
-/* Where an object's records hang. */
+/* Where an object's records are. */
 struct place {
     gc_heap *heap;
     struct gc_span *s;
@@ -208,7 +209,7 @@ struct place {
     uint32_t slot;
 };
 
-/* 0, or -EINVAL: no object. The caller holds the object, if it is one, so its span stays. */
+/* Returns 0, or -EINVAL: it is no object. If it is one, the caller holds it, so its span stays. */
 static int place_find(gc_heap *heap, const void *object, struct place *place)
 {
     uintptr_t address = (uintptr_t)object;
@@ -232,8 +233,8 @@ static bool matches(const struct special *r, const struct place *place, enum spe
     return r->slot == place->slot && r->kind == kind;
 }
 
-/* The link of the object's record of that kind, but for queued finalizers; of a cleanup, the one
- * with that id. NULL: none. */
+/* The link of the object's record of that kind; among its cleanups, of the one with that id. Queued
+ * finalizers do not count. NULL: there is none. */
 static struct special **find_locked(const struct place *place, enum special_kind kind, int64_t id)
 {
     LOCK_ASSERT_HELD(&place->s->specials_lock);
@@ -256,7 +257,7 @@ static struct special *make_at(const struct place *place, enum special_kind kind
     return r;
 }
 
-/* Takes the object's record of that kind out and frees it. 0, -ENOENT. */
+/* Takes out the object's record of that kind and frees it. Returns 0 or -ENOENT. */
 static int remove_at(const struct place *place, enum special_kind kind, int64_t id)
 {
     struct gc_span *s = place->s;
@@ -311,7 +312,7 @@ static void count_external(gc_heap *heap, ptrdiff_t bytes)
     word_fetch_add_relaxed(&heap->collector->external_live, (word)bytes);
 }
 
-/* The record's lock is held. */
+/* The specials lock of the record's span is held. */
 static void set_waits(gc_heap *heap, struct special *r, bool waits)
 {
     if (r->external.waits == waits)
@@ -323,9 +324,10 @@ static void set_waits(gc_heap *heap, struct special *r, bool waits)
 
 /* ---- Finalizers ---- */
 
-/* Invariant: while a finalizer is set, what its object reaches is marked. The collector sees to it
- * once, after ROOTS; from then on whoever sets one does, before its next safepoint. The object
- * itself stays unmarked: it is queued as if it were grey, to be scanned. */
+/* Invariant: while a finalizer is set, what its object refers to gets marked in every cycle. The
+ * collector does that once, after ROOTS. A thread that sets a finalizer later in the cycle does it
+ * itself, before its next safepoint. The object stays unmarked; it is queued as if it were grey, to
+ * be scanned. */
 static void shade_children(gc_thread *t, const struct place *place)
 {
     struct target target;
@@ -375,8 +377,8 @@ int special_set_finalizer(gc_thread *t, void *object, gc_finalizer_fn fn, void *
     return 0;
 }
 
-/* The object's finalizer begins to run: its external bytes count again until they are taken back.
- */
+/* Called when the object's finalizer begins to run. Its external bytes count again, until the
+ * embedder takes them back. */
 static void end_waiting_locked(gc_heap *heap, struct gc_span *s, uint32_t slot)
 {
     LOCK_ASSERT_HELD(&s->specials_lock);
@@ -445,13 +447,13 @@ int special_add_external(gc_heap *heap, void *object, ptrdiff_t bytes)
     if (!r && fresh && link_locked(place.s, fresh))
         r = fresh;
     if (r) {
-        set_waits(heap, r, false); /* somebody holds the object */
+        set_waits(heap, r, false); /* the caller holds the object */
         error = change_external(&r->external.bytes, bytes);
     } else if (bytes != 0) {
         error = bytes > 0 ? -ENOMEM : -EINVAL;
     }
     if (!error)
-        count_external(heap, bytes); /* under the lock: what others take away was counted before */
+        count_external(heap, bytes); /* under the lock: counted before others subtract */
     lock_release(&place.s->specials_lock);
     if (fresh && r == fresh)
         word_fetch_add_relaxed(&specials_of(heap)->externals, 1);
@@ -466,8 +468,8 @@ int special_add_external(gc_heap *heap, void *object, ptrdiff_t bytes)
 struct batch {
     gc_heap *heap;
     struct gc_span *s;
-    size_t external;       /* bytes that died */
-    struct special *freed; /* by next */
+    size_t external;       /* bytes of dead objects */
+    struct special *freed; /* linked by next */
     struct finq_batch queue;
 };
 
@@ -485,7 +487,7 @@ static void mark_slot(struct gc_span *s, uint32_t slot)
     span_note_mark(s);
 }
 
-/* The slot's first one at or behind r; NULL: none. */
+/* The first finalizer of r's cell, at or behind r; NULL: there is none. */
 static const struct special *slot_finalizer(const struct special *r)
 {
     uint32_t slot = r->slot;
@@ -500,15 +502,15 @@ static void free_later(struct batch *b, struct special *r)
     b->freed = r;
 }
 
-/* Gives up the span's hold of a weak record that is off its chain. */
+/* Gives up the span's hold on a weak record, which is off its chain. */
 static void release_weak(struct batch *b, struct special *r)
 {
     if (u32_fetch_sub_acq_rel(&r->weak.count, 1) == 1)
         free_later(b, r);
 }
 
-/* A record of a live object. Those that serve no one go: a weak record that only the span holds, no
- * bytes. New holders come under the lock only. */
+/* Visits a record of a live object, and frees it if it is of no use: a weak record that only the
+ * span holds, or an external record without bytes. New holders come only under the lock. */
 static struct special **sweep_live_locked(struct batch *b, struct special **link)
 {
     struct special *r = *link;
@@ -523,7 +525,7 @@ static struct special **sweep_live_locked(struct batch *b, struct special **link
     return link;
 }
 
-/* A record of an object that dies for good. */
+/* Takes out a record of an object that dies for good. */
 static void bury_locked(struct batch *b, struct special **link)
 {
     struct special *r = unlink_locked(b->s, link);
@@ -538,8 +540,9 @@ static void bury_locked(struct batch *b, struct special **link)
     free_later(b, r);
 }
 
-/* The records of one unmarked slot. I17: an object's weak references are cleared before its
- * finalizer is queued; they are the first of its records. Returns the link of what follows. */
+/* Visits the records of one unmarked cell. I17: the object's weak references are cleared before its
+ * finalizer is queued, as they are the first of its records. Returns the link of the next
+ * record. */
 static struct special **sweep_dead_locked(struct batch *b, struct special **link)
 {
     uint32_t slot = (*link)->slot;
@@ -611,9 +614,10 @@ static void sweep_specials(gc_heap *heap, struct gc_span *s)
     finish_batch(&b);
 }
 
-/* A mutator may be adding a record meanwhile; it holds the object, which is marked then, so it does
- * not matter which of the two is first. But the fence is for its readers too: whoever sees a
- * flipped bit sees that this span is being swept, and the references that were cleared. */
+/* A mutator may add a record meanwhile. It holds the object, so the object is marked, and it does
+ * not matter which of the two comes first. The fence is for weak reads, which take no lock: a
+ * thread that sees a flipped bit also sees that the span is being swept, and which references were
+ * cleared. */
 void special_sweep(gc_heap *heap, struct gc_span *s)
 {
     if (UNLIKELY(has_specials(s)))
@@ -657,7 +661,7 @@ static void each_record(struct gc_span *s, void (*fn)(struct gc_span *, struct s
     lock_release(&s->specials_lock);
 }
 
-/* Invariant: an object whose finalizer is queued is a root until that has begun to run. */
+/* Invariant: an object whose finalizer is queued is a root until the finalizer begins to run. */
 static void mark_record(struct gc_span *s, struct special *r, void *arg)
 {
     struct marker *m = arg;

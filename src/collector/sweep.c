@@ -24,7 +24,7 @@ static void count_freed(gc_heap *heap, size_t bytes)
     u64_fetch_add_acq_rel(&heap->mem.counts.freed_bytes, bytes);
 }
 
-/* The caller owns the span. I11: nobody else reads or writes its alloc and mark bits now; markers
+/* The caller owns the span. I11: no other thread reads or writes its alloc and mark bits; markers
  * of the next cycle begin when all is swept. */
 static void sweep_bits(gc_heap *heap, struct gc_span *s)
 {
@@ -46,23 +46,23 @@ static void sweep_bits(gc_heap *heap, struct gc_span *s)
         poison(s);
 }
 
-/* It has no live object. */
+/* Frees a span that has no live object. */
 static void free_span(gc_heap *heap, struct gc_span *s)
 {
     word_fetch_add_relaxed(&sweeping_of(heap)->freed_pages, s->npages);
     mheap_free_span(&heap->mem, s);
 }
 
-/* ---- Who sweeps ---- */
+/* ---- Sweepers ---- */
 
 static void leave(struct sweeping *sw)
 {
     u32_fetch_sub_acq_rel(&sw->sweepers, 1);
 }
 
-/* Pairs with sweep_prepare: either it sees us, or we see that sweeping is closed. The background
- * thread needs this most: handshakes do not reach it, so a cycle could run from end to end while it
- * stands between two lines. */
+/* Pairs with sweep_prepare: either sweep_prepare sees this thread counted, or this thread sees that
+ * sweeping is closed. The background thread needs this most. No handshake reaches it, so a whole
+ * cycle could pass between any two of its steps. */
 static bool enter(struct sweeping *sw)
 {
     u32_fetch_add_seq_cst(&sw->sweepers, 1);
@@ -84,12 +84,12 @@ static void sweep_and_file(gc_heap *heap, struct gc_span *s, uint32_t sweepgen)
     mcentral_file_swept(&heap->mem, s, sweepgen);
 }
 
-/* Unswept spans that a refill sweeps without finding a free slot before it takes new pages: at most
- * 1 % of space is wasted for a bounded wait (Go: mcentral.go, spanBudget). */
+/* How many unswept spans a refill sweeps, without finding a free cell, before it takes new pages.
+ * It bounds the wait; at most 1 % of space is wasted (Go: mcentral.go, spanBudget). */
 #define SWEEP_BUDGET 100
 
-/* That the first span has free slots is most likely, and takes less than to read the clocks: the
- * visit is timed from the second on. */
+/* The first span most likely has free cells, and its sweep takes less time than to read the clocks.
+ * So time is taken from the second span on. */
 struct gc_span *sweep_for_slots_upcall(void *self, unsigned spanclass, uint32_t sweepgen)
 {
     gc_heap *heap = self;
@@ -148,7 +148,7 @@ size_t sweep_one(gc_heap *heap)
     return pages;
 }
 
-/* The sets are empty, and nobody holds a span out of them. */
+/* The sets are empty, and no thread is sweeping a span of them. */
 static bool nothing_left(struct sweeping *sw)
 {
     return u32_load_acquire(&sw->class_cursor) == SPANCLASS_COUNT &&
@@ -163,7 +163,7 @@ bool sweep_is_done(const gc_heap *heap)
         return true;
     if (!u32_load_acquire(&sw->open) || !nothing_left(sw))
         return false;
-    /* The background thread may say so of a generation that is long over. */
+    /* The background thread may have read a generation that is long over. */
     return u32_cas_acq_rel(&sw->active, sweepgen, 0);
 }
 
@@ -204,7 +204,8 @@ void sweep_begin(gc_heap *heap)
 
 /* ---- Whole spans ---- */
 
-/* Frees the spans that begin on the 64 pages of word `i` and have no mark; pages freed. */
+/* Frees the spans that begin on the 64 pages of word `i` and have no mark. Returns how many
+ * pages. */
 static size_t reclaim_word(gc_heap *heap, struct arena *a, size_t i, uint32_t sweepgen)
 {
     size_t freed = 0;
@@ -213,8 +214,9 @@ static size_t reclaim_word(gc_heap *heap, struct arena *a, size_t i, uint32_t sw
         size_t page = i * WORD_BITS + bits_trailing_zeros(dead);
         struct gc_span *s = ptr_load_relaxed(&a->spans[page]);
         stress(STRESS_RECLAIM);
-        /* The span may have been freed and its struct have a new life meanwhile: whatever span we
-         * claim here waits for a sweep, and is only looked at once it is ours. */
+        /* The span may have been freed, and its struct reused, meanwhile. A span that is claimed
+         * here waits for a sweep in any case, and its other fields are read only after the
+         * claim. */
         if (u32_load_relaxed(&s->sweepgen) != sweepgen - 2 ||
             !u32_cas_acq_rel(&s->sweepgen, sweepgen - 2, sweepgen - 1))
             continue;
@@ -230,7 +232,7 @@ static size_t reclaim_word(gc_heap *heap, struct arena *a, size_t i, uint32_t sw
     return freed;
 }
 
-/* The next 64 pages that nobody has looked at: their first address, or 0. */
+/* The next 64 pages that no thread has looked at: their first address, or 0. */
 static uintptr_t next_chunk(gc_heap *heap, struct sweeping *sw)
 {
     const size_t step = WORD_BITS << PAGE_SHIFT;
@@ -246,7 +248,7 @@ static bool all_looked_at(const gc_heap *heap)
     return word_load_relaxed(&sweeping_of(heap)->reclaim_cursor) >= arena_high(&heap->mem.arenas);
 }
 
-/* Between arenas: goes on at the next one. */
+/* `at` lies between two arenas: moves the cursor to the next one. */
 static void skip_gap(gc_heap *heap, struct sweeping *sw, uintptr_t at)
 {
     word cursor = word_load_relaxed(&sw->reclaim_cursor);
@@ -266,8 +268,8 @@ static bool take_credit(struct sweeping *sw, size_t npages)
     return false;
 }
 
-/* Frees whole spans, found by their page bits, until npages pages came free or all were looked at.
- */
+/* Frees whole spans, found by their page bits, until npages pages are free or all were looked
+ * at. */
 static void reclaim(gc_heap *heap, size_t npages)
 {
     struct sweeping *sw = sweeping_of(heap);

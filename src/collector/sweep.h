@@ -1,33 +1,35 @@
-/* Sweeping: what the cycle that ended did not mark becomes free, span by span, while mutators run.
- * Drivers: the background thread, an allocating P that needs a span of a class, page reclaim before
- * the heap grows, and credit that every allocation earns. (Go: mgcsweep.go) */
+/* Sweeping frees what the cycle that ended did not mark, span by span, while mutators run (Go:
+ * mgcsweep.go). Spans are swept by the background thread, by a P that needs a span of a class, by a
+ * P that is about to take new pages, and by every allocation as far as the others lag behind. */
 #ifndef GC_SWEEP_H
 #define GC_SWEEP_H
 
 #include "mutator/handshake.h"
 
-/* Nobody sweeps but between sweep_begin() and the next sweep_prepare(): sweep_prepare closes `open`
- * and then waits until `sweepers` is 0; a sweeper counts itself and then looks at `open` (I13). */
+/* Spans are swept only between sweep_begin() and the next sweep_prepare(). sweep_prepare closes
+ * `open`, and then waits until `sweepers` is 0. A sweeper counts itself, and then looks at `open`
+ * (I13). */
 struct sweeping {
-    uint32_t open;         /* FLIP is complete: every P has given up its spans. Atomic */
-    uint32_t active;       /* generation of which unswept spans may be left; 0: none. Cleared by
-                              whoever finds none. Atomic */
-    uint32_t sweepers;     /* threads that sweep; atomic */
-    uint32_t class_cursor; /* span classes before it have no unswept spans; atomic */
+    uint32_t open;   /* FLIP is complete: every P has given up its spans. Atomic */
+    uint32_t active; /* generation of which unswept spans may be left; 0: none. A thread that finds
+                        none clears it. Atomic */
+    uint32_t sweepers;                 /* threads that sweep; atomic */
+    uint32_t class_cursor;             /* span classes before it have no unswept spans; atomic */
     word reclaim_cursor CACHE_ALIGNED; /* address up to which page_in_use was looked at; atomic */
     word reclaim_credit;               /* pages freed beyond what was asked for */
     word swept_pages, freed_pages;     /* since FLIP */
-    uint64_t cpu_ns;                   /* ever; atomic */
+    uint64_t cpu_ns;                   /* total; atomic */
 };
 
-/* Claims and sweeps one span of any class; pages it had, 0: nothing left to claim. */
+/* Claims and sweeps one span of any class. Returns its number of pages; 0: nothing is left to
+ * claim. */
 size_t sweep_one(gc_heap *heap);
-/* Sweeps everything, and waits for those who sweep. FLIP is complete. */
+/* Sweeps everything, and waits for other sweepers. FLIP must be complete. */
 void sweep_finish(gc_heap *heap);
-/* Before FLIP: ends sweeping. Not patient: false if somebody is still counted; it is called again
- * then. */
+/* Before FLIP: ends sweeping. If it is not patient, it returns false while a sweeper is counted;
+ * then it is called again. */
 bool sweep_prepare(gc_heap *heap, bool patient);
-/* When FLIP is complete. */
+/* Called when FLIP is complete. */
 void sweep_begin(gc_heap *heap);
 /* Whether every span is swept. */
 bool sweep_is_done(const gc_heap *heap);

@@ -15,10 +15,10 @@ void weak_init(gc_heap *heap)
 
 /* ---- Reading while marking ---- */
 
-/* The thread is past its ROOTS, and has not done DISARM. I16: what is unmarked when it finds CUT is
- * dead. The mark that it saw missing may have come meanwhile, so it looks again: from a
- * thread that had found REPEAT and took its time, until it acknowledged the wave that was the last.
- * The wave was clean all the same if the object has no references, and leaves nothing grey. */
+/* The thread is past its ROOTS and before its DISARM. I16: what is unmarked when the thread finds
+ * CUT is dead. But it looks at the mark again, because another thread may have set it since the
+ * first look: one that had found REPEAT, and set the mark only just before it acknowledged the last
+ * wave. That wave is clean even so if the object has no references, as nothing grey is left. */
 static bool hold_marking(gc_thread *t, uintptr_t object, const struct target *target)
 {
     uint32_t *state = &weaks_of(t->heap)->state;
@@ -36,8 +36,9 @@ static bool hold_marking(gc_thread *t, uintptr_t object, const struct target *ta
     return true;
 }
 
-/* Invariant: before DISARM begins, weak_clear has taken out all nodes whose keys are dead, and
- * until ROOTS is complete nothing has died since. So only a thread in between has to look. */
+/* Invariant: weak_clear has taken out all nodes of dead keys before DISARM begins, and nothing dies
+ * from then until ROOTS is complete in the next cycle. So only a thread in PHASE_MARK has to
+ * look. */
 bool weak_hold(gc_thread *t, uintptr_t object)
 {
     struct target target;
@@ -46,9 +47,10 @@ bool weak_hold(gc_thread *t, uintptr_t object)
     return hold_marking(t, object, &target);
 }
 
-/* ---- Cells ---- */
+/* ---- gc_weak ---- */
 
-/* What a cell says once nobody can change one's mind. */
+/* What a reader of a weak reference learns of the object. ASK_AGAIN: something changed
+ * meanwhile. */
 enum verdict { ALIVE, DEAD, ASK_AGAIN };
 
 static enum verdict verdict_of(bool alive)
@@ -70,10 +72,11 @@ static enum verdict verdict_done(const struct mheap *mem, uintptr_t object, uint
     return u32_load_acquire(&mem->sweepgen) == now ? verdict_of(marked) : ASK_AGAIN;
 }
 
-/* No marking concerns the thread: the marks of the last cycle decide until the object's span is
- * swept, which clears the cell if it is dead. A span's struct is never unmapped; that it has a new
- * life, or the object's memory has, the cell tells, which was cleared before. Nobody sweeps here:
- * the span may be in the hands of a P whose FLIP is still to come. */
+/* No marking is under way for the thread. Until the object's span is swept, the marks of the last
+ * cycle decide; the sweep clears the weak record if the object is dead. The span's struct is never
+ * unmapped. If it, or the object's memory, was reused meanwhile, the record was cleared before;
+ * weak_get reads it again. The reader does not sweep the span itself, as the span may belong to a P
+ * that has not done FLIP. */
 static enum verdict verdict_at_rest(const struct mheap *mem, uintptr_t object, uint32_t now)
 {
     const struct gc_span *s = mheap_span_of(mem, object);
@@ -103,7 +106,7 @@ static enum verdict judge(gc_thread *t, uintptr_t object)
 {
     const struct mheap *mem = &t->heap->mem;
     if (t->phase == PHASE_ARM)
-        return ALIVE; /* all is swept, and this thread's roots are still to be visited */
+        return ALIVE; /* all is swept, and this thread's roots will be visited later */
     if (t->phase == PHASE_MARK)
         return verdict_marking(t, object);
     uint32_t now = u32_load_acquire(&mem->sweepgen);
@@ -112,8 +115,9 @@ static enum verdict judge(gc_thread *t, uintptr_t object)
     return verdict_at_rest(mem, object, now);
 }
 
-/* An object found alive is the thread's from now on: it has no safepoint in here. That the cell
- * still holds it tells that the judgement was of this object and not of one that came after it. */
+/* An object that is found alive stays so, as the thread has no safepoint in here. If the record
+ * still holds the object after the verdict, the verdict was about this object, and not about a
+ * later one at its address. */
 void *weak_get(gc_thread *t, struct special *weak)
 {
     for (;;) {
@@ -146,8 +150,8 @@ void weak_free(struct special *weak)
 
 /* ---- The cycle ---- */
 
-/* I16: the compare-and-swap is the moment at which what is unmarked dies, for every reader. Whoever
- * made it REPEAT shades before its next acknowledgement: the next wave knows of it. */
+/* I16: at the compare-and-swap all that is unmarked dies, for every reader. A thread that made the
+ * state REPEAT shades its object before its next acknowledgement, so the next wave knows of it. */
 bool weak_cut(gc_heap *heap, struct marker *m)
 {
     struct weaks *w = weaks_of(heap);
@@ -170,7 +174,7 @@ void weak_give_up(gc_heap *heap, struct marker *m)
     special_mark_weak(heap, m);
 }
 
-/* I17: maps and tables forget before a finalizer is queued, for that is left to the sweep. */
+/* I17: maps and tables are cleared before a finalizer is queued, as the sweep does that later. */
 void weak_clear(gc_heap *heap)
 {
     ASSERT(u32_load_acquire(&weaks_of(heap)->state) == WEAK_CUT && "I16");

@@ -6,8 +6,8 @@ gc_weakmap *weakmap_new(gc_heap *heap)
     return (gc_weakmap *)weakset_new(heap, sizeof(gc_weakmap), 1, true);
 }
 
-/* Multiplication by an odd number permutes the words, and brings all bits of the address to bear on
- * the highest, which choose the bucket. */
+/* Multiplication by an odd number permutes the words. Every bit of the address has an effect on the
+ * highest bits, which choose the bucket. */
 static uintptr_t hash_of(uintptr_t key)
 {
     return key * (uintptr_t)0x9e3779b97f4a7c15u;
@@ -20,7 +20,7 @@ static struct weakentry *find_locked(const struct weaktable *t, uintptr_t key)
     return node && node->key == key ? CONTAINER_OF(node, struct weakentry, node) : NULL;
 }
 
-/* `fresh` is taken if the key is not there. */
+/* If the key is not in the table, `fresh` is put there and set to NULL. */
 static bool set_locked(struct weaktable *t, uintptr_t key, word value, struct weakentry **fresh)
 {
     LOCK_ASSERT_HELD(&t->lock);
@@ -51,7 +51,7 @@ int weakmap_set(gc_weakmap *map, uintptr_t key, word value)
     return done ? 0 : -ENOMEM;
 }
 
-/* A value, which only its entry need have held, is the thread's from now on. */
+/* Whether the thread may keep a value, which perhaps only its entry holds. */
 static bool hold_value(gc_thread *t, word value)
 {
     uintptr_t address = value_address(&t->heap->options.format, value);

@@ -1,5 +1,5 @@
-/* Weak maps: from objects, by identity, to references. One table; its hash is a permutation of the
- * addresses, so no two keys have the same. */
+/* Weak maps: from objects, by identity, to references. A map has one table. Its hash is a
+ * permutation of the addresses, so no two keys have the same hash. */
 #ifndef GC_WEAKMAP_H
 #define GC_WEAKMAP_H
 
@@ -11,12 +11,12 @@ struct gc_weakmap {
 
 /* NULL: no memory. */
 gc_weakmap *weakmap_new(gc_heap *heap);
-/* 0, -ENOMEM. The caller holds key and value. */
+/* Returns 0 or -ENOMEM. The caller holds key and value. */
 int weakmap_set(gc_weakmap *map, uintptr_t key, word value);
 /* Whether the key is there, and its value. The caller holds the key. */
 bool weakmap_get(gc_thread *t, gc_weakmap *map, uintptr_t key, word *value);
 bool weakmap_delete(gc_weakmap *map, uintptr_t key);
-/* The first entry at *position or behind. */
+/* Finds the first entry at *position or behind it. */
 bool weakmap_next(gc_thread *t, gc_weakmap *map, size_t *position, uintptr_t *key, word *value);
 
 #endif

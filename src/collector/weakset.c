@@ -169,7 +169,7 @@ void weaksets_mark(gc_heap *heap, struct marker *m)
     weaksets_walk(heap, mark_set, m);
 }
 
-/* What lies outside the heap lives for ever. */
+/* A key outside the heap lives for ever. */
 static bool key_lives(void *heap, const struct weaknode *node)
 {
     struct target target;

@@ -1,5 +1,5 @@
-/* Sets of weak tables: what weak maps and intern tables are made of, and how the collector goes
- * through them all. */
+/* Sets of weak tables, of which weak maps and intern tables are made, and the collector's walks
+ * through all of them. */
 #ifndef GC_WEAKSET_H
 #define GC_WEAKSET_H
 
@@ -19,29 +19,31 @@ INLINE const struct weakentry *weakentry_of(const struct weaknode *node)
 
 struct weakset {
     gc_heap *heap;
-    struct weakset *next, *prev; /* of the heap; see struct weaksets */
+    struct weakset *next, *prev; /* in the heap's list; see struct weaksets */
     bool ephemerons;             /* nodes are weakentries; values are kept while their keys live */
     struct weakset *next_retired;
     unsigned ntables;
-    struct weaktable *tables; /* behind the struct that begins with this one */
+    struct weaktable *tables; /* they lie behind the struct that begins with this one */
 };
 
-/* While the collector walks the list, which it does without the lock, sets are put before the first
- * but none is taken out: those to be freed are marked, and go at the end of the walk. */
+/* The collector walks the list without the lock. Meanwhile sets are put in front of the first, but
+ * none is taken out: a set that is to be freed goes to `retired`, and is freed at the end of the
+ * walk. */
 struct weaksets {
     struct lock lock;        /* LOCK_WEAK */
     struct weakset *first;   /* under lock */
     bool walking;            /* under lock */
-    struct weakset *retired; /* freed meanwhile; under lock */
+    struct weakset *retired; /* to be freed after the walk; under lock */
 };
 
 void weaksets_init(gc_heap *heap);
 /* Frees all sets. */
 void weaksets_destroy(gc_heap *heap);
 
-/* A set that begins a struct of `size` bytes, zeroed. NULL: no memory. */
+/* Makes a set that is the beginning of a struct of `size` bytes. The rest is zero. NULL: no
+ * memory. */
 struct weakset *weakset_new(gc_heap *heap, size_t size, unsigned ntables, bool ephemerons);
-/* Any thread. Nobody else but the collector uses the set any more. */
+/* Any thread. No other thread uses the set any more, except the collector. */
 void weakset_free(struct weakset *set);
 
 /* Whether all sets together have no more than that many nodes. */

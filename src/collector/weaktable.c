@@ -2,10 +2,10 @@
 #include "base/os.h"
 
 #define MIN_BITS 4
-/* Old buckets moved by each insertion and removal: more than enough to be done before the next
+/* How many old buckets each insertion and removal moves. All are moved long before the next
  * resizing, which comes after as many insertions as there were buckets. */
 #define MOVES_PER_CHANGE 8
-/* Buckets that one hold of the lock looks at. */
+/* The most buckets that are visited while the lock is held. */
 #define BUCKETS_PER_STEP 256
 
 void weaktable_init(struct weaktable *t)
@@ -23,7 +23,8 @@ static void free_chain(struct weaknode *node)
     }
 }
 
-/* Arrays from here on come from the OS, zero: malloc might have to clear them under the lock. */
+/* Arrays of so many bits or more are mapped, so the OS makes them zero. calloc might have to clear
+ * them while the lock is held. */
 #define MAPPED_BITS 13
 
 static size_t mapped_size(unsigned bits)
@@ -58,7 +59,7 @@ void weaktable_destroy(struct weaktable *t)
     free_all(t->old, t->old_bits);
 }
 
-/* To free a large array takes the OS a while: nobody waits for it. */
+/* The array is freed after the lock is released, as it may take the OS a while. */
 void weaktable_unlock(struct weaktable *t)
 {
     struct weaknode **retired = t->retired;
@@ -75,7 +76,7 @@ static unsigned shift_of(unsigned bits)
     return (unsigned)WORD_BITS - bits;
 }
 
-/* The bucket that `hash` belongs in now, and the last hash up to which that is true. */
+/* The bucket to which `hash` belongs at present. *last: the last hash for which that is so. */
 static struct weaknode **bucket_of(const struct weaktable *t, uintptr_t hash, uintptr_t *last)
 {
     uintptr_t range = ((uintptr_t)1 << shift_of(t->bits)) - 1;
@@ -147,7 +148,7 @@ static bool resize_locked(struct weaktable *t, unsigned bits)
     return true;
 }
 
-/* With no memory for another size the table goes on in this one. */
+/* If there is no memory for another size, the table keeps this one. */
 static void maintain_locked(struct weaktable *t, unsigned moves)
 {
     LOCK_ASSERT_HELD(&t->lock);
@@ -165,7 +166,7 @@ bool weaktable_settle(struct weaktable *t)
     if (t->buckets)
         maintain_locked(t, BUCKETS_PER_STEP);
     if (t->buckets && !t->old)
-        maintain_locked(t, 0); /* the next one, if it is due */
+        maintain_locked(t, 0); /* begins the next resizing if one is due */
     bool more = t->old != NULL;
     weaktable_unlock(t);
     return more;
@@ -206,7 +207,7 @@ void weaktable_remove_locked(struct weaktable *t, struct weaknode *node)
 
 /* ---- Walks ---- */
 
-/* The nodes of one bucket; those taken out are put before `removed`. */
+/* Walks through one bucket. The nodes that are taken out are put in front of `removed`. */
 static struct weaknode *walk_bucket_locked(struct weaktable *t, struct weaknode **link,
                                            bool (*fn)(void *, const struct weaknode *), void *arg,
                                            struct weaknode *removed)

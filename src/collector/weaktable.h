@@ -1,8 +1,8 @@
-/* Hash tables for weak maps and intern tables: chained, resized a few buckets at a time, so that no
- * call holds the lock for long, however large the table is.
+/* Hash tables for weak maps and intern tables. They are chained, and resized a few buckets at a
+ * time, so that no call holds the lock for long, however large the table is.
  *
- * The nodes are ordered by their hash: a bucket is a range of hashes, and its chain is sorted. So
- * a walk that remembers the hash it has come to misses nothing and sees nothing twice, whatever
+ * The nodes are ordered by their hash: a bucket is a range of hashes, and its chain is sorted. So a
+ * walk that remembers up to which hash it has come misses nothing and sees nothing twice, whatever
  * is added, removed or resized between two of its steps.
  */
 #ifndef GC_WEAKTABLE_H
@@ -16,7 +16,7 @@ struct weaknode {
     uintptr_t key; /* address of an object */
 };
 
-/* All fields under lock, but for `count`, which anyone may read. */
+/* All fields are under the lock, except `count`, which any thread may read. */
 struct weaktable {
     struct lock lock CACHE_ALIGNED; /* LOCK_WEAK */
     unsigned bits, old_bits;        /* log2 of the numbers of buckets */
@@ -29,7 +29,7 @@ struct weaktable {
 };
 
 void weaktable_init(struct weaktable *t);
-/* Frees the nodes too. Nobody else uses the table. */
+/* Frees the nodes too. No other thread uses the table. */
 void weaktable_destroy(struct weaktable *t);
 
 INLINE void weaktable_lock(struct weaktable *t)
@@ -43,20 +43,20 @@ void weaktable_unlock(struct weaktable *t);
 struct weaknode *weaktable_find_locked(const struct weaktable *t, uintptr_t hash);
 /* Adds the node before those of the same hash. false: no memory for the first buckets. */
 bool weaktable_insert_locked(struct weaktable *t, struct weaknode *node);
-/* Takes a node out; it is the caller's then. */
+/* Takes out a node, which then belongs to the caller. */
 void weaktable_remove_locked(struct weaktable *t, struct weaknode *node);
 
-/* A step of a walk in the order of hashes: calls `fn` for the nodes of a number of buckets from the
- * one of *at on, and moves *at behind them. Those for which fn returns false are taken out and
- * freed. false: the walk has come to the end. Takes the lock. */
+/* One step of a walk in the order of hashes. Calls `fn` for the nodes of some buckets, beginning
+ * with that of *at, and moves *at behind them. A node for which fn returns false is taken out and
+ * freed. false: the walk is at its end. Takes the lock. */
 bool weaktable_walk(struct weaktable *t, uintptr_t *at,
                     bool (*fn)(void *arg, const struct weaknode *node), void *arg);
 
-/* The first node whose hash is *at or more. NULL: none was found in the buckets looked at: with
- * *at moved behind them if there are more, else *at is UINTPTR_MAX. */
+/* The first node whose hash is *at or more. NULL: the buckets that were visited have none. Then *at
+ * lies behind them, or it is UINTPTR_MAX if there are no more buckets. */
 struct weaknode *weaktable_next_locked(const struct weaktable *t, uintptr_t *at);
 
-/* A step of a resizing that is under way or due. false: there is none. Takes the lock. */
+/* One step of a resizing that is under way or due. false: there is none. Takes the lock. */
 bool weaktable_settle(struct weaktable *t);
 
 #endif
