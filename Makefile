@@ -73,7 +73,9 @@ LIBRARY    := $(B)/libgcheap.a $(B)/libgcheap.so
 EXAMPLES := $(patsubst examples/%.c,$(B)/%,$(wildcard examples/*.c)) \
             $(patsubst examples/%/,$(B)/%,$(sort $(dir $(wildcard examples/*/*.c))))
 
-UNIT_TESTS   := $(patsubst %.c,$(B)/%,$(wildcard test/*.c))
+# A test program is one file, or a directory of files with a main.c.
+UNIT_TESTS   := $(patsubst %.c,$(B)/%,$(wildcard test/*.c)) \
+                $(patsubst %/main.c,$(B)/%,$(wildcard test/*/main.c))
 # The longest first.
 SCRIPT_TESTS := test/stress.sh $(filter-out test/stress.sh,$(wildcard test/*.sh))
 TESTS        := $(foreach t,$(SCRIPT_TESTS) $(UNIT_TESTS),\
@@ -150,12 +152,15 @@ run: $(EXAMPLES) ## builds and runs the examples
 # ---- Tests ---------------------------------------------------------------------------------
 
 # A test program sees the library's insides: it is linked with its objects.
-$(B)/test/%.o: test/%.c | setup $(GENERATED)
+$(B)/test/o/%.o: test/%.c | setup $(GENERATED)
 	@mkdir -p $(@D)
 	$(call say,cc) $(COMPILE) -I. -Isrc -Itest -I$(B)/gen $(URCU_FLAGS) -c -o $@ $<
 
-$(B)/test/%: $(B)/test/%.o $(OBJECTS)
-	$(call say,ld) $(LINK) -o $@ $^ $(URCU_LIBS) -lm
+define unit_test
+$(B)/test/$1: $(patsubst test/%.c,$(B)/test/o/%.o,$(wildcard test/$1.c test/$1/*.c)) $(OBJECTS)
+	$$(call say,ld) $$(LINK) -o $$@ $$^ $$(URCU_LIBS) -lm
+endef
+$(foreach t,$(notdir $(UNIT_TESTS)),$(eval $(call unit_test,$t)))
 
 .PHONY: test test-programs stress check mutants
 # Scripts may use whatever there is.
@@ -279,6 +284,6 @@ help: ## this list
 	@echo; echo "$$VARIABLES"
 help: export VARIABLES := $(VARIABLES)
 
--include $(wildcard $(B)/src/*/*.d $(B)/test/*.d $(B)/examples/*.d $(B)/examples/*/*.d)
+-include $(wildcard $(addprefix $(B)/,src/*/*.d test/o/*.d test/o/*/*.d examples/*.d examples/*/*.d))
 
 endif

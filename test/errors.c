@@ -823,7 +823,7 @@ TEST(random_masks)
         for (size_t j = 0; j < BITS / 64; j++)
             mask[j] = random_next(&random) & random_next(&random);
         for (size_t j = 0; j < n; j++) {
-            bits[j] = shape_bit(mask, j);
+            bits[j] = mask[j / 64] >> j % 64 & 1;
             last = bits[j] ? j + 1 : last;
         }
         struct gc_type_spec spec = {.size = size, .mask = mask, .mask_bits = n};

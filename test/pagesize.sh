@@ -20,7 +20,7 @@ with_pages() {
 
 programs=(os fixalloc hugepages)
 [[ ${PAGESIZE_TESTS-} != all ]] ||
-    mapfile -t programs < <(for t in test/*.c; do basename "$t" .c; done)
+    mapfile -t programs < <(for t in "$BUILD"/test/*; do [[ -d $t ]] || basename "$t"; done)
 
 check "build" build
 for size in 16384 65536; do

@@ -1,4 +1,4 @@
-/* A small test framework that speaks TAP. One program per file:
+/* A small test framework that speaks TAP:
  *
  *     #include "tap.h"
  *
@@ -12,6 +12,8 @@
  *         EXPECT_ABORT("not attached", gc_frob(NULL)); // dies by abort(), saying so
  *     }
  *     TAP_MAIN
+ *
+ * A program is one file, or a directory of files, one of which has TAP_MAIN or its own main().
  *
  * Each TEST runs in a process of its own, in the order of the file, and yields one TAP line when it
  * ends, besides those of its ok()s. So a test that crashes, or fails a CHECK in whatever thread,
@@ -61,8 +63,10 @@ struct tap_counts {
     atomic_int lines, failed;
 };
 
-static struct tap_test *tap_first, **tap_last = &tap_first;
-static struct tap_counts *tap_counts;
+/* One of each in a program, however many files it has. */
+#define TAP_SHARED __attribute__((weak))
+TAP_SHARED struct tap_test *tap_first, **tap_last = &tap_first;
+TAP_SHARED struct tap_counts *tap_counts;
 
 enum { TAP_PASSED = 0, TAP_FAILED = 99, TAP_SKIPPED = 98 };
 
