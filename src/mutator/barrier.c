@@ -11,7 +11,8 @@ bool target_resolve_large(const struct mheap *h, uintptr_t address, struct targe
     return true;
 }
 
-/* Whoever gives a full buffer away holds the next object, and so has something to report (I6). */
+/* A thread that gives a full buffer away holds the next object, and so has something to report
+ * (I6). */
 static void push_grey(gc_thread *t, uintptr_t base)
 {
     struct workqueue *q = &t->heap->work;
@@ -24,7 +25,8 @@ static void push_grey(gc_thread *t, uintptr_t base)
     t->grey->items[t->grey->n++] = base;
 }
 
-/* Newly marked: queued to be scanned, and counted then; or counted now. */
+/* Called for an object that was just marked. It is queued, and counted when it is scanned; or it is
+ * counted here. */
 static void turn_grey(gc_thread *t, const struct target *target)
 {
     if (!target_info(target)->noscan) {

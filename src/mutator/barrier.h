@@ -1,12 +1,13 @@
-/* Shading: a reference becomes grey by an atomic or on its mark bit, and whoever set the bit queues
- * the object (eager marking, I4). The write barrier, and what roots and markers share of it. */
+/* Shading: an object becomes grey by an atomic or on its mark bit, and the thread that set the bit
+ * queues the object (eager marking, I4). Here are the write barrier, and what roots and markers
+ * share with it. */
 #ifndef GC_BARRIER_H
 #define GC_BARRIER_H
 
 #include "mutator/heap.h"
 
-/* The address that a slot's word refers to, in the heap's value format; whether it lies in the heap
- * is for arena_of to say. */
+/* The address to which a slot's word refers, in the heap's value format. arena_of tells whether it
+ * lies in the heap. */
 INLINE uintptr_t value_address(const gc_value_format *format, word value)
 {
     if (LIKELY(format->mask == 0))
@@ -16,11 +17,11 @@ INLINE uintptr_t value_address(const gc_value_format *format, word value)
     return value & (sizeof(uint64_t) - 1) ? 0 : value;
 }
 
-/* An object that an address leads to. */
+/* The object to which an address leads. */
 struct target {
     uintptr_t base;
     struct arena *arena; /* of base */
-    uint16_t tag;        /* of the page that the address lies on */
+    uint16_t tag;        /* of the page on which the address lies */
 };
 
 INLINE const struct page_class_info *target_info(const struct target *t)
@@ -34,10 +35,11 @@ INLINE size_t target_bytes(const struct target *t)
     return info->large ? span_bytes(t->arena->spans[arena_page(t->base)]) : info->size;
 }
 
-/* Large objects, which have no slots to count. */
+/* For large objects, whose spans are not cut into cells. */
 bool target_resolve_large(const struct mheap *h, uintptr_t address, struct target *t);
 
-/* Resolves a reference to the start of its object, reading page tables only. false: not ours. */
+/* Resolves a reference to the start of its object. Reads only the page tables. false: the address
+ * is not in the heap. */
 INLINE bool target_resolve(const struct mheap *h, uintptr_t address, struct target *t)
 {
     struct arena *a = arena_of(&h->arenas, address);
@@ -56,8 +58,8 @@ INLINE bool target_is_marked(const struct target *t)
     return bits_test(t->arena->mark, arena_bit(t->base));
 }
 
-/* Sets the mark bit; true for the one caller that changed it. Test before or: many edges lead to
- * marked objects. Acquire-release, for weak_get. */
+/* Sets the mark bit. Returns true to the one caller that has changed it. The test before the or
+ * pays, as many edges lead to marked objects. Acquire-release, for weak_get. */
 INLINE bool target_set_bit(const struct target *t)
 {
     size_t bit = arena_bit(t->base);
@@ -73,20 +75,20 @@ INLINE bool target_mark(const struct target *t)
     return yes;
 }
 
-/* Shades what an address leads to, on behalf of thread t: its grey buffer gets it. */
+/* Shades the object to which an address leads, on behalf of thread t, whose grey buffer gets it. */
 void barrier_shade(gc_thread *t, uintptr_t address);
-/* Queues an object that is not marked to be scanned. */
+/* Queues an object for scanning without marking it. */
 void barrier_scan(gc_thread *t, uintptr_t object);
-/* Whether a word of a C stack is the address of a slot whose alloc bit is set. If it is not marked
- * either, and ROOTS is complete, it is an object (I15). */
+/* Whether a word of a C stack is the address of a cell whose alloc bit is set. If the cell is
+ * unmarked besides, and ROOTS is complete, it holds an object (I15). */
 bool barrier_may_be_object(const struct mheap *h, uintptr_t address);
-/* Collects such words in a buffer, which may be NULL and is not the caller's any more; then shades
- * them on behalf of thread t, or puts them off until ROOTS is complete. */
+/* Collect such words in a buffer, which may be NULL and passes to the callee; then shade them on
+ * behalf of thread t, or put them off until ROOTS is complete. */
 struct workbuf *barrier_note_doubtful(gc_thread *t, struct workbuf *b, uintptr_t address);
 void barrier_shade_doubtful(gc_thread *t, struct workbuf *b);
-/* gc_barrier_store's work: `old` is overwritten by `value`. */
+/* What gc_barrier_store does when `value` overwrites `old`. */
 void barrier_write(gc_thread *t, word old, word value);
-/* Gives the thread's grey buffer to the shared queue; true if there was anything in it. */
+/* Gives the thread's grey buffer to the shared queue. true: there was anything in it. */
 bool barrier_hand_over(gc_thread *t);
 
 #endif

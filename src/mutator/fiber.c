@@ -7,8 +7,9 @@ static bool past_roots(const gc_thread *t)
     return t->phase == PHASE_MARK || t->phase == PHASE_DONE;
 }
 
-/* I10: once the collector has visited the fibers none is unscanned, not even a new one. Its stack
- * may have words on it that were references once, and would revive what is dead by now. */
+/* I10: once the collector has visited the fibers, none is unscanned, not even a new one. On the
+ * stack of a new one, words may lie that once were references; they would revive what is dead by
+ * now. */
 gc_fiber *fiber_create(gc_thread *t)
 {
     gc_heap *heap = t->heap;
@@ -37,7 +38,7 @@ void fiber_visit(const gc_fiber *f, struct gc_tracer *tracer)
         stack_visit(f->stack, tracer);
 }
 
-/* SUSPENDED -> `to`, waiting while it is claimed (for the scan of one root set). false: it is
+/* SUSPENDED -> `to`. Waits while the fiber is claimed, for the scan of one root set. false: it is
  * running. */
 static bool take(gc_fiber *f, enum fiber_state to)
 {
@@ -58,7 +59,7 @@ static void suspend(gc_fiber *f)
     os_wake(&f->state, OS_WAKE_ALL);
 }
 
-/* I10: a black thread must not see a root set that nobody has scanned. */
+/* I10: a black thread must not see a root set that was not scanned. */
 static void scan_first(gc_thread *t, gc_fiber *f)
 {
     if (t->phase != PHASE_MARK || f->scanned == t->heap->cycle)
@@ -69,7 +70,7 @@ static void scan_first(gc_thread *t, gc_fiber *f)
     f->scanned = t->heap->cycle;
 }
 
-/* The fiber's frames come off the thread; its own go back on. */
+/* Takes the fiber's frames off the thread, and puts the thread's own back on. */
 static void leave_fiber(gc_thread *t, uintptr_t caller)
 {
     gc_fiber *f = t->fiber;
@@ -107,7 +108,7 @@ bool fiber_switch(gc_thread *t, gc_fiber *fiber, uintptr_t caller)
     return true;
 }
 
-/* Where its code stands on a stack is not known before the fiber is left on it. */
+/* It is not known where the fiber's code stands on the stack until it has left it. */
 static int set_stack(gc_fiber *f, uintptr_t low, uintptr_t high)
 {
     if (low == high) {
@@ -169,7 +170,7 @@ int fiber_destroy(gc_thread *t, gc_fiber *f)
     return 0;
 }
 
-/* The lock is let go every so often: nobody waits for a hundred thousand fibers. */
+/* The lock is released after so many fibers, so that no thread waits for a hundred thousand. */
 #define VISIT_BATCH 32
 
 static void visit_one_locked(gc_heap *heap, gc_fiber *f, struct gc_tracer *tracer)

@@ -5,7 +5,7 @@
 #define ENTERED_AGAIN "a GC_FRAME was entered again before its block had ended"
 #define OVERWRITTEN "a GC_FRAME was left without the end of its block, and is overwritten"
 
-/* What GC_FRAME takes. */
+/* GC_FRAME takes no more slots. */
 #define SLOTS_MAX 32
 
 /* No array has more words. */
@@ -14,8 +14,8 @@
 /* A walk from the innermost frame outwards. */
 struct walk {
     const struct frame_view *view;
-    const struct gc_frame *at, *inner; /* inner: the one before, or NULL */
-    const struct gc_frame *mark;       /* met again: a ring (Brent) */
+    const struct gc_frame *at, *inner; /* inner: the frame before `at`, or NULL */
+    const struct gc_frame *mark;       /* if it is met again, the chain is a ring (Brent) */
     size_t steps, next_mark;
     const char *fault;
 };
@@ -32,8 +32,8 @@ static bool is_aligned(const void *p)
     return (uintptr_t)p % WORD_SIZE == 0;
 }
 
-/* A dead frame lies below the stack pointer, no farther than a deep recursion goes. What lies
- * farther below may be a mapping of its own, if the stack has no limit. */
+/* A dead frame lies below the stack pointer, but no farther than a deep recursion goes. If the
+ * stack has no limit, what lies farther below may be another mapping. */
 #define DEAD_MAX ((uintptr_t)16 << 20)
 
 static bool is_below(const struct frame_view *v, const struct stack *s, const struct gc_frame *f)
@@ -49,8 +49,8 @@ READS_DEAD_FRAMES static bool looks_sound(const struct gc_frame *f, const struct
     return f->n <= ARRAY_MAX && is_aligned(f->base) && (f->base || f->n == 0);
 }
 
-/* Of two frames of one function either may lie higher. Of two functions' frames the outer one does,
- * or it is dead and the stack has grown over it again. */
+/* Two frames of one function may lie in either order. Of two functions' frames the outer one lies
+ * higher, or it is dead and the stack has grown over it again. */
 static bool is_doubtful(const struct walk *w, const struct stack *s)
 {
     return w->inner && w->at < w->inner && s && s == stack_of(w->view, w->inner);
@@ -80,7 +80,7 @@ static const char *fault_of(const struct walk *w)
         return ENTERED_AGAIN;
     if (!is_aligned(w->at))
         return OVERWRITTEN;
-    if (!s) /* a frame on a stack that was overwritten leads anywhere */
+    if (!s) /* if the inner frame was overwritten, it may lead anywhere */
         return w->inner && stack_of(w->view, w->inner) && !os_is_mapped(w->at, sizeof *w->at)
                    ? OVERWRITTEN
                    : NULL;
@@ -96,7 +96,7 @@ static struct walk walk_from(const struct gc_frame *innermost, const struct fram
     return (struct walk){.view = view, .at = innermost, .next_mark = 1};
 }
 
-/* Whether there is a frame to look at. */
+/* Judges the frame `at`. false: there is none, or it is wrong (`fault`). */
 static bool walk_on(struct walk *w)
 {
     if (!w->at)
@@ -115,7 +115,7 @@ READS_DEAD_FRAMES static void step(struct walk *w)
     w->at = w->at->prev;
 }
 
-/* A word of a dead frame's slot is no reference, but as good as a word of the stack (I15). */
+/* A word in a slot of a dead frame is no reference, but is treated as a word of the stack (I15). */
 READS_DEAD_FRAMES static void visit_slot(const void *slot, bool doubtful, struct gc_tracer *tracer)
 {
     word value = slot_load_acquire((const slot_word *)slot);

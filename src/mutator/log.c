@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <stdarg.h>
 
-/* The calling thread is in options.log: what it does there may be worth a line, too, which goes to
- * standard error. */
+/* The calling thread is in options.log. What it does there may be worth a line, too; such a line
+ * goes to standard error. */
 static _Thread_local bool logging;
 
 static void call_log(const gc_heap *heap, enum gc_log_level level, const char *line)
@@ -14,11 +14,11 @@ static void call_log(const gc_heap *heap, enum gc_log_level level, const char *l
     logging = false;
 }
 
-/* Anywhere: in the middle of a cycle, with its lock taken or the world held. */
+/* May be called anywhere: in the middle of a cycle, with its lock held or the world held. */
 void log_write(const gc_heap *heap, enum gc_log_level level, const char *format, ...)
 {
     char text[520] = "gcheap: ", *line = text + strlen(text);
-    size_t room = sizeof text - strlen(text) - 1; /* text stays one longer: zeros, for a new line */
+    size_t room = sizeof text - strlen(text) - 1; /* one byte of text stays 0, for the new line */
     va_list args;
     va_start(args, format);
     vsnprintf(line, room, format, args);
@@ -29,7 +29,7 @@ void log_write(const gc_heap *heap, enum gc_log_level level, const char *format,
         call_log(heap, level, line);
     } else {
         line[strlen(line)] = '\n';
-        fputs(text, stderr); /* fprintf would take 8 KiB of the C stack */
+        fputs(text, stderr); /* fprintf would take 8 KiB of C stack */
     }
     errno = error;
     os_cancel_restore(cancel);

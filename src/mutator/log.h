@@ -4,7 +4,8 @@
 
 #include "mutator/heap.h"
 
-/* Says one line to the embedder's log function, or to standard error, as for no heap (NULL). */
+/* Passes one line to the embedder's log function. Writes it to standard error if there is none, or
+ * no heap (NULL). */
 void log_write(const gc_heap *heap, enum gc_log_level level, const char *format, ...)
     PRINTF_LIKE(3, 4);
 

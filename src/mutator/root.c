@@ -11,7 +11,7 @@ void rootset_free(struct rootset *set)
     memset(set, 0, sizeof *set);
 }
 
-/* Room for one more item of `size` bytes. */
+/* Makes room for one more item of `size` bytes. */
 static bool make_room(void **items, size_t n, size_t *capacity, size_t size)
 {
     if (n < *capacity)
@@ -25,7 +25,8 @@ static bool make_room(void **items, size_t n, size_t *capacity, size_t size)
     return true;
 }
 
-/* Gives memory back when few of many items are left; refused, the items stay where they are. */
+/* Gives memory back when few of many items are left. If realloc fails, the items stay where they
+ * are. */
 static void *trim(void *items, size_t n, size_t *capacity, size_t size)
 {
     if (*capacity <= 4 || n > *capacity / 4)
@@ -190,7 +191,7 @@ void handles_give(struct handles *h, slot_word *slot)
     lock_release(&h->lock);
 }
 
-/* I25. Empty blocks, but for one, which a heap with few handles goes on to use. */
+/* I25. Drops the empty blocks, except for one, which a heap with few handles will use again. */
 static void drop_empty_blocks(struct handles *h)
 {
     bool keep = true;
@@ -303,7 +304,7 @@ int roots_remove_callback(struct roots *r, struct root_callback callback, struct
     return error;
 }
 
-/* Without the lock, which threads that the callback waits for may want. */
+/* Calls back without the lock: the callback may wait for a thread that wants it. */
 static void run_callback_locked(struct roots *r, struct root_callback callback,
                                 struct gc_tracer *tracer)
 {
@@ -325,7 +326,7 @@ static void visit_callbacks(struct roots *r, struct gc_tracer *tracer)
     lock_release(&r->lock);
 }
 
-/* Slots that are visited while gc_unroot() may have to wait. */
+/* The most slots that are visited while gc_unroot() may have to wait. */
 #define VISIT_SLOTS 512
 
 static bool visit_some_locked(struct roots *r, struct gc_tracer *tracer)
@@ -342,8 +343,8 @@ static bool visit_some_locked(struct roots *r, struct gc_tracer *tracer)
     return true;
 }
 
-/* The slots are the embedder's, who may free them as soon as they are unrooted: they are visited
- * under the lock. */
+/* The slots belong to the embedder, which may free them as soon as they are unrooted. So they are
+ * visited under the lock. */
 static void visit_globals(struct roots *r, struct gc_tracer *tracer)
 {
     bool more = true;

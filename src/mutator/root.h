@@ -1,8 +1,9 @@
 /* Roots: frames and ranges of threads and fibers, rooted globals, handles, callbacks.
  *
- * Two kinds. A root set belongs to one thread (or suspended fiber): its slots are written plainly
- * and are visited in that thread's ROOTS handshake, by it or on its behalf. Global roots (slots,
- * handles, heap callbacks) are written with gc_store() and visited by the collector after ARM.
+ * There are two kinds. A root set belongs to one thread or suspended fiber. Its slots are written
+ * plainly, and are visited in the thread's ROOTS handshake, by the thread or on its behalf. Global
+ * roots (globals, handles, heap callbacks) are written with gc_store(), and the collector visits
+ * them after ARM.
  */
 #ifndef GC_ROOT_INTERNAL_H
 #define GC_ROOT_INTERNAL_H
@@ -17,12 +18,13 @@
 struct gc_tracer {
     /* A word of a slot (in the heap's value format), or a bare address. */
     void (*value)(struct gc_tracer *tracer, word value);
-    /* A word of a C stack: perhaps an address, perhaps of an object long dead. */
+    /* A word of a C stack. It may be an address, perhaps of an object that is dead. */
     void (*stale)(struct gc_tracer *tracer, word value);
     gc_heap *heap;
 };
 
-/* Tells the tracer of a word, unless it is 0: of a slot in the heap's format, or an address. */
+/* Passes a word to the tracer, unless it is 0: a slot's word in the heap's format, or an
+ * address. */
 INLINE void tracer_word(struct gc_tracer *tracer, word value)
 {
     if (value)
@@ -40,7 +42,7 @@ struct root_callback {
     void *arg;
 };
 
-/* Grown by doubling; `items` is malloc'ed. */
+/* They grow by doubling; `items` is malloc'ed. */
 struct root_ranges {
     struct root_range *items;
     size_t n, capacity;
@@ -51,7 +53,7 @@ struct root_callbacks {
 };
 
 /* Slots that one thread or fiber writes plainly. Owner: that thread; the collector while it has
- * claimed it. The frames of a running thread hang on gc_fast.frames instead. */
+ * claimed the thread. The frames of a running thread hang on gc_fast.frames instead. */
 struct rootset {
     struct gc_frame *frames;
     struct root_ranges ranges;
@@ -68,17 +70,17 @@ int rootset_remove_callback(struct root_callbacks *list, struct root_callback ca
 void rootset_visit(const struct rootset *set, struct gc_tracer *tracer);
 
 /* A handle is the address of its slot, which lies in a block. Blocks are aligned to their size, so
- * that a slot tells its block. */
+ * a slot's address tells its block. */
 #define HANDLE_BLOCK_BYTES ((size_t)4096)
 #define HANDLE_BLOCK_WORDS (HANDLE_BLOCK_BYTES / WORD_SIZE)
 #define HANDLE_MAP_WORDS (HANDLE_BLOCK_WORDS / WORD_BITS)
 #define HANDLE_SLOTS (HANDLE_BLOCK_WORDS - HANDLE_MAP_WORDS - 5)
 
 struct handle_block {
-    struct handle_block *next;                   /* of all; the collector's once it is published */
-    struct handle_block *next_open, **open_link; /* of those with a free slot; under lock */
-    struct handles *handles;                     /* that it belongs to */
-    size_t used;                                 /* slots; under lock */
+    struct handle_block *next; /* in the list of all; the collector's once it is published */
+    struct handle_block *next_open, **open_link; /* with a free slot; under lock */
+    struct handles *handles;                     /* to which it belongs */
+    size_t used;                                 /* slots in use; under lock */
     word taken[HANDLE_MAP_WORDS];                /* bit i: slot i is a handle; under lock */
     slot_word slots[HANDLE_SLOTS];
 };
@@ -87,11 +89,11 @@ _Static_assert(sizeof(struct handle_block) == HANDLE_BLOCK_BYTES,
 
 struct handles {
     struct lock lock;
-    /* Published with release; read by the collector without the lock. It alone takes blocks out,
-     * under the lock: those that became empty, before it visits. */
+    /* Written with release; the collector reads it without the lock. Only the collector takes
+     * blocks out: those that are empty, under the lock, before it visits (I25). */
     struct handle_block *blocks;
     struct handle_block *open; /* under lock */
-    size_t count;              /* blocks; under lock */
+    size_t count;              /* number of blocks; under lock */
 };
 
 /* The rooted globals and heap callbacks. */
@@ -99,9 +101,9 @@ struct roots {
     struct lock lock;                /* LOCK_ROOTS */
     struct roottable globals;        /* under lock */
     struct root_callbacks callbacks; /* GC_ROOT_HEAP; under lock */
-    struct root_callback running;    /* which runs now, without the lock; under lock */
+    struct root_callback running;    /* the one that runs, without the lock; under lock */
     size_t next;                     /* the one to run after it; under lock */
-    uint32_t done;                   /* futex: bumped whenever one has run */
+    uint32_t done;                   /* futex; increased whenever one has run */
     struct handles handles;
 };
 
@@ -111,20 +113,19 @@ void roots_destroy(struct roots *r);
 int roots_add(struct roots *r, void *base, size_t n);
 /* How many slots are rooted at `base`; 0: it is not rooted. */
 size_t roots_find(struct roots *r, const void *base);
-/* When this returns no thread looks at the slots. false: not rooted. */
+/* When this returns, no thread looks at the slots any more. false: not rooted. */
 bool roots_remove(struct roots *r, const void *base);
 int roots_add_callback(struct roots *r, struct root_callback callback);
-/* When this returns the callback does not run. If `tracer` is not NULL, it is called once more
- * first: while barriers are on, threads past their ROOTS may hold what the collector has not found
- * here.
- */
+/* When this returns, the callback does not run. If `tracer` is not NULL, the callback is first
+ * called once more. For while barriers are on, threads past their ROOTS may hold objects that the
+ * collector has not yet found through this callback. */
 int roots_remove_callback(struct roots *r, struct root_callback callback, struct gc_tracer *tracer);
 /* Visits globals, handles and callbacks. One collector at a time; mutators go on. */
 void roots_visit(struct roots *r, struct gc_tracer *tracer);
-/* Whether a visit takes microseconds, and calls nobody back. */
+/* Whether a visit takes only microseconds, and there are no callbacks. */
 bool roots_are_few(struct roots *r);
-/* Whether there are heap callbacks, which may wait for a lock that a thread of the embedder's has.
- */
+/* Whether there are heap callbacks. They may wait for a lock that a thread of the embedder
+ * holds. */
 bool roots_call_back(struct roots *r);
 
 INLINE struct handle_block *handle_block_of(const void *handle)
@@ -132,15 +133,15 @@ INLINE struct handle_block *handle_block_of(const void *handle)
     return (struct handle_block *)((uintptr_t)handle & ~(HANDLE_BLOCK_BYTES - 1));
 }
 
-/* Those that a handle is of. */
+/* The handles to which a handle belongs. */
 INLINE const struct handles *handles_of(const void *handle)
 {
     return handle_block_of(handle)->handles;
 }
 
-/* A free slot, NULL: no memory. */
+/* Takes a free slot; NULL: no memory. */
 slot_word *handles_take(struct handles *h);
-/* The slot must hold 0. */
+/* Gives a slot back, which must hold 0. */
 void handles_give(struct handles *h, slot_word *slot);
 
 #endif

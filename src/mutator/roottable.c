@@ -31,7 +31,7 @@ static void enter_bucket(struct roottable *t, uint32_t i)
     *first = i + 1;
 }
 
-/* What leads to entry i, which is in its bucket. */
+/* The link to entry i, which is in its bucket. */
 static uint32_t *link_to(const struct roottable *t, uint32_t i)
 {
     uint32_t *link = &place(t, bucket_of(t, place(t, i)->base))->first;
@@ -40,7 +40,7 @@ static uint32_t *link_to(const struct roottable *t, uint32_t i)
     return link;
 }
 
-/* The entries of a bucket go where they belong by the count. */
+/* Distributes the entries of a bucket anew, by the present count. */
 static void distribute(struct roottable *t, uint32_t bucket)
 {
     uint32_t at = place(t, bucket)->first, next;
@@ -82,7 +82,8 @@ static bool make_room(struct roottable *t)
     return true;
 }
 
-/* One empty chunk stays, so that a table that swings around a chunk's edge leaves malloc alone. */
+/* The table keeps one empty chunk, so that it leaves malloc alone when its size moves around a
+ * chunk's edge. */
 static void drop_room(struct roottable *t)
 {
     while ((t->nchunks - 1) << CHUNK_SHIFT >= t->count + CHUNK_PLACES)
@@ -99,7 +100,7 @@ void roottable_free(struct roottable *t)
 
 /* ---- Entries ---- */
 
-/* The entry's place + 1; 0: there is none. */
+/* The number of the entry's place + 1; 0: there is none. */
 static uint32_t find(const struct roottable *t, const slot_word *base)
 {
     uint32_t at = t->count ? place(t, bucket_of(t, base))->first : 0;
@@ -129,7 +130,7 @@ int roottable_add(struct roottable *t, slot_word *base, size_t n)
     return 0;
 }
 
-/* The entry at `from` is in its bucket; the one at `to` is in none. */
+/* Moves the entry at `from`, which is in its bucket, to `to`, which is in none. */
 static void move_entry(struct roottable *t, uint32_t from, uint32_t to)
 {
     *link_to(t, from) = to + 1;
@@ -138,7 +139,7 @@ static void move_entry(struct roottable *t, uint32_t from, uint32_t to)
     place(t, to)->next = place(t, from)->next;
 }
 
-/* Entry i goes, and another one may come there (I23). */
+/* Entry i was taken out, and another one may have moved there (I23). */
 static void note_removal(struct roottable *t, uint32_t i)
 {
     if (i + 1 == t->unvisited)

@@ -1,7 +1,7 @@
 #include "mutator/self.h"
 
-/* Its flags send stores and safepoints of threads without a heap to their slow paths, which tell of
- * mistakes. */
+/* For threads without a heap. Its flags send their stores and safepoints to the slow paths, which
+ * report the mistake. */
 struct gc_fast self_unattached = {PROC_NO_RUNS, BARRIER_SHUT, 1, NULL};
 GC_TLS struct gc_fast *gc_self = &self_unattached;
 

@@ -13,12 +13,12 @@ INLINE gc_thread *thread_self(void)
     return fast == &self_unattached ? NULL : CONTAINER_OF(fast, gc_thread, fast);
 }
 
-/* Between the two the calling thread, which may be attached, runs functions of the embedder that
- * must not use the heap: no public call lets it in, and its runs are out of reach. */
+/* Between these two calls the calling thread, attached or not, runs functions of the embedder that
+ * must not use the heap. All public calls refuse it, and its runs cannot be reached. */
 gc_thread *self_calls_back(void);
 void self_called_back(gc_thread *t);
-/* The calling thread is one of the collector's: whatever functions of the embedder it runs are such
- * ones. */
+/* The calling thread belongs to the collector. All functions of the embedder that it runs are of
+ * that kind. */
 void self_joins_collector(void);
 /* Whether the calling thread, which is t if it has a current heap, runs such a function. */
 bool self_is_called_back(const gc_thread *t);

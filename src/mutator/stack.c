@@ -2,7 +2,7 @@
 #include "base/os.h"
 
 /* AddressSanitizer poisons memory between the locals of a C stack. A blocked thread may write its
- * locals while they are read: any of their values will do. */
+ * locals while they are read; each of the values will do. */
 #define UNCHECKED __attribute__((no_sanitize("address", "thread")))
 
 UNCHECKED static void visit_words(uintptr_t low, uintptr_t high, struct gc_tracer *tracer)
@@ -25,11 +25,12 @@ UNCHECKED static size_t copy(word *to, uintptr_t low, uintptr_t high)
     return n;
 }
 
-/* Between here and the code's stack pointer lie the frames of the functions that it called, with
- * the callee-saved registers that they saved; note() has saved the rest. These frames are gone when
- * the functions return, so they are copied; of very many only the lowest and the highest words. The
- * code's own first words are copied too: the code may load registers of its callers from there and
- * then leave its frame, before it switches stacks. */
+/* Between here and the stack pointer of the embedder's code lie the frames of the functions that
+ * the code called, with the callee-saved registers that they saved; note() has saved the others.
+ * These frames are gone when the functions return, so they are copied. If they are many, only the
+ * lowest and the highest words are. The first words of the code's own frame are copied too: the
+ * code may load registers of its callers from there, and leave its frame, before it switches
+ * stacks. */
 static NOINLINE void copy_frames(struct stack_place *p, uintptr_t saved, uintptr_t high)
 {
     uintptr_t low = align_up((uintptr_t)__builtin_frame_address(0), WORD_SIZE);
@@ -47,7 +48,7 @@ static NOINLINE void note(struct stack_place *p, uintptr_t caller, uintptr_t hig
     __asm__ volatile("" : : : "memory"); /* no tail call: the frame is needed until here */
 }
 
-/* From `low` on if it is not known where the code stands. */
+/* Visits from `low` on if it is not known where the code stands. */
 static void visit_place(const struct stack_place *p, uintptr_t low, uintptr_t high,
                         struct gc_tracer *tracer)
 {
@@ -55,7 +56,7 @@ static void visit_place(const struct stack_place *p, uintptr_t low, uintptr_t hi
     visit_words(p->sp ? p->sp : low, high, tracer);
 }
 
-/* A larger mapping is no stack, but a pool of memory in which the stack lies. */
+/* A larger mapping is not a stack, but a pool of memory in which the stack lies. */
 #define STRAY_MAX ((uintptr_t)8 << 20)
 
 static uintptr_t stray_high(uintptr_t sp)
@@ -64,7 +65,7 @@ static uintptr_t stray_high(uintptr_t sp)
     return os_mapping(sp, &low, &high) ? MIN_OF(high, sp + STRAY_MAX) : sp;
 }
 
-/* A fiber's stack may lie within the thread's own. */
+/* The fiber's stack comes first, as it may lie within the thread's own. */
 static bool find_here(struct stacks *s, const struct stack *of_fiber, uintptr_t caller)
 {
     if (of_fiber && stack_contains(of_fiber, caller)) {
@@ -91,7 +92,7 @@ bool stacks_note(struct stacks *s, const struct stack *of_fiber, uintptr_t calle
     return known;
 }
 
-/* If the code has switched stacks already, it is not known where it left this one. */
+/* If the code has already switched stacks, it is not known where it left this one. */
 static void leave(struct stack *s, uintptr_t caller)
 {
     if (stack_contains(s, caller))
@@ -129,7 +130,7 @@ static void visit_own(const struct stack *s, struct gc_tracer *tracer)
     visit_place(&s->left, low, s->high, tracer);
 }
 
-/* The code may go on later on the stacks on which it does not stand at this moment. */
+/* The code may later go on on the stacks on which it does not stand at this moment. */
 void stacks_visit(const struct stacks *s, const struct stack *of_fiber, struct gc_tracer *tracer)
 {
     if (s->scanned || s->here_on != STACK_OWN)

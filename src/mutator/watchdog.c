@@ -10,8 +10,8 @@ static void look_first(struct watch *w, uint64_t now, const struct os_thread_loo
     }
 }
 
-/* Whether it has slept for the limit. It sleeps between two looks if both find it asleep and it
- * used no processor in between. */
+/* Whether the thread has slept for the limit. It counts as asleep between two looks if both find it
+ * asleep, and it has used no processor in between. */
 static bool has_slept(struct watch *w, uint64_t now, uint64_t limit,
                       const struct os_thread_look *look)
 {

@@ -26,7 +26,7 @@ static size_t batch_size(void)
     return align_up(BATCH * sizeof(struct workbuf) + sizeof(struct workbuf), os_page_size());
 }
 
-/* Each batch begins with a header the size of a buffer, which links the batches. */
+/* Each batch begins with a header of the size of a buffer. It links the batches. */
 static bool make_batch_locked(struct workqueue *q)
 {
     struct workbuf *batch = os_map(batch_size());
