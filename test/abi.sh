@@ -74,16 +74,23 @@ CODE
 urcu=$(pkg-config --libs liburcu-cds)
 archive="$BUILD/libgcheap.a $urcu"
 shared="-L$BUILD -lgcheap -Wl,-rpath,$(realpath "$BUILD")"
-# make_program FOLDER SOURCE LIBRARY…: with the header of that folder.
-make_program() {
-    local folder=$1 source=$2 compiler="$CC -std=c11"
-    shift 2
-    [[ $source != *.cpp ]] || compiler="$CXX -std=c++17"
-    $compiler -O1 -g $SANFLAGS -pthread "-I$folder" -Isrc/api -o "$scratch/program" "$scratch/$source" "$@"
+# compiled FOLDER SOURCE: its object, with the header of that folder.
+compiled() {
+    local object compiler="$CC -std=c11"
+    object=$scratch/$(basename "$1").$2.o
+    [[ $2 != *.cpp ]] || compiler="$CXX -std=c++17"
+    [[ -e $object ]] || $compiler $SANFLAGS -pthread "-I$1" -Isrc/api -c -o "$object" "$scratch/$2" >&2
+    echo "$object"
 }
-fits() { make_program . "$@" && "$scratch/program"; }
+# linked FOLDER SOURCE LIBRARY…
+linked() {
+    local linker=$CC
+    [[ $2 != *.cpp ]] || linker=$CXX
+    $linker $SANFLAGS -pthread -o "$scratch/program" "$(compiled "$1" "$2")" "${@:3}"
+}
+fits() { linked . "$@" && "$scratch/program"; }
 refused() { # by the linker, with the number that is missing
-    if make_program "$scratch/other" "$@" >"$scratch/refusal" 2>&1; then
+    if linked "$scratch/other" "$@" >"$scratch/refusal" 2>&1; then
         echo 'it links' && return 1
     fi
     grep "undefined.*gc_self_abi_$other" "$scratch/refusal" || { cat "$scratch/refusal" && return 1; }
