@@ -209,11 +209,17 @@ static void wait_begin(struct wait *w)
     await(&w->heap->mutators, w->t, w->p);
 }
 
+/* If the thread has ended attached, it is detached (I28). Whether that was so. */
+static bool bury(gc_heap *heap, gc_thread *t)
+{
+    return heap->procs.bury(t);
+}
+
 /* Somebody has kept the collector waiting for long. */
 static void look_at_silence(struct wait *w)
 {
     gc_thread *t = w->t ? w->t : ptr_load_acquire(&w->p->owner);
-    if (t && thread_bury(t))
+    if (t && bury(w->heap, t))
         return;
     handshake_hinder(w->heap, HINDRANCE_SILENCE);
     watchdog_look(&w->watch, w->heap, t);
@@ -288,7 +294,7 @@ static bool handshake_thread(gc_heap *heap, gc_thread *t, uint32_t epoch, uint64
 {
     struct wait w = {.heap = heap, .t = t, .until = until};
     struct thread_wait arg = {t, epoch};
-    if (u32_load_relaxed(&heap->mutators.op) == OP_ROOTS && thread_bury(t))
+    if (u32_load_relaxed(&heap->mutators.op) == OP_ROOTS && bury(heap, t))
         return true;
     while (!thread_is_done(t, epoch)) {
         if (claim_thread(t)) {
@@ -300,7 +306,7 @@ static bool handshake_thread(gc_heap *heap, gc_thread *t, uint32_t epoch, uint64
             return true;
         }
         if (is_tired(&w))
-            return thread_bury(t);
+            return bury(heap, t);
         wait_step(&w, thread_is_ready, &arg);
     }
     return true;
@@ -487,7 +493,7 @@ static bool thread_is_blocked(void *arg)
 static void hold_thread(gc_heap *heap, gc_thread *t)
 {
     struct wait w = {.heap = heap, .t = t};
-    if (thread_bury(t))
+    if (bury(heap, t))
         return;
     while (!claim_thread(t)) {
         if (state_of(u32_load_acquire(&t->st)) == THREAD_GONE)
