@@ -166,7 +166,7 @@ $(foreach t,$(notdir $(UNIT_TESTS)),$(eval $(call unit_test,$t)))
 # Scripts may use whatever there is.
 test-programs: $(filter $(B)/%,$(TESTS)) \
     $(if $(filter test/stress.sh,$(TESTS)),$(B)/test/shadow) \
-    $(if $(filter test/pagesize.sh,$(TESTS)),$(addprefix $(B)/test/,os fixalloc hugepages)) \
+    $(if $(filter test/pagesize.sh,$(TESTS)),$(addprefix $(B)/test/,os fixalloc hugepages collect)) \
     $(if $(filter %.sh,$(TESTS)),$(LIBRARY) $(EXAMPLES))
 
 test: test-programs ## every test; SAN=…, DEBUG=1, T='word…'

@@ -1779,17 +1779,6 @@ static size_t lines_of_maps(void)
     return lines;
 }
 
-static size_t resident(void)
-{
-    size_t total = 0, pages = 0;
-    FILE *statm = fopen("/proc/self/statm", "r");
-    if (!statm)
-        SKIP("no /proc/self/statm");
-    CHECK(fscanf(statm, "%zu %zu", &total, &pages) == 2);
-    fclose(statm);
-    return pages * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 static void make_heaps(unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {

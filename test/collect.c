@@ -165,16 +165,6 @@ TEST(soft_limit)
     CHECK(gc_heap_destroy(heap) == 0);
 }
 
-static size_t resident(void)
-{
-    long total = 0, pages = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-    if (!f || fscanf(f, "%ld %ld", &total, &pages) != 2)
-        SKIP("no /proc/self/statm");
-    fclose(f);
-    return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 /* n blocks of 8 pages each. */
 static void make_blocks(struct cell **keep, size_t n)
 {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Calls of the shared library to the system and to malloc fail, one in each run of a program that
-# uses most of the API: each call in turn. FAULTS_STEP=3: each third one.
+# Calls of the library, the shared one and the static one, to the system and to malloc fail, one in
+# each run of a program that uses most of the API: each call in turn. FAULTS_STEP=3: each third one.
 . test/tap.bash
 step=${FAULTS_STEP:-1}
 
@@ -9,18 +9,29 @@ if [[ -n $SAN ]]; then
     exit
 fi
 
+warn=(-std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror)
+
 build() {
-    $CC -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -O1 -shared -fPIC -o "$scratch/faults.so" \
-        test/outside/faults.c -ldl &&
-        $CC -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -O1 -g -I. -o "$scratch/scenario" \
-            test/outside/scenario.c "$scratch/faults.so" -L"$BUILD" -lgcheap \
-            -Wl,-rpath,"$(realpath "$BUILD")" -pthread
+    $CC "${warn[@]}" -O1 -shared -fPIC -o "$scratch/faults.so" test/outside/faults.c -ldl &&
+        $CC "${warn[@]}" -O1 -g -I. -o "$scratch/shared" test/outside/scenario.c \
+            "$scratch/faults.so" -L"$BUILD" -lgcheap -Wl,-rpath,"$PWD/$BUILD" -pthread
 }
-# Prints how many calls failed.
+build_static() {
+    $CC "${warn[@]}" -O1 -g -I. -shared -fPIC -Dmain=run_scenario -o "$scratch/scenario.so" \
+        test/outside/scenario.c &&
+        $CC "${warn[@]}" -O1 -g -rdynamic -o "$scratch/static" test/outside/static-host.c \
+            -Wl,--whole-archive "$BUILD/libgcheap.a" -Wl,--no-whole-archive \
+            "$scratch/scenario.so" "$scratch/faults.so" $(pkg-config --libs liburcu-cds) -pthread
+}
+# scenario LIBRARY FIRST STEP: prints how many calls failed.
 scenario() {
-    LD_PRELOAD=$scratch/faults.so "$scratch/scenario" "$@"
+    LD_PRELOAD=$scratch/faults.so "$scratch/$1" "${@:2}"
 }
 
 check "build" build
-check "each call fails in turn (FAULTS_STEP=$step)" scenario 1 "$step" && sed 's/^/# /' "$scratch/said"
+check "build with the static library" build_static
+for library in shared static; do
+    check "the $library library: each call fails in turn (FAULTS_STEP=$step)" \
+        scenario "$library" 1 "$step" && sed 's/^/# /' "$scratch/said"
+done
 done_testing

@@ -24,6 +24,21 @@ static inline struct gc_statistics stats_now(void)
     return stats_of(gc_heap_current());
 }
 
+/* Memory of this process. The system says it in KiB; its pages may be smaller than those that
+ * sysconf() tells of (test/outside/pagesize.c). */
+static inline size_t resident(void)
+{
+    char line[256];
+    size_t kib = 0;
+    FILE *f = fopen("/proc/self/status", "r");
+    while (f && fgets(line, sizeof line, f) && sscanf(line, "VmRSS: %zu", &kib) != 1) {}
+    if (f)
+        fclose(f);
+    if (kib == 0)
+        SKIP("no VmRSS in /proc/self/status");
+    return kib << 10;
+}
+
 /* For random numbers; the environment's repeats a run. */
 static inline uint64_t random_seed(void)
 {

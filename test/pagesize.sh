@@ -18,7 +18,7 @@ with_pages() {
     PAGESIZE=$1 LD_PRELOAD=$scratch/pagesize.so "${@:2}"
 }
 
-programs=(os fixalloc hugepages)
+programs=(os fixalloc hugepages collect)
 [[ ${PAGESIZE_TESTS-} != all ]] ||
     mapfile -t programs < <(for t in "$BUILD"/test/*; do [[ -d $t ]] || basename "$t"; done)
 

@@ -1,4 +1,4 @@
-/* To be preloaded: makes calls of libgcheap.so to the system and to malloc fail, the kth one, and
+/* To be preloaded: makes calls of the library to the system and to malloc fail, the kth one, and
  * keeps the account of its mappings. Only what the library itself calls is counted: its code's
  * addresses tell.
  *

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Calls of the shared library that this function is in are counted. */
+/* Calls of the library, or program, that this function is in are counted. */
 bool faults_of(void *function);
 /* The kth call from the first faults_set() on fails; UINT64_MAX: none does; 0: nor is any counted
  * from now on. */
