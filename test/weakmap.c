@@ -2,6 +2,7 @@
 #include <limits.h>
 #include "build.h"
 #include "cells.h"
+#include "refuse.h"
 #include "random.h"
 
 static uint64_t seed = 1;
@@ -496,6 +497,48 @@ static void walker(void)
         for (size_t skip = random_below(&random, length + 1); skip > 0; skip--)
             head = gc_weakmap_get(shared.map, head);
     }
+}
+
+/* The collector has no memory for an index of the entries that wait for their keys, for more of it,
+ * or for its heads: it walks through all maps again and again, and loses nothing. */
+static void chain_without_memory(unsigned flags)
+{
+    enum { LENGTH = 700 };
+    if (!malloc_is_ours())
+        SKIP("the sanitizer's malloc cannot be made to fail");
+    gc_heap *heap = new_heap(GC_NO_BACKGROUND | flags);
+    CHECK((shared.map = gc_weakmap_new()));
+    struct cell *head = NULL, *at = NULL, *fresh = NULL;
+    GC_FRAME(head, at, fresh);
+    at = head = new_cell(0);
+    for (uint64_t i = 1; i <= LENGTH; i++) {
+        fresh = new_cell(i);
+        CHECK_EQ(gc_weakmap_set(shared.map, at, fresh), 0);
+        at = fresh;
+    }
+    fresh = NULL;
+    bool refused = true;
+    for (uint64_t nth = 1; refused; nth++) {
+        at = NULL;
+        fail_malloc(nth);
+        CHECK_EQ(gc_collect(), 0);
+        refused = malloc_calls >= nth;
+        fail_malloc(0);
+        at = head;
+        CHECK_EQ(length_of_chain(&at), LENGTH);
+        if (!refused)
+            diag("%" PRIu64 " calls refused", nth - 1);
+    }
+    gc_weakmap_free(shared.map);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+TEST(chains_without_memory)
+{
+    chain_without_memory(0);
+}
+TEST(chains_without_memory_stop_world)
+{
+    chain_without_memory(GC_STOP_WORLD);
 }
 
 TEST(chains_that_change)
