@@ -6,7 +6,7 @@
 #include "tap.h"
 
 #define PIECE ((size_t)64 << 10)
-#define PER_REGION (MHEAP_HUGE_PAGE / PIECE)
+#define PER_REGION (HUGEPAGE_SIZE / PIECE)
 #define REGIONS 48
 #define PIECES (REGIONS * PER_REGION)
 
@@ -93,7 +93,7 @@ static void fill(void)
 
 static uintptr_t region_of(const void *p)
 {
-    return align_down((uintptr_t)p, MHEAP_HUGE_PAGE);
+    return align_down((uintptr_t)p, HUGEPAGE_SIZE);
 }
 
 /* Pieces that share a region with a survivor of this many, which are then unrooted but for it. */
@@ -104,7 +104,7 @@ static size_t leave_one_in(size_t each)
     for (size_t i = 0; i < PIECES; i++) {
         bool first = region_of(pieces[i]) != last;
         last = region_of(pieces[i]);
-        bool stays = first && (last / MHEAP_HUGE_PAGE) % each == 0;
+        bool stays = first && (last / HUGEPAGE_SIZE) % each == 0;
         left += stays;
         if (!stays)
             gc_store(&pieces[i], NULL);
@@ -148,17 +148,17 @@ TEST(what_was_given_back_in_part_is_not_filled_in)
     CHECK_EQ(count_advised(HUGE), PIECES);
     uintptr_t wholly_free = 0;
     for (size_t i = 0; i < PIECES && !wholly_free; i++)
-        wholly_free = region_of(pieces[i]) / MHEAP_HUGE_PAGE % 3 == 1 ? region_of(pieces[i]) : 0;
+        wholly_free = region_of(pieces[i]) / HUGEPAGE_SIZE % 3 == 1 ? region_of(pieces[i]) : 0;
     size_t left = leave_one_in(3);
     CHECK(left >= REGIONS / 3 - 1 && wholly_free);
     CHECK_EQ(gc_release_memory(), 0);
     CHECK_EQ(count_advised(SMALL), left);
     CHECK_EQ(advice_at(wholly_free), HUGE);
-    CHECK(heap->mem.small_regions >= left);
+    CHECK(heap->mem.huge.small_regions >= left);
     use_first_of_small_region();
     fill();
     CHECK(count_advised(HUGE) + 2 * PER_REGION >= PIECES); /* the last region may be in part free */
-    CHECK(heap->mem.small_regions <= 2);
+    CHECK(heap->mem.huge.small_regions <= 2);
     gc_heap_verify();
 }
 
@@ -176,7 +176,7 @@ TEST(what_is_given_back_wholly_in_the_end_gets_huge_pages)
     gc_release_memory();
     read_mappings();
     CHECK_EQ(advice_at(region), HUGE);
-    CHECK(heap->mem.small_regions <= 1);
+    CHECK(heap->mem.huge.small_regions <= 1);
 }
 
 TEST(never_is_never)

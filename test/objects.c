@@ -1,4 +1,5 @@
 /* Which addresses are objects (I24): what was handed out, and nothing else, on whatever P. */
+#include "allocator/object.h"
 #include "actors.h"
 #include "build.h"
 
@@ -483,7 +484,7 @@ TEST(a_rest_that_is_given_back_while_somebody_looks)
     actor_do(maker, make_the_first_of_a_run);
     asker->held[0] = maker->held[0];
     const struct gc_span *s = span_of(maker->held[0]);
-    CHECK(mheap_slot_base(&heap->mem, (uintptr_t)maker->held[0] + SLOT));
+    CHECK(object_cell(&heap->mem, (uintptr_t)maker->held[0] + SLOT));
     begin_cycle();
     actor_tell(maker, answer_until_flip);
     actor_tell(asker, answer_until_flip);

@@ -22,7 +22,7 @@ struct mcache *mcache_create(struct mheap *h)
 
 void mcache_destroy(struct mcache *c)
 {
-    ASSERT(c->nopen == 0 && c->pages.free == 0 && c->nspare == 0);
+    ASSERT(c->nopen == 0 && c->store.pages.free == 0 && c->store.nspare == 0);
     os_unmap(c, cache_size() + runs_size());
 }
 
@@ -198,7 +198,8 @@ bool mcache_refill(struct mcache *c, unsigned slot, unsigned spanclass,
     }
     while (!open_from_current(c, run, spanclass, info)) {
         drop_current(c, spanclass, false);
-        c->current[spanclass] = mcentral_cache_span(c->heap, &c->heap->centrals[spanclass], c);
+        c->current[spanclass] = mcentral_cache_span(c->heap, &c->heap->centrals[spanclass],
+                                                    &c->store, c->sweepgen, c->sweeping);
         if (!c->current[spanclass]) {
             c->nopen -= c->open[c->nopen - 1] == slot;
             for (uint32_t i = 0; i < c->nopen; i++) {
@@ -217,7 +218,7 @@ struct gc_span *mcache_alloc_large(struct mcache *c, size_t npages, unsigned spa
 {
     if (c->sweeping)
         c->heap->up.reclaim(c->heap->up.self, npages);
-    return mheap_alloc_span(c->heap, c, npages, spanclass, c->sweepgen + 3, zeroed);
+    return mheap_alloc_span(c->heap, &c->store, npages, spanclass, c->sweepgen + 3, zeroed);
 }
 
 void mcache_arm(struct mcache *c)
@@ -282,7 +283,7 @@ void mcache_flush(struct mcache *c)
 {
     give_up_all(c, false);
     mcache_report(c);
-    mheap_flush_cache(c->heap, c);
+    mheap_flush_store(c->heap, &c->store);
 }
 
 void mcache_flip(struct mcache *c, uint32_t sweepgen)

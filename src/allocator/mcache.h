@@ -10,10 +10,8 @@
 #ifndef GC_MCACHE_H
 #define GC_MCACHE_H
 
-#include "allocator/mheap.h"
+#include "allocator/mcentral.h"
 #include "memory/type.h"
-
-#define MCACHE_SPARE_SPANS 16
 
 struct mcache {
     struct mheap *heap;
@@ -25,9 +23,7 @@ struct mcache {
     uint32_t nopen;           /* run indexes that have a run */
     uint16_t open[RUN_SLOTS]; /* those run indexes */
     uint32_t given_up;        /* how often all runs were given up; atomic, see mcache_keeps */
-    struct page_cache pages;
-    struct gc_span *spare_spans[MCACHE_SPARE_SPANS]; /* dead ones, for spans from `pages` */
-    unsigned nspare;
+    struct mheap_store store;
     size_t unreported; /* bytes handed out that are not in the heap's counts yet */
     size_t returned;   /* bytes of rests given back that are not there yet */
     size_t unpaced;    /* bytes that are there, but that pacing has not looked at */
@@ -36,7 +32,7 @@ struct mcache {
 
 /* NULL: no memory. */
 struct mcache *mcache_create(struct mheap *h);
-/* The cache must be empty: mcache_flush and mheap_flush_cache were called. */
+/* The cache must be empty: mcache_flush was called. */
 void mcache_destroy(struct mcache *c);
 
 /* Whether the cell at `base` lies in the rest of a run of this cache and of that class. Such a cell

@@ -1,13 +1,18 @@
 #include "allocator/mcentral.h"
-#include "allocator/mcache.h"
 
-void mcentral_init(struct mcentral *c, unsigned spanclass)
+static void init(struct mcentral *c, unsigned spanclass)
 {
     c->spanclass = spanclass;
     for (int i = 0; i < 2; i++) {
         spanset_init(&c->partial[i]);
         spanset_init(&c->full[i]);
     }
+}
+
+void mcentrals_init(struct mcentral centrals[SPANCLASS_COUNT])
+{
+    for (unsigned i = 0; i < SPANCLASS_COUNT; i++)
+        init(&centrals[i], i);
 }
 
 static void push(struct mheap *h, struct spanset *set, struct gc_span *s)
@@ -66,25 +71,26 @@ static struct gc_span *sweep_for_slots(struct mheap *h, struct mcentral *c, uint
     return s;
 }
 
-static struct gc_span *fresh(struct mheap *h, struct mcentral *c, struct mcache *cache)
+static struct gc_span *fresh(struct mheap *h, struct mcentral *c, struct mheap_store *store,
+                             uint32_t sweepgen, bool sweeping)
 {
     bool zeroed;
     size_t npages = sizeclass_table[spanclass_size(c->spanclass)].npages;
-    if (cache->sweeping)
+    if (sweeping)
         h->up.reclaim(h->up.self, npages);
-    return mheap_alloc_span(h, cache, npages, c->spanclass, cache->sweepgen + 3, &zeroed);
+    return mheap_alloc_span(h, store, npages, c->spanclass, sweepgen + 3, &zeroed);
 }
 
-struct gc_span *mcentral_cache_span(struct mheap *h, struct mcentral *c, struct mcache *cache)
+struct gc_span *mcentral_cache_span(struct mheap *h, struct mcentral *c, struct mheap_store *store,
+                                    uint32_t sweepgen, bool sweeping)
 {
-    uint32_t sweepgen = cache->sweepgen;
     stress(STRESS_CACHE_SPAN);
     word_fetch_add_relaxed(&c->taken, 1);
     struct gc_span *s = pop_swept(h, c, sweepgen);
-    if (!s && cache->sweeping)
+    if (!s && sweeping)
         s = sweep_for_slots(h, c, sweepgen);
     if (!s)
-        s = fresh(h, c, cache);
+        s = fresh(h, c, store, sweepgen, sweeping);
     return s;
 }
 

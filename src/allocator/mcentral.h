@@ -5,11 +5,7 @@
 #ifndef GC_MCENTRAL_H
 #define GC_MCENTRAL_H
 
-#include "memory/span.h"
-#include "memory/spanset.h"
-
-struct mheap;
-struct mcache;
+#include "allocator/mheap.h"
 
 struct mcentral {
     unsigned spanclass;
@@ -19,7 +15,8 @@ struct mcentral {
     struct spanset full[2];
 };
 
-void mcentral_init(struct mcentral *c, unsigned spanclass);
+/* All of a heap. */
+void mcentrals_init(struct mcentral centrals[SPANCLASS_COUNT]);
 
 INLINE struct spanset *mcentral_swept(struct spanset sets[2], uint32_t sweepgen)
 {
@@ -30,10 +27,11 @@ INLINE struct spanset *mcentral_unswept(struct spanset sets[2], uint32_t sweepge
     return &sets[1 - sweepgen / 2 % 2];
 }
 
-/* Finds a span with free cells and caches it (sweepgen + 3) for the P that owns the cache. Takes
- * swept spans first, then sweeps unswept ones up to a budget, then takes new pages. NULL: no
- * memory. */
-struct gc_span *mcentral_cache_span(struct mheap *h, struct mcentral *c, struct mcache *cache);
+/* Finds a span with free cells and caches it (sweepgen + 3) for the P with that store and that
+ * view. Takes swept spans first, then, if `sweeping`, sweeps unswept ones up to a budget, then
+ * takes new pages. NULL: no memory. */
+struct gc_span *mcentral_cache_span(struct mheap *h, struct mcentral *c, struct mheap_store *store,
+                                    uint32_t sweepgen, bool sweeping);
 
 /* A P gives up a cached span, by its own view of the generation. `stale`: the span belongs to the
  * generation that has just ended. */

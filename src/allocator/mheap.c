@@ -1,5 +1,4 @@
-#include "allocator/hugepage.h"
-#include "allocator/mcache.h"
+#include "allocator/mheap.h"
 #include <errno.h>
 
 static const struct mheap_upcalls no_upcalls;
@@ -7,7 +6,6 @@ static const struct mheap_upcalls no_upcalls;
 int mheap_init(struct mheap *h, const gc_options *options)
 {
     lock_init(&h->lock, LOCK_HEAP);
-    lock_init(&h->scavenge_lock, LOCK_SCAVENGE);
     persistent_init(&h->persistent);
     spanset_pool_init(&h->pool, &h->persistent);
     fixalloc_init(&h->spans, sizeof(struct gc_span), &h->persistent);
@@ -15,8 +13,7 @@ int mheap_init(struct mheap *h, const gc_options *options)
     h->sweepgen = 2;
     h->hard_limit = options->hard_limit;
     h->huge_pages = options->flags & (GC_HUGE_PAGES | GC_NO_HUGE_PAGES);
-    for (unsigned i = 0; i < SPANCLASS_COUNT; i++)
-        mcentral_init(&h->centrals[i], i);
+    hugepages_init(&h->huge, &h->arenas, &h->pages, &h->lock);
     if (!arena_index_init(&h->arenas))
         return -ENOMEM;
     if (!pagealloc_init(&h->pages))
@@ -62,7 +59,7 @@ static bool grow_locked(struct mheap *h, size_t npages)
         return false;
     }
     if (huge)
-        hugepage_want(&growth);
+        hugepages_want(&growth);
     else if (h->huge_pages == GC_NO_HUGE_PAGES)
         os_small_pages((void *)growth.base, growth.size);
     arena_publish(&h->arenas, &growth);
@@ -95,47 +92,47 @@ static uintptr_t alloc_pages_locked(struct mheap *h, size_t npages, size_t *scav
     return base;
 }
 
-static bool fill_spares_locked(struct mheap *h, struct mcache *cache)
+static bool fill_spares_locked(struct mheap *h, struct mheap_store *store)
 {
     LOCK_ASSERT_HELD(&h->lock);
-    while (cache->nspare < MCACHE_SPARE_SPANS) {
+    while (store->nspare < MHEAP_SPARE_SPANS) {
         struct gc_span *s = fixalloc_alloc(&h->spans);
         if (!s)
             break;
-        cache->spare_spans[cache->nspare++] = s;
+        store->spares[store->nspare++] = s;
     }
-    return cache->nspare > 0;
+    return store->nspare > 0;
 }
 
-/* Replaces the cache's pages, none of which will do. */
-static void refill_pages_locked(struct mheap *h, struct mcache *cache, size_t npages)
+/* Replaces the store's pages, none of which will do. */
+static void refill_pages_locked(struct mheap *h, struct mheap_store *store, size_t npages)
 {
     LOCK_ASSERT_HELD(&h->lock);
-    pagealloc_cache_flush(&h->pages, &cache->pages);
-    pagealloc_cache_fill(&h->pages, &cache->pages, npages);
+    pagealloc_cache_flush(&h->pages, &store->pages);
+    pagealloc_cache_fill(&h->pages, &store->pages, npages);
 }
 
 #define PAGE_CACHE_LARGEST 16
 
-/* Takes pages and a span struct from the P's cache. What it lacks is refilled under the lock. */
-static uintptr_t alloc_cached(struct mheap *h, struct mcache *cache, size_t npages,
+/* Takes pages and a span struct from the P's store. What it lacks is refilled under the lock. */
+static uintptr_t alloc_cached(struct mheap *h, struct mheap_store *store, size_t npages,
                               size_t *scavenged, struct gc_span **s)
 {
     if (npages >= PAGE_CACHE_LARGEST)
         return 0;
-    bool fits = page_cache_has(&cache->pages, npages);
-    if (cache->nspare == 0 || !fits) {
+    bool fits = page_cache_has(&store->pages, npages);
+    if (store->nspare == 0 || !fits) {
         lock_acquire(&h->lock);
-        bool spares = fill_spares_locked(h, cache);
+        bool spares = fill_spares_locked(h, store);
         if (spares && !fits)
-            refill_pages_locked(h, cache, npages);
+            refill_pages_locked(h, store, npages);
         lock_release(&h->lock);
         if (!spares)
             return 0;
     }
-    uintptr_t base = page_cache_alloc(&cache->pages, npages, scavenged);
+    uintptr_t base = page_cache_alloc(&store->pages, npages, scavenged);
     if (base)
-        *s = cache->spare_spans[--cache->nspare];
+        *s = store->spares[--store->nspare];
     return base;
 }
 
@@ -190,14 +187,14 @@ static bool pages_are_zero(struct mheap *h, uintptr_t base, size_t npages, size_
     return scavenged == npages || fresh;
 }
 
-struct gc_span *mheap_alloc_span(struct mheap *h, struct mcache *cache, size_t npages,
+struct gc_span *mheap_alloc_span(struct mheap *h, struct mheap_store *store, size_t npages,
                                  unsigned spanclass, uint32_t sweepgen, bool *zeroed)
 {
     struct gc_span *s = NULL;
     size_t scavenged = 0;
     if (over_hard_limit(h, npages))
         return NULL;
-    uintptr_t base = cache ? alloc_cached(h, cache, npages, &scavenged, &s) : 0;
+    uintptr_t base = store ? alloc_cached(h, store, npages, &scavenged, &s) : 0;
     if (!base)
         base = alloc_uncached(h, npages, &scavenged, &s);
     if (!base)
@@ -206,7 +203,7 @@ struct gc_span *mheap_alloc_span(struct mheap *h, struct mcache *cache, size_t n
     span_init(s, arena_of(&h->arenas, base), base, npages, spanclass);
     s->needzero = !*zeroed;
     if (scavenged > 0)
-        hugepage_note_use(h, base, npages);
+        hugepages_note_use(&h->huge, base, npages);
     if (*zeroed || scavenged > 0)
         arena_touch_marks(s->arena, base, npages <= SMALL_SPAN_PAGES ? span_bytes(s) : PAGE_SIZE);
     /* Release: a late weak_get that sees this generation sees what was cleared when the span was
@@ -233,14 +230,14 @@ void mheap_free_span(struct mheap *h, struct gc_span *s)
     lock_release(&h->lock);
 }
 
-void mheap_flush_cache(struct mheap *h, struct mcache *cache)
+void mheap_flush_store(struct mheap *h, struct mheap_store *store)
 {
-    if (cache->pages.free == 0 && cache->nspare == 0)
+    if (store->pages.free == 0 && store->nspare == 0)
         return;
     lock_acquire(&h->lock);
-    pagealloc_cache_flush(&h->pages, &cache->pages);
-    while (cache->nspare > 0)
-        fixalloc_free(&h->spans, cache->spare_spans[--cache->nspare]);
+    pagealloc_cache_flush(&h->pages, &store->pages);
+    while (store->nspare > 0)
+        fixalloc_free(&h->spans, store->spares[--store->nspare]);
     lock_release(&h->lock);
 }
 
@@ -259,19 +256,19 @@ static size_t scavenge_some(struct mheap *h, size_t max_pages)
 {
     size_t n = 0;
     bool released = false;
-    lock_acquire(&h->scavenge_lock);
+    lock_acquire(&h->huge.scavenge_lock);
     lock_acquire(&h->lock);
     uintptr_t base = pagealloc_scavenge_take(&h->pages, max_pages, &n);
     lock_release(&h->lock);
     if (base) {
-        hugepage_note_release(h, base, n);
+        hugepages_note_release(&h->huge, base, n);
         released = os_release((void *)base, n << PAGE_SHIFT);
         arena_release_maps(&h->arenas, base, n << PAGE_SHIFT);
         lock_acquire(&h->lock);
         pagealloc_scavenge_give(&h->pages, base, n, released);
         lock_release(&h->lock);
     }
-    lock_release(&h->scavenge_lock);
+    lock_release(&h->huge.scavenge_lock);
     return released ? n : 0;
 }
 
@@ -283,49 +280,4 @@ size_t mheap_scavenge(struct mheap *h, size_t max_pages)
         done += n;
     }
     return done;
-}
-
-uintptr_t mheap_slot_base(const struct mheap *h, uintptr_t address)
-{
-    struct arena *a = arena_of(&h->arenas, address);
-    if (!a)
-        return 0;
-    uint16_t tag = u16_load_acquire(&a->page_tag[arena_page(address)]);
-    unsigned class = page_tag_class(tag);
-    if (class == PAGE_CLASS_FREE)
-        return 0;
-    uintptr_t base;
-    if (page_class_info[class].large) {
-        const struct gc_span *s = ptr_load_relaxed(&a->spans[arena_page(address)]);
-        base = s->base;
-        a = s->arena;
-    } else {
-        base = arena_slot_start(address, tag);
-        a = arena_of(&h->arenas, base);
-    }
-    return bits_test(a->alloc, arena_bit(base)) ? base : 0;
-}
-
-static bool is_kept(const struct mheap *h, const struct mcache *cache, uintptr_t base)
-{
-    unsigned class = page_tag_class(arena_tag(arena_of(&h->arenas, base), base));
-    return class == PAGE_CLASS_FREE || mcache_keeps(cache, page_class_spanclass(class), base);
-}
-
-/* I24: reads the alloc bit, then the span's cache and its runs, then the bit again. If a run was
- * given back in between, its bits were cleared first. */
-uintptr_t mheap_object_base(const struct mheap *h, uintptr_t address)
-{
-    uintptr_t base = mheap_slot_base(h, address);
-    struct gc_span *s = base ? mheap_span_of(h, base) : NULL;
-    if (!s)
-        return 0;
-    fence_acquire();
-    stress(STRESS_SLOT_FOUND);
-    const struct mcache *cache = ptr_load_relaxed(&s->cache);
-    fence_acquire();
-    if (cache && is_kept(h, cache, base))
-        return 0;
-    fence_acquire();
-    return mheap_slot_base(h, base);
 }

@@ -1,13 +1,14 @@
-/* The memory of one heap: arenas, free pages, spans, and one mcentral per span class (Go: mheap).
- * Higher layers decide which threads run and which objects are alive. */
+/* The memory of one heap: arenas, free pages and spans (Go: mheap). Higher layers decide which
+ * threads run and which objects are alive. */
 #ifndef GC_MHEAP_H
 #define GC_MHEAP_H
 
 #include "gcheap.h"
-#include "allocator/mcentral.h"
-#include "memory/pagealloc.h"
+#include "allocator/hugepage.h"
+#include "memory/span.h"
+#include "memory/spanset.h"
 
-struct mcache;
+struct mcentral;
 
 /* What the allocator asks of the layers above it. Set once, when the heap is made; `self` is the
  * heap. The calls come from the thread that owns the mcache, in a refill; the first two only while
@@ -36,8 +37,7 @@ struct mheap_counts {
 };
 
 struct mheap {
-    struct lock lock;          /* LOCK_HEAP: pages, spans, arena growth */
-    struct lock scavenge_lock; /* LOCK_SCAVENGE: held while pages are taken to be released */
+    struct lock lock; /* LOCK_HEAP: pages, spans, arena growth */
     struct arena_index arenas;
     struct pagealloc pages; /* under lock */
     struct fixalloc spans;  /* under lock */
@@ -45,16 +45,25 @@ struct mheap {
     struct spanset_pool pool;
     size_t mapped_bytes;     /* under lock; address space of arenas */
     size_t hard_limit;       /* 0: none; atomic */
-    size_t small_regions;    /* under scavenge_lock; see hugepage.h */
     unsigned huge_pages;     /* GC_HUGE_PAGES, GC_NO_HUGE_PAGES or neither */
     uint32_t backing_wanted; /* a call of back_ahead was not heard yet; atomic */
     uint32_t run_limit;      /* debug: the most cells in a run; 0: those of a page */
+    struct hugepages huge;
     struct mheap_upcalls up;
     /* The generation in force. The cycle writes it when FLIP begins (release). A P goes by its own
      * view of it; see mcache.h. */
     uint32_t sweepgen CACHE_ALIGNED;
     struct mheap_counts counts CACHE_ALIGNED;
-    struct mcentral centrals[SPANCLASS_COUNT];
+    struct mcentral *centrals; /* SPANCLASS_COUNT of them, the heap's; see mcentral.h */
+};
+
+#define MHEAP_SPARE_SPANS 16
+/* Pages and span structs that one P has in store, so that it rarely needs the heap lock. The P's
+ * owner's. */
+struct mheap_store {
+    struct page_cache pages;
+    struct gc_span *spares[MHEAP_SPARE_SPANS]; /* dead ones, for spans from `pages` */
+    unsigned nspare;
 };
 
 /* Bytes allocated since the heap was made, modulo the word. Open runs count as allocated. */
@@ -80,7 +89,6 @@ INLINE size_t mheap_back_ahead(const struct mheap *h)
     return MIN_OF(MAX_OF(part, (size_t)4 << 20), (size_t)16 << 20);
 }
 
-#define MHEAP_HUGE_PAGE ((size_t)2 << 20)
 /* The huge page of an arena that is to be backed next; UINTPTR_MAX: none is wanted yet. It is not
  * one that allocation is about to reach: the thread that allocates would make the OS zero it a
  * second time. */
@@ -88,9 +96,9 @@ INLINE uintptr_t mheap_next_to_back(const struct mheap *h, const struct arena *a
 {
     uintptr_t used = word_load_relaxed(&a->zeroed_base), end = a->base + ARENA_SIZE;
     uintptr_t backed = word_load_relaxed(&a->backed_base);
-    uintptr_t at = backed > used ? backed : align_up(used + MHEAP_HUGE_PAGE / 2, MHEAP_HUGE_PAGE);
+    uintptr_t at = backed > used ? backed : align_up(used + HUGEPAGE_SIZE / 2, HUGEPAGE_SIZE);
     uintptr_t stop = MIN_OF(used + mheap_back_ahead(h), end);
-    return backed && used > a->base && at + MHEAP_HUGE_PAGE <= stop ? at : UINTPTR_MAX;
+    return backed && used > a->base && at + HUGEPAGE_SIZE <= stop ? at : UINTPTR_MAX;
 }
 
 /* Returns 0, or a negative errno; then nothing is held. reserve: see gc_options. */
@@ -98,9 +106,9 @@ int mheap_init(struct mheap *h, const gc_options *options);
 void mheap_destroy(struct mheap *h);
 
 /* Makes a span and puts it in use: a small one (npages from its class) or a large one (spanclass of
- * size class 0), with this sweepgen. NULL: no memory. *zeroed: all its memory is zero. `cache` may
- * be NULL; with it the heap lock is rarely needed. */
-struct gc_span *mheap_alloc_span(struct mheap *h, struct mcache *cache, size_t npages,
+ * size class 0), with this sweepgen. NULL: no memory. *zeroed: all its memory is zero. `store` may
+ * be NULL. */
+struct gc_span *mheap_alloc_span(struct mheap *h, struct mheap_store *store, size_t npages,
                                  unsigned spanclass, uint32_t sweepgen, bool *zeroed);
 /* Gives the span's pages back. The caller owns the span and has cleared its alloc bits. */
 void mheap_free_span(struct mheap *h, struct gc_span *s);
@@ -109,8 +117,8 @@ void mheap_free_span(struct mheap *h, struct gc_span *s);
  * OS. */
 void mheap_note_backed(struct mheap *h, uintptr_t base, size_t size);
 
-/* Takes back the pages and spare span structs that an mcache holds. */
-void mheap_flush_cache(struct mheap *h, struct mcache *cache);
+/* Takes back what is in a store. */
+void mheap_flush_store(struct mheap *h, struct mheap_store *store);
 
 /* Gives up to max_pages free pages back to the OS; returns how many. */
 size_t mheap_scavenge(struct mheap *h, size_t max_pages);
@@ -124,11 +132,5 @@ INLINE struct gc_span *mheap_span_of(const struct mheap *h, uintptr_t address)
         return NULL;
     return ptr_load_relaxed(&a->spans[arena_page(address)]);
 }
-
-/* The start of the cell that contains `address`, or 0 if its alloc bit is not set. Cells of open
- * runs count too, even if they were not handed out. Any thread. */
-uintptr_t mheap_slot_base(const struct mheap *h, uintptr_t address);
-/* The start of the object that contains `address`, or 0 if there is none (I24). Any thread. */
-uintptr_t mheap_object_base(const struct mheap *h, uintptr_t address);
 
 #endif

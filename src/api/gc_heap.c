@@ -9,6 +9,8 @@ static int init_rooms(gc_heap *heap)
     int error = mheap_init(&heap->mem, &heap->options);
     if (error)
         return error;
+    mcentrals_init(heap->centrals);
+    heap->mem.centrals = heap->centrals;
     lock_init(&heap->mutators.lock, LOCK_REGISTRY);
     lock_init(&heap->fibers_lock, LOCK_FIBERS);
     procs_init(&heap->procs, heap->options.max_procs, thread_bury);

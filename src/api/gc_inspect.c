@@ -1,5 +1,6 @@
 /* Questions about objects, and walks of the whole heap. */
 #include "api/entry.h"
+#include "allocator/object.h"
 #include "cycle/cycle.h"
 #include "introspect/census.h"
 #include <limits.h>
@@ -7,13 +8,13 @@
 void *gc_object_base(const void *address)
 {
     gc_thread *t = ENTER();
-    return t ? (void *)mheap_object_base(&t->heap->mem, (uintptr_t)address) : NULL;
+    return t ? (void *)object_base(&t->heap->mem, (uintptr_t)address) : NULL;
 }
 
 size_t gc_object_size(const void *object)
 {
     gc_thread *t = ENTER();
-    if (!t || !mheap_object_base(&t->heap->mem, (uintptr_t)object))
+    if (!t || !object_base(&t->heap->mem, (uintptr_t)object))
         return 0;
     const struct gc_span *s = mheap_span_of(&t->heap->mem, (uintptr_t)object);
     return span_object_bytes(s);

@@ -26,11 +26,11 @@ static void back_next(struct mheap *mem, struct arena *a)
     uintptr_t at = mheap_next_to_back(mem, a);
     if (at == UINTPTR_MAX)
         return;
-    back_marks(a, at + MHEAP_HUGE_PAGE);
-    bool backed = os_back((void *)at, MHEAP_HUGE_PAGE);
-    word_store_relaxed(&a->backed_base, backed ? at + MHEAP_HUGE_PAGE : a->base + ARENA_SIZE);
+    back_marks(a, at + HUGEPAGE_SIZE);
+    bool backed = os_back((void *)at, HUGEPAGE_SIZE);
+    word_store_relaxed(&a->backed_base, backed ? at + HUGEPAGE_SIZE : a->base + ARENA_SIZE);
     if (backed)
-        mheap_note_backed(mem, at, MHEAP_HUGE_PAGE);
+        mheap_note_backed(mem, at, HUGEPAGE_SIZE);
 }
 
 /* ---- The processor ---- */

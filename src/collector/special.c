@@ -1,4 +1,5 @@
 #include "collector/collector.h"
+#include "allocator/object.h"
 #include "collector/finq.h"
 #include <errno.h>
 
@@ -213,7 +214,7 @@ struct place {
 static int place_find(gc_heap *heap, const void *object, struct place *place)
 {
     uintptr_t address = (uintptr_t)object;
-    bool is_object = address && mheap_object_base(&heap->mem, address) == address;
+    bool is_object = address && object_base(&heap->mem, address) == address;
     struct gc_span *s = is_object ? mheap_span_of(&heap->mem, address) : NULL;
     if (!s)
         return -EINVAL;

@@ -32,7 +32,7 @@ static void bring_to_rest(gc_heap *heap)
     cycle_finish_left(heap);
     sweep_finish(heap);
     handshake_hold(heap);
-    lock_seize(&heap->mem.scavenge_lock);
+    lock_seize(&heap->mem.huge.scavenge_lock);
 }
 
 /* In rank order, with the registry of types in between. Locks of span sets, of spans' specials and
@@ -96,7 +96,7 @@ static void free_locks(gc_heap *heap)
     lock_free(&heap->procs.lock);
     lock_free(&heap->fibers_lock);
     lock_free(&heap->mutators.lock);
-    lock_free(&heap->mem.scavenge_lock);
+    lock_free(&heap->mem.huge.scavenge_lock);
 }
 
 static void go_on(gc_heap *heap)

@@ -1,4 +1,5 @@
 #include "introspect/verify.h"
+#include "allocator/object.h"
 #include "mutator/log.h"
 
 #define FAULTS_TOLD 10
@@ -128,7 +129,7 @@ static void check_edge(struct gc_tracer *tracer, word value)
     struct edge_check *e = CONTAINER_OF(tracer, struct edge_check, tracer);
     const struct mheap *mem = &e->c->heap->mem;
     uintptr_t address = value_address(&e->c->heap->options.format, value);
-    if (arena_of(&mem->arenas, address) && !mheap_slot_base(mem, address))
+    if (arena_of(&mem->arenas, address) && !object_cell(mem, address))
         fault(e->c, "a reference leads to no object", e->from, address);
 }
 
@@ -268,7 +269,7 @@ static void remark_stale(struct gc_tracer *tracer, word value)
     struct remark *r = CONTAINER_OF(tracer, struct remark, tracer);
     struct target t;
     uintptr_t address = value_address(&r->heap->options.format, value);
-    if (mheap_slot_base(&r->heap->mem, address) && target_resolve(&r->heap->mem, address, &t) &&
+    if (object_cell(&r->heap->mem, address) && target_resolve(&r->heap->mem, address, &t) &&
         target_is_marked(&t))
         remark_value(tracer, value);
 }

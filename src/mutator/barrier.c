@@ -1,4 +1,5 @@
 #include "mutator/barrier.h"
+#include "allocator/object.h"
 
 bool target_resolve_large(const struct mheap *h, uintptr_t address, struct target *t)
 {
@@ -51,7 +52,7 @@ void barrier_scan(gc_thread *t, uintptr_t object)
 
 bool barrier_may_be_object(const struct mheap *h, uintptr_t address)
 {
-    bool may = mheap_slot_base(h, address) != 0;
+    bool may = object_cell(h, address) != 0;
     fence_acquire();
     return may;
 }

@@ -42,6 +42,7 @@ struct mutators {
 
 struct gc_heap {
     struct mheap mem; /* first */
+    struct mcentral centrals[SPANCLASS_COUNT];
     gc_options options;
     struct debug_switches debug;
     uint32_t debug_allocations; /* counted for the switch nth; atomic */

@@ -1,0 +1,13 @@
+/* Whether an address is that of an object, asked by any thread while others allocate. */
+#ifndef GC_OBJECT_H
+#define GC_OBJECT_H
+
+#include "allocator/mcache.h"
+
+/* The start of the cell that contains `address`, or 0 if its alloc bit is not set. Cells of open
+ * runs count too, even if they were not handed out. */
+uintptr_t object_cell(const struct mheap *h, uintptr_t address);
+/* The start of the object that contains `address`, or 0 if there is none (I24). */
+uintptr_t object_base(const struct mheap *h, uintptr_t address);
+
+#endif
