@@ -5,6 +5,8 @@
 #define ACTORS_H
 
 #include "cycle/cycle.h"
+#include "mutator/self.h"
+#include "mutator/thread.h"
 #include "moment.h"
 
 /* ---- Gates ---- */

@@ -1,6 +1,7 @@
 /* Two threads that meet between two lines: readers of weak references, who opens a run while
  * another looks for it, makers of Ps, sweepers, a fork; and cycles whose driver has no time, and
  * leaves them at every step. */
+#include "mutator/thread.h"
 #include "actors.h"
 #include "build.h"
 

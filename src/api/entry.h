@@ -3,6 +3,7 @@
 #define GC_ENTRY_H
 
 #include "mutator/self.h"
+#include "mutator/thread.h"
 #include <errno.h>
 
 /* errno becomes EPERM; the log tells why, once for each thread and kind of mistake. Returns NULL.

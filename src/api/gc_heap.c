@@ -1,5 +1,6 @@
 /* Making and destroying heaps. */
 #include "api/entry.h"
+#include "mutator/attach.h"
 #include "mutator/log.h"
 #include "cycle/cycle.h"
 #include "cycle/fork.h"
@@ -11,9 +12,9 @@ static int init_rooms(gc_heap *heap)
         return error;
     mcentrals_init(heap->centrals);
     heap->mem.centrals = heap->centrals;
-    lock_init(&heap->mutators.lock, LOCK_REGISTRY);
+    mutators_init(&heap->mutators, attach_bury);
     lock_init(&heap->fibers_lock, LOCK_FIBERS);
-    procs_init(&heap->procs, heap->options.max_procs, thread_bury);
+    procs_init(&heap->procs, heap->options.max_procs);
     roots_init(&heap->roots);
     workqueue_init(&heap->work);
     error = cycle_init(heap);
@@ -29,7 +30,7 @@ static void destroy_rooms(gc_heap *heap)
     procs_destroy(&heap->procs);
     roots_destroy(&heap->roots);
     workqueue_destroy(&heap->work);
-    thread_free_spares(heap);
+    mutators_destroy(&heap->mutators);
     mheap_destroy(&heap->mem);
 }
 
@@ -88,7 +89,7 @@ NOINLINE gc_heap *gc_heap_create(const gc_options *options)
     os_stay_loaded();
     error = fork_heap_created(heap);
     if (!error)
-        error = thread_attach(heap, STACK_CALLER());
+        error = attach_begin(heap, STACK_CALLER());
     if (error) {
         gc_heap_destroy(heap);
         errno = -error;
@@ -100,7 +101,7 @@ NOINLINE gc_heap *gc_heap_create(const gc_options *options)
 /* Others may be on their way out: only the registry tells. */
 static size_t other_threads(gc_heap *heap, const gc_thread *self)
 {
-    thread_bury_all(heap);
+    attach_bury_all(heap);
     lock_acquire(&heap->mutators.lock);
     size_t n = heap->mutators.count + heap->mutators.leaving;
     lock_release(&heap->mutators.lock);
@@ -115,26 +116,26 @@ NOINLINE int gc_heap_destroy(gc_heap *heap)
         return -EPERM;
     gc_heap *before = gc_heap_current();
     uintptr_t caller = STACK_CALLER();
-    bool attached = thread_switch(heap, caller) == 0;
+    bool attached = attach_switch(heap, caller) == 0;
     if (!attached)
-        thread_switch(NULL, caller); /* I21: it waits for this heap's threads */
+        attach_switch(NULL, caller); /* I21: it waits for this heap's threads */
     int error = finq_stop_thread(heap);
     if (!error && other_threads(heap, attached ? thread_self() : NULL) > 0) {
         finq_go_on(heap);
         error = -EBUSY;
     }
     if (error) {
-        thread_switch(before, caller);
+        attach_switch(before, caller);
         return error;
     }
     fork_heap_destroyed(heap);
     if (attached)
-        thread_detach(thread_self(), true);
+        attach_end(thread_self(), true);
     destroy_rooms(heap);
     type_heap_destroyed(&heap->types);
     free(heap);
     if (before && before != heap)
-        thread_switch(before, caller);
+        attach_switch(before, caller);
     return 0;
 }
 

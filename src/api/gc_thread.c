@@ -1,22 +1,23 @@
 /* Threads, safepoints, blocking regions. */
 #include "api/entry.h"
+#include "mutator/attach.h"
 
 NOINLINE int gc_thread_attach(gc_heap *heap)
 {
     if (!heap)
         return -EINVAL;
-    return MAY_PASS() ? thread_attach(heap, STACK_CALLER()) : -EPERM;
+    return MAY_PASS() ? attach_begin(heap, STACK_CALLER()) : -EPERM;
 }
 
 int gc_thread_detach(void)
 {
     gc_thread *t = thread_self();
-    return t && MAY_PASS() ? thread_detach(t, false) : -EPERM;
+    return t && MAY_PASS() ? attach_end(t, false) : -EPERM;
 }
 
 NOINLINE int gc_thread_switch(gc_heap *heap)
 {
-    return MAY_PASS() ? thread_switch(heap, STACK_CALLER()) : -EPERM;
+    return MAY_PASS() ? attach_switch(heap, STACK_CALLER()) : -EPERM;
 }
 
 int gc_thread_name(const char *name)

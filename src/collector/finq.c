@@ -1,5 +1,7 @@
 #include "collector/finq.h"
+#include "mutator/attach.h"
 #include "mutator/self.h"
+#include "mutator/thread.h"
 #include "mutator/log.h"
 #include "collector/collector.h"
 #include "mutator/frame.h"
@@ -146,7 +148,7 @@ static NOINLINE void end_call(struct call *c)
     gc_thread *t = c->thread;
     if (UNLIKELY(thread_self() != t)) {
         complain(c, "with another current heap", "gc_thread_switch() back to the one it found");
-        thread_switch(t->heap, STACK_CALLER());
+        attach_switch(t->heap, STACK_CALLER());
     }
     if (UNLIKELY(t->blocking > 0)) {
         complain(c, "in a blocking region", "as many gc_blocking_end() as gc_blocking_begin()");
@@ -230,15 +232,15 @@ static bool stopping(const struct finq *q)
 
 static NOINLINE void run_attached(gc_heap *heap, struct finq *q)
 {
-    if (thread_attach(heap, STACK_CALLER()) != 0) {
+    if (attach_begin(heap, STACK_CALLER()) != 0) {
         os_sleep_ns(1000 * 1000);
         return;
     }
     thread_set_name(thread_self(), "finalizers");
     while (!stopping(q) && finq_run(thread_self(), 1) > 0)
         ;
-    thread_detach(thread_self(), true);
-    thread_leave_all(); /* what finalizers attached it to */
+    attach_end(thread_self(), true);
+    attach_end_all(); /* what finalizers attached it to */
 }
 
 /* The kicks are read before the state: a request to end sets the state, then kicks. */
@@ -334,7 +336,7 @@ static NOINLINE void join_thread(struct finq *q, bool runs)
     kick_thread(q);
     if (t)
         thread_blocking_begin(t, STACK_CALLER());
-    ASSERT(thread_may_wait_for(NULL) && "I21");
+    ASSERT(self_may_wait_for(NULL) && "I21");
     if (runs)
         os_thread_join(&q->thread);
     join_predecessor(q);

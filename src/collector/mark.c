@@ -1,5 +1,6 @@
 #include "collector/collector.h"
 #include "mutator/self.h"
+#include "mutator/thread.h"
 
 /* ---- Grey objects ---- */
 

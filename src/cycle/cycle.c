@@ -2,6 +2,8 @@
 #include "cycle/background.h"
 #include "introspect/trace.h"
 #include "introspect/verify.h"
+#include "mutator/self.h"
+#include "mutator/thread.h"
 #include <errno.h>
 
 static void set_phase(struct collector *c, enum cycle_phase to)
@@ -523,7 +525,7 @@ static NOINLINE void collect(gc_heap *heap, gc_thread *t, unsigned *missed)
     struct collector *c = heap->collector;
     uint32_t ours = u32_load_acquire(&c->started) + 1;
     thread_enter_blocked(t, STACK_CALLER());
-    ASSERT(thread_may_wait_for(NULL) && "I21");
+    ASSERT(self_may_wait_for(NULL) && "I21");
     lock_acquire(&c->lock);
     cycle_finish_left(heap);
     c->verify_missed = missed;
@@ -550,7 +552,7 @@ NOINLINE void cycle_with_world_held(gc_heap *heap, gc_thread *t, void (*fn)(gc_h
 {
     struct collector *c = heap->collector;
     thread_enter_blocked(t, STACK_CALLER());
-    ASSERT(thread_may_wait_for(NULL) && "I21");
+    ASSERT(self_may_wait_for(NULL) && "I21");
     lock_acquire(&c->lock);
     cycle_finish_left(heap);
     sweep_finish(heap);
@@ -641,7 +643,7 @@ int cycle_init(gc_heap *heap)
 void cycle_destroy(gc_heap *heap)
 {
     struct collector *c = heap->collector;
-    ASSERT(thread_may_wait_for(NULL) && "I21");
+    ASSERT(self_may_wait_for(NULL) && "I21");
     background_stop(heap);
     cycle_finish_left(heap);
     marking_stop_helpers(&c->marking);

@@ -1,5 +1,7 @@
 #include "cycle/fork.h"
+#include "mutator/attach.h"
 #include "mutator/self.h"
+#include "mutator/thread.h"
 #include <errno.h>
 #include <pthread.h>
 
@@ -68,7 +70,7 @@ static NOINLINE void prepare(void)
     if (t) {
         thread_enter_blocked(t, STACK_CALLER());
     }
-    ASSERT(thread_may_wait_for(NULL) && "I21");
+    ASSERT(self_may_wait_for(NULL) && "I21");
     lock_seize(&forks.lock);
     forks.forker = t;
     each_safe(bring_to_rest);
@@ -146,14 +148,14 @@ static void clear_child(gc_heap *heap)
 {
     forget_library_threads(heap->collector);
     backing_after_fork_in_child(heap);
-    thread_after_fork_in_child(heap);
+    attach_after_fork_in_child(heap);
     proc_after_fork_in_child(&heap->procs);
 }
 
 static bool was_shared(const gc_heap *heap)
 {
     const struct collector *c = heap->collector;
-    return thread_has_others(heap) || c->thread_started || c->marking.nhelpers ||
+    return attach_has_others(heap) || c->thread_started || c->marking.nhelpers ||
            c->finq.state != FINQ_NONE || c->backing.started;
 }
 
@@ -170,7 +172,7 @@ static void child(void)
     each_safe(clear_child);
     find_orphans();
     gc_thread *t = let_heaps_go_on();
-    thread_leave_orphans();
+    attach_end_orphans();
     if (t && !t->heap->orphan)
         thread_leave_blocked(t);
 }
@@ -181,7 +183,7 @@ static void child(void)
 static int register_locked(void)
 {
     LOCK_ASSERT_HELD(&forks.lock);
-    int error = thread_make_key();
+    int error = attach_make_key();
     if (error)
         return error;
     if (!forks.registered && pthread_atfork(prepare, parent, child) != 0)
@@ -206,7 +208,7 @@ static NOINLINE gc_thread *enter(void)
     gc_thread *t = thread_self();
     if (t)
         thread_blocking_begin(t, STACK_CALLER());
-    ASSERT(thread_may_wait_for(NULL) && "I21");
+    ASSERT(self_may_wait_for(NULL) && "I21");
     lock_acquire(&forks.lock);
     return t;
 }

@@ -1,5 +1,6 @@
 #include "cycle/pace.h"
 #include "mutator/self.h"
+#include "mutator/thread.h"
 #include "cycle/background.h"
 
 /* ---- Driving cycles ---- */

@@ -1,6 +1,7 @@
 #include "introspect/verify.h"
 #include "allocator/object.h"
 #include "mutator/log.h"
+#include "mutator/thread.h"
 
 #define FAULTS_TOLD 10
 

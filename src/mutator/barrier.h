@@ -4,7 +4,7 @@
 #ifndef GC_BARRIER_H
 #define GC_BARRIER_H
 
-#include "mutator/heap.h"
+#include "mutator/mutators.h"
 
 /* The address to which a slot's word refers, in the heap's value format. arena_of tells whether it
  * lies in the heap. */

@@ -1,5 +1,6 @@
 #include "mutator/fiber.h"
 #include "mutator/frame.h"
+#include "mutator/thread.h"
 #include <errno.h>
 
 static bool past_roots(const gc_thread *t)

@@ -23,6 +23,8 @@ bool fiber_switch(gc_thread *t, gc_fiber *fiber, uintptr_t caller);
 /* Sets the stack of a fiber that is suspended, or that the calling thread runs; low == high: it has
  * none. Returns 0, -ENOMEM, or -EBUSY if another thread runs it. */
 int fiber_set_stack(gc_thread *t, gc_fiber *f, uintptr_t low, uintptr_t high);
+/* Suspends the fiber that a thread runs as it ends. */
+void fiber_abandon(gc_thread *t);
 /* Visits the roots of a fiber that no thread runs. */
 void fiber_visit(const gc_fiber *f, struct gc_tracer *tracer);
 /* Visits every suspended fiber that was not scanned in this cycle. Collector, when ROOTS is

@@ -1,4 +1,5 @@
 #include "mutator/handshake.h"
+#include "mutator/self.h"
 #include "mutator/watchdog.h"
 
 /* ---- What an operation does to a thread and to a P ---- */
@@ -96,7 +97,7 @@ static void catch_up(gc_thread *t, uint32_t epoch, enum handshake_op op)
     stress(STRESS_PROC_OP_DONE);
     t->epoch = epoch;
     u32_store_release(&t->st, state_word(epoch, THREAD_RUN));
-    handshake_wake_collector(t->heap);
+    mutators_wake_collector(&t->heap->mutators);
 }
 
 /* The others set a flag or two, and count as no work: reading the thread's own clock, a system
@@ -125,17 +126,6 @@ void handshake_catch_up(gc_thread *t)
         uint64_t start = os_now_ns();
         catch_up(t, epoch, op);
         histogram_add(&t->times.handshake_wall, os_now_ns() - start);
-    }
-}
-
-/* Pairs with collector_sleep: either it sees our ack, or we see that it sleeps. */
-void handshake_wake_collector(gc_heap *heap)
-{
-    struct mutators *m = &heap->mutators;
-    fence_seq_cst();
-    if (u32_load_relaxed(&m->collector_waits)) {
-        u32_fetch_add_acq_rel(&m->acked, 1);
-        os_wake(&m->acked, OS_WAKE_ALL);
     }
 }
 
@@ -209,17 +199,11 @@ static void wait_begin(struct wait *w)
     await(&w->heap->mutators, w->t, w->p);
 }
 
-/* If the thread has ended attached, it is detached (I28). Whether that was so. */
-static bool bury(gc_heap *heap, gc_thread *t)
-{
-    return heap->procs.bury(t);
-}
-
 /* Somebody has kept the collector waiting for long. */
 static void look_at_silence(struct wait *w)
 {
     gc_thread *t = w->t ? w->t : ptr_load_acquire(&w->p->owner);
-    if (t && bury(w->heap, t))
+    if (t && mutators_bury(t))
         return;
     handshake_hinder(w->heap, HINDRANCE_SILENCE);
     watchdog_look(&w->watch, w->heap, t);
@@ -294,7 +278,7 @@ static bool handshake_thread(gc_heap *heap, gc_thread *t, uint32_t epoch, uint64
 {
     struct wait w = {.heap = heap, .t = t, .until = until};
     struct thread_wait arg = {t, epoch};
-    if (u32_load_relaxed(&heap->mutators.op) == OP_ROOTS && bury(heap, t))
+    if (u32_load_relaxed(&heap->mutators.op) == OP_ROOTS && mutators_bury(t))
         return true;
     while (!thread_is_done(t, epoch)) {
         if (claim_thread(t)) {
@@ -306,7 +290,7 @@ static bool handshake_thread(gc_heap *heap, gc_thread *t, uint32_t epoch, uint64
             return true;
         }
         if (is_tired(&w))
-            return bury(heap, t);
+            return mutators_bury(t);
         wait_step(&w, thread_is_ready, &arg);
     }
     return true;
@@ -455,7 +439,7 @@ bool handshake_end(gc_heap *heap, uint64_t until)
 {
     struct mutators *m = &heap->mutators;
     uint32_t epoch = u32_load_relaxed(&m->epoch);
-    ASSERT(thread_may_wait_for(NULL) && "I21");
+    ASSERT(self_may_wait_for(NULL) && "I21");
     if (u32_load_relaxed(&m->held))
         return true;
     bool done = handshake_threads(heap, epoch, until) && handshake_procs(heap, epoch, until);
@@ -493,7 +477,7 @@ static bool thread_is_blocked(void *arg)
 static void hold_thread(gc_heap *heap, gc_thread *t)
 {
     struct wait w = {.heap = heap, .t = t};
-    if (bury(heap, t))
+    if (mutators_bury(t))
         return;
     while (!claim_thread(t)) {
         if (state_of(u32_load_acquire(&t->st)) == THREAD_GONE)
@@ -508,7 +492,7 @@ void handshake_hold(gc_heap *heap)
 {
     struct mutators *m = &heap->mutators;
     size_t n;
-    ASSERT(thread_may_wait_for(NULL) && "I21");
+    ASSERT(self_may_wait_for(NULL) && "I21");
     lock_acquire(&m->lock);
     gc_thread **all = take_snapshot(heap, &n);
     u32_store_release(&m->held, 1);

@@ -37,9 +37,6 @@ struct shading_tracer {
 };
 struct shading_tracer handshake_shading_tracer(gc_thread *t);
 
-/* Somebody acked: the collector may be asleep. */
-void handshake_wake_collector(gc_heap *heap);
-
 /* Why nobody should wait for the cycle (I22): it waits itself, for a thread that does not come to a
  * safepoint; or a callback of the embedder's runs, which may wait for a lock of a thread's. */
 enum hindrance { HINDRANCE_NONE, HINDRANCE_SILENCE, HINDRANCE_CALLBACK };

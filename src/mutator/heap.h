@@ -1,11 +1,57 @@
-/* A heap, composed of its parts. The collector keeps its state behind `collector`. */
+/* A heap, its threads and its fibers, composed of their parts: data only. The parts' functions take
+ * what is theirs, or all of it. The collector keeps its state behind `collector`. */
 #ifndef GC_HEAP_H
 #define GC_HEAP_H
 
 #include "base/options.h"
-#include "mutator/thread.h"
+#include "base/stats.h"
+#include "mutator/proc.h"
+#include "mutator/stack.h"
+#include "mutator/workbuf.h"
 
 struct collector;
+
+struct gc_fiber {
+    gc_heap *heap;
+    struct rootset roots;
+    uint32_t state;        /* enum fiber_state; atomic */
+    uint32_t scanned;      /* cycle in which its roots were blackened; see fiber.c */
+    struct stack *stack;   /* malloc'ed; NULL: it has none that is known. Its user's, as `roots` */
+    gc_fiber *next, *prev; /* of the heap; under LOCK_FIBERS */
+};
+
+/* Unless marked, a field belongs to the thread, and to the collector while it has CLAIMED it. */
+struct gc_thread {
+    struct gc_fast fast; /* first: gc_self points here. poll: atomic, set by anyone */
+    gc_heap *heap;
+    uint32_t st;                     /* state word; atomic */
+    uint32_t waits;                  /* it sleeps on st, or is about to; the thread's; atomic */
+    uint32_t epoch;                  /* the thread's copy of its epoch */
+    uint8_t phase;                   /* enum thread_phase */
+    unsigned blocking;               /* depth of gc_blocking_begin */
+    bool left_told;                  /* it was said that a frame was left in the chain */
+    unsigned calls_back;             /* depth of self_calls_back() */
+    struct gc_run *runs_meanwhile;   /* fast.runs before that */
+    struct gc_frame *frames_blocked; /* fast.frames when its blocking region began */
+    struct proc *proc;               /* held while RUN */
+    struct proc *last_proc;
+    word shaded_objects, shaded_bytes; /* without references, since it last handed over */
+    struct workbuf *grey;              /* objects this thread's barriers shaded; NULL: none yet */
+    struct rootset roots;
+    gc_fiber *fiber; /* the fiber it runs; NULL: its own root set */
+    struct stacks stacks;
+    uint64_t slice_start;  /* when it got its P */
+    const char *last_call; /* a hint for messages; atomic */
+    uint32_t blamed;       /* the request, an epoch + 1, for which the watchdog has named it; the
+                              collector's */
+    char name[32];         /* under LOCK_REGISTRY, as is os_id */
+    uint64_t os_id;
+    struct os_life life; /* from attaching to detaching (I28) */
+    struct thread_times times;
+    struct proc_waiter waiter;
+    gc_thread *next, *prev;   /* of the heap; under LOCK_REGISTRY */
+    gc_thread *next_attached; /* of the OS thread; its own */
+};
 
 /* What a handshake asks of every mutator and P; see handshake.h. */
 enum handshake_op { OP_NONE, OP_ARM, OP_SETTLE, OP_ROOTS, OP_FLUSH, OP_DISARM, OP_FLIP };
@@ -33,7 +79,9 @@ struct mutators {
     uint32_t hindrance; /* enum hindrance, see handshake.h; atomic */
     uint32_t turns;     /* futex: bumped when who waits for the cycle should look again */
     uint32_t onlookers; /* threads that sleep on `turns`, or are about to; atomic */
-    void (*shade_roots)(gc_thread *t); /* the marker's, which lies in a higher layer */
+    /* What is above: the marker's, and attach_bury. */
+    void (*shade_roots)(gc_thread *t);
+    bool (*bury)(gc_thread *t);
     word shaded_objects, shaded_bytes; /* without references, by mutators in this cycle */
     /* Some thread reported grey since the collector last began to drain: in a FLUSH, or when it
      * detached (I6). Atomic. */

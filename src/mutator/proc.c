@@ -1,4 +1,5 @@
-#include "mutator/handshake.h"
+#include "mutator/proc.h"
+#include "mutator/self.h"
 
 /* How long a thread keeps its P while others wait for one: long beside what handing it over costs.
  */
@@ -6,12 +7,11 @@
 /* How often somebody who wants to borrow looks whether that is still wanted. */
 #define BORROW_LOOK_NS (2 * 1000 * 1000)
 
-void procs_init(struct procs *procs, unsigned max, bool (*bury)(gc_thread *owner))
+void procs_init(struct procs *procs, unsigned max)
 {
     memset(procs, 0, sizeof *procs);
     lock_init(&procs->lock, LOCK_PROCS);
     procs->max = max;
-    procs->bury = bury;
     procs->queue_tail = &procs->queue;
 }
 
@@ -151,7 +151,7 @@ static void request_hand_over(struct procs *procs)
     uint32_t count = u32_load_acquire(&procs->count);
     for (uint32_t i = 0; i < count; i++) {
         gc_thread *owner = ptr_load_acquire(&procs->all[i]->owner);
-        if (owner && !procs->bury(owner))
+        if (owner && !mutators_bury(owner))
             thread_request_poll(owner);
     }
 }
@@ -174,7 +174,7 @@ static struct proc *wait_turn(struct procs *procs, struct proc_waiter *w)
 bool proc_acquire(gc_heap *heap, gc_thread *t)
 {
     struct procs *procs = &heap->procs;
-    ASSERT(thread_may_wait_for(heap) && "I21");
+    ASSERT(self_may_wait_for(heap) && "I21");
     struct proc *p = try_idle(procs, t->last_proc);
     if (!p)
         p = make_proc(heap);
@@ -197,20 +197,18 @@ static void become_idle(struct procs *procs, struct proc *p)
         serve_queue(procs);
 }
 
-const struct gc_run proc_no_runs[RUN_SLOTS];
-
 void proc_release(gc_heap *heap, gc_thread *t)
 {
     struct procs *procs = &heap->procs;
     struct proc *p = t->proc;
     t->proc = NULL;
     t->last_proc = p;
-    t->fast.runs = PROC_NO_RUNS;
+    t->fast.runs = SELF_NO_RUNS;
     mcache_report(p->cache);
     ptr_store_relaxed(&p->owner, NULL);
     stress(STRESS_PROC_RELEASED);
     become_idle(procs, p);
-    handshake_wake_collector(heap);
+    mutators_wake_collector(&heap->mutators);
 }
 
 void proc_unclaim(struct procs *procs, struct proc *p, enum proc_state was)

@@ -41,14 +41,9 @@ struct procs {
     struct proc *all[PROCS_MAX];
     struct proc_waiter *queue, **queue_tail; /* in turn; under lock */
     uint32_t waiting;                        /* length of the queue; written under lock */
-    bool (*bury)(gc_thread *owner); /* detaches an owner that has ended: thread_bury (I28) */
 };
 
-/* The runs of a thread that may not allocate: all are used up, and nobody writes to them. */
-extern const struct gc_run proc_no_runs[RUN_SLOTS];
-#define PROC_NO_RUNS ((struct gc_run *)(uintptr_t)proc_no_runs)
-
-void procs_init(struct procs *procs, unsigned max, bool (*bury)(gc_thread *owner));
+void procs_init(struct procs *procs, unsigned max);
 /* Every P is idle. */
 void procs_destroy(struct procs *procs);
 

@@ -1,9 +1,133 @@
 #include "mutator/self.h"
+#include <limits.h>
+#include <pthread.h>
 
+const struct gc_run self_no_runs[RUN_SLOTS];
 /* For threads without a heap. Its flags send their stores and safepoints to the slow paths, which
  * report the mistake. */
-struct gc_fast self_unattached = {PROC_NO_RUNS, BARRIER_SHUT, 1, NULL};
+struct gc_fast self_unattached = {SELF_NO_RUNS, BARRIER_SHUT, 1, NULL};
 GC_TLS struct gc_fast *gc_self = &self_unattached;
+
+void self_set_current(gc_thread *t)
+{
+    gc_self = t ? &t->fast : &self_unattached;
+}
+
+/* ---- Attachments ---- */
+
+/* What the key holds for an OS thread that has ever been attached: its attachments, linked by
+ * next_attached; and in the lowest bits 1 more than the rounds of destructors that it has gone
+ * through as it ends. So the value is not NULL, and the destructor runs in every round: it knows
+ * the last one but one, after which nobody would detach the thread. */
+#define ROUNDS_MASK ((uintptr_t)7)
+#define ROUNDS_LAST (PTHREAD_DESTRUCTOR_ITERATIONS - 1)
+static pthread_key_t attachments_key;
+static void (*ends)(void);
+static uint32_t key_is_made; /* atomic */
+_Static_assert(PTHREAD_DESTRUCTOR_ITERATIONS < ROUNDS_MASK, "rounds are counted in three bits");
+_Static_assert(_Alignof(gc_thread) > ROUNDS_MASK, "and an address leaves them free");
+
+static void thread_exits(void *value);
+
+int self_make_key(void (*thread_ends)(void))
+{
+    if (u32_load_acquire(&key_is_made))
+        return 0;
+    ends = thread_ends;
+    int error = pthread_key_create(&attachments_key, thread_exits);
+    if (!error)
+        u32_store_release(&key_is_made, 1);
+    return -error;
+}
+
+static uintptr_t key_value(void)
+{
+    if (!u32_load_acquire(&key_is_made))
+        return 0;
+    return (uintptr_t)pthread_getspecific(attachments_key);
+}
+
+gc_thread *self_attachments(void)
+{
+    return (gc_thread *)(key_value() & ~ROUNDS_MASK);
+}
+
+bool self_is_in_last_rounds(void)
+{
+    return (key_value() & ROUNDS_MASK) > ROUNDS_LAST;
+}
+
+static bool set_attachments(gc_thread *first)
+{
+    uintptr_t rounds = key_value() & ROUNDS_MASK;
+    uintptr_t value = (uintptr_t)first | (rounds ? rounds : 1);
+    return pthread_setspecific(attachments_key, (void *)value) == 0;
+}
+
+bool self_add(gc_thread *t)
+{
+    t->next_attached = self_attachments();
+    return set_attachments(t);
+}
+
+void self_remove(gc_thread *t)
+{
+    gc_thread *first = self_attachments();
+    if (first == t) {
+        set_attachments(t->next_attached);
+        return;
+    }
+    while (first->next_attached != t)
+        first = first->next_attached;
+    first->next_attached = t->next_attached;
+}
+
+gc_thread *self_attached_to(const gc_heap *heap)
+{
+    gc_thread *t = self_attachments();
+    while (t && t->heap != heap)
+        t = t->next_attached;
+    return t;
+}
+
+gc_thread *self_running(void)
+{
+    gc_thread *t = self_attachments();
+    while (t && state_of(u32_load_relaxed(&t->st)) != THREAD_RUN)
+        t = t->next_attached;
+    return t;
+}
+
+bool self_may_wait_for(const gc_heap *heap)
+{
+    const gc_thread *t = self_running();
+    return !t || t->heap == heap;
+}
+
+#if defined(__has_attribute)
+#if __has_attribute(disable_sanitizer_instrumentation)
+#define NO_SANITIZER __attribute__((disable_sanitizer_instrumentation))
+#endif
+#endif
+#ifndef NO_SANITIZER
+#define NO_SANITIZER __attribute__((no_sanitize("thread")))
+#endif
+
+/* Runs in each round of destructors of an OS thread that ends; it may have been attached anew by
+ * another destructor since. In the last round nothing is left to do: not even a sanitizer knows the
+ * thread any more. */
+static NO_SANITIZER void thread_exits(void *value)
+{
+    uintptr_t rounds = (uintptr_t)value & ROUNDS_MASK;
+    if (rounds > ROUNDS_LAST) {
+        pthread_setspecific(attachments_key, value);
+        return;
+    }
+    pthread_setspecific(attachments_key, (void *)((uintptr_t)value + 1));
+    ends();
+}
+
+/* ---- Functions of the embedder ---- */
 
 static _Thread_local bool of_collector;
 
@@ -25,7 +149,7 @@ gc_thread *self_calls_back(void)
     gc_thread *t = thread_self();
     if (t && t->calls_back++ == 0) {
         t->runs_meanwhile = t->fast.runs;
-        t->fast.runs = PROC_NO_RUNS;
+        t->fast.runs = SELF_NO_RUNS;
     }
     return t;
 }

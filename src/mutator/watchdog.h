@@ -3,7 +3,7 @@
 #ifndef GC_WATCHDOG_H
 #define GC_WATCHDOG_H
 
-#include "mutator/barrier.h"
+#include "mutator/heap.h"
 
 /* What is known of a thread while another one waits for it. Zero at first. */
 struct watch {

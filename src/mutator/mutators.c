@@ -1,0 +1,65 @@
+#include "mutator/mutators.h"
+
+void mutators_init(struct mutators *m, bool (*bury)(gc_thread *t))
+{
+    lock_init(&m->lock, LOCK_REGISTRY);
+    m->bury = bury;
+}
+
+void mutators_destroy(struct mutators *m)
+{
+    while (m->spare) {
+        gc_thread *t = m->spare;
+        m->spare = t->next;
+        free(t);
+    }
+}
+
+gc_thread *mutators_take_spare_locked(struct mutators *m)
+{
+    LOCK_ASSERT_HELD(&m->lock);
+    gc_thread *t = m->spare;
+    if (t)
+        m->spare = t->next;
+    return t;
+}
+
+void mutators_give_spare_locked(struct mutators *m, gc_thread *t)
+{
+    LOCK_ASSERT_HELD(&m->lock);
+    t->next = m->spare;
+    m->spare = t;
+}
+
+void mutators_link_locked(struct mutators *m, gc_thread *t)
+{
+    LOCK_ASSERT_HELD(&m->lock);
+    t->prev = NULL;
+    t->next = m->list;
+    if (m->list)
+        m->list->prev = t;
+    m->list = t;
+    m->count++;
+}
+
+void mutators_unlink_locked(struct mutators *m, gc_thread *t)
+{
+    LOCK_ASSERT_HELD(&m->lock);
+    if (t->prev)
+        t->prev->next = t->next;
+    else
+        m->list = t->next;
+    if (t->next)
+        t->next->prev = t->prev;
+    m->count--;
+}
+
+/* Pairs with wait_long() of handshake.c: either it sees our ack, or we see that it sleeps. */
+void mutators_wake_collector(struct mutators *m)
+{
+    fence_seq_cst();
+    if (u32_load_relaxed(&m->collector_waits)) {
+        u32_fetch_add_acq_rel(&m->acked, 1);
+        os_wake(&m->acked, OS_WAKE_ALL);
+    }
+}
