@@ -105,10 +105,11 @@ alone() { (cd "$dir" && "$1" -std=c11 -c gcheap_all.c -o "$1.o"); }
 clean() {
     "$1" -std=c11 -Wall -Wextra -Wconversion -pedantic -Werror -O2 -fsyntax-only "$dir/gcheap_all.c"
 }
-optimised() { "$1" -std=c11 -O2 -g -c -o "$dir/$1.fast.o" "$dir/gcheap_all.c"; }
+# -fPIC: gcc's object makes a shared library, too.
+optimised() { "$1" -std=c11 -O2 -fPIC -c -o "$dir/$1.fast.o" "$dir/gcheap_all.c"; }
 works() { # COMPILER PROGRAM TEXT
     local program=$dir/$1.program
-    "$1" -std=c11 -D_GNU_SOURCE -O2 -g -I"$dir" -o "$program" "$2" "$dir/$1.fast.o" -pthread &&
+    "$1" -std=c11 -D_GNU_SOURCE -O2 -I"$dir" -o "$program" "$2" "$dir/$1.fast.o" -pthread &&
         "$program" | tee "$dir/said" && grep -q "$3" "$dir/said"
 }
 # The library is C, whatever the program is.
@@ -117,7 +118,7 @@ works_cxx() { # C_COMPILER CXX_COMPILER
         [[ $("$dir/$1.cxx") == done ]]
 }
 hidden() { ! nm -g --defined-only "$dir/gcc.so" | grep -v ' gc_'; }
-shared() { gcc -std=c11 -fPIC -shared -o "$dir/gcc.so" "$dir/gcheap_all.c" -pthread && hidden; }
+shared() { gcc -shared -o "$dir/gcc.so" "$dir/gcc.fast.o" -pthread && hidden; }
 
 # refused COMPILER TEXT FILE…: the compiler stops at one sentence.
 refused() {

@@ -4,9 +4,6 @@
 
 cat >"$scratch/node.hpp" <<'CPP'
 #include "gcheap.hpp"
-#include <cstdio>
-#include <thread>
-#include <vector>
 struct node {
     gc::ref<node> left, right;
     long value = 0;
@@ -19,6 +16,9 @@ CPP
 echo '#include "node.hpp"' >"$scratch/node.cpp"
 cat >"$scratch/works.cpp" <<'CPP'
 #include "node.hpp"
+#include <cstdio>
+#include <thread>
+#include <vector>
 struct leaf {
     double x = 1.5;
     static constexpr auto gc_fields = gc::fields();

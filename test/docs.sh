@@ -38,7 +38,7 @@ works() { # FILE
     [[ $1 != *.cpp ]] || compiler=("$CXX" -std=c++17 -Isrc/api)
     # $CC and $CXX may be a compiler with flags.
     # shellcheck disable=SC2068
-    ${compiler[@]} -Wall -Wextra -Wconversion -pedantic -Werror -O2 -g -pthread $SANFLAGS -I. \
+    ${compiler[@]} -Wall -Wextra -Wconversion -pedantic -Werror -O1 -pthread $SANFLAGS -I. \
         -o "$program" "$1" "$BUILD/libgcheap.a" $urcu -lm || return 1
     "$program" >"$program.printed" || { echo "exit status $?" && return 1; }
     [[ ! -f $program.text ]] || diff "$program.text" "$program.printed"

@@ -304,16 +304,18 @@ TEST(each_malloc_fails_once)
 
 /* The library's own threads and several mutators go on while every third call fails. */
 static atomic_bool stop_churning;
+static atomic_uint churned, churn_due = 4; /* rounds of all threads */
 static void *churn(void *arg)
 {
     gc_heap *heap = arg;
-    while (!atomic_load(&stop_churning)) {
+    for (; !atomic_load(&stop_churning); churned++) {
+        WAIT_UNTIL((int)(churn_due - churned) > 0);
         if (!allowed_error(gc_thread_attach(heap)))
             continue;
         {
             struct chain c = {NULL, 0};
             GC_FRAME(c.head);
-            for (int i = 0; i < 200; i++)
+            for (int i = 0; i < 60; i++)
                 chain_add(&c);
             chain_check(&c);
         }
@@ -370,7 +372,6 @@ TEST(failures_among_threads)
     gc_heap *heap = gc_heap_create(&o);
     pthread_t threads[4];
     struct chain c = {NULL, 0};
-    struct timespec nap = {0, 1000 * 1000};
     CHECK(heap);
     {
         GC_FRAME(c.head);
@@ -381,12 +382,14 @@ TEST(failures_among_threads)
             chain_add(&c);
             if (i % 50 == 0)
                 CHECK_EQ(gc_collect(), 0);
+            churn_due++;
             gc_blocking_begin();
-            nanosleep(&nap, NULL);
+            WAIT_UNTIL((int)(churn_due - churned) <= 4);
             gc_blocking_end();
         }
         os_fail_nth(0, 0);
         atomic_store(&stop_churning, true);
+        churn_due = churned + 1000;
         join_threads(threads, 4);
         uint64_t before = c.n;
         chain_add(&c);

@@ -311,7 +311,7 @@ static void make_delayed_heap(unsigned flags, unsigned seed)
 /* The background has a cycle to drive to its end, and no mutator is attached any more. */
 TEST(heaps_that_go_with_a_cycle_left)
 {
-    for (unsigned round = 1; round <= (SLOW ? 30 : 100); round++) {
+    for (unsigned round = 1; round <= 30; round++) {
         make_delayed_heap(0, round);
         {
             struct cell *list = NULL;
@@ -487,7 +487,7 @@ TEST(forks_while_a_cycle_is_left)
     make_delayed_heap(GC_FORK_SAFE, 3);
     struct cell *list = NULL;
     GC_FRAME(list);
-    for (int round = 0; round < 40; round++) {
+    for (int round = 0; round < 15; round++) {
         int status;
         leave_a_cycle(&list);
         pid_t child = fork();

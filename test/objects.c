@@ -334,14 +334,14 @@ static void check_shown(size_t rounds)
     }
 }
 
-static void what_is_shown(const char *debug)
+static void what_is_shown(const char *debug, size_t rounds)
 {
     heap = gc_heap_create(&(gc_options){.max_procs = 4, .debug = debug});
     CHECK_EQ(gc_root(&shown), 0);
     for (size_t i = 0; i < 64; i++)
         shown_types[i] = (gc_type){.size = 8 + i % 16 * 8, .name = "shown", .inline_mask = {1}};
     pthread_t threads[2] = {start_thread(show, NULL), start_thread(show, NULL)};
-    check_shown(SLOW ? 20000 : 200000);
+    check_shown(rounds);
     over = true;
     join_threads(threads, 2);
     CHECK_EQ(gc_unroot(&shown), 0);
@@ -350,12 +350,12 @@ static void what_is_shown(const char *debug)
 
 TEST(what_is_shown_is_an_object)
 {
-    what_is_shown("poison");
+    what_is_shown("poison", SLOW ? 20000 : 200000);
 }
 
 TEST(what_is_shown_is_an_object_with_delays)
 {
-    what_is_shown("poison,delay=5");
+    what_is_shown("poison,delay=5", 20000);
 }
 
 /* ---- Between two looks ---- */

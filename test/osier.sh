@@ -68,8 +68,12 @@ for program in "$programs"/*.osr; do
     [[ $SAN == thread && $name == @(lru|text_search) ]] && continue
     check "program: $name" runs_program "$name"
 done
-for program in cache pipeline bank generators; do
+for program in bank generators; do
     check "program: $program, heap verified" runs_under_stress "$program" nth=50,poison,verify
+done
+# What allocates more collects as often.
+for program in cache pipeline; do
+    check "program: $program, heap verified" runs_under_stress "$program" nth=300,poison,verify
 done
 for program in bank generators; do
     check "program: $program, with delays" runs_under_stress "$program" nth=50,delay=7

@@ -13,7 +13,7 @@ static atomic_bool stop;
 /* Nothing is asked of the system once it has been done before. */
 TEST(price_of_a_pair)
 {
-    enum { PAIRS = 50000 };
+    enum { PAIRS = 10000 };
     heap = gc_heap_create(NULL);
     gc_thread_detach();
     uint64_t calls = os_fallible_calls();

@@ -8,7 +8,7 @@ number=0
 for test in os lock spanset; do
     number=$((number + 1))
     # shellcheck disable=SC2086
-    if ${CC:-cc} -std=c11 -D_DEFAULT_SOURCE -DGC_ATOMICS_C11 -DTEST_PORTABLE ${SANFLAGS-} -O1 -g \
+    if ${CC:-cc} -std=c11 -D_DEFAULT_SOURCE -DGC_ATOMICS_C11 -DTEST_PORTABLE ${SANFLAGS-} -O0 -g \
         -Isrc -Itest -pthread -o "$out/$test" "test/$test.c" src/base/base.c src/base/os_common.c \
         src/base/os_posix.c src/base/lock.c src/memory/persistent.c src/memory/fixalloc.c \
         src/memory/spanset.c >"$out/log" 2>&1 &&
@@ -22,7 +22,7 @@ done
 
 # The whole library, where the bounds of threads' stacks are not known: programs, with the tests to
 # run of each.
-flags="-std=c11 -D_GNU_SOURCE -DGC_ATOMICS_C11 ${SANFLAGS-} -O1 -g -I$PWD -I$PWD/src -I$PWD/test
+flags="-std=c11 -D_GNU_SOURCE -DGC_ATOMICS_C11 ${SANFLAGS-} -O0 -I$PWD -I$PWD/src -I$PWD/test
     -I$PWD/${BUILD:-build}/gen -pthread"
 sources=$(find "$PWD/src" -name '*.c' ! -name 'mk*' ! -name os_linux.c)
 number=$((number + 1))

@@ -25,7 +25,7 @@ static struct setup default_setup(void)
 {
     const char *rests = getenv("GCHEAP_STRESS_RESTS");
     uint64_t seed = default_seed();
-    return (struct setup){seed, 4, rests ? (unsigned)atoi(rests) : 8, CONCURRENT, seed % 3, ""};
+    return (struct setup){seed, 4, rests ? (unsigned)atoi(rests) : 5, CONCURRENT, seed % 3, ""};
 }
 
 static void run_as(unsigned threads, enum mode mode, enum format format)
