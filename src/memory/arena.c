@@ -153,6 +153,7 @@ static void widen_bounds(struct arena_index *index, uintptr_t base, size_t size)
 void arena_publish(struct arena_index *index, const struct arena_growth *growth)
 {
     struct arena *oldest = growth->newest;
+    ASSERT(oldest);
     for (struct arena *a = growth->newest; a; a = a->older) {
         ptr_store_release(&index->map[a->base >> ARENA_SHIFT], a);
         oldest = a;
