@@ -20,7 +20,7 @@ INLINE void os_check_range(const void *p, size_t size)
     (void)p, (void)size;
 }
 
-/* Gives back what backs a range that nobody uses again. */
+/* Gives back what backs a range that is not used again. */
 void os_discard(void *p, size_t size);
 
 /* The first line of each function that calls the system. It restores errno when the function

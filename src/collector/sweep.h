@@ -34,7 +34,7 @@ void sweep_begin(gc_heap *heap);
 /* Whether every span is swept. */
 bool sweep_is_done(const gc_heap *heap);
 
-/* mheap_upcalls. */
+/* Functions for mheap_upcalls. */
 struct gc_span *sweep_for_slots_upcall(void *self, unsigned spanclass, uint32_t sweepgen);
 void sweep_reclaim_upcall(void *self, size_t npages);
 

@@ -46,9 +46,9 @@ struct weakset *weakset_new(gc_heap *heap, size_t size, unsigned ntables, bool e
 /* Any thread. No other thread uses the set any more, except the collector. */
 void weakset_free(struct weakset *set);
 
-/* Whether all sets together have no more than that many nodes. */
+/* Whether all sets together have so few nodes, at most. */
 bool weaksets_are_small(gc_heap *heap, size_t few);
-/* Calls fn for each set there is when the walk begins. Collector; no lock is held. */
+/* Calls fn for each set that exists when the walk begins. Collector; no lock is held. */
 void weaksets_walk(gc_heap *heap, void (*fn)(struct weakset *set, void *arg), void *arg);
 /* Marks all keys and values. */
 void weaksets_mark(gc_heap *heap, struct marker *m);

@@ -53,7 +53,7 @@ bool arena_reserve_linear(struct arena_index *index, size_t size)
     return true;
 }
 
-/* Address space for arenas: behind the last ones, at another hint, or anywhere. */
+/* Reserves address space for arenas: behind the last ones, at another hint, or anywhere. */
 static uintptr_t reserve_sparse(struct arena_index *index, size_t size)
 {
     void *p = NULL;

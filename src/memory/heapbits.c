@@ -17,7 +17,7 @@ void heapbits_begin(struct heapbits_sink *sink, const struct arena_index *index,
     sink->pending = shift ? *sink_word(sink) & bits_mask(0, shift) : 0;
 }
 
-/* `at` has reached a new map word, perhaps of the next arena. */
+/* Called when `at` has reached a new map word, perhaps of the next arena. */
 static void sink_next_word(struct heapbits_sink *sink)
 {
     sink->pending = 0;
@@ -62,7 +62,7 @@ void heapbits_emit_zeros(struct heapbits_sink *sink, size_t n)
     heapbits_emit(sink, 0, n);
 }
 
-/* n (1…WORD_BITS) bits that were written `back` bits ago. */
+/* The n (1…WORD_BITS) bits that were written `back` bits ago. */
 static word sink_read_back(const struct heapbits_sink *sink, size_t back, size_t n)
 {
     uintptr_t from = sink->at - (back << WORD_SHIFT);

@@ -78,7 +78,7 @@ INLINE uint64_t summary_pack(struct summary s)
     return (uint64_t)s.start | (uint64_t)s.max << FIELD_BITS | (uint64_t)s.end << 2 * FIELD_BITS;
 }
 
-/* Of a node below the root. */
+/* Unpacks the summary of a node below the root. */
 INLINE struct summary summary_fields(uint64_t packed)
 {
     return (struct summary){(size_t)(packed & FIELD_MASK),

@@ -9,7 +9,7 @@
 #define SIZECLASS_MAX_SIZE 32768
 
 struct sizeclass {
-    uint32_t size;   /* of a slot */
+    uint32_t size;   /* of a cell */
     uint32_t npages; /* of a span */
     uint32_t nslots; /* in a span */
     uint32_t magic;  /* offset * magic >> 32 == offset / size for all offsets in a span */

@@ -6,7 +6,7 @@
 #define ACTIVE_MASK (QUEUED_ONE - 1)
 #define KEEP_BUFFERS 16
 
-/* Buffers are made this many at a time. */
+/* So many buffers are made at a time. */
 #define BATCH 32
 
 void workqueue_init(struct workqueue *q)
