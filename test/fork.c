@@ -131,7 +131,7 @@ static bool sanitizer_may_hang(void)
 static void limit_time(void)
 {
     if (sanitizer_may_hang())
-        alarm(60);
+        alarm(600);
 }
 
 static void *child_thread(void *unused)

@@ -261,7 +261,7 @@ static void forks(void)
     list = grow(NULL, 200);
     pid_t child = fork();
     if (child == 0) {
-        alarm(30);
+        alarm(600);
         list = grow(list, 200);
         EXPECT(gc_collect() == 0);
         check_list(list);
@@ -364,7 +364,7 @@ static int try(uint64_t k, unsigned flags)
         return -1;
     pid_t child = fork();
     if (child == 0) {
-        alarm(120);
+        alarm(600);
         live(k, flags);
         const char *failed = faults_failed() ? faults_failed() : "";
         _exit(write(ends[1], failed, strlen(failed) + 1) < 0);
