@@ -11,7 +11,7 @@
 
 #define HUGEPAGE_SIZE ((size_t)2 << 20)
 
-/* The huge pages of a heap, whose arenas and pages these are. */
+/* The huge pages of a heap, with references to its arenas and pages. */
 struct hugepages {
     const struct arena_index *arenas;
     const struct pagealloc *pages;

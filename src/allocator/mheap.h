@@ -54,12 +54,12 @@ struct mheap {
      * view of it; see mcache.h. */
     uint32_t sweepgen CACHE_ALIGNED;
     struct mheap_counts counts CACHE_ALIGNED;
-    struct mcentral *centrals; /* SPANCLASS_COUNT of them, the heap's; see mcentral.h */
+    struct mcentral *centrals; /* SPANCLASS_COUNT of them, in gc_heap; see mcentral.h */
 };
 
 #define MHEAP_SPARE_SPANS 16
-/* Pages and span structs that one P has in store, so that it rarely needs the heap lock. The P's
- * owner's. */
+/* Pages and span structs that one P has in store, so that it rarely needs the heap lock. Owner: the
+ * owner of the P's cache. */
 struct mheap_store {
     struct page_cache pages;
     struct gc_span *spares[MHEAP_SPARE_SPANS]; /* dead ones, for spans from `pages` */

@@ -1,4 +1,4 @@
-/* Whether an address is that of an object, asked by any thread while others allocate. */
+/* Tells any thread whether an address is that of an object, while other threads allocate. */
 #ifndef GC_OBJECT_H
 #define GC_OBJECT_H
 

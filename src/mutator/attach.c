@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <limits.h>
 
-/* Empty roots are trivially scanned: the thread adopts the state in force whole. */
+/* The thread has no roots yet, which counts as scanned. So it adopts all of the state in force. */
 static void adopt_locked(struct mutators *m, gc_thread *t)
 {
     LOCK_ASSERT_HELD(&m->lock);
@@ -28,8 +28,8 @@ static void lock_while_not_held(gc_heap *heap)
     }
 }
 
-/* The collector may still ask the thread that had the struct to poll, and the watchdog tell of it.
- */
+/* Renews a struct that another thread may have had. The collector may still ask that thread to
+ * poll, and the watchdog may still report it. */
 static void renew_locked(gc_heap *heap, gc_thread *t)
 {
     LOCK_ASSERT_HELD(&heap->mutators.lock);
@@ -78,7 +78,7 @@ static void recycle(gc_heap *heap, gc_thread *t)
     lock_release(&heap->mutators.lock);
 }
 
-/* What any public call needs at most, without the embedder's callbacks (test stacks). */
+/* The most C stack that a public call needs, without the embedder's callbacks (test stacks). */
 #define STACK_NEEDED ((uintptr_t)13 << 10)
 
 static int check_room(const gc_heap *heap, uintptr_t low, uintptr_t high)
@@ -94,7 +94,7 @@ static int check_room(const gc_heap *heap, uintptr_t low, uintptr_t high)
     return -EINVAL;
 }
 
-/* The calling thread's; 0, 0: not to be found. */
+/* Finds the calling thread's stack; 0, 0: it cannot be found. */
 static int find_stack(const gc_heap *heap, uintptr_t *low, uintptr_t *high)
 {
     int error = os_stack_bounds(low, high);
@@ -106,7 +106,7 @@ static int find_stack(const gc_heap *heap, uintptr_t *low, uintptr_t *high)
     return 0;
 }
 
-/* Another heap's view of a thread that turns to this one. */
+/* The thread leaves its current heap, where it counts as blocked from then on. */
 static void leave_current(uintptr_t caller)
 {
     gc_thread *t = thread_self();
@@ -122,7 +122,7 @@ static void resume(gc_thread *t)
     self_set_current(t);
 }
 
-/* A struct that its OS thread knows, with a P; or NULL. */
+/* Makes a struct that its OS thread knows and that holds a P; or NULL. */
 static gc_thread *prepare_thread(gc_heap *heap)
 {
     gc_thread *t = new_thread(heap);
@@ -150,7 +150,7 @@ static void join_registry(gc_heap *heap, gc_thread *t)
     thread_safepoint(t);
 }
 
-/* Nobody would detach the thread, and every handshake would wait for it. */
+/* No destructor would detach the thread, and every handshake would wait for it. */
 static int refuse_in_last_rounds(const gc_heap *heap)
 {
     log_write(heap, GC_LOG_ERROR,
@@ -186,8 +186,8 @@ int attach_begin(gc_heap *heap, uintptr_t caller)
     return 0;
 }
 
-/* Takes a thread that runs, or is claimed, off the list. The P goes before the thread is gone for a
- * held world, in which the collector works on all Ps. */
+/* Takes a thread that runs, or is claimed, off the list. Its P is released before it is GONE,
+ * because the collector works on all Ps in a held world. */
 static void unregister_locked(gc_heap *heap, gc_thread *t)
 {
     struct mutators *m = &heap->mutators;
@@ -206,8 +206,8 @@ static void unregister_locked(gc_heap *heap, gc_thread *t)
     u32_store_release(&t->st, state_word(t->epoch, THREAD_GONE));
 }
 
-/* Leaves the registry at a moment when the thread is up to date: that counts as its ack for any
- * handshake that comes. The heap stays until leave_heap(). */
+/* Leaves the registry when the thread is up to date, which counts as its acknowledgement of every
+ * later handshake. The heap stays until leave_heap(). */
 static void leave_registry(gc_heap *heap, gc_thread *t)
 {
     struct mutators *m = &heap->mutators;
@@ -225,7 +225,8 @@ static void leave_registry(gc_heap *heap, gc_thread *t)
     mutators_wake_collector(&heap->mutators);
 }
 
-/* Once the lock is free the heap may be destroyed: the thread touches nothing of it any more. */
+/* Once the lock is free, the heap may be destroyed. So the thread touches nothing of it any
+ * more. */
 static void leave_heap(gc_heap *heap, gc_thread *t)
 {
     struct mutators *m = &heap->mutators;
@@ -268,8 +269,8 @@ int attach_switch(gc_heap *heap, uintptr_t caller)
 
 /* ---- Threads that end attached ---- */
 
-/* Whether frames lie on a stack that stays when the thread ends. Where its own is not known, only
- * one that was told of is known to stay. */
+/* Whether frames lie on a stack that stays when the thread ends. If the thread's own stack is not
+ * known, only a stack that the embedder has told the library of is known to stay. */
 static bool outlive_thread(const gc_thread *t, const struct gc_frame *frames)
 {
     const struct stack *own = &t->stacks.own, *of_fiber = thread_fiber_stack(t);
@@ -278,8 +279,8 @@ static bool outlive_thread(const gc_thread *t, const struct gc_frame *frames)
     return of_fiber && stack_contains(of_fiber, (uintptr_t)frames);
 }
 
-/* What was on the thread's stack is overwritten by now: neither frames nor ranges are looked at any
- * more. The frames of a fiber that has a stack of its own stay. */
+/* What was on the thread's stack is overwritten by now, so its frames and ranges are forgotten. The
+ * frames of a fiber with a stack of its own stay. */
 static void forget_stack(gc_thread *t)
 {
     if (!t->fiber || !outlive_thread(t, t->fast.frames))
@@ -301,7 +302,7 @@ static void end_attachment(gc_thread *t)
     attach_end(t, true);
 }
 
-/* Where it runs comes first: in all other heaps it is blocked. */
+/* The heap in which the thread runs comes first: in all others it is blocked. */
 void attach_end_all(void)
 {
     if (self_running())
@@ -331,8 +332,8 @@ int attach_make_key(void)
 
 /* ---- Threads that have ended attached ---- */
 
-/* Nothing moves a thread out of RUN any more. One that was blocked is claimed, unless the collector
- * has it. */
+/* Claims what is left of a thread that has ended. If its state is RUN, nothing changes it any more.
+ * If it is BLOCKED, it is claimed, unless the collector has claimed it. */
 static bool claim_remains_locked(gc_thread *t)
 {
     LOCK_ASSERT_HELD(&t->heap->mutators.lock);
@@ -401,7 +402,7 @@ bool attach_has_others(const gc_heap *heap)
     return m->count + m->leaving > (self_attached_to(heap) != NULL);
 }
 
-/* Its stack is gone, and with it the frames of the fiber that it ran. */
+/* The thread's stack is gone, and with it the frames of the fiber that it ran. */
 static void forget_thread(gc_heap *heap, gc_thread *t)
 {
     struct mutators *m = &heap->mutators;

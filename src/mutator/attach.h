@@ -1,34 +1,35 @@
-/* Threads come to heaps, turn from one to another, and leave. */
+/* How threads attach to heaps, switch from one to another, and leave. */
 #ifndef GC_ATTACH_H
 #define GC_ATTACH_H
 
 #include "mutator/heap.h"
 
-/* Before a heap is made; one thread at a time. 0; -EAGAIN: all keys are in use; -ENOMEM. */
+/* Called before a heap is made, by one thread at a time. Returns 0, -ENOMEM, or -EAGAIN: all keys
+ * are in use. */
 int attach_make_key(void);
 
-/* The calling OS thread attaches. 0; -EEXIST, -ENOMEM, -EPERM: an orphan, or the thread has all but
- * ended. Like attach_switch() it leaves the current heap, in which the thread then counts as
- * blocked at `caller`: the STACK_CALLER() of the public call. */
+/* Returns 0, -EEXIST, -ENOMEM, or -EPERM: the heap is an orphan, or the thread has all but
+ * ended. */
 int attach_begin(gc_heap *heap, uintptr_t caller);
-/* The current attachment ends; -EBUSY with open frames or a running fiber, unless forced. */
+/* Ends the current attachment. -EBUSY: there are open frames or a running fiber, and it is not
+ * forced. */
 int attach_end(gc_thread *t, bool force);
 int attach_switch(gc_heap *heap, uintptr_t caller);
-/* The calling OS thread leaves every heap; what its frames held is gone. */
+/* Detaches the calling OS thread from every heap. What its frames held is not held any more. */
 void attach_end_all(void);
 
-/* If the thread has ended while it was attached, in a way that left nobody to detach it, it is
- * detached on its behalf (I28). Whether that was done. Any thread that holds no lock from
- * LOCK_REGISTRY on. */
+/* Detaches a thread that has ended while it was attached, if no destructor has done so (I28).
+ * Returns whether it did. Any thread that holds no lock from LOCK_REGISTRY on. */
 bool attach_bury(gc_thread *t);
-/* All threads of the heap that have ended so, but for those that are claimed. */
+/* The same for all threads of the heap that have ended so, except for claimed ones. */
 void attach_bury_all(gc_heap *heap);
 
-/* Whether threads other than the calling one are attached. For the child of a fork: no lock. */
+/* Whether threads other than the calling one are attached. For the child of a fork, so it takes no
+ * lock. */
 bool attach_has_others(const gc_heap *heap);
-/* In the child of a fork: the other threads are gone. World held, by a thread since gone. */
+/* In the child of a fork: forgets the other threads, which are gone. The world is held. */
 void attach_after_fork_in_child(gc_heap *heap);
-/* The calling thread's attachments to orphans end. */
+/* Ends the calling thread's attachments to orphans. */
 void attach_end_orphans(void);
 
 #endif

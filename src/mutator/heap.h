@@ -16,11 +16,12 @@ struct gc_fiber {
     struct rootset roots;
     uint32_t state;        /* enum fiber_state; atomic */
     uint32_t scanned;      /* cycle in which its roots were blackened; see fiber.c */
-    struct stack *stack;   /* malloc'ed; NULL: it has none that is known. Its user's, as `roots` */
-    gc_fiber *next, *prev; /* of the heap; under LOCK_FIBERS */
+    struct stack *stack;   /* malloc'ed; NULL: none is known. Same owner as `roots` */
+    gc_fiber *next, *prev; /* in the heap's list; under LOCK_FIBERS */
 };
 
-/* Unless marked, a field belongs to the thread, and to the collector while it has CLAIMED it. */
+/* Unless marked, a field belongs to the thread, and to the collector while it has CLAIMED the
+ * thread. */
 struct gc_thread {
     struct gc_fast fast; /* first: gc_self points here. poll: atomic, set by anyone */
     gc_heap *heap;
@@ -29,28 +30,28 @@ struct gc_thread {
     uint32_t epoch;                  /* the thread's copy of its epoch */
     uint8_t phase;                   /* enum thread_phase */
     unsigned blocking;               /* depth of gc_blocking_begin */
-    bool left_told;                  /* it was said that a frame was left in the chain */
+    bool left_told;                  /* a frame left in the chain was already reported */
     unsigned calls_back;             /* depth of self_calls_back() */
     struct gc_run *runs_meanwhile;   /* fast.runs before that */
     struct gc_frame *frames_blocked; /* fast.frames when its blocking region began */
     struct proc *proc;               /* held while RUN */
     struct proc *last_proc;
-    word shaded_objects, shaded_bytes; /* without references, since it last handed over */
+    word shaded_objects, shaded_bytes; /* objects without references; to be counted */
     struct workbuf *grey;              /* objects this thread's barriers shaded; NULL: none yet */
     struct rootset roots;
     gc_fiber *fiber; /* the fiber it runs; NULL: its own root set */
     struct stacks stacks;
-    uint64_t slice_start;  /* when it got its P */
+    uint64_t slice_start;  /* when its time slice began; 0: no thread waits for a P */
     const char *last_call; /* a hint for messages; atomic */
-    uint32_t blamed;       /* the request, an epoch + 1, for which the watchdog has named it; the
-                              collector's */
-    char name[32];         /* under LOCK_REGISTRY, as is os_id */
+    uint32_t
+        blamed; /* epoch + 1 of the request for which the watchdog has named it; the collector's */
+    char name[32]; /* under LOCK_REGISTRY, as is os_id */
     uint64_t os_id;
     struct os_life life; /* from attaching to detaching (I28) */
     struct thread_times times;
     struct proc_waiter waiter;
-    gc_thread *next, *prev;   /* of the heap; under LOCK_REGISTRY */
-    gc_thread *next_attached; /* of the OS thread; its own */
+    gc_thread *next, *prev;   /* in the heap's list; under LOCK_REGISTRY */
+    gc_thread *next_attached; /* in the OS thread's list; its own */
 };
 
 /* What a handshake asks of every mutator and P; see handshake.h. */
@@ -60,7 +61,7 @@ struct mutators {
     struct lock lock;         /* LOCK_REGISTRY: list, epoch and phase publication, hold */
     gc_thread *list;          /* under lock */
     size_t count;             /* under lock */
-    uint64_t handshakes;      /* ever; epochs wrap; under lock */
+    uint64_t handshakes;      /* total, as epochs wrap; under lock */
     size_t leaving;           /* threads off the list that still touch the heap; under lock */
     gc_thread *spare;         /* structs to reuse; never unmapped before the heap; under lock */
     struct thread_times kept; /* of threads that left; under lock */
@@ -71,20 +72,21 @@ struct mutators {
     bool black, sweeping;
     uint32_t epoch CACHE_ALIGNED; /* atomic; release after `op` */
     uint32_t held;                /* futex: 1 while the world is held; set under lock */
-    uint32_t acked;               /* futex: bumped by whoever acks, so that the collector wakes */
+    uint32_t acked;               /* futex; increased to wake the collector */
     uint32_t collector_waits;     /* the collector sleeps on `acked` */
-    /* Whom the present handshake waits for; of a cycle that was left, waited for. Atomic. */
+    /* The thread or P for which the present handshake waits, or waited when its cycle was left.
+     * Atomic. */
     gc_thread *awaited;
     struct proc *awaited_proc;
     uint32_t hindrance; /* enum hindrance, see handshake.h; atomic */
-    uint32_t turns;     /* futex: bumped when who waits for the cycle should look again */
+    uint32_t turns;     /* futex; increased when onlookers should look again */
     uint32_t onlookers; /* threads that sleep on `turns`, or are about to; atomic */
-    /* What is above: the marker's, and attach_bury. */
+    /* Functions of higher modules: marking_shade_roots and attach_bury. */
     void (*shade_roots)(gc_thread *t);
     bool (*bury)(gc_thread *t);
-    word shaded_objects, shaded_bytes; /* without references, by mutators in this cycle */
-    /* Some thread reported grey since the collector last began to drain: in a FLUSH, or when it
-     * detached (I6). Atomic. */
+    word shaded_objects, shaded_bytes; /* objects without references, in this cycle */
+    /* A thread has reported grey objects, in a FLUSH or when it detached, since the collector last
+     * began to drain (I6). Atomic. */
     uint8_t handed;
 };
 
@@ -107,7 +109,7 @@ struct gc_heap {
     uint32_t cycle;         /* number of the present or last cycle; written by the collector */
     struct collector *collector;
     struct gc_heap *next_heap; /* all heaps of the process; see fork.h */
-    bool orphan;               /* of a fork: nothing in it can be relied on */
+    bool orphan;               /* in the child of a fork: nothing in it can be relied on */
 };
 
 #endif

@@ -54,7 +54,8 @@ void mutators_unlink_locked(struct mutators *m, gc_thread *t)
     m->count--;
 }
 
-/* Pairs with wait_long() of handshake.c: either it sees our ack, or we see that it sleeps. */
+/* Pairs with wait_long() of handshake.c: either the collector sees the acknowledgement, or this
+ * thread sees that the collector sleeps. */
 void mutators_wake_collector(struct mutators *m)
 {
     fence_seq_cst();

@@ -5,9 +5,9 @@
  *   RUN      it runs managed code and holds a P
  *   BLOCKED  it is in a blocking region or waits for a P; the collector may claim it
  *   CLAIMED  the collector works on its behalf; leaving the region waits for the end of that
- *   GONE     it detached
- * RUN -> BLOCKED and BLOCKED -> RUN by the thread, BLOCKED <-> CLAIMED by the collector. One word,
- * so that claim and leave are decided by one CAS (I3).
+ *   GONE     it has detached
+ * The thread changes RUN -> BLOCKED and BLOCKED -> RUN, the collector BLOCKED <-> CLAIMED. It is
+ * one word, so that one CAS decides between claim and leave (I3).
  */
 #ifndef GC_MUTATORS_H
 #define GC_MUTATORS_H
@@ -66,7 +66,7 @@ void mutators_destroy(struct mutators *m);
 /* A struct of a thread that left, or NULL. */
 gc_thread *mutators_take_spare_locked(struct mutators *m);
 void mutators_give_spare_locked(struct mutators *m, gc_thread *t);
-/* If the thread has ended while it was attached, it is detached on its behalf; see attach_bury. */
+/* Detaches the thread if it has ended while it was attached; see attach_bury. */
 INLINE bool mutators_bury(gc_thread *t)
 {
     return t->heap->mutators.bury(t);
@@ -74,8 +74,8 @@ INLINE bool mutators_bury(gc_thread *t)
 void mutators_link_locked(struct mutators *m, gc_thread *t);
 void mutators_unlink_locked(struct mutators *m, gc_thread *t);
 
-/* A thread or P has done what a handshake asks, or has blocked: the collector, which may sleep
- * until that, wakes. */
+/* Called when a thread or P has done what a handshake asks, or has blocked: wakes the collector, if
+ * it sleeps until that. */
 void mutators_wake_collector(struct mutators *m);
 
 #endif

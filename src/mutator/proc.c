@@ -1,10 +1,9 @@
 #include "mutator/proc.h"
 #include "mutator/self.h"
 
-/* How long a thread keeps its P while others wait for one: long beside what handing it over costs.
- */
+/* How long a thread keeps its P while others wait for one. To hand it over costs much less. */
 #define SLICE_NS (20 * 1000 * 1000)
-/* How often somebody who wants to borrow looks whether that is still wanted. */
+/* How often a thread that waits to borrow a P looks whether it still wants one. */
 #define BORROW_LOOK_NS (2 * 1000 * 1000)
 
 void procs_init(struct procs *procs, unsigned max)
@@ -48,7 +47,7 @@ static struct proc *new_proc(struct mheap *mem)
     return p;
 }
 
-/* Adopts the state in force, so that a handshake either finds the P or concerns it no more. */
+/* The P adopts the state in force. So a handshake either finds the P, or does not concern it. */
 static void publish_proc_locked(gc_heap *heap, struct proc *p)
 {
     struct mutators *m = &heap->mutators;
@@ -118,7 +117,7 @@ static void grant(struct proc_waiter *w, struct proc *p)
     os_wake(&w->granted, 1);
 }
 
-/* Gives idle Ps to those who wait. */
+/* Gives idle Ps to the threads in the queue. */
 static void serve_queue(struct procs *procs)
 {
     lock_acquire(&procs->lock);
@@ -131,8 +130,8 @@ static void serve_queue(struct procs *procs)
     lock_release(&procs->lock);
 }
 
-/* A P that went idle before we stood in the queue is found by serve_queue; one that does so later
- * is brought to us by its last owner (proc_release). */
+/* If a P went idle before the waiter was in the queue, serve_queue finds it. If one goes idle
+ * later, its last owner brings it to the waiter (proc_release). */
 static void enqueue_locked(struct procs *procs, struct proc_waiter *w, struct proc_waiter **at)
 {
     LOCK_ASSERT_HELD(&procs->lock);
@@ -144,8 +143,8 @@ static void enqueue_locked(struct procs *procs, struct proc_waiter *w, struct pr
     u32_store_seq_cst(&procs->waiting, procs->waiting + 1);
 }
 
-/* Those who run look at the queue at their next safepoint. One that has ended keeps its P until
- * somebody sees that. */
+/* Running threads look at the queue at their next safepoint. A thread that has ended keeps its P
+ * until another thread finds that out. */
 static void request_hand_over(struct procs *procs)
 {
     uint32_t count = u32_load_acquire(&procs->count);
@@ -184,7 +183,7 @@ bool proc_acquire(gc_heap *heap, gc_thread *t)
         p = wait_turn(procs, &t->waiter);
     t->proc = p;
     t->fast.runs = p->cache->runs;
-    ptr_store_release(&p->owner, t); /* whoever asks it to poll sees its struct made */
+    ptr_store_release(&p->owner, t); /* a thread that asks it to poll sees its struct made */
     t->slice_start = u32_load_relaxed(&procs->waiting) ? os_now_ns() : 0;
     return true;
 }
@@ -219,7 +218,8 @@ void proc_unclaim(struct procs *procs, struct proc *p, enum proc_state was)
         u32_store_release(&p->state, was);
 }
 
-/* The slice is only measured while somebody waits: it starts when the first look finds a queue. */
+/* The slice is measured only while a thread waits for a P. It begins when a look first finds
+ * one. */
 bool proc_should_yield(const struct procs *procs, gc_thread *t)
 {
     if (LIKELY(u32_load_relaxed(&procs->waiting) == 0))
@@ -232,7 +232,7 @@ bool proc_should_yield(const struct procs *procs, gc_thread *t)
 
 /* ---- Lending ---- */
 
-/* I18. false: it was granted a P meanwhile. */
+/* I18: takes the waiter out of the queue. false: it was granted a P meanwhile. */
 static bool withdraw(struct procs *procs, struct proc_waiter *w)
 {
     lock_acquire(&procs->lock);
@@ -246,7 +246,7 @@ static bool withdraw(struct procs *procs, struct proc_waiter *w)
     return found;
 }
 
-/* A thread that does not poll may keep its P for as long as it likes. */
+/* A borrower waits no longer, as a thread that does not poll may keep its P for any time. */
 #define BORROW_PATIENCE_NS ((uint64_t)2 * SLICE_NS)
 
 struct proc *proc_borrow(struct procs *procs, bool (*pointless)(void *), void *arg)
@@ -270,7 +270,7 @@ struct proc *proc_borrow(struct procs *procs, bool (*pointless)(void *), void *a
     return w.grant;
 }
 
-/* I18: a handshake may have claimed it. */
+/* I18: waits while a handshake has claimed the P. */
 void proc_return(struct procs *procs, struct proc *p)
 {
     while (!proc_try(p, PROC_LENT, PROC_RUNNING))

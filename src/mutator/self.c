@@ -15,10 +15,11 @@ void self_set_current(gc_thread *t)
 
 /* ---- Attachments ---- */
 
-/* What the key holds for an OS thread that has ever been attached: its attachments, linked by
- * next_attached; and in the lowest bits 1 more than the rounds of destructors that it has gone
- * through as it ends. So the value is not NULL, and the destructor runs in every round: it knows
- * the last one but one, after which nobody would detach the thread. */
+/* The key's value for an OS thread that was ever attached: its attachments, linked by
+ * next_attached; and in the lowest bits 1 more than the number of rounds of destructors that the
+ * thread has gone through as it ends. So the value is not NULL, and the destructor runs in every
+ * round. It recognises the last round but one, after which no destructor would detach the
+ * thread. */
 #define ROUNDS_MASK ((uintptr_t)7)
 #define ROUNDS_LAST (PTHREAD_DESTRUCTOR_ITERATIONS - 1)
 static pthread_key_t attachments_key;
@@ -113,9 +114,9 @@ bool self_may_wait_for(const gc_heap *heap)
 #define NO_SANITIZER __attribute__((no_sanitize("thread")))
 #endif
 
-/* Runs in each round of destructors of an OS thread that ends; it may have been attached anew by
- * another destructor since. In the last round nothing is left to do: not even a sanitizer knows the
- * thread any more. */
+/* Runs in each round of destructors of an OS thread that ends. Another destructor may have attached
+ * the thread anew since the last round. In the last round nothing is left to do, and not even a
+ * sanitizer knows the thread any more. */
 static NO_SANITIZER void thread_exits(void *value)
 {
     uintptr_t rounds = (uintptr_t)value & ROUNDS_MASK;

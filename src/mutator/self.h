@@ -12,29 +12,30 @@ INLINE gc_thread *thread_self(void)
     struct gc_fast *fast = gc_self;
     return fast == &self_unattached ? NULL : CONTAINER_OF(fast, gc_thread, fast);
 }
-/* NULL: it has no current heap any more. */
+/* Sets the current heap. NULL: the thread has none any more. */
 void self_set_current(gc_thread *t);
 
-/* The runs of a thread that may not allocate: all are used up, and nobody writes to them. */
+/* The runs of a thread that may not allocate: all are used up, and no thread writes to them. */
 extern const struct gc_run self_no_runs[RUN_SLOTS];
 #define SELF_NO_RUNS ((struct gc_run *)(uintptr_t)self_no_runs)
 
-/* Before a heap is made; one thread at a time. `thread_ends` is called, perhaps several times, when
- * an OS thread ends that has ever been attached. 0; -EAGAIN: all keys are in use; -ENOMEM. */
+/* Called before a heap is made, by one thread at a time. `thread_ends` is called, perhaps several
+ * times, when an OS thread ends that was ever attached. Returns 0, -ENOMEM, or -EAGAIN: all keys
+ * are in use. */
 int self_make_key(void (*thread_ends)(void));
 /* The thread is ending, and the library's destructor will not detach it any more. */
 bool self_is_in_last_rounds(void);
 
-/* Its attachments, linked by next_attached. */
+/* The calling OS thread's attachments, linked by next_attached. */
 gc_thread *self_attachments(void);
 gc_thread *self_attached_to(const gc_heap *heap);
-/* false: no memory, which can be only at a thread's first time. */
+/* false: no memory. That can happen only at a thread's first attachment. */
 bool self_add(gc_thread *t);
 void self_remove(gc_thread *t);
-/* Where the calling OS thread counts as running; NULL: nowhere. */
+/* The attachment in which the calling OS thread counts as running; NULL: there is none. */
 gc_thread *self_running(void);
-/* I21: whether the calling OS thread runs in no other heap than this one; NULL: in none. Asserted
- * wherever a thread may wait for a heap. */
+/* I21: whether the calling OS thread runs in this heap at most (NULL: in none). Asserted wherever a
+ * thread may wait for a heap. */
 bool self_may_wait_for(const gc_heap *heap);
 
 /* Between these two calls the calling thread, attached or not, runs functions of the embedder that

@@ -31,7 +31,8 @@ static COLD void tell_stray(gc_thread *t)
               (size_t)(t->stacks.here_high - t->stacks.here.sp));
 }
 
-/* For visits on the thread's behalf. Its innermost frame must be of a block that it is in (I27). */
+/* Notes where the thread stands on its stack, for visits on its behalf. Its innermost frame must
+ * belong to a block that the thread is in (I27). */
 static void note_stack(gc_thread *t, uintptr_t caller)
 {
     struct stack *of_fiber = thread_fiber_stack(t);
@@ -64,7 +65,8 @@ static void visit_frames(const gc_thread *t, const struct gc_frame *innermost, u
         thread_panic_on_frames(t->heap, t, fault);
 }
 
-/* While a fiber runs, the innermost frame is its, and the thread's own frames wait in its set. */
+/* While the thread runs a fiber, fast.frames is the fiber's innermost frame, and the thread's own
+ * frames are in its root set. */
 NOINLINE void thread_visit_roots(gc_thread *t, struct gc_tracer *tracer)
 {
     uintptr_t sp = runs_here(t) ? STACK_CALLER() : 0;
@@ -93,8 +95,8 @@ size_t thread_count_frames(const gc_thread *t, bool (*is_such)(const struct gc_f
     return n;
 }
 
-/* Whether a block that ends out of turn, or that the chain does not lead to, was entered. If not,
- * its frame holds anything. */
+/* Whether a block was entered that ends out of turn, or to which the chain does not lead. If not,
+ * its frame may hold anything. */
 static bool was_entered(const gc_thread *t, const struct gc_frame *frame,
                         const struct frame_view *view)
 {
@@ -123,7 +125,7 @@ void thread_frame_error(gc_thread *t, const struct gc_frame *frame, uintptr_t ca
 
 /* ---- Blocking ---- */
 
-/* What is noted last is how the stack stands. */
+/* The stack is noted after the poll, as a safepoint notes it, too. */
 void thread_enter_blocked(gc_thread *t, uintptr_t caller)
 {
     thread_poll(t);
@@ -135,7 +137,7 @@ void thread_enter_blocked(gc_thread *t, uintptr_t caller)
     mutators_wake_collector(&t->heap->mutators);
 }
 
-/* I3: the claim and our leaving are decided by one CAS. A claim ends soon: it is one scan of this
+/* I3: one CAS decides between the claim and leaving. A claim ends soon: it is one scan of this
  * thread's own roots, unless the world is held. */
 void thread_become_running(gc_thread *t)
 {
@@ -210,8 +212,8 @@ static void yield_proc(gc_thread *t)
     thread_become_running(t);
 }
 
-/* The flag is cleared before the epoch is read: a request that comes between the two sets it again,
- * one that came before is seen (I1). */
+/* I1: the flag is cleared before the epoch is read. A request that comes between the two sets the
+ * flag again; one that came before is seen. */
 NOINLINE void thread_safepoint(gc_thread *t)
 {
     struct mutators *m = &t->heap->mutators;

@@ -5,7 +5,7 @@
 
 #include "mutator/mutators.h"
 
-/* For messages; cut to what fits. */
+/* Sets the thread's name for messages; a long one is cut. */
 void thread_set_name(gc_thread *t, const char *name);
 
 /* The slow path of every safepoint: handshakes, holds, the P's time slice. */
@@ -16,35 +16,37 @@ INLINE void thread_poll(gc_thread *t)
         thread_safepoint(t);
 }
 
-/* To BLOCKED and back. Entering is a safepoint and gives up the P; leaving takes one, and is a
- * safepoint. `caller` is the STACK_CALLER() of the function that the thread is in all the while. */
+/* To BLOCKED and back. Entering is a safepoint and gives up the P; leaving takes a P and is a
+ * safepoint. `caller` is the STACK_CALLER() of a function in which the thread stays all the
+ * while. */
 void thread_enter_blocked(gc_thread *t, uintptr_t caller);
 void thread_leave_blocked(gc_thread *t);
 /* gc_blocking_begin() and _end(): the same, counted. */
 void thread_blocking_begin(gc_thread *t, uintptr_t caller);
 void thread_blocking_end(gc_thread *t);
 
-/* The part of leaving that comes once it has a P: to RUN, as soon as nobody claims it. */
+/* The second part of leaving, when the thread has a P: to RUN, as soon as it is not claimed. */
 void thread_become_running(gc_thread *t);
-/* All blocking regions that it is in end. */
+/* Ends all blocking regions of the thread. */
 void thread_leave_regions(gc_thread *t);
 
-/* The stack of the fiber that it runs; NULL: it runs none, or one that has none. */
+/* The stack of the fiber that the thread runs; NULL: it runs none, or one without a stack. */
 INLINE struct stack *thread_fiber_stack(const gc_thread *t)
 {
     return t->fiber ? t->fiber->stack : NULL;
 }
 
-/* The thread, whose code stands at `caller`, is about to leave the fiber it runs or its own set. */
+/* Called when the thread, whose code stands at `caller`, is about to leave the fiber that it runs,
+ * or its own root set. */
 void thread_leave_stack(gc_thread *t, uintptr_t caller);
-/* A block ends whose frame is not the innermost. */
+/* Called when a block ends whose frame is not the innermost. */
 void thread_frame_error(gc_thread *t, const struct gc_frame *frame, uintptr_t caller);
-/* A chain of frames is broken: what lies behind cannot be found, and would be lost. NULL: that of a
- * suspended fiber. */
+/* Ends the process because a chain of frames is broken: frames behind the fault cannot be found,
+ * and what they hold would be lost. t NULL: the chain of a suspended fiber. */
 _Noreturn void thread_panic_on_frames(const gc_heap *heap, const gc_thread *t, const char *fault);
 
-/* How many open frames of the calling thread are such, its own and its fiber's. It stands at
- * `caller` or deeper. */
+/* How many open frames of the calling thread, its own and its fiber's, `is_such` accepts. The
+ * thread stands at `caller` or deeper. */
 size_t thread_count_frames(const gc_thread *t, bool (*is_such)(const struct gc_frame *),
                            uintptr_t caller);
 /* Visits the thread's roots: its own set, its fiber's, its C stack. Owner or claimant. */
