@@ -18,7 +18,7 @@ static const char *const texts[] = {
 
 static _Thread_local unsigned told; /* a bit for each enum mistake */
 
-/* `t` NULL: to standard error. */
+/* Reports a mistake, once for each thread and kind. `t` NULL: to standard error. */
 static void tell(const gc_thread *t, enum mistake mistake, const char *call, const char *what)
 {
     if (told & 1u << mistake)
@@ -58,7 +58,7 @@ void entry_refuse_store(const char *call, word old, word value)
         tell(t, mistake_of(t), call, " stores what the collector does not see");
 }
 
-/* All threads without a heap share one struct. A frame that another one has put there lies on
+/* All threads without a heap share one struct. A frame that another thread has put there lies on
  * another stack. */
 void entry_outside(void)
 {

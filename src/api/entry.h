@@ -1,4 +1,4 @@
-/* What all public calls begin with. */
+/* The beginning of all public calls. */
 #ifndef GC_ENTRY_H
 #define GC_ENTRY_H
 
@@ -6,22 +6,24 @@
 #include "mutator/thread.h"
 #include <errno.h>
 
-/* errno becomes EPERM; the log tells why, once for each thread and kind of mistake. Returns NULL.
- * `t` is the calling thread, NULL if it has no current heap. */
+/* Refuses a call: errno becomes EPERM, and the log tells why, once for each thread and kind of
+ * mistake. Returns NULL. `t` is the calling thread, NULL if it has no current heap. */
 COLD gc_thread *entry_refuse(gc_thread *t, const char *call);
-/* A store by a thread that is not let in: the caller does it without its barrier. The log tells so
+/* For a store by a thread that may not store; the caller stores without a barrier. The log tells so
  * likewise, if the old or the new value is a reference. */
 COLD void entry_refuse_store(const char *call, word old, word value);
-/* A safepoint of a thread without a heap, which is allowed. The log tells of an open GC_FRAME. */
+/* For a safepoint of a thread without a heap, which is allowed. The log tells of an open
+ * GC_FRAME. */
 COLD void entry_outside(void);
 /* At the end of a blocking region: the log tells of frames that only began or only ended in it. */
 void entry_check_frames(const gc_thread *t);
-/* A call that returns nothing was given what belongs to another heap. errno becomes EINVAL; the log
- * tells so likewise. */
+/* For a call that returns nothing and was given what belongs to another heap. errno becomes EINVAL;
+ * the log tells so likewise. */
 COLD void entry_refuse_foreign(const gc_thread *t, const char *call);
 
-/* The calling thread, running in its current heap; notes the call for messages. NULL with EPERM
- * when it has none, is in a blocking region, or runs a function that the collector calls. */
+/* Returns the calling thread, which runs in its current heap, and notes the call for messages. NULL
+ * with EPERM: it has no current heap, is in a blocking region, or runs a function that the
+ * collector calls. */
 INLINE gc_thread *entry_enter(const char *call)
 {
     gc_thread *t = thread_self();

@@ -8,7 +8,7 @@ gc_fiber *gc_fiber_create(void)
     return t ? fiber_create(t) : NULL;
 }
 
-/* Of the thread's current heap. */
+/* Whether it is a fiber of the thread's current heap. */
 static bool is_fiber(const gc_thread *t, const gc_fiber *fiber)
 {
     return fiber && fiber->heap == t->heap;

@@ -1,4 +1,4 @@
-/* Finalizers and cleanups; bytes outside of the heap. */
+/* Finalizers and cleanups; bytes outside the heap. */
 #include "api/entry.h"
 #include "cycle/pace.h"
 

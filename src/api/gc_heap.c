@@ -43,7 +43,7 @@ static int resolve_options(gc_heap *heap, const gc_options *options)
 {
     const struct options_listener listener = {warn, heap};
     if (options)
-        heap->options = *options; /* whom to tell */
+        heap->options = *options; /* its log function gets the messages */
     return options_resolve(options, &heap->options, &listener);
 }
 
@@ -98,7 +98,7 @@ NOINLINE gc_heap *gc_heap_create(const gc_options *options)
     return heap;
 }
 
-/* Others may be on their way out: only the registry tells. */
+/* Other threads may be about to leave; only the registry knows them. */
 static size_t other_threads(gc_heap *heap, const gc_thread *self)
 {
     attach_bury_all(heap);

@@ -30,7 +30,8 @@ struct request {
     size_t n, size;
 };
 
-/* Memory was refused: a full collection, pages from the OS, then the embedder. */
+/* Called when memory was refused. The first attempt is a full collection, the others ask the
+ * embedder. */
 static bool find_memory(gc_heap *heap, gc_thread *t, size_t size, unsigned attempt)
 {
     if (attempt == 0) {
@@ -41,8 +42,8 @@ static bool find_memory(gc_heap *heap, gc_thread *t, size_t size, unsigned attem
     return ask && ask(heap->options.user, size);
 }
 
-/* In pieces: nobody waits for this thread until it has gone through gigabytes (Go:
- * memclrNoHeapPointersChunked). */
+/* Zeroes in pieces, with a safepoint after each, so that no handshake waits until gigabytes are
+ * zero (Go: memclrNoHeapPointersChunked). */
 static void zero_in_pieces(gc_thread *t, void *object, size_t bytes)
 {
     GC_FRAME(object);
@@ -90,7 +91,7 @@ static void *make_flex(struct mcache *c, const struct request *r)
     return malloc_flex(c, r->type, r->element, r->n);
 }
 
-/* More than half the address space is refused before any arithmetic. */
+/* More than an eighth of the address space is refused before any arithmetic. */
 static bool absurd(size_t size)
 {
     return size > SIZE_MAX / 4 >> 1;
@@ -137,7 +138,8 @@ void *gc_new_bytes_raw_slow(size_t size)
     return new_bytes(ENTER(), size, make_bytes_raw);
 }
 
-/* Traced objects have a header each; and the references of all elements must lie on words. */
+/* Whether elements of this type fit into arrays: a traced object needs a header of its own, and the
+ * references of all elements must be aligned. */
 static bool fits_arrays(const struct type_info *info)
 {
     if (!info->type->trace && (info->noscan || info->type->size % WORD_SIZE == 0))

@@ -16,9 +16,9 @@ static bool slot_is_valid(const void *slot)
     return slot && (uintptr_t)slot % WORD_SIZE == 0;
 }
 
-/* What a root is not to refer to any more: the barrier for roots that go. One that comes needs
- * none: whoever adds it holds the object, or has found it where it is tracked; if it is dropped
- * there before anyone has scanned it, the collector has still to come by the roots. */
+/* The barrier for roots that are removed: shades what they refer to. A root that is added needs no
+ * barrier. The thread that adds it holds the object, or has found it where it is tracked. If the
+ * object is dropped there before it was scanned, the collector has not visited these roots yet. */
 static void shade_slots(gc_thread *t, const slot_word *base, size_t n)
 {
     if (!t->fast.barrier)
@@ -87,8 +87,8 @@ int gc_thread_range_remove(void *base)
     return t ? rootset_remove_range(current_rootset(t), base) : -EPERM;
 }
 
-/* Heap callbacks are promised a thread that waits for nobody's lock: it is there before they are.
- */
+/* Heap callbacks are promised a thread that holds no lock of the embedder. That thread is started
+ * before one is added. */
 static int add_heap_callback(gc_heap *heap, struct root_callback callback)
 {
     const unsigned alone = GC_STOP_WORLD | GC_NO_BACKGROUND;
@@ -150,7 +150,7 @@ gc_handle *gc_handle_new(void *object)
     return (gc_handle *)slot;
 }
 
-/* Of the thread's current heap. */
+/* Whether it is a handle of the thread's current heap. */
 static bool is_handle(gc_thread *t, const gc_handle *handle)
 {
     return handle && handles_of(handle) == &t->heap->roots.handles;

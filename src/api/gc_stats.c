@@ -24,7 +24,7 @@ static void add_thread_times(gc_heap *heap, struct gc_statistics *s)
     lock_release(&m->lock);
 }
 
-/* In the order that keeps freed below allocated: see struct mheap_counts. */
+/* Reads in the order that keeps freed below allocated; see struct mheap_counts. */
 static void add_counts(const struct mheap_counts *counts, struct gc_statistics *s)
 {
     s->freed_bytes = u64_load_acquire(&counts->freed_bytes);

@@ -2,7 +2,7 @@
 #include "api/entry.h"
 #include "mutator/barrier.h"
 
-/* The calling thread's barrier is on, or it is not to store. */
+/* Called if the calling thread's barrier is on, or if the thread may not store. */
 static void barrier(const char *call, word old, word value)
 {
     if (UNLIKELY(gc_self->barrier & BARRIER_SHUT))
@@ -21,7 +21,7 @@ void gc_barrier_store_value(uint64_t *slot, uint64_t value)
     barrier("gc_store_value", slot_load_acquire(slot), (word)value);
 }
 
-/* Both are shaded before the exchange is tried: it may succeed (notes: slot CAS). */
+/* Both values are shaded before the exchange is tried, as it may succeed. */
 bool gc_cas(void *slot, void *expected, void *desired)
 {
     word want = (word)expected;

@@ -48,7 +48,7 @@ static void safepoint(gc_thread *t)
     thread_safepoint(t);
 }
 
-/* Where it may do nothing it does nothing, and errno stays. */
+/* If the thread may do nothing here, it does nothing, and errno stays. */
 void gc_safepoint_slow(void)
 {
     gc_thread *t = thread_self();

@@ -43,9 +43,8 @@ struct gc_thread {
     struct stacks stacks;
     uint64_t slice_start;  /* when its time slice began; 0: no thread waits for a P */
     const char *last_call; /* a hint for messages; atomic */
-    uint32_t
-        blamed; /* epoch + 1 of the request for which the watchdog has named it; the collector's */
-    char name[32]; /* under LOCK_REGISTRY, as is os_id */
+    uint32_t blamed;       /* epoch + 1 of the request for which it was named; the collector's */
+    char name[32];         /* under LOCK_REGISTRY, as is os_id */
     uint64_t os_id;
     struct os_life life; /* from attaching to detaching (I28) */
     struct thread_times times;
