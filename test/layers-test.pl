@@ -61,6 +61,8 @@ my @cases = (
      qr{README.md:2: no part of data includes it}],
     ['a composition that is not named', {'src/low/README.md' => "# low\n"},
      qr{modules that include each other in a circle: a > data > a}],
+    ['a public call in a lower folder', {'src/low/b.c' => qq(void gc_call(void) {}\nvoid b_call(void) {}\n)},
+     qr{src/low/b.o: gc_call: a public call outside of src/high}],
     ['a folder that is not in the table', {'src/other/README.md' => "# other\n"}, qr{src/other is not in the table}],
     ['a folder without a README', {'src/high/README.md' => undef}, qr{src/high has no README.md}],
     ['a file outside of the folders', {'src/e.c' => "int e;\n"}, qr{src/e.c: a file outside of the folders}]);

@@ -1,6 +1,46 @@
-/* Types: equality, hashing, and programs that describe layouts. */
+/* Types: ready-made ones, registration, equality, hashing, and programs that describe layouts. */
 #include "memory/type.h"
 #include <errno.h>
+
+gc_type gc_pointer_type = {.size = sizeof(void *),
+                           .tflag = GC_TFLAG_NAMED | GC_TFLAG_REGULAR_MEMORY,
+                           .kind = GC_KIND_PTR | GC_KIND_DIRECT_IFACE,
+                           .align = sizeof(void *),
+                           .field_align = sizeof(void *),
+                           .name = "pointer",
+                           .inline_mask = {1}};
+gc_type gc_word_type = {.size = sizeof(uint64_t),
+                        .tflag = GC_TFLAG_NAMED | GC_TFLAG_REGULAR_MEMORY,
+                        .kind = GC_KIND_UINT64,
+                        .align = sizeof(uint64_t),
+                        .field_align = sizeof(uint64_t),
+                        .name = "word",
+                        .inline_mask = {1}};
+
+/* ---- Making, registering, giving up ---- */
+
+const char *gc_type_error(void)
+{
+    return type_error();
+}
+
+int gc_type_register(gc_type *type)
+{
+    return type_info(type) ? 0 : -errno;
+}
+
+gc_type *gc_type_create(const struct gc_type_spec *spec)
+{
+    if (spec)
+        return type_create(spec);
+    type_refuse("the specification is NULL");
+    return NULL;
+}
+
+int gc_type_release(gc_type *type)
+{
+    return type ? type_release(type) : -EINVAL;
+}
 
 /* ---- Equality and hashing ---- */
 

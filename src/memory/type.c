@@ -22,32 +22,17 @@ static struct {
 
 static GC_TLS const char *last_error = "no error";
 
-const char *gc_type_error(void)
+const char *type_error(void)
 {
     return last_error;
 }
 
-static bool refuse(const char *why)
+bool type_refuse(const char *why)
 {
     last_error = why;
     errno = EINVAL;
     return false;
 }
-
-gc_type gc_pointer_type = {.size = sizeof(void *),
-                           .tflag = GC_TFLAG_NAMED | GC_TFLAG_REGULAR_MEMORY,
-                           .kind = GC_KIND_PTR | GC_KIND_DIRECT_IFACE,
-                           .align = sizeof(void *),
-                           .field_align = sizeof(void *),
-                           .name = "pointer",
-                           .inline_mask = {1}};
-gc_type gc_word_type = {.size = sizeof(uint64_t),
-                        .tflag = GC_TFLAG_NAMED | GC_TFLAG_REGULAR_MEMORY,
-                        .kind = GC_KIND_UINT64,
-                        .align = sizeof(uint64_t),
-                        .field_align = sizeof(uint64_t),
-                        .name = "word",
-                        .inline_mask = {1}};
 
 /* ---- Shapes: what a mask or a program describes ---- */
 
@@ -68,9 +53,9 @@ static bool shape_repeat(struct shape *shape, size_t n, size_t count, size_t lim
 {
     size_t total;
     if (n == 0 || n > shape->bits)
-        return refuse("GC program repeats more bits than it has made");
+        return type_refuse("GC program repeats more bits than it has made");
     if (__builtin_mul_overflow(n, count, &total) || total > limit - shape->bits)
-        return refuse("GC program writes past the size");
+        return type_refuse("GC program writes past the size");
     if (shape->last > shape->bits - n && count > 0)
         shape->last += total;
     shape->bits += total;
@@ -148,7 +133,7 @@ static bool shape_of_program(struct shape *shape, const uint8_t *program, size_t
     for (;;) {
         struct prog_op op = prog_next(&r);
         if (r.bad)
-            return refuse("GC program has no end");
+            return type_refuse("GC program has no end");
         if (op.what == PROG_STOP)
             return true;
         if (op.what == PROG_REPEAT) {
@@ -157,7 +142,7 @@ static bool shape_of_program(struct shape *shape, const uint8_t *program, size_t
             continue;
         }
         if (op.n > limit - shape->bits)
-            return refuse("GC program writes past the size");
+            return type_refuse("GC program writes past the size");
         for (size_t done = 0; done < op.n; done += WORD_BITS / 2) {
             size_t n = MIN_OF(op.n - done, WORD_BITS / 2);
             shape_add_mask(shape, prog_bits(op.bits, done, n), n);
@@ -215,7 +200,7 @@ static bool shape_of_type(const gc_type *type, struct shape *shape)
 {
     if (type->kind & GC_KIND_GCPROG) {
         if (!type->gcdata)
-            return refuse("a GC program kind without a program");
+            return type_refuse("a GC program kind without a program");
         return shape_of_program(shape, type->gcdata, SIZE_MAX, type->size / WORD_SIZE);
     }
     size_t bits;
@@ -226,7 +211,7 @@ static bool shape_of_type(const gc_type *type, struct shape *shape)
     }
     shape->bits = bits;
     return type->gcdata || inline_mask_fits(type) ? true
-                                                  : refuse("a mask bit lies beyond the size");
+                                                  : type_refuse("a mask bit lies beyond the size");
 }
 
 static bool align_is_valid(unsigned align)
@@ -237,21 +222,21 @@ static bool align_is_valid(unsigned align)
 static bool validate(const gc_type *type, struct shape *shape)
 {
     if (!align_is_valid(type->align) || !align_is_valid(type->field_align))
-        return refuse("the alignment is no power of two up to 8192");
+        return type_refuse("the alignment is no power of two up to 8192");
     if (type->ptrdata > type->size)
-        return refuse("ptrdata is larger than the size");
+        return type_refuse("ptrdata is larger than the size");
     if (type->size > SIZE_MAX / 2)
-        return refuse("the size is absurd");
+        return type_refuse("the size is absurd");
     if (!shape_of_type(type, shape))
         return false;
     if (shape->last > 0 && type->align % WORD_SIZE != 0)
-        return refuse("references need the alignment of a word");
+        return type_refuse("references need the alignment of a word");
     if (type->ptrdata != 0 && type->ptrdata < shape->last * WORD_SIZE)
-        return refuse("a mask bit lies beyond ptrdata");
+        return type_refuse("a mask bit lies beyond ptrdata");
     if (type->ptrdata > shape->last * WORD_SIZE)
-        return refuse("ptrdata lies behind the last reference");
+        return type_refuse("ptrdata lies behind the last reference");
     if (type->size == 0 && type->trace)
-        return refuse("a traced type needs a size");
+        return type_refuse("a traced type needs a size");
     return true;
 }
 
@@ -378,7 +363,7 @@ static struct type_info *register_locked(gc_type *type)
 struct type_info *type_info_slow(gc_type *type)
 {
     if (!type) {
-        refuse("the type is NULL");
+        type_refuse("the type is NULL");
         return NULL;
     }
     lock_acquire(&registry.lock);
@@ -387,11 +372,6 @@ struct type_info *type_info_slow(gc_type *type)
         info = register_locked(type);
     lock_release(&registry.lock);
     return info;
-}
-
-int gc_type_register(gc_type *type)
-{
-    return type_info_slow(type) ? 0 : -errno;
 }
 
 unsigned type_slot_of_class(unsigned spanclass)
@@ -429,16 +409,16 @@ void type_write_array(const struct type_info *info, struct heapbits_sink *sink, 
 static bool spec_is_valid(const struct gc_type_spec *spec)
 {
     if (spec->align > GC_ALIGN_MAX || (spec->align && !is_power_of_two(spec->align)))
-        return refuse("the alignment is no power of two up to 8192");
+        return type_refuse("the alignment is no power of two up to 8192");
     if (spec->mask && spec->program)
-        return refuse("a mask and a program at once");
+        return type_refuse("a mask and a program at once");
     if (spec->mask_bits > spec->size / WORD_SIZE)
-        return refuse(spec->size ? "a mask longer than the size"
-                                 : "references in a type of size 0");
+        return type_refuse(spec->size ? "a mask longer than the size"
+                                      : "references in a type of size 0");
     if (spec->program && spec->ptrdata == 0)
-        return refuse("a program needs ptrdata");
+        return type_refuse("a program needs ptrdata");
     if (spec->ptrdata > spec->size)
-        return refuse("ptrdata is larger than the size");
+        return type_refuse("ptrdata is larger than the size");
     struct shape shape = {0, 0};
     return !spec->program ||
            shape_of_program(&shape, spec->program, spec->program_size, spec->size / WORD_SIZE);
@@ -451,13 +431,10 @@ static char *copy_string(char *to, const char *from)
     return to;
 }
 
-gc_type *gc_type_create(const struct gc_type_spec *spec)
+gc_type *type_create(const struct gc_type_spec *spec)
 {
-    if (!spec || !spec_is_valid(spec)) {
-        if (!spec)
-            refuse("the specification is NULL");
+    if (!spec_is_valid(spec))
         return NULL;
-    }
     const char *name = spec->name ? spec->name : "";
     size_t mask_size = divide_up(spec->size / WORD_SIZE, 64) * sizeof(uint64_t);
     size_t data = spec->program ? spec->program_size : mask_size;
@@ -515,9 +492,9 @@ static void free_released_locked(void)
     }
 }
 
-int gc_type_release(gc_type *type)
+int type_release(gc_type *type)
 {
-    struct type_info *info = type ? ptr_load_acquire((struct type_info **)&type->info) : NULL;
+    struct type_info *info = ptr_load_acquire((struct type_info **)&type->info);
     if (!info || !info->owned)
         return -EINVAL;
     lock_acquire(&registry.lock);

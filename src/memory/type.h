@@ -70,6 +70,14 @@ void type_heap_destroyed(struct type_user *heap);
 void type_fork_prepare(void);
 void type_fork_done(void);
 
+/* The work of gc_type_create() and gc_type_release(). */
+gc_type *type_create(const struct gc_type_spec *spec);
+int type_release(gc_type *type);
+/* Why the last descriptor or specification of the calling thread was refused. */
+const char *type_error(void);
+/* Sets that, and errno to EINVAL. Returns false. */
+bool type_refuse(const char *why);
+
 /* Bit i of a type's mask. */
 bool type_mask_bit(const uint64_t *mask, size_t i);
 uint64_t type_hash_bytes(const void *bytes, size_t n, uint64_t seed);
