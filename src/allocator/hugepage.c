@@ -18,6 +18,9 @@ void hugepages_want(const struct arena_growth *growth)
         a->backed_base = a->base;
 }
 
+_Static_assert(ARENA_SIZE / HUGEPAGE_SIZE <= 8 * sizeof((struct arena *)0)->small_regions,
+               "a bit for each region of an arena");
+
 static uint32_t region_bit(uintptr_t region)
 {
     return (uint32_t)1 << ((region & (ARENA_SIZE - 1)) / HUGEPAGE_SIZE);

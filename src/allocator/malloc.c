@@ -21,8 +21,6 @@ static void *small_noscan(struct mcache *c, unsigned sizeclass)
     return from_run(c, RUN_SLOT_NOSCAN + sizeclass, spanclass_make(sizeclass, true), NULL);
 }
 
-_Static_assert(GC_BYTES_RAW_SLOTS == RUN_SLOT_RAW - RUN_SLOT_NOSCAN, "gcheap.h");
-
 static void *small_raw(struct mcache *c, unsigned sizeclass)
 {
     return from_run(c, RUN_SLOT_RAW + sizeclass, spanclass_make(sizeclass, true), NULL);

@@ -73,13 +73,11 @@ static bool over_hard_limit(struct mheap *h, size_t npages)
     return limit && (word_load_relaxed(&h->counts.pages_inuse) + npages) << PAGE_SHIFT > limit;
 }
 
-/* I14: a span of at most this many pages lies in one arena. */
-#define SMALL_SPAN_PAGES 16
-
+/* I14: a span of at most SIZECLASS_MAX_PAGES lies in one arena. */
 static uintptr_t find_pages_locked(struct mheap *h, size_t npages, size_t *scavenged)
 {
     LOCK_ASSERT_HELD(&h->lock);
-    if (npages > SMALL_SPAN_PAGES)
+    if (npages > SIZECLASS_MAX_PAGES)
         return pagealloc_alloc(&h->pages, npages, scavenged);
     return pagealloc_alloc_within(&h->pages, npages, ARENA_PAGES, scavenged);
 }
@@ -113,6 +111,7 @@ static void refill_pages_locked(struct mheap *h, struct mheap_store *store, size
 }
 
 #define PAGE_CACHE_LARGEST 16
+_Static_assert(PAGE_CACHE_LARGEST <= PAGE_CACHE_PAGES, "a cache can hold as many");
 
 /* Takes pages and a span struct from the P's store. What it lacks is refilled under the lock. */
 static uintptr_t alloc_cached(struct mheap *h, struct mheap_store *store, size_t npages,
@@ -205,7 +204,8 @@ struct gc_span *mheap_alloc_span(struct mheap *h, struct mheap_store *store, siz
     if (scavenged > 0)
         hugepages_note_use(&h->huge, base, npages);
     if (*zeroed || scavenged > 0)
-        arena_touch_marks(s->arena, base, npages <= SMALL_SPAN_PAGES ? span_bytes(s) : PAGE_SIZE);
+        arena_touch_marks(s->arena, base,
+                          npages <= SIZECLASS_MAX_PAGES ? span_bytes(s) : PAGE_SIZE);
     /* Release: a late weak_get that sees this generation sees what was cleared when the span was
      * freed. */
     u32_store_release(&s->sweepgen, sweepgen);

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdarg.h>
 
-#define PROCS_LIMIT 256
 #define ALL_FLAGS                                                                                  \
     (GC_STOP_WORLD | GC_STACK_CONSERVATIVE | GC_FORK_SAFE | GC_NO_BACKGROUND |                     \
      GC_FINALIZER_THREAD | GC_HUGE_PAGES | GC_NO_HUGE_PAGES)
@@ -59,8 +58,8 @@ static bool check(const gc_options *o, const struct options_listener *to)
     if (o->percent < GC_PERCENT_OFF)
         return refuse(to, "options.percent is %d: it may be %d (GC_PERCENT_OFF) at least",
                       o->percent, GC_PERCENT_OFF);
-    return check_flags(o->flags, to) && check_most("max_procs", o->max_procs, PROCS_LIMIT, to) &&
-           check_most("mark_workers", o->mark_workers, PROCS_LIMIT / 4, to) &&
+    return check_flags(o->flags, to) && check_most("max_procs", o->max_procs, PROCS_MAX, to) &&
+           check_most("mark_workers", o->mark_workers, MARK_WORKERS_MAX, to) &&
            check_most("reserve", o->reserve, SIZE_MAX / 4, to) && check_format(&o->format, to);
 }
 
@@ -75,9 +74,9 @@ int options_resolve(const gc_options *user, gc_options *result, const struct opt
     if (o.min_heap == 0)
         o.min_heap = MIN_HEAP_DEFAULT;
     if (o.max_procs == 0)
-        o.max_procs = MIN_OF(os_cpu_count(), (unsigned)PROCS_LIMIT);
+        o.max_procs = MIN_OF(os_cpu_count(), (unsigned)PROCS_MAX);
     if (o.mark_workers == 0)
-        o.mark_workers = MIN_OF(o.max_procs, (unsigned)PROCS_LIMIT / 4);
+        o.mark_workers = MIN_OF(o.max_procs, (unsigned)MARK_WORKERS_MAX);
     if (o.watchdog_ms == 0)
         o.watchdog_ms = 100;
     *result = o;

@@ -5,6 +5,8 @@
 #include "gcheap.h"
 #include "base/base.h"
 
+#define PROCS_MAX 256
+#define MARK_WORKERS_MAX 64
 #define MIN_HEAP_DEFAULT ((size_t)4 << 20)
 
 /* Switches for testing an embedding, and the library itself: a comma-separated list. Each is off

@@ -43,6 +43,10 @@ void times_add_stall(struct thread_times *t, struct stopwatch elapsed)
     histogram_add(&t->stall_cpu, elapsed.cpu);
 }
 
+_Static_assert(sizeof((struct thread_histogram *)0)->buckets ==
+                   sizeof((struct gc_histogram *)0)->buckets,
+               "gcheap.h: the same buckets");
+
 void histogram_merge(struct gc_histogram *total, const struct thread_histogram *h)
 {
     for (size_t i = 0; i < ARRAY_LEN(h->buckets); i++)

@@ -13,7 +13,6 @@
 #define MARK_EDGES 32
 /* Large objects are scanned in pieces of this size. */
 #define MARK_PIECE ((size_t)4 << 10)
-#define MARK_WORKERS_MAX 64
 
 /* An edge to a small object. */
 struct mark_edge {

@@ -14,17 +14,18 @@ struct gc_span;
 #define ARENA_PAGE_WORDS (ARENA_PAGES / WORD_BITS)
 
 /* A page's tag: its page class, and the page's index in a small span (0 in a large one). */
+_Static_assert(SIZECLASS_MAX_PAGES <= 1 << (16 - PAGE_CLASS_BITS), "an index fits in its bits");
 INLINE uint16_t page_tag_make(unsigned page_class, size_t offset)
 {
-    return (uint16_t)(page_class | offset << 8);
+    return (uint16_t)(page_class | offset << PAGE_CLASS_BITS);
 }
 INLINE unsigned page_tag_class(uint16_t tag)
 {
-    return tag & 0xff;
+    return tag & ((1u << PAGE_CLASS_BITS) - 1);
 }
 INLINE size_t page_tag_offset(uint16_t tag)
 {
-    return tag >> 8;
+    return tag >> PAGE_CLASS_BITS;
 }
 
 /* One arena's metadata. The OS backs it page by page as it is touched, so memory without references
@@ -112,6 +113,7 @@ void arena_release_maps(const struct arena_index *index, uintptr_t base, size_t 
 size_t arena_metadata_bytes(size_t arenas, size_t npages);
 
 #define ARENA_BOUNDS_SHIFT (WORD_BITS / 2)
+_Static_assert(ADDRESS_BITS - ARENA_SHIFT < ARENA_BOUNDS_SHIFT, "half a word numbers all arenas");
 INLINE word arena_first(word bounds)
 {
     return bounds & (((word)1 << ARENA_BOUNDS_SHIFT) - 1);

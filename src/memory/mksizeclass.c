@@ -78,6 +78,7 @@ static void compute(void)
     for (unsigned c = 1; c < count; c++) {
         widen(&classes[c]);
         extend(&classes[c]);
+        CHECK(classes[c].npages <= SIZECLASS_MAX_PAGES);
     }
 }
 

@@ -38,6 +38,8 @@ struct page_cache {
     uint64_t free, scavenged;
 };
 
+_Static_assert(PAGE_CACHE_PAGES == 8 * sizeof((struct page_cache *)0)->free, "a bit for each page");
+
 bool pagealloc_init(struct pagealloc *p); /* false: no memory; nothing is held */
 void pagealloc_destroy(struct pagealloc *p);
 

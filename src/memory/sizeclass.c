@@ -3,8 +3,11 @@
 #include "gcheap.h"
 
 const struct sizeclass sizeclass_table[SIZECLASS_COUNT] = {SIZECLASS_TABLE};
-const uint8_t sizeclass_by_8[129] = {0, 1, SIZECLASS_TABLE_BY_8_FROM_16};
-const uint8_t sizeclass_by_128[249] = {SIZECLASS_TABLE_BY_128_FROM_1024};
+const uint8_t sizeclass_by_8[] = {0, 1, SIZECLASS_TABLE_BY_8_FROM_16};
+const uint8_t sizeclass_by_128[] = {SIZECLASS_TABLE_BY_128_FROM_1024};
+_Static_assert(sizeof sizeclass_by_8 == SIZECLASS_BY_8_MAX / 8 + 1 &&
+                   sizeof sizeclass_by_128 == (SIZECLASS_MAX_SIZE - SIZECLASS_BY_8_MAX) / 128 + 1,
+               "mksizeclass.c prints an entry for each step");
 
 #define PLAIN(words, traced) ((words) > 0 && (words) <= BITS_PEEK && !(traced))
 #define PAGE_CLASS(size, magic, noscan, traced)                                                    \
@@ -18,7 +21,9 @@ const struct page_class_info page_class_info[SPANCLASS_COUNT + 1] = {PAGE_CLASS_
 
 /* The run indexes for bytes without references are the numbers of their size classes. For 0 bytes
  * the inline path finds run index 0, whose run is always empty. */
-const uint8_t gc_bytes_slot[GC_INLINE_BYTES_MAX / 8 + 1] = {0, 1, SIZECLASS_TABLE_BY_8_FROM_16};
+const uint8_t gc_bytes_slot[] = {0, 1, SIZECLASS_TABLE_BY_8_FROM_16};
+_Static_assert(GC_INLINE_BYTES_MAX == SIZECLASS_BY_8_MAX && SIZECLASS_COUNT - 1 <= UINT8_MAX,
+               "gcheap.h: the same table");
 
 /* Spans begin at pages, so each cell is aligned to every power of two that divides the size. */
 unsigned sizeclass_of_aligned(size_t size, size_t align)

@@ -7,6 +7,7 @@
 
 #define SIZECLASS_COUNT 68 /* with class 0 */
 #define SIZECLASS_MAX_SIZE 32768
+#define SIZECLASS_MAX_PAGES 16 /* of a small span */
 
 struct sizeclass {
     uint32_t size;   /* of a cell */
@@ -18,14 +19,15 @@ struct sizeclass {
 extern const struct sizeclass sizeclass_table[SIZECLASS_COUNT];
 
 /* Classes by size: index (size + 7) / 8 up to 1024 bytes, then 129 + (size - 1024 + 127) / 128. */
-extern const uint8_t sizeclass_by_8[129];
-extern const uint8_t sizeclass_by_128[249];
+#define SIZECLASS_BY_8_MAX 1024
+extern const uint8_t sizeclass_by_8[SIZECLASS_BY_8_MAX / 8 + 1];
+extern const uint8_t sizeclass_by_128[(SIZECLASS_MAX_SIZE - SIZECLASS_BY_8_MAX) / 128 + 1];
 
 /* 1 <= size <= SIZECLASS_MAX_SIZE. */
 INLINE unsigned sizeclass_of(size_t size)
 {
-    return size <= 1024 ? sizeclass_by_8[(size + 7) / 8]
-                        : sizeclass_by_128[(size - 1024 + 127) / 128];
+    return size <= SIZECLASS_BY_8_MAX ? sizeclass_by_8[(size + 7) / 8]
+                                      : sizeclass_by_128[(size - SIZECLASS_BY_8_MAX + 127) / 128];
 }
 
 /* The smallest class whose cells hold `size` bytes and are aligned to `align` (a power of two, at
@@ -61,6 +63,9 @@ INLINE bool spanclass_noscan(unsigned spanclass)
 /* A page's class: PAGE_CLASS_FREE if no span in use lies there, else spanclass + 1. So zeroed
  * metadata reads as "free". page_class_info has the properties of each class. */
 #define PAGE_CLASS_FREE 0
+#define PAGE_CLASS_BITS 8
+_Static_assert(SPANCLASS_COUNT < 1 << PAGE_CLASS_BITS,
+               "a page class, 0 included, fits in its bits");
 INLINE uint8_t page_class_of_span(unsigned spanclass)
 {
     return (uint8_t)(spanclass + 1);

@@ -43,6 +43,8 @@ struct gc_span {
     struct special_table *specials; /* under specials_lock; see special.h */
 };
 
+_Static_assert(SPANCLASS_COUNT - 1 <= UINT8_MAX, "gc_span.spanclass");
+
 INLINE bool span_is_large(const struct gc_span *s)
 {
     return spanclass_size(s->spanclass) == 0;

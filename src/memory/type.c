@@ -3,6 +3,7 @@
 #include <errno.h>
 
 _Static_assert(GC_ALIGN_MAX <= PAGE_SIZE, "spans begin at pages");
+_Static_assert(GC_ALIGN_MAX == 8192, "what refusals of an alignment say");
 #define NOT_RELEASED UINT64_MAX
 
 /* Under the lock, except for next_slot, which any thread reads. */

@@ -16,6 +16,10 @@
 #define RUN_SLOT_RAW (3 * SIZECLASS_COUNT)
 #define RUN_SLOT_TYPES (4 * SIZECLASS_COUNT)
 #define RUN_SLOTS 4096
+_Static_assert(RUN_SLOT_TYPES < RUN_SLOTS && RUN_SLOTS - 1 <= UINT16_MAX, "lists of run indexes");
+/* What the inline paths of gcheap.h know of them. */
+_Static_assert(RUN_SLOT_NOSCAN == 0, "gc_bytes_slot holds size classes");
+_Static_assert(GC_BYTES_RAW_SLOTS == RUN_SLOT_RAW - RUN_SLOT_NOSCAN, "gc_new_bytes_raw");
 
 /* What the allocator needs to know of a type; made once, when the type is registered. */
 struct type_info {

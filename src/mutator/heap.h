@@ -53,6 +53,9 @@ struct gc_thread {
     gc_thread *next_attached; /* in the OS thread's list; its own */
 };
 
+_Static_assert(offsetof(struct gc_thread, fast) == 0, "gc_self points at both");
+_Static_assert(sizeof((gc_thread *)0)->name == 32, "gcheap.h: gc_thread_name copies 31 bytes");
+
 /* What a handshake asks of every mutator and P; see handshake.h. */
 enum handshake_op { OP_NONE, OP_ARM, OP_SETTLE, OP_ROOTS, OP_FLUSH, OP_DISARM, OP_FLIP };
 

@@ -46,6 +46,8 @@ enum thread_phase { PHASE_IDLE, PHASE_ARM, PHASE_MARK, PHASE_DONE };
 
 /* gc_fast.barrier: a mode, and perhaps the flag that the thread must not store. */
 enum barrier_mode { BARRIER_OFF, BARRIER_BOTH, BARRIER_OLD, BARRIER_SHUT = 1 << 2 };
+_Static_assert(BARRIER_OFF == 0, "gc_store of gcheap.h calls the barrier if the byte is not 0");
+_Static_assert(!(BARRIER_SHUT & (BARRIER_BOTH | BARRIER_OLD)), "the flag is no part of a mode");
 
 /* Sets the barrier's mode. Owner or claimant. */
 INLINE void thread_set_barrier(gc_thread *t, enum barrier_mode mode)

@@ -15,8 +15,7 @@
 #define GC_PROC_H
 
 #include "allocator/malloc.h"
-
-#define PROCS_MAX 256
+#include "base/options.h"
 
 enum proc_state { PROC_IDLE, PROC_RUNNING, PROC_CLAIMED, PROC_LENT };
 

@@ -1,9 +1,11 @@
 #include "mutator/workbuf.h"
+#include "base/options.h"
 #include "base/os.h"
 
 #define QUEUED_SHIFT (WORD_BITS / 2)
 #define QUEUED_ONE ((word)1 << QUEUED_SHIFT)
 #define ACTIVE_MASK (QUEUED_ONE - 1)
+_Static_assert(PROCS_MAX + MARK_WORKERS_MAX < ACTIVE_MASK, "all who mark at once can be counted");
 #define KEEP_BUFFERS 16
 
 /* So many buffers are made at a time. */
