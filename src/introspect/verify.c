@@ -109,7 +109,8 @@ static void check_span(void *arg, struct gc_span *s)
     EXPECT(c, s->state == SPAN_IN_USE, s->base, s->state);
     EXPECT(c, s->sweepgen == sg, s->base, s->sweepgen);
     EXPECT(c, s->open_runs == 0, s->base, s->open_runs);
-    EXPECT(c, span_is_large(s) || s->npages <= ARENA_PAGES, s->base, s->npages);
+    EXPECT(c, span_is_large(s) || s->npages == sizeclass_table[spanclass_size(s->spanclass)].npages,
+           s->base, s->npages);
     check_pages(c, s);
     check_bits(c, s);
     c->spans++;
@@ -256,7 +257,11 @@ static void remark_value(struct gc_tracer *tracer, word value)
     if (!target_resolve(&r->heap->mem, value_address(&r->heap->options.format, value), &t))
         return;
     word *map = checkmarks_of(t.arena);
-    if (!map || bits_test(map, arena_bit(t.base)))
+    if (!map) {
+        r->out_of_memory = true;
+        return;
+    }
+    if (bits_test(map, arena_bit(t.base)))
         return;
     bits_set(map, arena_bit(t.base));
     if (!target_is_marked(&t))
