@@ -164,7 +164,7 @@ struct gc_type {
     GC_MAP(GC_CHECK_FIELD, T, 0, __VA_ARGS__)                                                      \
     GC_CHECK_ALIGN(T);                                                                             \
     GC_STATIC_ASSERT(GC_ALIGNOF(T) % sizeof(void *) == 0,                                          \
-                     "GC_TYPE: " #T " has not the alignment of a pointer: is it packed?");         \
+                     "GC_TYPE: " #T " does not have the alignment of a pointer: is it packed?");   \
     GC_STATIC_ASSERT(GC_NARGS(__VA_ARGS__) <= 32, "GC_TYPE takes at most 32 fields")
 #define GC_TYPE_NOPTR(name, T)                                                                     \
     gc_type name = GC_TYPE_INIT(#T, T, 0);                                                         \
@@ -188,7 +188,7 @@ struct gc_type {
 
 #define GC_CHECK_FIELD(T, unused, field)                                                           \
     GC_STATIC_ASSERT(sizeof(((T *)0)->field) == sizeof(void *),                                    \
-                     "GC_TYPE: field " #field " has not the size of a pointer");                   \
+                     "GC_TYPE: field " #field " does not have the size of a pointer");             \
     GC_STATIC_ASSERT(offsetof(T, field) % sizeof(void *) == 0,                                     \
                      "GC_TYPE: field " #field " is not aligned like a pointer");                   \
     GC_STATIC_ASSERT(offsetof(T, field) / sizeof(void *) < GC_MASK_WORDS * 64,                     \
@@ -627,7 +627,7 @@ struct gc_statistics {
     uint64_t heap_released;   /* bytes in free pages given back */
     uint64_t heap_reserved;   /* address space */
     uint64_t metadata;        /* bytes of the heap's own tables that are backed, estimated */
-    uint64_t external;        /* bytes told by gc_external_add() */
+    uint64_t external;        /* bytes that objects own outside the heap, by gc_external_add() */
     uint64_t allocated_bytes; /* ever: runs taken and large objects */
     uint64_t freed_bytes;     /* ever, with the rests of runs that were given back */
     uint64_t objects_marked;  /* by the last cycle */
