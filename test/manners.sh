@@ -112,6 +112,9 @@ summary() {
         grep -E '^allocated +[0-9]+ MiB live +[0-9.]+ MiB collections +[0-9]+ longest stall +[0-9.]+ ms$'
 }
 
+# What a hosted repository runs for each change is what the project runs.
+workflow() { grep -qE '^ *- run: \.ci/run$' .github/workflows/ci.yml && [[ -x .ci/run ]]; }
+
 release=gcheap-$(sed -n 's/^#define GC_VERSION_[A-Z]* //p' gcheap.h | paste -sd.)
 dist() {
     quiet dist O="$scratch/one" && tar -C "$scratch" -xzf "$scratch/one/$release.tar.gz" &&
@@ -157,6 +160,7 @@ check 'O is a folder of its own' other_build
 check 'make help has every variable and goal' help
 check 'make run shows, and does not trace' show
 check 'and tells what the heap did' summary
+check 'the workflow calls .ci/run' workflow
 [[ ! -e .git ]] || check 'a release has the sources and the manual page' dist
 [[ ! -e .git ]] || check 'the release builds' release_builds
 [[ ! -e .git ]] || check 'the zip has four files' zip_holds
