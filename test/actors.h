@@ -4,6 +4,7 @@
 #ifndef ACTORS_H
 #define ACTORS_H
 
+#include "collector/sweep.h"
 #include "cycle/cycle.h"
 #include "mutator/self.h"
 #include "mutator/thread.h"

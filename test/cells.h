@@ -2,7 +2,7 @@
 #ifndef CELLS_H
 #define CELLS_H
 
-#include "collector/collector.h"
+#include "collector/special.h"
 #include "heaps.h"
 
 struct cell {
@@ -30,7 +30,7 @@ static inline bool is_cell(const struct cell *c, uint64_t id)
 /* Records of specials in use. */
 static inline size_t records(const gc_heap *heap)
 {
-    return heap->collector->specials.records.inuse;
+    return heap->specials->records.inuse;
 }
 
 #endif

@@ -2,7 +2,8 @@
 #include <limits.h>
 #include <setjmp.h>
 #include "cells.h"
-#include "cycle/cycle.h"
+#include "collector/pacing.h"
+#include "cycle/background.h"
 #include "random.h"
 
 /* What ran, in order: a finalizer's object's id, or 1000 + the argument of a cleanup. */
@@ -751,12 +752,12 @@ static void external_garbage_with_finalizers(gc_finalizer_fn fn)
         gc_collect(); /* it still waits */
         CHECK_EQ(external(), bytes);
         CHECK_EQ(goal(), least);
-        CHECK(cycle_heap_live(heap) < bytes);
+        CHECK(pacing_heap_live(heap) < bytes);
         CHECK_EQ(gc_finalizers_run(0), 1);
         gc_collect();
         CHECK_EQ(external(), 0);
         CHECK_EQ(goal(), least);
-        CHECK(cycle_heap_live(heap) < bytes);
+        CHECK(pacing_heap_live(heap) < bytes);
     }
     gc_heap_destroy(heap);
 }
@@ -799,16 +800,14 @@ TEST(external_bytes_of_what_its_finalizer_keeps)
     CHECK_EQ(gc_unroot(&kept_cell), 0);
     gc_collect();
     CHECK_EQ(external(), 0);
-    CHECK(cycle_heap_live(heap) < bytes);
+    CHECK(pacing_heap_live(heap) < bytes);
     gc_heap_destroy(heap);
 }
 
 /* Until no cycle is wanted or under way. */
 static void await_collector(gc_heap *heap)
 {
-    const struct collector *c = heap->collector;
-    BLOCK_UNTIL((int32_t)(u32_load_acquire(&c->wanted) - u32_load_acquire(&c->started)) <= 0 &&
-                u32_load_acquire(&c->phase) == CYCLE_IDLE);
+    BLOCK_UNTIL(!background_is_late(heap) && u32_load_acquire(&heap->cycle->phase) == CYCLE_IDLE);
 }
 
 /* Small objects with much behind them: cycles come, and the sum stays near the goal. */

@@ -286,13 +286,13 @@ NOINLINE static void seize_cycle(void)
 {
     gc_thread *t = thread_self();
     thread_enter_blocked(t, STACK_CALLER());
-    lock_acquire(&heap->collector->lock);
+    lock_acquire(&heap->cycle->lock);
     thread_leave_blocked(t);
 }
 
 static void give_cycle_back(void)
 {
-    lock_release(&heap->collector->lock);
+    lock_release(&heap->cycle->lock);
 }
 
 /* How often it had to begin anew. */
@@ -384,7 +384,7 @@ TEST(nobody_sweeps_during_flip)
     actor_start(&actor);
     actor.held[0] = pair_of_cells();
     seize_cycle();
-    while (heap->collector->phase != CYCLE_FLIP) {
+    while (heap->cycle->phase != CYCLE_FLIP) {
         CHECK(!push_on());
         if (heap->mutators.epoch != actor.self->epoch && heap->mutators.op != OP_FLIP)
             actor_do(&actor, answer);
@@ -506,7 +506,7 @@ TEST(a_driver_that_leaves_for_a_sweeper)
         CHECK(!push_on());
         gc_safepoint();
     }
-    CHECK_EQ(heap->collector->phase, CYCLE_DISARM);
+    CHECK_EQ(heap->cycle->phase, CYCLE_DISARM);
     gate_open(&gate);
     join_thread(sweeper);
     push_to_the_end();

@@ -220,12 +220,12 @@ static struct {
  * earlier ones cost is forgotten: the next one may be begun so too. */
 static struct cell *count_new_cell(uint64_t id)
 {
-    struct collector *c = heap->collector;
+    struct cycle *c = heap->cycle;
     uint32_t before = u32_load_acquire(&c->started);
     u32_store_release(&c->quick_from, before);
     struct cell *cell = new_cell(id);
     uint32_t now = u32_load_acquire(&c->started);
-    if (now != before && (int32_t)(u32_load_acquire(&c->wanted) - now) < 0) {
+    if (now != before && (int32_t)(background_wanted(heap) - now) < 0) {
         quick.begun++;
         quick.left += u32_load_acquire(&c->flipped) != now;
     }
@@ -254,7 +254,7 @@ static void check_list(struct cell *list)
 /* The cycle that is under way ends, and another one comes. */
 static void await_cycles(void)
 {
-    const struct collector *c = heap->collector;
+    const struct cycle *c = heap->cycle;
     uint32_t next = u32_load_acquire(&c->started) + 1;
     while ((int32_t)(u32_load_acquire(&c->flipped) - next) < 0) {
         count_new_cell(0);
@@ -436,10 +436,10 @@ static void ask_within(void *unused, gc_tracer *tracer)
 {
     (void)unused;
     (void)tracer;
-    if (!pthread_equal(pthread_self(), mutator) || u32_load_acquire(&heap->collector->left))
+    if (!pthread_equal(pthread_self(), mutator) || u32_load_acquire(&heap->cycle->left))
         return;
     background_request_cycle(heap);
-    for (unsigned turns = 0; u32_load_relaxed(&heap->collector->lock.state) != 2 && turns < 1000;)
+    for (unsigned turns = 0; u32_load_relaxed(&heap->cycle->lock.state) != 2 && turns < 1000;)
         let_run(&turns);
     asked_for++;
 }

@@ -1,20 +1,21 @@
 /* What keeps an allocating thread: cycles that are late, left or slow, and those who do not answer;
  * and what does not. */
 #include <sys/wait.h>
+#include "collector/pacing.h"
 #include "cycle/background.h"
 #include "build.h"
 #include "cells.h"
 
 static gc_heap *heap;
 
-static struct collector *collector(void)
+static struct cycle *cycle(void)
 {
-    return heap->collector;
+    return heap->cycle;
 }
 
 static bool is_at_rest(void)
 {
-    const struct collector *c = collector();
+    const struct cycle *c = cycle();
     return u32_load_acquire(&c->flipped) == u32_load_acquire(&c->started);
 }
 
@@ -56,8 +57,7 @@ static void drop_guarded_heap(void)
 /* A cycle is wanted, and the background has not been told: it is late. */
 static void be_late(void)
 {
-    struct collector *c = collector();
-    u32_store_release(&c->wanted, u32_load_acquire(&c->started) + 1);
+    u32_store_release(&heap->background->wanted, u32_load_acquire(&cycle()->started) + 1);
 }
 
 static void *slot;
@@ -238,10 +238,10 @@ static void make_lonely_heap(unsigned flags)
 static void leave_a_cycle(struct cell **list)
 {
     begin_silence();
-    while (!cycle_is_left(collector()))
+    while (!cycle_is_left(cycle()))
         grow(list, 100);
     grow(list, 5000);
-    CHECK(cycle_is_left(collector()));
+    CHECK(cycle_is_left(cycle()));
     answer();
 }
 
@@ -258,7 +258,7 @@ TEST(without_background_nobody_waits_for_a_silent_thread)
         check_list(list);
     }
     CHECK(stats_now().cycles <= cycles + 1);
-    CHECK(cycle_is_left(collector()));
+    CHECK(cycle_is_left(cycle()));
     answer();
     while (stats_now().cycles < cycles + 3) {
         grow(&list, 100);
@@ -287,7 +287,7 @@ TEST(without_background_a_left_cycle_is_finished)
             CHECK(gc_heap_census(rows, 4) > 0);
         else
             CHECK_EQ(gc_heap_verify(), 0);
-        CHECK(!cycle_is_left(collector()));
+        CHECK(!cycle_is_left(cycle()));
         CHECK(stats_now().cycles > cycles);
         check_list(list);
         end_silence();
@@ -313,7 +313,7 @@ TEST(without_background_a_heap_goes_with_a_left_cycle)
         CHECK_EQ(gc_blocking_begin(), 0);
         pthread_join(silent.thread, NULL);
         CHECK_EQ(gc_blocking_end(), 0);
-        CHECK(cycle_is_left(collector()));
+        CHECK(cycle_is_left(cycle()));
         CHECK_EQ(gc_heap_destroy(heap), 0);
     }
 }
@@ -341,7 +341,7 @@ TEST(without_background_a_fork_finishes_a_left_cycle)
     CHECK(child >= 0);
     if (child == 0)
         in_the_child(&list);
-    CHECK(!cycle_is_left(collector()));
+    CHECK(!cycle_is_left(cycle()));
     CHECK_EQ(waitpid(child, &status, 0), child);
     CHECK_EQ(status, 0);
     check_list(list);
@@ -398,7 +398,7 @@ static void visit_nothing(void *unused, gc_tracer *tracer)
 
 static bool is_far_beyond(void)
 {
-    return cycle_heap_live(heap) / 5 * 4 > word_load_relaxed(&collector()->goal);
+    return pacing_heap_live(heap) / 5 * 4 > word_load_relaxed(&heap->pacing->goal);
 }
 
 static uint64_t times_held_back(void)
@@ -467,12 +467,12 @@ TEST(allocation_does_not_wait_beside_a_silent_thread)
  * it was over: the machine had no processor for the collector. */
 static void *make_large(size_t size, bool *gave_up)
 {
-    uint32_t flipped = u32_load_acquire(&collector()->flipped);
+    uint32_t flipped = u32_load_acquire(&cycle()->flipped);
     uint64_t waits = times_held_back();
     void *object = gc_new_bytes_raw(size);
     CHECK(object);
-    *gave_up = u32_load_acquire(&collector()->flipped) == flipped &&
-               (times_held_back() > waits || cycle_is_left(collector()));
+    *gave_up = u32_load_acquire(&cycle()->flipped) == flipped &&
+               (times_held_back() > waits || cycle_is_left(cycle()));
     return object;
 }
 

@@ -3,6 +3,7 @@
  * roottable.c. */
 #include "cells.h"
 #include "mutator/self.h"
+#include "collector/ephemeron.h"
 #include "collector/intern.h"
 #include "collector/weakmap.h"
 
@@ -132,12 +133,12 @@ TEST(finalizers)
     }
     CHECK_EQ(gc_collect(), 0);
     check_few_records();
-    CHECK_EQ(heap->collector->specials.finalizers, FEW);
+    CHECK_EQ(heap->specials->finalizers, FEW);
     memset(objects, 0, sizeof objects);
     CHECK_EQ(gc_collect(), 0);
     CHECK_EQ(gc_finalizers_run(0), FEW);
     check_no_records();
-    CHECK_EQ(heap->collector->specials.finalizers, 0);
+    CHECK_EQ(heap->specials->finalizers, 0);
     end();
 }
 
@@ -182,7 +183,7 @@ TEST(cleanups)
 static size_t buckets(void)
 {
     size_t n = 0;
-    for (const struct weakset *set = heap->collector->weaksets.first; set; set = set->next) {
+    for (const struct weakset *set = heap->weaksets->first; set; set = set->next) {
         for (unsigned i = 0; i < set->ntables; i++) {
             const struct weaktable *t = &set->tables[i];
             n += t->buckets ? (size_t)1 << t->bits : 0;
@@ -204,7 +205,7 @@ TEST(weak_maps)
     drop_all_but_few();
     CHECK_EQ(gc_collect(), 0);
     CHECK(buckets() <= 16 * FEW);
-    CHECK(!heap->collector->ephemerons.items && !heap->collector->ephemerons.heads);
+    CHECK(!heap->ephemerons->items && !heap->ephemerons->heads);
     for (size_t i = 0; i < MANY; i += EACH)
         CHECK(gc_weakmap_get(map, objects[i]) == objects[i]);
     gc_weakmap_free(map);
@@ -224,10 +225,10 @@ TEST(many_maps)
     CHECK_EQ(gc_collect(), 0);
     for (size_t i = 1; i < EACH; i++)
         gc_weakmap_free(maps[i]);
-    const struct weakset *first = heap->collector->weaksets.first;
+    const struct weakset *first = heap->weaksets->first;
     CHECK(first && !first->next && !first->prev);
     gc_weakmap_free(maps[0]);
-    CHECK(!heap->collector->weaksets.first);
+    CHECK(!heap->weaksets->first);
     end();
 }
 

@@ -1,5 +1,6 @@
 /* Ps that are lent to the collector's threads, and memory that is backed before it is used. */
 #include "actors.h"
+#include "collector/backing.h"
 
 static uint32_t lent, enough, turns;
 
@@ -207,7 +208,7 @@ TEST(memory_is_not_backed_ahead)
     CHECK(heap);
     for (int i = 0; i < 20000; i++)
         CHECK(gc_new_bytes(1000));
-    CHECK(!heap->collector->backing.started);
+    CHECK(!service_is_used(&heap->backing->service));
     CHECK_EQ(resident_ahead(), 0);
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }

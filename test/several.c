@@ -3,7 +3,7 @@
 #include "crew.h"
 #include "heaps.h"
 #include "mutator/self.h"
-#include "collector/collector.h"
+#include "cycle/background.h"
 
 #include <sys/wait.h>
 
@@ -100,7 +100,7 @@ static void visit(void *unused, gc_tracer *tracer)
 static void *collects_here(void *unused)
 {
     CHECK_EQ(gc_thread_attach(here), 0);
-    WAIT_UNTIL(u32_load_acquire(&there->collector->stopping));
+    WAIT_UNTIL(service_is_ending(&there->background->service));
     CHECK_EQ(gc_collect(), 0);
     collected = true;
     CHECK_EQ(gc_thread_detach(), 0);

@@ -1,5 +1,7 @@
 /* Finalizers and cleanups; bytes outside the heap. */
 #include "api/entry.h"
+#include "collector/finalizer.h"
+#include "collector/special.h"
 #include "cycle/pace.h"
 
 /* ---- Finalizers and cleanups ---- */
@@ -9,7 +11,7 @@ int gc_finalizer_set(void *object, gc_finalizer_fn fn, void *arg)
     gc_thread *t = ENTER();
     if (!t)
         return -EPERM;
-    int error = fn ? finq_start_thread(t->heap) : 0;
+    int error = fn ? finalizer_start_thread(t->heap) : 0;
     return error ? error : special_set_finalizer(t, object, fn, arg);
 }
 
@@ -20,7 +22,7 @@ int64_t gc_cleanup_add(void *object, gc_cleanup_fn fn, void *arg)
         return -EPERM;
     if (!fn)
         return -EINVAL;
-    int error = finq_start_thread(t->heap);
+    int error = finalizer_start_thread(t->heap);
     return error ? error : special_add_cleanup(t->heap, object, fn, arg);
 }
 
@@ -33,7 +35,7 @@ int gc_cleanup_cancel(void *object, int64_t id)
 size_t gc_finalizers_run(size_t max)
 {
     gc_thread *t = ENTER();
-    return t ? finq_run(t, max) : 0;
+    return t ? finalizer_run(t, max) : 0;
 }
 
 size_t gc_finalizers_pending(void)

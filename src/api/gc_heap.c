@@ -1,8 +1,10 @@
 /* Making and destroying heaps. */
 #include "api/entry.h"
 #include "mutator/attach.h"
+#include "mutator/fiber.h"
 #include "mutator/log.h"
-#include "cycle/cycle.h"
+#include "collector/finalizer.h"
+#include "cycle/collector.h"
 #include "cycle/fork.h"
 
 static int init_rooms(gc_heap *heap)
@@ -17,7 +19,7 @@ static int init_rooms(gc_heap *heap)
     procs_init(&heap->procs, heap->options.max_procs);
     roots_init(&heap->roots);
     workqueue_init(&heap->work);
-    error = cycle_init(heap);
+    error = collector_create(heap);
     if (error)
         mheap_destroy(&heap->mem);
     return error;
@@ -25,7 +27,7 @@ static int init_rooms(gc_heap *heap)
 
 static void destroy_rooms(gc_heap *heap)
 {
-    cycle_destroy(heap);
+    collector_destroy(heap);
     fibers_destroy(heap);
     procs_destroy(&heap->procs);
     roots_destroy(&heap->roots);
@@ -119,9 +121,9 @@ NOINLINE int gc_heap_destroy(gc_heap *heap)
     bool attached = attach_switch(heap, caller) == 0;
     if (!attached)
         attach_switch(NULL, caller); /* I21: it waits for this heap's threads */
-    int error = finq_stop_thread(heap);
+    int error = finalizer_stop_thread(heap);
     if (!error && other_threads(heap, attached ? thread_self() : NULL) > 0) {
-        finq_go_on(heap);
+        finalizer_go_on(heap);
         error = -EBUSY;
     }
     if (error) {

@@ -1,5 +1,7 @@
 /* Statistics: the heap's counters, gathered. */
 #include "api/entry.h"
+#include "collector/pacing.h"
+#include "collector/sweep.h"
 #include "cycle/cycle.h"
 
 static void add_thread_times(gc_heap *heap, struct gc_statistics *s)
@@ -56,15 +58,14 @@ int gc_heap_stats(gc_heap *heap, struct gc_statistics *stats)
         return -EINVAL;
     if (heap->orphan || !MAY_PASS())
         return -EPERM;
-    struct collector *c = heap->collector;
     memset(stats, 0, sizeof *stats);
     add_memory(heap, stats);
     add_thread_times(heap, stats);
     cycle_report(heap, stats);
-    stats->external = word_load_relaxed(&c->external_bytes);
+    pacing_report(heap, stats);
     stats->procs = u32_load_acquire(&heap->procs.count);
-    stats->sweep_ns = u64_load_relaxed(&c->sweeping.cpu_ns);
-    stats->assist_ns = u64_load_relaxed(&c->assist_ns);
+    stats->sweep_ns = u64_load_relaxed(&heap->sweeping->cpu_ns);
+    stats->assist_ns = u64_load_relaxed(&heap->marking->assist_ns);
     return 0;
 }
 

@@ -1,6 +1,7 @@
 /* Weak references, weak maps, intern tables. */
 #include "api/entry.h"
 #include "collector/intern.h"
+#include "collector/weak.h"
 #include "collector/weakmap.h"
 
 static void *refuse(int error)

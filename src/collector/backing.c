@@ -1,10 +1,4 @@
 #include "collector/backing.h"
-#include "collector/collector.h"
-
-static struct backing *backing_of(const gc_heap *heap)
-{
-    return &heap->collector->backing;
-}
 
 /* The mark bits of memory up to `stop`: the first to mark there may be a mutator in a handshake,
  * and each page of the map that nobody has touched would hold it up twice. */
@@ -37,7 +31,7 @@ static void back_next(struct mheap *mem, struct arena *a)
 
 static bool is_stopping(void *heap)
 {
-    return u32_load_acquire(&backing_of(heap)->stopping);
+    return service_is_ending(&((gc_heap *)heap)->backing->service);
 }
 
 /* A P that the thread has borrowed for a while; or none. */
@@ -80,55 +74,39 @@ static void back_arenas(gc_heap *heap)
 
 /* ---- The thread ---- */
 
-/* What kicks there were is read first: who asks the thread to end kicks it then. */
-static bool goes_on(const struct backing *b, uint32_t *kicks)
-{
-    *kicks = u32_load_acquire(&b->kicks);
-    stress(STRESS_MAY_SLEEP);
-    return !u32_load_acquire(&b->stopping);
-}
-
 /* The wish is forgotten before it is looked what there is to do: one that comes later counts. */
-static void thread_main(void *arg)
+static void run_service(void *arg)
 {
     gc_heap *heap = arg;
-    struct backing *b = backing_of(heap);
+    struct service *s = &heap->backing->service;
     uint32_t kicks;
-    os_thread_title("gcheap-back");
-    while (goes_on(b, &kicks)) {
+    while (service_goes_on(s, &kicks)) {
         u32_store_seq_cst(&heap->mem.backing_wanted, 0);
         fence_seq_cst();
         back_arenas(heap);
-        os_wait(&b->kicks, kicks, -1);
+        service_sleep(s, kicks, -1);
     }
+}
+
+void backing_init(gc_heap *heap)
+{
+    service_init(&heap->backing->service, "gcheap-back", run_service, heap);
 }
 
 void backing_kick(void *self)
 {
     gc_heap *heap = self;
-    struct backing *b = backing_of(heap);
-    if (heap->options.flags & GC_NO_BACKGROUND)
-        return;
-    if (!u32_load_relaxed(&b->started) && u32_cas_acq_rel(&b->started, 0, 1) &&
-        os_thread_start(&b->thread, thread_main, heap) != 0)
-        u32_store_release(&b->started, 0);
-    u32_fetch_add_acq_rel(&b->kicks, 1);
-    os_wake(&b->kicks, 1);
+    if (!(heap->options.flags & GC_NO_BACKGROUND))
+        service_call(&heap->backing->service);
 }
 
 void backing_stop(gc_heap *heap)
 {
-    struct backing *b = backing_of(heap);
-    u32_store_release(&b->stopping, 1);
-    if (!u32_load_acquire(&b->started))
-        return;
-    u32_fetch_add_acq_rel(&b->kicks, 1);
-    os_wake(&b->kicks, 1);
-    os_thread_join(&b->thread);
+    service_stop(&heap->backing->service);
 }
 
-void backing_after_fork_in_child(gc_heap *heap)
+void backing_forget(gc_heap *heap)
 {
-    backing_of(heap)->started = 0;
+    service_forget(&heap->backing->service);
     heap->mem.backing_wanted = 0;
 }

@@ -4,19 +4,20 @@
 #ifndef GC_BACKING_H
 #define GC_BACKING_H
 
+#include "base/service.h"
 #include "mutator/handshake.h"
 
 struct backing {
-    struct os_thread thread;
-    uint32_t started;  /* atomic: 1 once the thread runs */
-    uint32_t stopping; /* atomic */
-    uint32_t kicks;    /* futex of the thread: something to do */
+    struct service service;
 };
+
+void backing_init(gc_heap *heap);
 
 /* mheap_upcalls.back_ahead */
 void backing_kick(void *self);
 /* Ends the thread. No mutator is attached. */
 void backing_stop(gc_heap *heap);
-void backing_after_fork_in_child(gc_heap *heap);
+/* In the child of a fork: the thread is gone. */
+void backing_forget(gc_heap *heap);
 
 #endif

@@ -1,11 +1,10 @@
 #include "collector/ephemeron.h"
-#include "collector/collector.h"
 
 #define NONE UINT32_MAX
 
 static struct ephemerons *ephemerons_of(const gc_heap *heap)
 {
-    return &heap->collector->ephemerons;
+    return heap->ephemerons;
 }
 
 /* ---- The index ---- */
@@ -153,7 +152,7 @@ static void visit_set(struct weakset *set, void *visit)
 static bool publish(struct marker *m)
 {
     m->on_mark = on_mark;
-    ptr_store_release(&m->heap->collector->marking.on_mark, on_mark);
+    ptr_store_release(&m->heap->marking->on_mark, on_mark);
     return resolve_waiting(m);
 }
 
@@ -183,7 +182,7 @@ bool ephemerons_resolve(gc_heap *heap, struct marker *m)
 void ephemerons_end(gc_heap *heap)
 {
     struct ephemerons *e = ephemerons_of(heap);
-    ptr_store_release(&heap->collector->marking.on_mark, NULL);
+    ptr_store_release(&heap->marking->on_mark, NULL);
     free(e->items);
     free(e->heads);
     *e = (struct ephemerons){0};

@@ -1,4 +1,5 @@
 #include "collector/intern.h"
+#include "collector/weak.h"
 #include "mutator/self.h"
 #include <errno.h>
 

@@ -1,4 +1,5 @@
-#include "collector/collector.h"
+#include "collector/mark.h"
+#include "base/service.h"
 #include "mutator/self.h"
 #include "mutator/thread.h"
 
@@ -213,7 +214,7 @@ bool marker_mark(struct marker *m, uintptr_t address, uintptr_t *base)
 
 void marker_scan(struct marker *m, uintptr_t object, size_t bytes)
 {
-    struct marking *all = &m->heap->collector->marking;
+    struct marking *all = m->heap->marking;
     /* Scanning will count the object, so it is subtracted here. If it is marked too, it is scanned
      * and counted once more. */
     word_fetch_sub_relaxed(&all->marked_objects, 1);
@@ -563,7 +564,7 @@ void marker_init(struct marker *m, gc_heap *heap)
 
 static void report(struct marker *m)
 {
-    struct marking *all = &m->heap->collector->marking;
+    struct marking *all = m->heap->marking;
     if (m->marked_objects == 0)
         return;
     word_fetch_add_relaxed(&all->marked_objects, m->marked_objects);
@@ -639,7 +640,7 @@ static bool take_buffer(struct marker *m)
         return false;
     stress(STRESS_QUEUE_POP);
     m->active = true;
-    m->on_mark = ptr_load_acquire(&m->heap->collector->marking.on_mark);
+    m->on_mark = ptr_load_acquire(&m->heap->marking->on_mark);
     if (m->stack)
         workbuf_put_empty(&m->heap->work, m->stack);
     m->stack = b;
@@ -677,7 +678,8 @@ uint64_t marking_take_credit(struct marking *marking, uint64_t bytes)
 
 /* ---- Helper threads ---- */
 
-struct helper {
+struct mark_helper {
+    struct service service;
     gc_heap *heap;
     unsigned number;
     struct marker marker;
@@ -693,12 +695,12 @@ static bool marking_over(const struct marking *marking, uint32_t run)
 
 /* A helper works if mutators leave a processor idle for it, beyond the one on which the driver is.
  * If a thread waits for the cycle, all helpers work. */
-static bool has_processor(const struct helper *h, const struct marking *marking)
+static bool has_processor(const struct mark_helper *h, const struct marking *marking)
 {
     return u8_load_relaxed(&marking->whole) || procs_idle(&h->heap->procs) >= h->number + 2;
 }
 
-static void help_one_cycle(struct helper *h, struct marking *marking, uint32_t run)
+static void help_one_cycle(struct mark_helper *h, struct marking *marking, uint32_t run)
 {
     struct workqueue *q = &h->heap->work;
     uint64_t cpu = os_thread_cpu_ns();
@@ -716,53 +718,44 @@ static void help_one_cycle(struct helper *h, struct marking *marking, uint32_t r
     u64_fetch_add_relaxed(&marking->helper_cpu_ns, os_thread_cpu_ns() - cpu);
 }
 
-/* `run` is read first: a thread that asks the helpers to end changes it last. */
-static bool goes_on(const struct marking *marking, uint32_t *run)
+static void run_helper(void *arg)
 {
-    *run = u32_load_acquire(&marking->run);
-    stress(STRESS_MAY_SLEEP);
-    return !u32_load_acquire(&marking->stopping);
-}
-
-static void helper_main(void *arg)
-{
-    struct helper *h = arg;
-    struct marking *marking = &h->heap->collector->marking;
-    uint32_t run;
-    os_thread_title("gcheap-mark");
+    struct mark_helper *h = arg;
+    struct marking *marking = h->heap->marking;
+    uint32_t kicks;
     self_joins_collector();
-    while (goes_on(marking, &run)) {
+    while (service_goes_on(&h->service, &kicks)) {
+        uint32_t run = u32_load_acquire(&marking->run);
         if (run % 2 == 1)
             help_one_cycle(h, marking, run);
         else
-            os_wait(&marking->run, run, -1);
+            service_sleep(&h->service, kicks, -1);
     }
-    free(h);
 }
 
 static bool start_helper(gc_heap *heap, struct marking *marking)
 {
-    struct helper *h = malloc(sizeof *h);
+    struct mark_helper *h = malloc(sizeof *h);
     if (!h)
         return false;
+    service_init(&h->service, "gcheap-mark", run_helper, h);
     h->heap = heap;
     h->number = marking->nhelpers;
     marker_init(&h->marker, heap);
-    if (os_thread_start(&marking->helpers[marking->nhelpers], helper_main, h) != 0) {
+    if (!service_start(&h->service)) {
         free(h);
         return false;
     }
-    marking->nhelpers++;
+    marking->helpers[marking->nhelpers++] = h;
     return true;
 }
 
 /* A helper is not worth waking for a heap that one worker marks in a few hundred microseconds. */
 #define HELPER_MIN_BYTES ((size_t)2 << 20)
 
-void marking_begin(gc_heap *heap, struct marking *marking)
+void marking_begin(struct marking *marking, bool whole)
 {
-    u8_store_relaxed(&marking->whole,
-                     heap->collector->forced || heap->options.flags & GC_STOP_WORLD);
+    u8_store_relaxed(&marking->whole, whole);
     word_store_relaxed(&marking->marked_objects, 0);
     word_store_relaxed(&marking->marked_bytes, 0);
     word_store_relaxed(&marking->credit, 0);
@@ -782,7 +775,8 @@ void marking_call_helpers(gc_heap *heap, struct marking *marking)
     while (marking->nhelpers < wanted && start_helper(heap, marking))
         ;
     u32_fetch_add_acq_rel(&marking->run, 1);
-    os_wake(&marking->run, OS_WAKE_ALL);
+    for (uint32_t i = 0; i < marking->nhelpers; i++)
+        service_kick(&marking->helpers[i]->service);
 }
 
 void marking_end(gc_heap *heap, struct marking *marking)
@@ -795,9 +789,13 @@ void marking_end(gc_heap *heap, struct marking *marking)
 
 void marking_stop_helpers(struct marking *marking)
 {
-    u32_store_release(&marking->stopping, 1);
-    u32_fetch_add_acq_rel(&marking->run, 2);
-    os_wake(&marking->run, OS_WAKE_ALL);
+    for (uint32_t i = 0; i < marking->nhelpers; i++)
+        service_stop(&marking->helpers[i]->service);
+    marking_forget(marking);
+}
+
+void marking_forget(struct marking *marking)
+{
     while (marking->nhelpers > 0)
-        os_thread_join(&marking->helpers[--marking->nhelpers]);
+        free(marking->helpers[--marking->nhelpers]);
 }

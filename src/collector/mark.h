@@ -51,17 +51,20 @@ struct marker {
     struct page_walk walk;                          /* empty, except while it scans a page */
 };
 
+struct mark_helper;
+
 /* What all workers of a heap share. */
 struct marking {
     word marked_objects, marked_bytes; /* this cycle; atomic adds */
     word credit; /* bytes that the background marked and no allocation has used up; atomic */
-    /* Helper threads, started when there is work for them; they sleep between cycles. */
-    struct os_thread helpers[MARK_WORKERS_MAX];
+    /* Helpers, started when there is work for them; they sleep between cycles. */
+    struct mark_helper *helpers[MARK_WORKERS_MAX];
     uint32_t nhelpers; /* the cycle's driver's */
     uint8_t whole;     /* this cycle uses all processors; atomic: helpers may lag a cycle behind */
-    uint32_t run;      /* futex; changes when helpers are called or stopped; odd: called */
-    uint32_t stopping;
+    uint32_t run; /* changes when helpers are called, and at the end; odd: called. Atomic; futex
+                     of helpers without a processor */
     uint64_t helper_cpu_ns;                              /* this cycle; atomic */
+    uint64_t assist_ns;                                  /* mutators', total; atomic */
     void (*on_mark)(struct marker *m, uintptr_t object); /* set while no thread marks; atomic */
 };
 
@@ -93,11 +96,14 @@ void marking_give_credit(struct marking *marking, struct marker *m);
 /* Takes up to `bytes` of that credit; returns how many. */
 uint64_t marking_take_credit(struct marking *marking, uint64_t bytes);
 
-void marking_begin(gc_heap *heap, struct marking *marking);
+/* A cycle begins. `whole`: it uses all processors. */
+void marking_begin(struct marking *marking, bool whole);
 /* Calls as many helpers as may work beside the driver, if the heap is large enough. They work until
  * marking_end. */
 void marking_call_helpers(gc_heap *heap, struct marking *marking);
 void marking_end(gc_heap *heap, struct marking *marking);
 void marking_stop_helpers(struct marking *marking);
+/* In the child of a fork: the helpers are gone. */
+void marking_forget(struct marking *marking);
 
 #endif

@@ -1,5 +1,5 @@
 #include "collector/scavenge.h"
-#include "collector/collector.h"
+#include "collector/pacing.h"
 
 #define STEP_PAGES 256
 #define STEP_PAUSE_NS (20 * 1000 * 1000)
@@ -19,7 +19,7 @@ static size_t idle_bytes(gc_heap *heap, size_t *kept)
 
 void scavenge_note_peak(gc_heap *heap, uint64_t now)
 {
-    struct scavenging *sc = &heap->collector->scavenging;
+    struct scavenging *sc = heap->scavenging;
     uint64_t inuse = (uint64_t)word_load_relaxed(&heap->mem.counts.pages_inuse) << PAGE_SHIFT;
     if (now - sc->window_began > WINDOW_NS) {
         sc->previous_peak = now - sc->window_began > 2 * WINDOW_NS ? 0 : sc->peak;
@@ -32,11 +32,11 @@ void scavenge_note_peak(gc_heap *heap, uint64_t now)
 /* Free, backed memory beyond what the heap is going to need. */
 static size_t excess_pages(gc_heap *heap)
 {
-    const struct scavenging *sc = &heap->collector->scavenging;
-    uint64_t goal = word_load_relaxed(&heap->collector->goal);
+    const struct scavenging *sc = heap->scavenging;
+    uint64_t goal = word_load_relaxed(&heap->pacing->goal);
     if (goal == (word)UINT64_MAX)
         return 0;
-    uint64_t limit = word_load_relaxed(&heap->collector->limit);
+    uint64_t limit = word_load_relaxed(&heap->pacing->limit);
     uint64_t peak = MAX_OF(sc->peak, sc->previous_peak);
     uint64_t needed = MAX_OF(goal, limit ? MIN_OF(peak, limit) : peak);
     uint64_t keep = needed + needed / 10;
@@ -47,7 +47,7 @@ static size_t excess_pages(gc_heap *heap)
 
 int64_t scavenge_step(gc_heap *heap)
 {
-    struct scavenging *sc = &heap->collector->scavenging;
+    struct scavenging *sc = heap->scavenging;
     uint64_t now = os_now_ns();
     scavenge_note_peak(heap, now);
     if (now - sc->stepped < STEP_PAUSE_NS)

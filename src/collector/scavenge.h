@@ -7,7 +7,7 @@
 #include "mutator/handshake.h"
 
 /* The background thread's, but for the peak, which the driver of a cycle notes; under
- * collector.lock. */
+ * cycle.lock. */
 struct scavenging {
     uint64_t window_began;
     uint64_t peak, previous_peak; /* bytes of spans, in this window and in the last */

@@ -1,11 +1,11 @@
-#include "collector/collector.h"
+#include "collector/special.h"
 #include "allocator/object.h"
-#include "collector/finq.h"
+#include "collector/pacing.h"
 #include <errno.h>
 
 static struct specials *specials_of(const gc_heap *heap)
 {
-    return &heap->collector->specials;
+    return heap->specials;
 }
 
 /* ---- Records ---- */
@@ -309,8 +309,7 @@ static int change_external(size_t *sum, ptrdiff_t bytes)
 
 static void count_external(gc_heap *heap, ptrdiff_t bytes)
 {
-    word_fetch_add_relaxed(&heap->collector->external_bytes, (word)bytes);
-    word_fetch_add_relaxed(&heap->collector->external_live, (word)bytes);
+    pacing_add_external(heap, bytes, bytes);
 }
 
 /* The specials lock of the record's span is held. */
@@ -319,8 +318,8 @@ static void set_waits(gc_heap *heap, struct special *r, bool waits)
     if (r->external.waits == waits)
         return;
     r->external.waits = waits;
-    word bytes = (word)r->external.bytes;
-    word_fetch_add_relaxed(&heap->collector->external_live, waits ? (word)0 - bytes : bytes);
+    ptrdiff_t bytes = (ptrdiff_t)r->external.bytes;
+    pacing_add_external(heap, 0, waits ? -bytes : bytes);
 }
 
 /* ---- Finalizers ---- */
@@ -531,7 +530,7 @@ static void bury_locked(struct batch *b, struct special **link)
 {
     struct special *r = unlink_locked(b->s, link);
     if (r->kind == SPECIAL_CLEANUP) {
-        finq_batch_add(&b->queue, r);
+        finq_batch_add(&b->queue, &r->item);
         return;
     }
     ASSERT(r->kind == SPECIAL_EXTERNAL);
@@ -566,7 +565,7 @@ static struct special **sweep_dead_locked(struct batch *b, struct special **link
                        table_find(b->s->specials, slot, SPECIAL_EXTERNAL) &&
                    "I17");
             r->queued = true;
-            finq_batch_add(&b->queue, r);
+            finq_batch_add(&b->queue, &r->item);
         }
         link = &r->next;
     }

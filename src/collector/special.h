@@ -9,14 +9,15 @@
 #ifndef GC_SPECIAL_H
 #define GC_SPECIAL_H
 
+#include "collector/finq.h"
 #include "collector/mark.h"
 
 /* In the order of an object's records in their chain. */
 enum special_kind { SPECIAL_WEAK, SPECIAL_EXTERNAL, SPECIAL_FINALIZER, SPECIAL_CLEANUP };
 
 struct special {
-    struct special *next;        /* in its chain; under the span's specials_lock */
-    struct special *next_queued; /* finalizers and cleanups; see finq.h */
+    struct special *next;  /* in its chain; under the span's specials_lock */
+    struct finq_item item; /* finalizers and cleanups */
     uintptr_t object;
     uint32_t slot; /* number of the object's cell in its span */
     uint8_t kind;  /* enum special_kind */

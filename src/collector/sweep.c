@@ -1,9 +1,10 @@
-#include "collector/collector.h"
+#include "collector/sweep.h"
+#include "collector/special.h"
 #include "mutator/self.h"
 
 static struct sweeping *sweeping_of(const gc_heap *heap)
 {
-    return &heap->collector->sweeping;
+    return heap->sweeping;
 }
 
 /* ---- One span ---- */
@@ -195,10 +196,10 @@ bool sweep_prepare(gc_heap *heap, bool patient)
     return true;
 }
 
-void sweep_begin(gc_heap *heap)
+void sweep_begin(gc_heap *heap, bool keep_none)
 {
     for (unsigned i = 0; i < SPANCLASS_COUNT; i++)
-        mcentral_begin_sweep(&heap->mem.centrals[i], heap->collector->forced);
+        mcentral_begin_sweep(&heap->mem.centrals[i], keep_none);
     u32_store_release(&sweeping_of(heap)->open, 1);
 }
 

@@ -29,8 +29,8 @@ void sweep_finish(gc_heap *heap);
 /* Before FLIP: ends sweeping. If it is not patient, it returns false while a sweeper is counted;
  * then it is called again. */
 bool sweep_prepare(gc_heap *heap, bool patient);
-/* Called when FLIP is complete. */
-void sweep_begin(gc_heap *heap);
+/* Called when FLIP is complete. keep_none: no empty span stays with its class. */
+void sweep_begin(gc_heap *heap, bool keep_none);
 /* Whether every span is swept. */
 bool sweep_is_done(const gc_heap *heap);
 

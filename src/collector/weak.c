@@ -1,11 +1,11 @@
-#include "collector/collector.h"
+#include "collector/weak.h"
 #include "collector/ephemeron.h"
 #include "collector/weakset.h"
 #include <errno.h>
 
 static struct weaks *weaks_of(const gc_heap *heap)
 {
-    return &heap->collector->weaks;
+    return heap->weaks;
 }
 
 void weak_init(gc_heap *heap)

@@ -1,4 +1,5 @@
 #include "collector/weakmap.h"
+#include "collector/weak.h"
 #include <errno.h>
 
 gc_weakmap *weakmap_new(gc_heap *heap)

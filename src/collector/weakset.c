@@ -1,9 +1,8 @@
 #include "collector/weakset.h"
-#include "collector/collector.h"
 
 static struct weaksets *weaksets_of(const gc_heap *heap)
 {
-    return &heap->collector->weaksets;
+    return heap->weaksets;
 }
 
 void weaksets_init(gc_heap *heap)

@@ -3,7 +3,7 @@
 #ifndef GC_WEAKSET_H
 #define GC_WEAKSET_H
 
-#include "collector/weak.h"
+#include "collector/mark.h"
 #include "collector/weaktable.h"
 
 /* A node with a value. */

@@ -1,12 +1,15 @@
 #include "cycle/cycle.h"
-#include "cycle/background.h"
-#include "introspect/trace.h"
+#include "collector/pacing.h"
+#include "collector/scavenge.h"
+#include "collector/sweep.h"
+#include "collector/weak.h"
+#include "collector/ephemeron.h"
 #include "introspect/verify.h"
+#include "mutator/fiber.h"
 #include "mutator/self.h"
 #include "mutator/thread.h"
-#include <errno.h>
 
-static void set_phase(struct collector *c, enum cycle_phase to)
+static void set_phase(struct cycle *c, enum cycle_phase to)
 {
     static const uint8_t next[] = {CYCLE_ARM,    CYCLE_ROOTS, CYCLE_MARK, CYCLE_CUT,
                                    CYCLE_DISARM, CYCLE_FLIP,  CYCLE_IDLE};
@@ -19,7 +22,7 @@ static void set_phase(struct collector *c, enum cycle_phase to)
 
 /* A cycle goes from step to step. It can change its driver between any two: a mutator that runs it
  * leaves it when a step would keep it, and whoever takes c->lock next goes on (I20). What a step
- * needs to know of earlier ones is in struct collector. */
+ * needs to know of earlier ones is in struct cycle. */
 enum step {
     STEP_SWEEP,
     STEP_BEGIN,
@@ -99,16 +102,16 @@ static bool sweep_the_rest(struct driver *d)
 
 static void begin(gc_heap *heap)
 {
-    struct collector *c = heap->collector;
+    struct cycle *c = heap->cycle;
     c->times.begin = os_now_ns();
     scavenge_note_peak(heap, c->times.begin);
-    word_store_relaxed(&c->heap_before, (word)cycle_heap_live(heap));
-    c->allocated_before = mheap_allocated_bytes(&heap->mem);
+    pacing_cycle_begins(heap);
     c->flush_waves = 0;
-    marking_begin(heap, &c->marking); /* mutators that are past their ROOTS assist */
+    /* Mutators that are past their ROOTS assist. */
+    marking_begin(heap->marking, c->forced || heap->options.flags & GC_STOP_WORLD);
     workqueue_begin_putting_off(&heap->work);
     u32_store_release(&c->started, c->started + 1);
-    heap->cycle = c->started;
+    heap->cycle_number = c->started;
     if (heap->options.flags & GC_STOP_WORLD)
         handshake_hold(heap);
 }
@@ -125,7 +128,7 @@ static void begin(gc_heap *heap)
 
 static bool drain_for(gc_heap *heap, struct marker *m, uint64_t ns)
 {
-    struct marking *marking = &heap->collector->marking;
+    struct marking *marking = heap->marking;
     uint64_t budget = u8_load_relaxed(&marking->whole) ? UINT64_MAX : SLICE_BYTES;
     uint64_t end = os_now_ns() + ns;
     bool over;
@@ -153,7 +156,7 @@ static bool drain_some(gc_heap *heap, struct marker *m)
 {
     if (!cycle_processors_taken(heap))
         return drain_for(heap, m, CYCLE_SHORT_SLICE_NS);
-    if (word_load_relaxed(&heap->collector->heap_before) < BORROW_MIN_BYTES) {
+    if (word_load_relaxed(&heap->pacing->heap_before) < BORROW_MIN_BYTES) {
         uint64_t start = os_now_ns();
         bool over = drain_for(heap, m, CYCLE_SHORT_SLICE_NS);
         if (!over)
@@ -170,7 +173,7 @@ static bool drain_some(gc_heap *heap, struct marker *m)
 /* Drains until the work word is 0. */
 static void drain_patiently(gc_heap *heap, struct marker *m)
 {
-    marking_call_helpers(heap, &heap->collector->marking);
+    marking_call_helpers(heap, heap->marking);
     bool over = drain_for(heap, m, CYCLE_SHORT_SLICE_NS);
     while (!over) {
         if (workqueue_has_work(&heap->work)) {
@@ -217,7 +220,7 @@ static void begin_marking(struct driver *d)
 {
     gc_heap *heap = d->heap;
     struct marker *m = &d->marker;
-    set_phase(heap->collector, CYCLE_MARK);
+    set_phase(heap->cycle, CYCLE_MARK);
     m->active = true;
     workqueue_activate(&heap->work);
     marker_doubtful(m, workqueue_end_putting_off(&heap->work));
@@ -238,7 +241,7 @@ static void forget_handed(gc_heap *heap)
 static bool was_last_wave(struct driver *d)
 {
     gc_heap *heap = d->heap;
-    struct collector *c = heap->collector;
+    struct cycle *c = heap->cycle;
     c->flush_waves++;
     stress(STRESS_FLUSHED);
     if (UNLIKELY(c->flush_waves == WEAK_PATIENCE))
@@ -251,7 +254,7 @@ static bool was_last_wave(struct driver *d)
 static void count_shaded(gc_heap *heap)
 {
     struct mutators *m = &heap->mutators;
-    struct marking *marking = &heap->collector->marking;
+    struct marking *marking = heap->marking;
     word_fetch_add_relaxed(&marking->marked_objects, word_exchange_acq_rel(&m->shaded_objects, 0));
     word_fetch_add_relaxed(&marking->marked_bytes, word_exchange_acq_rel(&m->shaded_bytes, 0));
 }
@@ -259,24 +262,24 @@ static void count_shaded(gc_heap *heap)
 static void end_marking(struct driver *d)
 {
     gc_heap *heap = d->heap;
-    struct collector *c = heap->collector;
+    struct cycle *c = heap->cycle;
     set_phase(c, CYCLE_CUT);
     weak_clear(heap);
     marker_finish(&d->marker);
-    marking_end(heap, &c->marking);
+    marking_end(heap, heap->marking);
     count_shaded(heap);
     c->times.marked = os_now_ns();
-    verify_after_mark(heap);
+    verify_after_mark(heap, c->verify_missed);
 }
 
 /* ---- The end ---- */
 
 static void end_flip(gc_heap *heap)
 {
-    struct collector *c = heap->collector;
+    struct cycle *c = heap->cycle;
     stress(STRESS_FLIP);
     weak_flipped(heap);
-    sweep_begin(heap);
+    sweep_begin(heap, c->forced);
     c->times.flipped = os_now_ns();
     set_phase(c, CYCLE_IDLE);
     verify_after_cycle(heap);
@@ -284,62 +287,9 @@ static void end_flip(gc_heap *heap)
         handshake_release(heap);
 }
 
-/* What counts towards the goal: what the last cycle left, and what was allocated since. Not less as
- * sweeping goes on, which may be late. */
-uint64_t cycle_heap_live(const gc_heap *heap)
-{
-    const struct collector *c = heap->collector;
-    return (word)(word_load_relaxed(&c->live_offset) + mheap_allocated_bytes(&heap->mem)) +
-           word_load_relaxed(&c->external_live);
-}
-
-/* Memory that is not objects; it counts under a soft limit. */
-static uint64_t overhead_bytes(const gc_heap *heap)
-{
-    size_t inuse = word_load_relaxed(&heap->mem.counts.pages_inuse) << PAGE_SHIFT;
-    size_t live = mheap_live_bytes(&heap->mem);
-    return inuse / 16 + (inuse > live ? inuse - live : 0) / 2;
-}
-
-/* What those go by who do not take the lock. */
-static void publish_pace_locked(struct collector *c)
-{
-    LOCK_ASSERT_HELD(&c->pacer_lock);
-    word_store_relaxed(&c->goal, (word)c->pacer.goal);
-    word_store_relaxed(&c->trigger, (word)c->pacer.trigger);
-    word_store_relaxed(&c->live, (word)c->pacer.live);
-    word_store_relaxed(&c->limit, (word)c->pacer.limit);
-}
-
-/* What was marked lives; of what was born black meanwhile as much, as far as anyone knows, as of
- * what was there before. */
-static uint64_t estimate_live(uint64_t marked, uint64_t before, uint64_t allocated)
-{
-    double survives = before > 0 ? (double)MIN_OF(marked, before) / (double)before : 1;
-    return marked + (uint64_t)(survives * (double)allocated);
-}
-
-static void update_pacer(gc_heap *heap)
-{
-    struct collector *c = heap->collector;
-    lock_acquire(&c->pacer_lock);
-    word ever = mheap_allocated_bytes(&heap->mem);
-    word allocated = ever - c->allocated_before, marked = c->marking.marked_bytes;
-    /* Runs that were open before the cycle were counted whole, and given back in part since. */
-    if (allocated > UINTPTR_MAX / 2)
-        allocated = 0;
-    uint64_t external = word_load_relaxed(&c->external_live);
-    uint64_t live = estimate_live(marked + external, c->heap_before, allocated);
-    pacer_cycle_ended(&c->pacer, live, 0, allocated);
-    pacer_update(&c->pacer, overhead_bytes(heap));
-    word_store_relaxed(&c->live_offset, marked + allocated - ever);
-    publish_pace_locked(c);
-    lock_release(&c->pacer_lock);
-}
-
 /* A cycle that cost its mutator more than it should is not tried again for some cycles; for more
  * and more, as long as that goes on. */
-static void note_quick(struct collector *c)
+static void note_quick(struct cycle *c)
 {
     if (c->quick && c->driver_ns < CYCLE_QUICK_NS)
         c->quick_backoff = 0;
@@ -353,29 +303,28 @@ static void note_quick(struct collector *c)
 
 static void note_end(gc_heap *heap)
 {
-    struct collector *c = heap->collector;
-    update_pacer(heap);
-    word_store_relaxed(&c->sweep_basis, (word)cycle_heap_live(heap));
-    word_store_relaxed(&c->sweep_pages, word_load_relaxed(&heap->mem.counts.pages_inuse));
-    lock_acquire(&c->pacer_lock);
+    struct cycle *c = heap->cycle;
+    struct marking *marking = heap->marking;
+    pacing_cycle_ended(heap, marking->marked_bytes);
+    lock_acquire(&c->record_lock);
     struct cycle_record *r = &c->record;
-    r->mark_cpu_ns += c->driver_ns + u64_exchange_acq_rel(&c->marking.helper_cpu_ns, 0);
+    r->mark_cpu_ns += c->driver_ns + u64_exchange_acq_rel(&marking->helper_cpu_ns, 0);
     r->last_cycle_ns = c->times.flipped - c->times.begin;
     r->last_mark_ns = c->times.marked - c->times.rooted;
     r->forced_cycles += c->forced;
     r->flush_waves = c->flush_waves;
-    r->objects_marked = c->marking.marked_objects;
-    lock_release(&c->pacer_lock);
+    r->objects_marked = marking->marked_objects;
+    lock_release(&c->record_lock);
     note_quick(c);
     u32_store_release(&c->flipped, c->started);
-    trace_cycle(heap);
+    trace_cycle(heap, &c->times, c->flush_waves, c->forced);
 }
 
 /* ---- Steps ---- */
 
 static void start_handshake(struct driver *d, enum cycle_phase phase, enum handshake_op op)
 {
-    set_phase(d->heap->collector, phase);
+    set_phase(d->heap->cycle, phase);
     handshake_begin(d->heap, op);
 }
 
@@ -384,7 +333,7 @@ static void start_handshake(struct driver *d, enum cycle_phase phase, enum hands
 static enum step take_step(struct driver *d, enum step step)
 {
     gc_heap *heap = d->heap;
-    struct collector *c = heap->collector;
+    struct cycle *c = heap->cycle;
     switch (step) {
     case STEP_SWEEP:
         return sweep_the_rest(d) ? STEP_BEGIN : STEP_SWEEP;
@@ -478,14 +427,14 @@ static enum step take_steps(struct driver *d, enum step step)
  * blocks must lie close to its caller (STACK_BELOW). */
 NOINLINE bool cycle_drive(gc_heap *heap, struct cycle_patience patience)
 {
-    struct collector *c = heap->collector;
+    struct cycle *c = heap->cycle;
     struct driver d;
     int cancel = os_cancel_off();
     d.heap = heap;
     d.patience = patience;
     d.leaves = false;
     marker_init(&d.marker, heap);
-    d.marker.on_mark = ptr_load_acquire(&c->marking.on_mark);
+    d.marker.on_mark = ptr_load_acquire(&heap->marking->on_mark);
     uint64_t start = driver_clock(&d);
     u32_store_relaxed(&c->left, 0);
     enum step next = take_steps(&d, c->step);
@@ -504,7 +453,7 @@ NOINLINE bool cycle_drive(gc_heap *heap, struct cycle_patience patience)
 
 void cycle_finish_left(gc_heap *heap)
 {
-    if (cycle_is_left(heap->collector))
+    if (cycle_is_left(heap->cycle))
         cycle_drive(heap, (struct cycle_patience){0, 0});
 }
 
@@ -512,7 +461,7 @@ void cycle_finish_left(gc_heap *heap)
 
 static void run_forced(gc_heap *heap)
 {
-    struct collector *c = heap->collector;
+    struct cycle *c = heap->cycle;
     c->forced = true;
     cycle_drive(heap, (struct cycle_patience){0, 0});
     c->forced = false;
@@ -522,7 +471,7 @@ static void run_forced(gc_heap *heap)
  * ours in any case, and marked twice. */
 static NOINLINE void collect(gc_heap *heap, gc_thread *t, unsigned *missed)
 {
-    struct collector *c = heap->collector;
+    struct cycle *c = heap->cycle;
     uint32_t ours = u32_load_acquire(&c->started) + 1;
     thread_enter_blocked(t, STACK_CALLER());
     ASSERT(self_may_wait_for(NULL) && "I21");
@@ -550,7 +499,7 @@ void cycle_collect_verified(gc_heap *heap, gc_thread *t, unsigned *missed)
 NOINLINE void cycle_with_world_held(gc_heap *heap, gc_thread *t, void (*fn)(gc_heap *, void *),
                                     void *arg)
 {
-    struct collector *c = heap->collector;
+    struct cycle *c = heap->cycle;
     thread_enter_blocked(t, STACK_CALLER());
     ASSERT(self_may_wait_for(NULL) && "I21");
     lock_acquire(&c->lock);
@@ -565,91 +514,26 @@ NOINLINE void cycle_with_world_held(gc_heap *heap, gc_thread *t, void (*fn)(gc_h
     thread_leave_blocked(t);
 }
 
-static void retune_locked(gc_heap *heap)
-{
-    struct collector *c = heap->collector;
-    pacer_update(&c->pacer, overhead_bytes(heap));
-    publish_pace_locked(c);
-}
-
-int cycle_set_percent(gc_heap *heap, int percent)
-{
-    struct collector *c = heap->collector;
-    lock_acquire(&c->pacer_lock);
-    int before = c->pacer.percent;
-    c->pacer.percent = percent;
-    retune_locked(heap);
-    lock_release(&c->pacer_lock);
-    background_kick_if_started(heap);
-    return before;
-}
-
-uint64_t cycle_set_limit(gc_heap *heap, uint64_t limit)
-{
-    struct collector *c = heap->collector;
-    lock_acquire(&c->pacer_lock);
-    uint64_t before = c->pacer.limit;
-    c->pacer.limit = limit;
-    retune_locked(heap);
-    lock_release(&c->pacer_lock);
-    background_kick_if_started(heap);
-    return before;
-}
-
 void cycle_report(gc_heap *heap, struct gc_statistics *s)
 {
-    struct collector *c = heap->collector;
-    lock_acquire(&c->pacer_lock);
+    struct cycle *c = heap->cycle;
+    lock_acquire(&c->record_lock);
     const struct cycle_record *r = &c->record;
     s->cycles = u32_load_acquire(&c->flipped);
     s->forced_cycles = r->forced_cycles;
-    s->heap_marked = c->pacer.live;
-    s->heap_goal = c->pacer.goal;
     s->objects_marked = r->objects_marked;
     s->mark_ns = r->mark_cpu_ns;
     s->last_cycle_ns = r->last_cycle_ns;
     s->last_mark_ns = r->last_mark_ns;
     s->flush_waves = r->flush_waves;
-    lock_release(&c->pacer_lock);
+    lock_release(&c->record_lock);
 }
 
 /* ---- Life ---- */
 
-int cycle_init(gc_heap *heap)
+void cycle_init(gc_heap *heap)
 {
-    const gc_options *o = &heap->options;
-    struct collector *c = aligned_alloc(CACHE_PAD, align_up(sizeof *c, CACHE_PAD));
-    if (!c)
-        return -ENOMEM;
-    memset(c, 0, sizeof *c);
-    c->heap = heap;
+    struct cycle *c = heap->cycle;
     lock_init(&c->lock, LOCK_CYCLE);
-    lock_init(&c->pacer_lock, LOCK_STATS);
-    pacer_init(&c->pacer, o->percent, o->min_heap, o->limit);
-    lock_acquire(&c->pacer_lock);
-    publish_pace_locked(c);
-    lock_release(&c->pacer_lock);
-    heap->collector = c;
-    heap->mutators.shade_roots = marking_shade_roots;
-    special_init(heap);
-    finq_init(heap);
-    weak_init(heap);
-    weaksets_init(heap);
-    heap->mem.up =
-        (struct mheap_upcalls){heap, sweep_for_slots_upcall, sweep_reclaim_upcall, backing_kick};
-    return 0;
-}
-
-void cycle_destroy(gc_heap *heap)
-{
-    struct collector *c = heap->collector;
-    ASSERT(self_may_wait_for(NULL) && "I21");
-    background_stop(heap);
-    cycle_finish_left(heap);
-    marking_stop_helpers(&c->marking);
-    backing_stop(heap);
-    weaksets_destroy(heap);
-    special_destroy(heap);
-    free(c);
-    heap->collector = NULL;
+    lock_init(&c->record_lock, LOCK_STATS);
 }

@@ -1,4 +1,11 @@
 #include "cycle/fork.h"
+#include "collector/backing.h"
+#include "collector/finalizer.h"
+#include "collector/pacing.h"
+#include "collector/special.h"
+#include "collector/sweep.h"
+#include "collector/weakset.h"
+#include "cycle/background.h"
 #include "mutator/attach.h"
 #include "mutator/self.h"
 #include "mutator/thread.h"
@@ -30,7 +37,7 @@ static void each_safe(void (*fn)(gc_heap *heap))
 /* What scavenging has taken from the free pages, it has given back. */
 static void bring_to_rest(gc_heap *heap)
 {
-    lock_seize(&heap->collector->lock);
+    lock_seize(&heap->cycle->lock);
     cycle_finish_left(heap);
     sweep_finish(heap);
     handshake_hold(heap);
@@ -48,17 +55,17 @@ static void seize_before_types(gc_heap *heap)
 
 static void seize_after_types(gc_heap *heap)
 {
-    struct collector *c = heap->collector;
     lock_seize(&heap->roots.lock);
     lock_seize(&heap->roots.handles.lock);
-    lock_seize(&c->weaksets.lock);
-    lock_seize(&c->specials.lock);
-    lock_seize(&c->finq.lock);
+    lock_seize(&heap->weaksets->lock);
+    lock_seize(&heap->specials->lock);
+    lock_seize(&heap->finq->lock);
     lock_seize(&heap->work.lock);
     lock_seize(&heap->mem.pool.lock);
     lock_seize(&heap->mem.lock);
     lock_seize(&heap->mem.persistent.lock);
-    lock_seize(&c->pacer_lock);
+    lock_seize(&heap->pacing->lock);
+    lock_seize(&heap->cycle->record_lock);
 }
 
 /* The forking thread is blocked while it waits, as anyone it waits for may wait for it. */
@@ -77,22 +84,22 @@ static NOINLINE void prepare(void)
     each_safe(seize_before_types);
     type_fork_prepare();
     each_safe(seize_after_types);
-    finq_fork_prepare();
+    finalizer_seize();
 }
 
 /* ---- After, in both ---- */
 
 static void free_locks(gc_heap *heap)
 {
-    struct collector *c = heap->collector;
-    lock_free(&c->pacer_lock);
+    lock_free(&heap->cycle->record_lock);
+    lock_free(&heap->pacing->lock);
     lock_free(&heap->mem.persistent.lock);
     lock_free(&heap->mem.lock);
     lock_free(&heap->mem.pool.lock);
     lock_free(&heap->work.lock);
-    lock_free(&c->finq.lock);
-    lock_free(&c->specials.lock);
-    lock_free(&c->weaksets.lock);
+    lock_free(&heap->finq->lock);
+    lock_free(&heap->specials->lock);
+    lock_free(&heap->weaksets->lock);
     lock_free(&heap->roots.handles.lock);
     lock_free(&heap->roots.lock);
     lock_free(&heap->procs.lock);
@@ -104,12 +111,12 @@ static void free_locks(gc_heap *heap)
 static void go_on(gc_heap *heap)
 {
     handshake_release(heap);
-    lock_free(&heap->collector->lock);
+    lock_free(&heap->cycle->lock);
 }
 
 static void free_all_locks(void)
 {
-    finq_fork_done();
+    finalizer_release();
     type_fork_done();
     each_safe(free_locks);
 }
@@ -132,31 +139,29 @@ static void parent(void)
 
 /* ---- The child ---- */
 
-/* A wish for a cycle went to the background thread, which is gone. */
-static void forget_library_threads(struct collector *c)
+static void forget_library_threads(gc_heap *heap)
 {
-    c->thread_started = 0;
-    c->wanted = c->started;
-    c->marking.nhelpers = 0;
-    c->sweeping.sweepers = 0;
-    c->heap->work.waiters = c->heap->work.sleepers = 0;
-    c->heap->mutators.collector_waits = 0;
-    finq_after_fork_in_child(&c->finq);
+    background_forget(heap);
+    marking_forget(heap->marking);
+    heap->sweeping->sweepers = 0;
+    heap->work.waiters = heap->work.sleepers = 0;
+    heap->mutators.collector_waits = 0;
+    finalizer_forget(heap);
 }
 
 static void clear_child(gc_heap *heap)
 {
-    forget_library_threads(heap->collector);
-    backing_after_fork_in_child(heap);
+    forget_library_threads(heap);
+    backing_forget(heap);
     attach_after_fork_in_child(heap);
     proc_after_fork_in_child(&heap->procs);
 }
 
 static bool was_shared(const gc_heap *heap)
 {
-    const struct collector *c = heap->collector;
-    return attach_has_others(heap) || c->thread_started || c->marking.nhelpers ||
-           c->finq.state != FINQ_NONE || c->backing.started;
+    return attach_has_others(heap) || service_is_used(&heap->background->service) ||
+           heap->marking->nhelpers > 0 || service_is_used(&heap->finalizers->service) ||
+           service_is_used(&heap->backing->service);
 }
 
 static void find_orphans(void)

@@ -1,7 +1,12 @@
 #include "cycle/pace.h"
+#include "collector/pacing.h"
+#include "collector/special.h"
+#include "collector/sweep.h"
+#include "collector/weakset.h"
+#include "cycle/background.h"
+#include "mutator/fiber.h"
 #include "mutator/self.h"
 #include "mutator/thread.h"
-#include "cycle/background.h"
 
 /* ---- Driving cycles ---- */
 
@@ -18,12 +23,12 @@ static bool take_lock(struct lock *lock, struct cycle_patience patience)
 static NOINLINE bool run_here(gc_heap *heap, gc_thread *t, struct cycle_patience patience,
                               bool quick)
 {
-    struct collector *c = heap->collector;
+    struct cycle *c = heap->cycle;
     thread_enter_blocked(t, STACK_CALLER());
     bool mine = take_lock(&c->lock, patience);
     if (mine) {
         bool over = true;
-        if (cycle_is_left(c) || cycle_heap_live(heap) >= word_load_relaxed(&c->trigger)) {
+        if (cycle_is_left(c) || pacing_is_due(heap, 0)) {
             c->quick = quick;
             over = cycle_drive(heap, patience);
         }
@@ -102,7 +107,7 @@ static bool has_little_else(gc_heap *heap)
 static bool is_quickly_done(gc_heap *heap)
 {
     const struct procs *procs = &heap->procs;
-    return cycle_heap_is_small(heap) && cycle_may_be_quick(heap->collector) &&
+    return cycle_heap_is_small(heap) && cycle_may_be_quick(heap->cycle) &&
            u32_load_relaxed(&procs->waiting) == 0 && procs_idle(procs) + 1 >= procs->max &&
            has_little_else(heap);
 }
@@ -150,15 +155,9 @@ static NOINLINE void go_on_with_cycle(gc_heap *heap, gc_thread *t)
  * by marking (Go: bgScanCredit). */
 static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
 {
-    struct collector *c = heap->collector;
-    uint64_t marked = word_load_relaxed(&c->marking.marked_bytes);
-    uint64_t live = word_load_relaxed(&c->live);
-    uint64_t expected = MAX_OF(live, (uint64_t)word_load_relaxed(&c->heap_before) / 2);
-    uint64_t left = expected > marked ? expected - marked : expected / 20 + 1;
-    double ratio =
-        pacer_assist_ratio(live, word_load_relaxed(&c->goal), cycle_heap_live(heap), left);
-    uint64_t debt = (uint64_t)((double)bytes * ratio);
-    debt -= marking_take_credit(&c->marking, debt);
+    struct marking *marking = heap->marking;
+    uint64_t debt = pacing_marking_due(heap, bytes, word_load_relaxed(&marking->marked_bytes));
+    debt -= marking_take_credit(marking, debt);
     if (debt < ASSIST_MIN / 16)
         return;
     if (!workqueue_has_work(&heap->work)) {
@@ -173,11 +172,11 @@ static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
     marker_drain(&m, MAX_OF(debt, ASSIST_MIN));
     self_called_back(t);
     m.unpaid -= MIN_OF(m.unpaid, (word)debt); /* what is more pays for allocations to come */
-    marking_give_credit(&c->marking, &m);
+    marking_give_credit(marking, &m);
     marker_finish(&m);
     os_cancel_restore(cancel);
     struct stopwatch elapsed = stopwatch_short(start);
-    u64_fetch_add_relaxed(&c->assist_ns, elapsed.cpu);
+    u64_fetch_add_relaxed(&marking->assist_ns, elapsed.cpu);
     times_add_stall(&t->times, elapsed);
 }
 
@@ -187,7 +186,7 @@ static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
 #define LATE_NS ((uint64_t)5 * 1000 * 1000)
 #define HELD_BACK_NS ((uint64_t)100 * 1000 * 1000)
 
-static bool is_over(const struct collector *c, uint32_t cycle)
+static bool is_over(const struct cycle *c, uint32_t cycle)
 {
     return (int32_t)(u32_load_acquire(&c->flipped) - cycle) >= 0;
 }
@@ -204,7 +203,7 @@ static bool is_hindered(gc_heap *heap)
 /* No thread drives the cycle, and none will before this one does. */
 static bool is_deserted(const gc_heap *heap)
 {
-    return cycle_is_left(heap->collector) && is_without_background(heap);
+    return cycle_is_left(heap->cycle) && is_without_background(heap);
 }
 
 /* Waits in the blocked state, in which handshakes are done for the thread, and its P serves
@@ -217,7 +216,7 @@ static NOINLINE void await_cycle(gc_heap *heap, gc_thread *t, uint32_t cycle, ui
     while (waited < ns) {
         uint32_t turn = u32_load_acquire(&m->turns);
         stress(STRESS_MAY_SLEEP);
-        if (is_over(heap->collector, cycle) || is_hindered(heap) || is_deserted(heap))
+        if (is_over(heap->cycle, cycle) || is_hindered(heap) || is_deserted(heap))
             break;
         handshake_look_on(heap, turn, (int64_t)(ns - waited));
         waited = os_now_ns() - start;
@@ -230,8 +229,8 @@ static NOINLINE void await_cycle(gc_heap *heap, gc_thread *t, uint32_t cycle, ui
  * the cycle that is under way or wanted. */
 static NOINLINE void hold_back(gc_heap *heap, gc_thread *t)
 {
-    const struct collector *c = heap->collector;
-    uint32_t wanted = u32_load_acquire(&c->wanted), started = u32_load_acquire(&c->started);
+    const struct cycle *c = heap->cycle;
+    uint32_t wanted = background_wanted(heap), started = u32_load_acquire(&c->started);
     bool late = (int32_t)(wanted - started) > 0;
     uint32_t cycle = late ? wanted : started;
     if (is_over(c, cycle) || is_hindered(heap))
@@ -249,32 +248,29 @@ static NOINLINE void hold_back(gc_heap *heap, gc_thread *t)
 /* Sweeps what is owed: part of it was, by those who needed slots. */
 static void sweep_credit(gc_heap *heap, gc_thread *t)
 {
-    struct collector *c = heap->collector;
-    uint64_t due =
-        pacer_pages_swept(word_load_relaxed(&c->trigger), word_load_relaxed(&c->sweep_basis),
-                          cycle_heap_live(heap), word_load_relaxed(&c->sweep_pages));
-    if (word_load_relaxed(&c->sweeping.swept_pages) >= due)
+    const struct sweeping *sweeping = heap->sweeping;
+    uint64_t due = pacing_sweeping_due(heap);
+    if (word_load_relaxed(&sweeping->swept_pages) >= due)
         return;
     uint64_t start = os_now_ns();
-    while (word_load_relaxed(&c->sweeping.swept_pages) < due && sweep_one(heap) > 0)
+    while (word_load_relaxed(&sweeping->swept_pages) < due && sweep_one(heap) > 0)
         ;
     times_add_stall(&t->times, stopwatch_short(start));
 }
 
 void pace_allocation(gc_heap *heap, gc_thread *t, size_t more)
 {
-    struct collector *c = heap->collector;
+    struct cycle *c = heap->cycle;
     uint64_t bytes = mcache_take_unpaced(t->proc->cache) + more;
     if (t->phase == PHASE_MARK)
         assist(heap, t, bytes);
     if (UNLIKELY(cycle_is_left(c)))
         go_on_with_cycle(heap, t);
-    else if (u32_load_relaxed(&c->phase) == CYCLE_IDLE &&
-             cycle_heap_live(heap) + more >= word_load_relaxed(&c->trigger))
+    else if (u32_load_relaxed(&c->phase) == CYCLE_IDLE && pacing_is_due(heap, more))
         start_cycle(heap, t);
-    else if (t->proc->cache->sweeping && u32_load_relaxed(&c->sweeping.active))
+    else if (t->proc->cache->sweeping && u32_load_relaxed(&heap->sweeping->active))
         sweep_credit(heap, t);
-    if (UNLIKELY((cycle_heap_live(heap) + more) / 11 * 10 > word_load_relaxed(&c->goal)))
+    if (UNLIKELY(pacing_is_far_beyond(heap, more)))
         hold_back(heap, t);
 }
 
@@ -287,10 +283,10 @@ void pace_allocation(gc_heap *heap, gc_thread *t, size_t more)
 static void await_memory(gc_heap *heap, uint32_t cycle)
 {
     const struct mutators *m = &heap->mutators;
-    for (unsigned looks = 0; looks < CALLBACK_LOOKS && !is_over(heap->collector, cycle);) {
+    for (unsigned looks = 0; looks < CALLBACK_LOOKS && !is_over(heap->cycle, cycle);) {
         uint32_t turn = u32_load_acquire(&m->turns);
         looks += u32_load_acquire(&m->hindrance) == HINDRANCE_CALLBACK;
-        if (!is_over(heap->collector, cycle))
+        if (!is_over(heap->cycle, cycle))
             handshake_look_on(heap, turn, (int64_t)LATE_NS);
     }
     while (sweep_one(heap) > 0)
@@ -316,4 +312,20 @@ void pace_collect(gc_heap *heap, gc_thread *t)
         collect_elsewhere(heap, t);
     else
         cycle_collect(heap, t);
+}
+
+/* ---- Settings ---- */
+
+int pace_set_percent(gc_heap *heap, int percent)
+{
+    int before = pacing_set_percent(heap, percent);
+    background_kick_if_started(heap);
+    return before;
+}
+
+uint64_t pace_set_limit(gc_heap *heap, uint64_t limit)
+{
+    uint64_t before = pacing_set_limit(heap, limit);
+    background_kick_if_started(heap);
+    return before;
 }

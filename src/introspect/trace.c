@@ -1,4 +1,6 @@
 #include "introspect/trace.h"
+#include "collector/mark.h"
+#include "collector/pacing.h"
 #include "mutator/log.h"
 
 static double ms(uint64_t from, uint64_t to)
@@ -18,24 +20,23 @@ static const char *size_text(char *text, uint64_t bytes)
     return text;
 }
 
-void trace_cycle(gc_heap *heap)
+void trace_cycle(gc_heap *heap, const struct cycle_times *t, uint64_t waves, bool forced)
 {
-    const struct collector *c = heap->collector;
-    const struct cycle_times *t = &c->times;
+    const struct marking *marking = heap->marking;
+    const struct pacing *p = heap->pacing;
     char before[32], after[32], goal[32];
     if (!heap->trace)
         return;
-    uint64_t marked = c->marking.marked_bytes;
     lock_acquire(&heap->mutators.lock);
     size_t threads = heap->mutators.count;
     lock_release(&heap->mutators.lock);
     log_write(heap, GC_LOG_TRACE,
               "gc %u @%.3fs: arm %.3f roots %.3f mark %.3f end %.3f ms; %s -> %s -> goal %s; %llu "
               "objects marked, %llu waves, %zu threads, %u Ps%s",
-              c->started, ms(heap->created_ns, t->begin) / 1e3, ms(t->begin, t->armed),
+              heap->cycle_number, ms(heap->created_ns, t->begin) / 1e3, ms(t->begin, t->armed),
               ms(t->armed, t->rooted), ms(t->rooted, t->marked), ms(t->marked, t->flipped),
-              size_text(before, c->heap_before), size_text(after, marked),
-              c->goal == (word)UINT64_MAX ? "none" : size_text(goal, c->goal),
-              (unsigned long long)c->marking.marked_objects, (unsigned long long)c->flush_waves,
-              threads, u32_load_acquire(&heap->procs.count), c->forced ? " (forced)" : "");
+              size_text(before, p->heap_before), size_text(after, marking->marked_bytes),
+              p->goal == (word)UINT64_MAX ? "none" : size_text(goal, p->goal),
+              (unsigned long long)marking->marked_objects, (unsigned long long)waves, threads,
+              u32_load_acquire(&heap->procs.count), forced ? " (forced)" : "");
 }

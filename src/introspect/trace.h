@@ -2,9 +2,15 @@
 #ifndef GC_TRACE_H
 #define GC_TRACE_H
 
-#include "collector/collector.h"
+#include "mutator/heap.h"
 
-/* Writes one line about the cycle that has just ended. The cycle's driver calls it. */
-void trace_cycle(gc_heap *heap);
+/* When the steps of a cycle were over, os_now_ns. */
+struct cycle_times {
+    uint64_t begin, armed, rooted, marked, flipped;
+};
+
+/* Writes one line about the cycle that has just ended, with so many FLUSH waves. The cycle's driver
+ * calls it. */
+void trace_cycle(gc_heap *heap, const struct cycle_times *times, uint64_t waves, bool forced);
 
 #endif

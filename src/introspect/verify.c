@@ -1,5 +1,8 @@
 #include "introspect/verify.h"
 #include "allocator/object.h"
+#include "collector/special.h"
+#include "collector/sweep.h"
+#include "mutator/fiber.h"
 #include "mutator/log.h"
 #include "mutator/thread.h"
 
@@ -315,21 +318,20 @@ static void panic_on_faults(unsigned faults)
     CHECK(faults == 0 && "the heap check failed: see the log");
 }
 
-void verify_after_mark(gc_heap *heap)
+void verify_after_mark(gc_heap *heap, unsigned *missed)
 {
     bool held = u32_load_relaxed(&heap->mutators.held);
-    unsigned *wanted = heap->collector->verify_missed;
-    if (LIKELY(!heap->debug.checkmark && !wanted))
+    if (LIKELY(!heap->debug.checkmark && !missed))
         return;
     if (!held)
         handshake_hold(heap);
-    unsigned missed = verify_marks(heap);
+    unsigned found = verify_marks(heap);
     if (!held)
         handshake_release(heap);
-    if (wanted)
-        *wanted = missed;
+    if (missed)
+        *missed = found;
     else
-        panic_on_faults(missed);
+        panic_on_faults(found);
 }
 
 void verify_after_cycle(gc_heap *heap)

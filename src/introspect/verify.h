@@ -2,11 +2,12 @@
 #ifndef GC_VERIFY_H
 #define GC_VERIFY_H
 
-#include "collector/collector.h"
+#include "mutator/handshake.h"
 
 /* Do what debug switches ask for, when marking has ended (before DISARM), and after FLIP. The
- * cycle's driver calls them. */
-void verify_after_mark(gc_heap *heap);
+ * cycle's driver calls them. If `missed` is not NULL there is a second marking, whatever the
+ * switches say, and *missed is what it found. */
+void verify_after_mark(gc_heap *heap, unsigned *missed);
 void verify_after_cycle(gc_heap *heap);
 
 /* Checks every structure against the others, and that every reference leads to an object. World

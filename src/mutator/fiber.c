@@ -18,7 +18,7 @@ gc_fiber *fiber_create(gc_thread *t)
     if (!f)
         return NULL;
     f->heap = heap;
-    f->scanned = past_roots(t) ? heap->cycle : 0;
+    f->scanned = past_roots(t) ? heap->cycle_number : 0;
     lock_acquire(&heap->fibers_lock);
     f->next = heap->fibers;
     if (f->next)
@@ -63,12 +63,12 @@ static void suspend(gc_fiber *f)
 /* I10: a black thread must not see a root set that was not scanned. */
 static void scan_first(gc_thread *t, gc_fiber *f)
 {
-    if (t->phase != PHASE_MARK || f->scanned == t->heap->cycle)
+    if (t->phase != PHASE_MARK || f->scanned == t->heap->cycle_number)
         return;
     struct shading_tracer shade = handshake_shading_tracer(t);
     fiber_visit(f, &shade.tracer);
     barrier_shade_doubtful(t, shade.doubtful);
-    f->scanned = t->heap->cycle;
+    f->scanned = t->heap->cycle_number;
 }
 
 /* Takes the fiber's frames off the thread, and puts the thread's own back on. */
@@ -81,7 +81,7 @@ static void leave_fiber(gc_thread *t, uintptr_t caller)
         return;
     }
     f->roots.frames = t->fast.frames;
-    f->scanned = past_roots(t) ? t->heap->cycle : 0;
+    f->scanned = past_roots(t) ? t->heap->cycle_number : 0;
     t->fiber = NULL;
     t->fast.frames = t->roots.frames;
     stress(STRESS_FIBER_LEFT);
@@ -180,9 +180,9 @@ static void visit_one_locked(gc_heap *heap, gc_fiber *f, struct gc_tracer *trace
     if (!take(f, FIBER_CLAIMED))
         return;
     stress(STRESS_FIBER_CLAIMED);
-    if (f->scanned != heap->cycle) {
+    if (f->scanned != heap->cycle_number) {
         fiber_visit(f, tracer);
-        f->scanned = heap->cycle;
+        f->scanned = heap->cycle_number;
     }
     suspend(f);
 }

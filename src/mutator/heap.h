@@ -1,5 +1,6 @@
 /* A heap, its threads and its fibers, composed of their parts: data only. The parts' functions take
- * what is theirs, or all of it. The collector keeps its state behind `collector`. */
+ * what is theirs, or all of it. Each module of the collector keeps its state behind a pointer of
+ * its own, and lower modules do not know the struct. */
 #ifndef GC_HEAP_H
 #define GC_HEAP_H
 
@@ -9,7 +10,19 @@
 #include "mutator/stack.h"
 #include "mutator/workbuf.h"
 
-struct collector;
+struct marking;
+struct sweeping;
+struct scavenging;
+struct backing;
+struct specials;
+struct finq;
+struct finalizers;
+struct weaks;
+struct weaksets;
+struct ephemerons;
+struct pacing;
+struct cycle;
+struct background;
 
 struct gc_fiber {
     gc_heap *heap;
@@ -108,8 +121,21 @@ struct gc_heap {
     struct lock fibers_lock;
     gc_fiber *fibers;       /* under fibers_lock */
     gc_fiber *fiber_cursor; /* next one that fibers_visit looks at; under fibers_lock */
-    uint32_t cycle;         /* number of the present or last cycle; written by the collector */
-    struct collector *collector;
+    uint32_t cycle_number;  /* of the present or last cycle; written by the collector */
+    /* The collector's parts, which are there from the heap's creation to its end. */
+    struct marking *marking;
+    struct sweeping *sweeping;
+    struct scavenging *scavenging;
+    struct backing *backing;
+    struct specials *specials;
+    struct finq *finq;
+    struct finalizers *finalizers;
+    struct weaks *weaks;
+    struct weaksets *weaksets;
+    struct ephemerons *ephemerons;
+    struct pacing *pacing;
+    struct cycle *cycle;
+    struct background *background;
     struct gc_heap *next_heap; /* all heaps of the process; see fork.h */
     bool orphan;               /* in the child of a fork: nothing in it can be relied on */
 };

@@ -1,0 +1,152 @@
+#include "collector/pacing.h"
+
+/* What those go by who do not take the lock. */
+static void publish_locked(struct pacing *p)
+{
+    LOCK_ASSERT_HELD(&p->lock);
+    word_store_relaxed(&p->goal, (word)p->pacer.goal);
+    word_store_relaxed(&p->trigger, (word)p->pacer.trigger);
+    word_store_relaxed(&p->live, (word)p->pacer.live);
+    word_store_relaxed(&p->limit, (word)p->pacer.limit);
+}
+
+void pacing_init(gc_heap *heap)
+{
+    struct pacing *p = heap->pacing;
+    const gc_options *o = &heap->options;
+    lock_init(&p->lock, LOCK_STATS);
+    lock_acquire(&p->lock);
+    pacer_init(&p->pacer, o->percent, o->min_heap, o->limit);
+    publish_locked(p);
+    lock_release(&p->lock);
+}
+
+/* ---- For those who allocate ---- */
+
+uint64_t pacing_heap_live(const gc_heap *heap)
+{
+    const struct pacing *p = heap->pacing;
+    return (word)(word_load_relaxed(&p->live_offset) + mheap_allocated_bytes(&heap->mem)) +
+           word_load_relaxed(&p->external_live);
+}
+
+bool pacing_is_due(const gc_heap *heap, size_t more)
+{
+    return pacing_heap_live(heap) + more >= word_load_relaxed(&heap->pacing->trigger);
+}
+
+bool pacing_is_far_beyond(const gc_heap *heap, size_t more)
+{
+    return (pacing_heap_live(heap) + more) / 11 * 10 > word_load_relaxed(&heap->pacing->goal);
+}
+
+uint64_t pacing_marking_due(const gc_heap *heap, uint64_t bytes, uint64_t marked)
+{
+    const struct pacing *p = heap->pacing;
+    uint64_t live = word_load_relaxed(&p->live);
+    uint64_t expected = MAX_OF(live, (uint64_t)word_load_relaxed(&p->heap_before) / 2);
+    uint64_t left = expected > marked ? expected - marked : expected / 20 + 1;
+    double ratio =
+        pacer_assist_ratio(live, word_load_relaxed(&p->goal), pacing_heap_live(heap), left);
+    return (uint64_t)((double)bytes * ratio);
+}
+
+uint64_t pacing_sweeping_due(const gc_heap *heap)
+{
+    const struct pacing *p = heap->pacing;
+    return pacer_pages_swept(word_load_relaxed(&p->trigger), word_load_relaxed(&p->sweep_basis),
+                             pacing_heap_live(heap), word_load_relaxed(&p->sweep_pages));
+}
+
+void pacing_add_external(gc_heap *heap, ptrdiff_t all, ptrdiff_t live)
+{
+    word_fetch_add_relaxed(&heap->pacing->external_bytes, (word)all);
+    word_fetch_add_relaxed(&heap->pacing->external_live, (word)live);
+}
+
+/* ---- The cycle ---- */
+
+void pacing_cycle_begins(gc_heap *heap)
+{
+    struct pacing *p = heap->pacing;
+    word_store_relaxed(&p->heap_before, (word)pacing_heap_live(heap));
+    p->allocated_before = mheap_allocated_bytes(&heap->mem);
+}
+
+/* Memory that is not objects; it counts under a soft limit. */
+static uint64_t overhead_bytes(const gc_heap *heap)
+{
+    size_t inuse = word_load_relaxed(&heap->mem.counts.pages_inuse) << PAGE_SHIFT;
+    size_t live = mheap_live_bytes(&heap->mem);
+    return inuse / 16 + (inuse > live ? inuse - live : 0) / 2;
+}
+
+/* What was marked lives; of what was born black meanwhile as much, as far as anyone knows, as of
+ * what was there before. */
+static uint64_t estimate_live(uint64_t marked, uint64_t before, uint64_t allocated)
+{
+    double survives = before > 0 ? (double)MIN_OF(marked, before) / (double)before : 1;
+    return marked + (uint64_t)(survives * (double)allocated);
+}
+
+void pacing_cycle_ended(gc_heap *heap, uint64_t marked)
+{
+    struct pacing *p = heap->pacing;
+    lock_acquire(&p->lock);
+    word ever = mheap_allocated_bytes(&heap->mem);
+    word allocated = ever - p->allocated_before;
+    /* Runs that were open before the cycle were counted whole, and given back in part since. */
+    if (allocated > UINTPTR_MAX / 2)
+        allocated = 0;
+    uint64_t external = word_load_relaxed(&p->external_live);
+    uint64_t live = estimate_live(marked + external, p->heap_before, allocated);
+    pacer_cycle_ended(&p->pacer, live, 0, allocated);
+    pacer_update(&p->pacer, overhead_bytes(heap));
+    word_store_relaxed(&p->live_offset, (word)marked + allocated - ever);
+    publish_locked(p);
+    lock_release(&p->lock);
+    word_store_relaxed(&p->sweep_basis, (word)pacing_heap_live(heap));
+    word_store_relaxed(&p->sweep_pages, word_load_relaxed(&heap->mem.counts.pages_inuse));
+}
+
+/* ---- Settings ---- */
+
+static void retune_locked(gc_heap *heap)
+{
+    struct pacing *p = heap->pacing;
+    LOCK_ASSERT_HELD(&p->lock);
+    pacer_update(&p->pacer, overhead_bytes(heap));
+    publish_locked(p);
+}
+
+int pacing_set_percent(gc_heap *heap, int percent)
+{
+    struct pacing *p = heap->pacing;
+    lock_acquire(&p->lock);
+    int before = p->pacer.percent;
+    p->pacer.percent = percent;
+    retune_locked(heap);
+    lock_release(&p->lock);
+    return before;
+}
+
+uint64_t pacing_set_limit(gc_heap *heap, uint64_t limit)
+{
+    struct pacing *p = heap->pacing;
+    lock_acquire(&p->lock);
+    uint64_t before = p->pacer.limit;
+    p->pacer.limit = limit;
+    retune_locked(heap);
+    lock_release(&p->lock);
+    return before;
+}
+
+void pacing_report(gc_heap *heap, struct gc_statistics *s)
+{
+    struct pacing *p = heap->pacing;
+    lock_acquire(&p->lock);
+    s->heap_marked = p->pacer.live;
+    s->heap_goal = p->pacer.goal;
+    lock_release(&p->lock);
+    s->external = word_load_relaxed(&p->external_bytes);
+}
