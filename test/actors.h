@@ -167,6 +167,12 @@ static inline void actor_start(struct actor *a)
     actor_await(a);
 }
 
+static inline void actors_start(struct actor *actors, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        actor_start(&actors[i]);
+}
+
 static inline void actor_leave(struct actor *a)
 {
     a->leaves = true;
@@ -179,6 +185,12 @@ static inline void actor_end(struct actor *a)
     a->leaves = true;
     actor_tell(a, NULL);
     join_thread(a->thread);
+}
+
+static inline void actors_end(struct actor *actors, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        actor_end(&actors[i]);
 }
 
 static inline void begin_blocking(struct actor *a)
@@ -208,13 +220,48 @@ static inline void answer(struct actor *unused)
     thread_safepoint(thread_self());
 }
 
-/* The calling thread's, which is the last. */
+static inline void actors_answer(struct actor *actors, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        actor_do(&actors[i], answer);
+}
+
+/* The calling thread is the last. */
 static inline void all_answer(struct actor *actors, size_t n, enum handshake_op op)
 {
     await_question(op);
-    for (size_t i = 0; i < n; i++)
-        actor_do(&actors[i], answer);
+    actors_answer(actors, n);
     answer(NULL);
+}
+
+/* From the beginning of a cycle to the question for ROOTS, which nobody has answered. */
+static inline void answer_up_to_roots(struct actor *actors, size_t n)
+{
+    all_answer(actors, n, OP_ARM);
+    all_answer(actors, n, OP_SETTLE);
+    await_question(OP_ROOTS);
+}
+
+static inline void go_to_roots(struct actor *actors, size_t n)
+{
+    begin_cycle();
+    answer_up_to_roots(actors, n);
+}
+
+/* The actors are past their ROOTS. The calling thread is not, so nothing is marked yet that only
+ * the collector marks. */
+static inline void go_past_roots(struct actor *actors, size_t n)
+{
+    go_to_roots(actors, n);
+    actors_answer(actors, n);
+}
+
+/* All that was grey is marked; nobody has answered the question for FLUSH. */
+static inline void go_to_flush(struct actor *actors, size_t n)
+{
+    go_past_roots(actors, n);
+    answer(NULL);
+    await_question(OP_FLUSH);
 }
 
 /* Somebody who does nothing but collect, once, and stops on the way. */
@@ -252,6 +299,28 @@ static inline void all_end(struct actor *actors, size_t n)
     u32_store_release(&cycle_is_over, 1);
     for (size_t i = 0; i < n; i++)
         actor_await(&actors[i]);
+}
+
+/* The calling thread answers what it is asked, and everybody goes on to the end of the cycle. */
+static inline void all_answer_and_end(struct actor *actors, size_t n)
+{
+    answer(NULL);
+    all_end(actors, n);
+}
+
+/* The thread holds cells 1 and 2. */
+static inline void check_pair(struct actor *a)
+{
+    CHECK(is_cell(a->held[0], 1));
+    CHECK(is_cell(a->held[0]->next, 2));
+}
+
+/* It does, and everything ends. */
+static inline void end_with_pair(struct actor *actors, size_t n, struct actor *holder)
+{
+    actor_do(holder, check_pair);
+    actors_end(actors, n);
+    end_heap(heap);
 }
 
 /* Marks what is queued, as a mutator does that pays for its allocations. */

@@ -12,13 +12,6 @@ static GC_TYPE(cell_type, struct cell, next);
 #define LEN(array) (sizeof(array) / sizeof(array)[0])
 #define MIB ((size_t)1 << 20)
 
-static void end_heap(gc_heap *heap)
-{
-    CHECK(gc_heap_current() == heap);
-    CHECK_EQ(gc_heap_verify(), 0);
-    CHECK_EQ(gc_heap_destroy(heap), 0);
-}
-
 static struct cell *new_cell(uint64_t number)
 {
     struct cell *c = gc_new(&cell_type);

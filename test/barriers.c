@@ -2,30 +2,11 @@
  * that an object is lost if a single line of them is missing. */
 #include "actors.h"
 
-/* A list of cells 1, 2, …, n. */
-static struct cell *new_chain(uint64_t n)
-{
-    struct cell *first = NULL, *cell;
-    GC_FRAME(first);
-    for (uint64_t id = n; id > 0; id--) {
-        cell = new_cell(id);
-        cell->next = first; /* fresh: no safepoint since */
-        first = cell;
-    }
-    return first;
-}
-
 static struct cell *at(struct cell *chain, uint64_t id)
 {
     while (chain && chain->id < id)
         chain = chain->next;
     return chain;
-}
-
-static void end_stage(void)
-{
-    CHECK_EQ(gc_heap_verify(), 0);
-    CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
 /* ---- Roots that go while the collector is on its way ---- */
@@ -84,11 +65,6 @@ static void load_root(struct actor *a)
 {
     a->held[0] = gc_load(&root);
 }
-static void check_held(struct actor *a)
-{
-    CHECK(is_cell(a->held[0], 1));
-    CHECK(is_cell(a->held[0]->next, 2));
-}
 
 /* A thread past its ROOTS has loaded what a root refers to, and is not looked at any more; the root
  * goes before the collector comes by. */
@@ -99,19 +75,12 @@ static void root_goes(void (*make)(void), void (*go)(void))
     actor_start(&reader);
     root = new_chain(2);
     make();
-    begin_cycle();
-    all_answer(&reader, 1, OP_ARM);
-    all_answer(&reader, 1, OP_SETTLE);
-    await_question(OP_ROOTS);
-    actor_do(&reader, answer);
+    go_past_roots(&reader, 1);
     actor_do(&reader, load_root);
     go();
     root = NULL;
-    answer(NULL);
-    all_end(&reader, 1);
-    actor_do(&reader, check_held);
-    actor_end(&reader);
-    end_stage();
+    all_answer_and_end(&reader, 1);
+    end_with_pair(&reader, 1, &reader);
 }
 
 TEST(a_root_that_is_removed)
@@ -155,25 +124,17 @@ TEST(a_root_that_is_added)
 {
     struct actor actors[2], *reader = &actors[0], *owner = &actors[1];
     stage_set(0, "poison");
-    actor_start(reader);
-    actor_start(owner);
+    actors_start(actors, 2);
     owner->held[1] = new_chain(2);
-    begin_cycle();
-    all_answer(actors, 2, OP_ARM);
-    all_answer(actors, 2, OP_SETTLE);
-    await_question(OP_ROOTS);
+    go_to_roots(actors, 2);
     actor_do(reader, answer);
     actor_do(owner, add_root);
     actor_do(reader, load_root);
     remove_root();
     root = NULL;
     actor_do(owner, answer);
-    answer(NULL);
-    all_end(actors, 2);
-    actor_do(reader, check_held);
-    actor_end(reader);
-    actor_end(owner);
-    end_stage();
+    all_answer_and_end(actors, 2);
+    end_with_pair(actors, 2, reader);
 }
 
 /* ---- Finalizers ---- */
@@ -197,17 +158,10 @@ TEST(a_finalizer_that_runs_while_marking)
     CHECK_EQ(gc_collect(), 0);
     CHECK_EQ(gc_finalizers_pending(), 1);
     actor_start(&runner);
-    begin_cycle();
-    all_answer(&runner, 1, OP_ARM);
-    all_answer(&runner, 1, OP_SETTLE);
-    await_question(OP_ROOTS);
-    actor_do(&runner, answer);
+    go_past_roots(&runner, 1);
     actor_do(&runner, run_finalizers);
-    answer(NULL);
-    all_end(&runner, 1);
-    actor_do(&runner, check_held);
-    actor_end(&runner);
-    end_stage();
+    all_answer_and_end(&runner, 1);
+    end_with_pair(&runner, 1, &runner);
 }
 
 /* ---- The barrier ---- */
@@ -228,20 +182,15 @@ TEST(what_a_grey_thread_stores)
     {
         GC_FRAME(only);
         only = new_cell(2);
-        begin_cycle();
-        all_answer(&maker, 1, OP_ARM);
-        all_answer(&maker, 1, OP_SETTLE);
-        await_question(OP_ROOTS);
-        actor_do(&maker, answer);
+        go_past_roots(&maker, 1);
         actor_do(&maker, make_black);
         gc_store(&root->next, only);
         only = NULL;
-        answer(NULL);
-        all_end(&maker, 1);
-        actor_do(&maker, check_held);
+        all_answer_and_end(&maker, 1);
+        actor_do(&maker, check_pair);
     }
     actor_end(&maker);
-    end_stage();
+    end_heap(heap);
 }
 
 static void cut_root(struct actor *a)
@@ -266,27 +215,19 @@ static void edge_goes(struct actor *actors, size_t n, struct actor *cutter)
     struct actor *reader = &actors[0];
     actor_do(reader, hold_next);
     actor_do(cutter, cut_root);
-    answer(NULL);
-    all_end(actors, n);
+    all_answer_and_end(actors, n);
     actor_do(reader, check_second);
-    for (size_t i = 0; i < n; i++)
-        actor_end(&actors[i]);
-    end_stage();
+    actors_end(actors, n);
+    end_heap(heap);
 }
 
 static void begin_with_chain(struct actor *actors, size_t n)
 {
     stage_set(0, "poison");
-    for (size_t i = 0; i < n; i++)
-        actor_start(&actors[i]);
+    actors_start(actors, n);
     root = new_chain(3);
     make_root();
-    begin_cycle();
-    all_answer(actors, n, OP_ARM);
-    all_answer(actors, n, OP_SETTLE);
-    await_question(OP_ROOTS);
-    for (size_t i = 0; i < n; i++)
-        actor_do(&actors[i], answer);
+    go_past_roots(actors, n);
 }
 
 TEST(what_a_black_thread_overwrites)
@@ -310,15 +251,11 @@ TEST(what_one_that_was_blocked_overwrites)
 {
     struct actor actors[2];
     stage_set(0, "poison");
-    actor_start(&actors[0]);
-    actor_start(&actors[1]);
+    actors_start(actors, 2);
     actor_do(&actors[1], begin_blocking);
     root = new_chain(3);
     make_root();
-    begin_cycle();
-    all_answer(actors, 1, OP_ARM);
-    all_answer(actors, 1, OP_SETTLE);
-    await_question(OP_ROOTS);
+    go_to_roots(actors, 1);
     actor_do(&actors[0], answer);
     actor_do(&actors[1], end_blocking);
     CHECK_EQ(actors[1].self->phase, PHASE_MARK);
@@ -354,8 +291,7 @@ TEST(a_store_from_before_the_end_of_arm)
 {
     struct actor actors[2], *slow = &actors[0], *late = &actors[1];
     stage_set(0, "poison");
-    actor_start(slow);
-    actor_start(late);
+    actors_start(actors, 2);
     root = new_chain(2);
     make_root();
     late->held[1] = new_chain(3)->next;
@@ -373,9 +309,8 @@ TEST(a_store_from_before_the_end_of_arm)
     actor_await(slow);
     all_end(actors, 2);
     actor_do(late, check_second);
-    actor_end(slow);
-    actor_end(late);
-    end_stage();
+    actors_end(actors, 2);
+    end_heap(heap);
 }
 
 /* ---- Born while marking ---- */
@@ -416,27 +351,23 @@ static void born_black(void (*before)(struct actor *), void (*make)(struct actor
     heap->mem.run_limit = run_limit;
     actor_start(&maker);
     actor_do(&maker, before);
-    begin_cycle();
-    all_answer(&maker, 1, OP_ARM);
-    all_answer(&maker, 1, OP_SETTLE);
-    await_question(OP_ROOTS);
+    go_to_roots(&maker, 1);
     maker.held[0] = NULL;
     actor_do(&maker, answer);
     actor_do(&maker, make);
-    answer(NULL);
-    all_end(&maker, 1);
+    all_answer_and_end(&maker, 1);
     actor_do(&maker, check);
     actor_end(&maker);
-    end_stage();
+    end_heap(heap);
 }
 
 TEST(born_in_a_run_that_was_open)
 {
-    born_black(bear, bear, check_held, 0);
+    born_black(bear, bear, check_pair, 0);
 }
 TEST(born_in_a_run_that_opens)
 {
-    born_black(bear, bear, check_held, 1);
+    born_black(bear, bear, check_pair, 1);
 }
 TEST(born_large)
 {
@@ -490,10 +421,10 @@ static void begin_with_fiber(struct actor *a)
 
 static void end_with_fiber(struct actor *a)
 {
-    actor_do(a, check_held);
+    actor_do(a, check_pair);
     actor_end(a);
     CHECK_EQ(gc_fiber_destroy(fiber), 0);
-    end_stage();
+    end_heap(heap);
 }
 
 /* A thread past its ROOTS resumes a fiber that the collector has still to come to (I10). */
@@ -502,14 +433,9 @@ TEST(a_fiber_resumed_before_it_is_scanned)
     struct actor runner;
     begin_with_fiber(&runner);
     actor_do(&runner, leave_fiber);
-    begin_cycle();
-    all_answer(&runner, 1, OP_ARM);
-    all_answer(&runner, 1, OP_SETTLE);
-    await_question(OP_ROOTS);
-    actor_do(&runner, answer);
+    go_past_roots(&runner, 1);
     actor_do(&runner, take_out_of_fiber);
-    answer(NULL);
-    all_end(&runner, 1);
+    all_answer_and_end(&runner, 1);
     end_with_fiber(&runner);
 }
 
@@ -582,8 +508,7 @@ static void cut_third(struct actor *a)
 static void begin_waves(const char *debug)
 {
     stage_set(0, debug);
-    actor_start(owner);
-    actor_start(other);
+    actors_start(waves, 2);
     chain = new_chain(6);
     CHECK_EQ(gc_root(&chain), 0);
     root = new_cell(0);
@@ -594,9 +519,7 @@ static void begin_waves(const char *debug)
         begin_cycle_and_stop(STRESS_DRAINED, driver_gate);
     else
         begin_cycle();
-    all_answer(waves, 2, OP_ARM);
-    all_answer(waves, 2, OP_SETTLE);
-    await_question(OP_ROOTS);
+    answer_up_to_roots(waves, 2);
     actor_do(owner, answer);
     actor_do(owner, cut_chain);
     actor_do(other, answer);
@@ -616,7 +539,7 @@ static void end_waves(uint64_t kept)
     actor_end(other);
     CHECK_EQ(gc_unroot(&chain), 0);
     remove_root();
-    end_stage();
+    end_heap(heap);
 }
 
 /* In the wave the owner hands over what it has, which is marked to its end before the wave is over;
@@ -718,7 +641,7 @@ TEST(grey_from_before_roots)
     all_end(&a, 1);
     CHECK_EQ(waves_of_last_cycle(), 1);
     actor_end(&a);
-    end_stage();
+    end_heap(heap);
 }
 
 /* And a wave that finds something is followed by another one. */
@@ -729,17 +652,12 @@ TEST(one_wave_more_than_finds_something)
     actor_start(&a);
     root = new_chain(3);
     make_root();
-    begin_cycle();
-    all_answer(&a, 1, OP_ARM);
-    all_answer(&a, 1, OP_SETTLE);
-    await_question(OP_ROOTS);
-    actor_do(&a, answer);
+    go_past_roots(&a, 1);
     actor_do(&a, cut_root);
-    answer(NULL);
-    all_end(&a, 1);
+    all_answer_and_end(&a, 1);
     CHECK_EQ(waves_of_last_cycle(), 2);
     actor_end(&a);
-    end_stage();
+    end_heap(heap);
 }
 
 TAP_MAIN

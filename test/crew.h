@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <sys/wait.h>
 
 #include "tap.h"
 
@@ -75,6 +76,18 @@ static inline void join_threads(const pthread_t *threads, size_t n)
 static inline void join_thread(pthread_t thread)
 {
     join_threads(&thread, 1);
+}
+
+/* Waits for the child of a fork, which ends with status 0. */
+static inline void join_child(pid_t child)
+{
+    int status;
+    CHECK(child > 0);
+    bool runs = gc_blocking_begin() == 0;
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    if (runs)
+        CHECK_EQ(gc_blocking_end(), 0);
+    CHECK_EQ(status, 0);
 }
 
 /* A whole thread: returns when it has ended. */

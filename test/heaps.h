@@ -12,6 +12,14 @@ static inline gc_heap *new_heap(unsigned flags)
     return heap;
 }
 
+/* The calling thread's heap is sound to its end. */
+static inline void end_heap(gc_heap *heap)
+{
+    CHECK(gc_heap_current() == heap);
+    CHECK_EQ(gc_heap_verify(), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
 static inline struct gc_statistics stats_of(gc_heap *heap)
 {
     struct gc_statistics s;

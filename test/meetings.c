@@ -7,27 +7,6 @@
 
 static struct gate gate, second_gate;
 
-static void end_stage(void)
-{
-    CHECK_EQ(gc_heap_verify(), 0);
-    CHECK_EQ(gc_heap_destroy(heap), 0);
-}
-
-static struct cell *pair_of_cells(void)
-{
-    struct cell *first = NULL, *second = new_cell(2);
-    GC_FRAME(second);
-    first = new_cell(1);
-    first->next = second; /* fresh: no safepoint since */
-    return first;
-}
-
-static void check_held(struct actor *a)
-{
-    CHECK(is_cell(a->held[0], 1));
-    CHECK(is_cell(a->held[0]->next, 2));
-}
-
 /* ---- Weak references ---- */
 
 static gc_weak *weak, *other_weak;
@@ -53,18 +32,14 @@ TEST(revived_while_marking)
     struct actor reader;
     stage_set(0, "poison");
     actor_start(&reader);
-    weak = gc_weak_new(pair_of_cells());
-    begin_cycle();
-    all_answer(&reader, 1, OP_ARM);
-    all_answer(&reader, 1, OP_SETTLE);
-    all_answer(&reader, 1, OP_ROOTS);
-    await_question(OP_FLUSH);
+    weak = gc_weak_new(new_chain(2));
+    go_to_flush(&reader, 1);
     actor_do(&reader, get);
     all_end(&reader, 1);
-    actor_do(&reader, check_held);
+    actor_do(&reader, check_pair);
     gc_weak_free(weak);
     actor_end(&reader);
-    end_stage();
+    end_heap(heap);
 }
 
 /* One thread revives an object without references before it acknowledges the last wave, another one
@@ -73,15 +48,10 @@ TEST(revived_in_the_last_wave)
 {
     struct actor actors[2], *slow = &actors[0], *late = &actors[1];
     stage_set(0, "poison");
-    actor_start(slow);
-    actor_start(late);
+    actors_start(actors, 2);
     weak = gc_weak_new(gc_new_bytes(64));
     other_weak = gc_weak_new(gc_new_bytes(64));
-    begin_cycle();
-    all_answer(actors, 2, OP_ARM);
-    all_answer(actors, 2, OP_SETTLE);
-    all_answer(actors, 2, OP_ROOTS);
-    await_question(OP_FLUSH);
+    go_to_flush(actors, 2);
     CHECK(gc_weak_get(other_weak)); /* marking is to be repeated */
     actor_do(slow, answer);
     actor_do(late, answer);
@@ -102,9 +72,8 @@ TEST(revived_in_the_last_wave)
     CHECK_EQ(late->held[0], slow->held[0]);
     all_end(actors, 2);
     CHECK_EQ(gc_weak_get(weak), slow->held[0]);
-    actor_end(slow);
-    actor_end(late);
-    end_stage();
+    actors_end(actors, 2);
+    end_heap(heap);
 }
 
 static gc_weakmap *map;
@@ -126,19 +95,12 @@ static void read_while_marking(void (*read)(struct actor *))
 {
     struct actor reader;
     actor_start(&reader);
-    begin_cycle();
-    all_answer(&reader, 1, OP_ARM);
-    all_answer(&reader, 1, OP_SETTLE);
-    await_question(OP_ROOTS);
-    actor_do(&reader, answer);
+    go_past_roots(&reader, 1);
     actor_do(&reader, read);
     key = NULL;
     CHECK_EQ(gc_unroot(&key), 0);
-    answer(NULL);
-    all_end(&reader, 1);
-    actor_do(&reader, check_held);
-    actor_end(&reader);
-    end_stage();
+    all_answer_and_end(&reader, 1);
+    end_with_pair(&reader, 1, &reader);
 }
 
 TEST(read_from_a_map_while_marking)
@@ -147,7 +109,7 @@ TEST(read_from_a_map_while_marking)
     CHECK_EQ(gc_root(&key), 0);
     key = new_cell(3);
     CHECK((map = gc_weakmap_new()));
-    CHECK_EQ(gc_weakmap_set(map, key, pair_of_cells()), 0);
+    CHECK_EQ(gc_weakmap_set(map, key, new_chain(2)), 0);
     read_while_marking(get_from_map);
 }
 
@@ -164,7 +126,7 @@ static bool equal_always(const void *object, const void *text, size_t size)
 static void *make_pair(const void *text, size_t size, void *arg)
 {
     (void)text, (void)size, (void)arg;
-    return pair_of_cells();
+    return new_chain(2);
 }
 
 TEST(found_in_a_table_while_marking)
@@ -221,10 +183,8 @@ TEST(a_slot_is_marked_before_it_counts)
     gc_fiber *fiber = gc_fiber_create();
     CHECK_EQ(gc_fiber_stack(fiber, words, words + WORDS), 0);
     CHECK_EQ(gc_root_callback(GC_ROOT_HEAP, let_the_maker_come_first, NULL), 0);
-    begin_cycle();
-    all_answer(&maker, 1, OP_ARM);
-    all_answer(&maker, 1, OP_SETTLE);
-    all_answer(&maker, 1, OP_ROOTS);
+    go_past_roots(&maker, 1);
+    answer(NULL);
     actor_tell(&maker, make_traced_slowly);
     await_question(OP_FLUSH);
     CHECK_EQ(traced, 1);
@@ -233,7 +193,7 @@ TEST(a_slot_is_marked_before_it_counts)
     CHECK_EQ((uintptr_t)maker.held[0], words[0]);
     all_end(&maker, 1);
     actor_end(&maker);
-    end_stage();
+    end_heap(heap);
 }
 
 /* ---- Ps ---- */
@@ -321,7 +281,7 @@ TEST(a_claim_is_waited_for)
 {
     stage_set(0, "poison");
     actor_start(&blocked);
-    blocked.held[0] = pair_of_cells();
+    blocked.held[0] = new_chain(2);
     actor_do(&blocked, begin_blocking);
     driver_stops_when = it_is_claimed;
     begin_cycle_and_stop(STRESS_CLAIMED, &gate);
@@ -332,9 +292,7 @@ TEST(a_claim_is_waited_for)
     gate_open(&gate);
     actor_await(&blocked);
     all_end(&blocked, 1);
-    actor_do(&blocked, check_held);
-    actor_end(&blocked);
-    end_stage();
+    end_with_pair(&blocked, 1, &blocked);
 }
 
 /* ---- Sweepers ---- */
@@ -354,7 +312,7 @@ TEST(sweeping_is_not_done_while_somebody_sweeps)
     struct actor actor;
     stage_set(GC_NO_BACKGROUND, "poison");
     actor_start(&actor);
-    list = pair_of_cells();
+    list = new_chain(2);
     CHECK_EQ(gc_root(&list), 0);
     seize_cycle();
     while (!push_on()) {
@@ -370,7 +328,7 @@ TEST(sweeping_is_not_done_while_somebody_sweeps)
     CHECK(sweep_is_done(heap));
     give_cycle_back();
     actor_end(&actor);
-    end_stage();
+    end_heap(heap);
 }
 
 /* Between the two views of which spans are swept nobody sweeps (I13). */
@@ -378,11 +336,11 @@ TEST(nobody_sweeps_during_flip)
 {
     struct actor actor;
     stage_set(GC_NO_BACKGROUND, "poison");
-    list = pair_of_cells();
+    list = new_chain(2);
     CHECK_EQ(gc_root(&list), 0);
     CHECK_EQ(gc_collect(), 0);
     actor_start(&actor);
-    actor.held[0] = pair_of_cells();
+    actor.held[0] = new_chain(2);
     seize_cycle();
     while (heap->cycle->phase != CYCLE_FLIP) {
         CHECK(!push_on());
@@ -395,31 +353,10 @@ TEST(nobody_sweeps_during_flip)
     CHECK(push_on());
     give_cycle_back();
     CHECK(sweep_one(heap) > 0);
-    actor_do(&actor, check_held);
-    actor_end(&actor);
-    end_stage();
+    end_with_pair(&actor, 1, &actor);
 }
 
 /* ---- Cycles whose driver has no time ---- */
-
-static struct cell *new_list(uint64_t n)
-{
-    struct cell *first = NULL;
-    GC_FRAME(first);
-    for (uint64_t id = n; id > 0; id--) {
-        struct cell *cell = new_cell(id);
-        cell->next = first; /* fresh: no safepoint since */
-        first = cell;
-    }
-    return first;
-}
-
-static void check_list(const struct cell *at, uint64_t n)
-{
-    for (uint64_t id = 1; id <= n; id++, at = at->next)
-        CHECK(is_cell(at, id));
-    CHECK(!at);
-}
 
 static void cut_list(struct actor *a)
 {
@@ -434,9 +371,9 @@ TEST(a_driver_that_leaves_while_it_drains)
     struct actor cutter;
     stage_set(GC_NO_BACKGROUND, "poison");
     actor_start(&cutter);
-    struct cell *stays = new_list(N);
+    struct cell *stays = new_chain(N);
     GC_FRAME(stays);
-    list = new_list(N);
+    list = new_chain(N);
     CHECK_EQ(gc_root(&list), 0);
     seize_cycle();
     CHECK(!push_on());
@@ -458,13 +395,13 @@ TEST(a_driver_that_leaves_while_it_drains)
     give_cycle_back();
     CHECK(times > 20);
     CHECK_EQ(flushed, 2);
-    check_list(stays, N);
+    check_chain(stays, N);
     CHECK(is_cell(cutter.held[0], 2) && is_cell(cutter.held[0]->next, 3));
     cutter.held[1] = cutter.held[0];
     for (uint64_t id = 2; id <= N; id++, cutter.held[1] = cutter.held[1]->next)
         CHECK(is_cell(cutter.held[1], id));
     actor_end(&cutter);
-    end_stage();
+    end_heap(heap);
 }
 
 /* What a weak map marks is grey in the hands of the driver, which has no time to scan it (I20). */
@@ -474,14 +411,14 @@ TEST(a_driver_that_leaves_after_a_weak_map)
     struct cell *dies_not = new_cell(7);
     GC_FRAME(dies_not);
     gc_weakmap *values = gc_weakmap_new();
-    CHECK_EQ(gc_weakmap_set(values, dies_not, new_list(100)), 0);
+    CHECK_EQ(gc_weakmap_set(values, dies_not, new_chain(100)), 0);
     seize_cycle();
     push_to_the_end();
     give_cycle_back();
     sweep_finish(heap);
-    check_list(gc_weakmap_get(values, dies_not), 100);
+    check_chain(gc_weakmap_get(values, dies_not), 100);
     gc_weakmap_free(values);
-    end_stage();
+    end_heap(heap);
 }
 
 /* A sweeper counts itself, and then looks whether sweeping is open: until it has looked no FLIP is
@@ -496,7 +433,7 @@ static void *sweep_slowly(void *unused)
 TEST(a_driver_that_leaves_for_a_sweeper)
 {
     stage_set(GC_NO_BACKGROUND, "poison");
-    list = new_list(100);
+    list = new_chain(100);
     CHECK_EQ(gc_root(&list), 0);
     CHECK_EQ(gc_collect(), 0);
     seize_cycle();
@@ -512,19 +449,11 @@ TEST(a_driver_that_leaves_for_a_sweeper)
     push_to_the_end();
     give_cycle_back();
     sweep_finish(heap);
-    check_list(list, 100);
-    end_stage();
+    check_chain(list, 100);
+    end_heap(heap);
 }
 
 /* ---- Forks ---- */
-
-static void check_child(pid_t child)
-{
-    int status;
-    CHECK(child > 0);
-    CHECK_EQ(waitpid(child, &status, 0), child);
-    CHECK_EQ(status, 0);
-}
 
 /* The background sweeps a span when the process forks. In the child it is swept. */
 TEST(a_fork_in_the_middle_of_a_sweep)
@@ -532,7 +461,7 @@ TEST(a_fork_in_the_middle_of_a_sweep)
     if (SLOW)
         SKIP("a child of a program with threads, in a sanitizer");
     stage_set(GC_FORK_SAFE, "poison");
-    list = new_list(10);
+    list = new_chain(10);
     CHECK_EQ(gc_root(&list), 0);
     weak = gc_weak_new(list); /* so that the background sweeps at once */
     stop_library(STRESS_SWEEP_SPAN, &gate);
@@ -548,14 +477,14 @@ TEST(a_fork_in_the_middle_of_a_sweep)
         gc_store(&last->next, new_cell(11));
         CHECK_EQ(gc_collect(), 0);
         CHECK_EQ(gc_collect(), 0);
-        check_list(list, 11);
+        check_chain(list, 11);
         CHECK_EQ(gc_heap_verify(), 0);
         _exit(0);
     }
     gate_open(&gate);
-    check_child(child);
+    join_child(child);
     gc_weak_free(weak);
-    end_stage();
+    end_heap(heap);
 }
 
 static gc_fiber *fiber;
@@ -599,7 +528,7 @@ TEST(a_fork_while_another_thread_runs_a_fiber)
     struct actor runner;
     stage_set(GC_FORK_SAFE | GC_NO_BACKGROUND, "poison");
     actor_start(&runner);
-    runner.held[0] = pair_of_cells();
+    runner.held[0] = new_chain(2);
     actor_do(&runner, run_fiber);
     actor_tell(&runner, begin_blocking);
     pid_t child = fork();
@@ -607,12 +536,12 @@ TEST(a_fork_while_another_thread_runs_a_fiber)
         go_on_with_fiber();
         _exit(0);
     }
-    check_child(child);
+    join_child(child);
     actor_do(&runner, end_blocking);
     actor_do(&runner, leave_fiber);
     actor_end(&runner);
     go_on_with_fiber();
-    end_stage();
+    end_heap(heap);
 }
 
 TAP_MAIN

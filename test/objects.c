@@ -385,6 +385,15 @@ static void fill_two_spans(struct actor *a)
            span_of(a->held[2]) == span_of(a->held[1]));
 }
 
+/* The maker does that, and the asker knows held[1]. */
+static void begin_with_two_spans(struct actor actors[2])
+{
+    stage_set(0, NULL);
+    actors_start(actors, 2);
+    actor_do(&actors[0], fill_two_spans);
+    actors[1].held[1] = actors[0].held[1];
+}
+
 /* The run of variable shape is used up and taken anew, in the third span. */
 static void go_on_in_the_third(struct actor *a)
 {
@@ -403,22 +412,17 @@ static void ask_slowly(struct actor *a)
  * third: the object lies between. */
 TEST(a_run_that_moves_while_somebody_looks)
 {
-    struct actor maker, asker;
-    stage_set(0, NULL);
-    actor_start(&maker);
-    actor_start(&asker);
-    actor_do(&maker, fill_two_spans);
-    asker.held[1] = maker.held[1];
-    actor_tell(&asker, ask_slowly);
+    struct actor actors[2], *maker = &actors[0], *asker = &actors[1];
+    begin_with_two_spans(actors);
+    actor_tell(asker, ask_slowly);
     gate_await(&gate);
-    actor_do(&maker, go_on_in_the_third);
-    CHECK(maker.held[0] < maker.held[1] && maker.held[1] < maker.held[3]);
+    actor_do(maker, go_on_in_the_third);
+    CHECK(maker->held[0] < maker->held[1] && maker->held[1] < maker->held[3]);
     gate_open(&gate);
-    actor_await(&asker);
+    actor_await(asker);
     CHECK(is_one);
-    actor_end(&maker);
-    actor_end(&asker);
-    gc_heap_destroy(heap);
+    actors_end(actors, 2);
+    end_heap(heap);
 }
 
 /* The run of variable shape goes on in a third span, and stops before its cursor is there. */
@@ -436,22 +440,17 @@ static void ask(struct actor *a)
 /* The object lies below the limit of a run whose cursor is not there yet. */
 TEST(a_run_that_is_half_there)
 {
-    struct actor maker, asker;
-    stage_set(0, NULL);
-    actor_start(&maker);
-    actor_start(&asker);
-    actor_do(&maker, fill_two_spans);
-    asker.held[1] = maker.held[1];
-    actor_tell(&maker, go_on_slowly);
+    struct actor actors[2], *maker = &actors[0], *asker = &actors[1];
+    begin_with_two_spans(actors);
+    actor_tell(maker, go_on_slowly);
     gate_await(&gate);
-    actor_do(&asker, ask);
+    actor_do(asker, ask);
     CHECK(is_one);
     gate_open(&gate);
-    actor_await(&maker);
-    CHECK(maker.held[1] < maker.held[3]);
-    actor_end(&maker);
-    actor_end(&asker);
-    gc_heap_destroy(heap);
+    actor_await(maker);
+    CHECK(maker->held[1] < maker->held[3]);
+    actors_end(actors, 2);
+    end_heap(heap);
 }
 
 /* ---- Between a look and a run that is given back ---- */
@@ -479,8 +478,7 @@ TEST(a_rest_that_is_given_back_while_somebody_looks)
 {
     struct actor actors[2], *maker = &actors[0], *asker = &actors[1];
     stage_set(0, NULL);
-    actor_start(maker);
-    actor_start(asker);
+    actors_start(actors, 2);
     actor_do(maker, make_the_first_of_a_run);
     asker->held[0] = maker->held[0];
     const struct gc_span *s = span_of(maker->held[0]);
@@ -498,9 +496,8 @@ TEST(a_rest_that_is_given_back_while_somebody_looks)
     actor_await(asker);
     CHECK(!is_one);
     all_end(actors, 2);
-    actor_end(maker);
-    actor_end(asker);
-    gc_heap_destroy(heap);
+    actors_end(actors, 2);
+    end_heap(heap);
 }
 
 /* ---- Walks ---- */

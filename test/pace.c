@@ -1,10 +1,9 @@
 /* What keeps an allocating thread: cycles that are late, left or slow, and those who do not answer;
  * and what does not. */
-#include <sys/wait.h>
 #include "collector/pacing.h"
 #include "cycle/background.h"
 #include "build.h"
-#include "cells.h"
+#include "moment.h"
 
 static gc_heap *heap;
 
@@ -136,26 +135,18 @@ static void count_call(void *n, gc_tracer *tracer)
     WAIT_UNTIL(may_leave);
 }
 
-static void *collect_once(void *unused)
-{
-    CHECK_EQ(gc_thread_attach(heap), 0);
-    CHECK_EQ(gc_collect(), 0);
-    CHECK_EQ(gc_thread_detach(), 0);
-    return unused;
-}
-
 TEST(callbacks_change_while_one_runs)
 {
     heap = new_heap(0);
     for (uintptr_t i = 0; i < 3; i++)
         CHECK_EQ(gc_root_callback(GC_ROOT_HEAP, count_call, (void *)i), 0);
-    pthread_t thread = start_thread(collect_once, NULL);
+    begin_cycle();
     POLL_UNTIL(is_inside);
     CHECK_EQ(gc_root_callback_remove(count_call, (void *)0), 0);
     CHECK_EQ(gc_root_callback(GC_ROOT_HEAP, count_call, (void *)3), 0);
     unsigned before = called[2];
     may_leave = true;
-    join_thread(thread);
+    end_cycle();
     CHECK_EQ(called[2], before + 1);
     CHECK_EQ(called[3], 1);
     CHECK_EQ(gc_heap_destroy(heap), 0);
@@ -209,19 +200,9 @@ static void end_silence(void)
 static void grow(struct cell **list, uint64_t n)
 {
     for (; n > 0; n--) {
-        struct cell *cell = new_cell(*list ? (*list)->id + 1 : 1);
-        cell->next = *list; /* fresh: no safepoint since */
-        *list = cell;
+        push_cell(list, new_cell(list_length(*list) + 1));
         CHECK(gc_new_bytes(512));
     }
-}
-
-static void check_list(struct cell *list)
-{
-    uint64_t id = list ? list->id : 0;
-    for (; list; list = gc_load(&list->next))
-        CHECK(is_cell(list, id--));
-    CHECK_EQ(id, 0);
 }
 
 static void make_lonely_heap(unsigned flags)
@@ -267,8 +248,7 @@ TEST(without_background_nobody_waits_for_a_silent_thread)
     }
     check_list(list);
     end_silence();
-    CHECK_EQ(gc_heap_verify(), 0);
-    CHECK_EQ(gc_heap_destroy(heap), 0);
+    end_heap(heap);
 }
 
 /* What needs the cycle's lock finishes the cycle that was left. */
@@ -310,9 +290,7 @@ TEST(without_background_a_heap_goes_with_a_left_cycle)
                 gc_weak_free(weak);
         }
         silent.may_go = true;
-        CHECK_EQ(gc_blocking_begin(), 0);
-        pthread_join(silent.thread, NULL);
-        CHECK_EQ(gc_blocking_end(), 0);
+        join_thread(silent.thread);
         CHECK(cycle_is_left(cycle()));
         CHECK_EQ(gc_heap_destroy(heap), 0);
     }
@@ -335,15 +313,12 @@ TEST(without_background_a_fork_finishes_a_left_cycle)
     make_lonely_heap(GC_FORK_SAFE);
     struct cell *list = NULL;
     GC_FRAME(list);
-    int status;
     leave_a_cycle(&list);
     pid_t child = fork();
-    CHECK(child >= 0);
     if (child == 0)
         in_the_child(&list);
     CHECK(!cycle_is_left(cycle()));
-    CHECK_EQ(waitpid(child, &status, 0), child);
-    CHECK_EQ(status, 0);
+    join_child(child);
     check_list(list);
     end_silence();
     CHECK_EQ(gc_heap_destroy(heap), 0);
@@ -374,8 +349,7 @@ TEST(without_background_cycles_change_hands)
         crowd_start(5, grow_and_check);
         crowd_join();
         CHECK(stats_now().cycles > 0);
-        CHECK_EQ(gc_heap_verify(), 0);
-        CHECK_EQ(gc_heap_destroy(heap), 0);
+        end_heap(heap);
     }
 }
 

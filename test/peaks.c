@@ -28,12 +28,6 @@ static void drop_all_but_few(void)
     }
 }
 
-static void end(void)
-{
-    CHECK_EQ(gc_heap_verify(), 0);
-    CHECK_EQ(gc_heap_destroy(heap), 0);
-}
-
 /* ---- Records of objects ---- */
 
 /* What a visit of all records comes by. */
@@ -112,7 +106,7 @@ TEST(weak_references)
     }
     CHECK_EQ(gc_collect(), 0);
     check_no_records();
-    end();
+    end_heap(heap);
 }
 
 static void do_nothing(void *object, void *arg)
@@ -139,7 +133,7 @@ TEST(finalizers)
     CHECK_EQ(gc_finalizers_run(0), FEW);
     check_no_records();
     CHECK_EQ(heap->specials->finalizers, 0);
-    end();
+    end_heap(heap);
 }
 
 /* Of an object's cleanups the last one that was added runs first, in whatever table. */
@@ -174,7 +168,7 @@ TEST(cleanups)
     CHECK_EQ(gc_finalizers_run(0), 3 * FEW);
     CHECK_EQ(runs, 3 * FEW);
     check_no_records();
-    end();
+    end_heap(heap);
 }
 
 /* ---- Weak tables ---- */
@@ -210,7 +204,7 @@ TEST(weak_maps)
         CHECK(gc_weakmap_get(map, objects[i]) == objects[i]);
     gc_weakmap_free(map);
     CHECK_EQ(buckets(), 0);
-    end();
+    end_heap(heap);
 }
 
 /* Of many maps those are visited that are there. */
@@ -229,7 +223,7 @@ TEST(many_maps)
     CHECK(first && !first->next && !first->prev);
     gc_weakmap_free(maps[0]);
     CHECK(!heap->weaksets->first);
-    end();
+    end_heap(heap);
 }
 
 static uint64_t hash_number(const void *key, size_t size)
@@ -264,7 +258,7 @@ TEST(intern_tables)
     CHECK(buckets() <= 16 * FEW + 16 * table->set.ntables);
     gc_intern_free(table);
     CHECK_EQ(buckets(), 0);
-    end();
+    end_heap(heap);
 }
 
 /* ---- Roots ---- */
@@ -292,7 +286,7 @@ TEST(fibers_that_end)
             CHECK_EQ(gc_fiber_destroy(all[i]), 0);
     }
     CHECK_EQ(fibers(), ARRAY_LEN(all) / EACH);
-    end();
+    end_heap(heap);
 }
 
 static void *attach_once(void *unused)
@@ -313,7 +307,7 @@ TEST(threads_that_end)
     CHECK_EQ(m->count, 1);
     CHECK(m->list && !m->list->next);
     CHECK(m->spare && !m->spare->next);
-    end();
+    end_heap(heap);
 }
 
 enum { RANGES = 2000 };
@@ -342,7 +336,7 @@ TEST(ranges_of_a_thread)
     for (size_t i = 0; i < 10; i++)
         CHECK_EQ(gc_thread_range_remove(ranges[i].slots), 0);
     CHECK(r->capacity <= 4);
-    end();
+    end_heap(heap);
 }
 
 static void visit_nothing(void *number, gc_tracer *tracer)
@@ -369,7 +363,7 @@ TEST(callbacks)
     heap = new_heap(0);
     check_callbacks(GC_ROOT_THREAD, &thread_self()->roots.callbacks);
     check_callbacks(GC_ROOT_HEAP, &heap->roots.callbacks);
-    end();
+    end_heap(heap);
 }
 
 /* ---- Grey ---- */
@@ -392,8 +386,7 @@ TEST(grey_buffers)
     CHECK_EQ(gc_release_memory(), 0);
     CHECK(work->made <= 32 && work->nfree == work->made);
     CHECK(work->batches && !work->batches->next);
-    CHECK_EQ(gc_heap_verify(), 0);
-    CHECK_EQ(gc_heap_destroy(heap), 0);
+    end_heap(heap);
 }
 
 TAP_MAIN

@@ -78,9 +78,7 @@ TEST(a_thread_attaches_while_a_fork_holds_one_heap_and_wants_the_next)
     pid_t child = fork();
     if (child == 0)
         _exit(gc_collect() == 0 && gc_thread_attach(there) == 0 ? 0 : 1);
-    int status;
-    CHECK_EQ(waitpid(child, &status, 0), child);
-    CHECK_EQ(status, 0);
+    join_child(child);
     join_thread(other);
     destroy_heaps();
 }

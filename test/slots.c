@@ -14,12 +14,6 @@ static void begin(const char *debug)
     CHECK((heap = gc_heap_create(&o)));
 }
 
-static void end(void)
-{
-    CHECK_EQ(gc_heap_verify(), 0);
-    CHECK_EQ(gc_heap_destroy(heap), 0);
-}
-
 /* ---- Marking ---- */
 
 static struct node *new_tree(unsigned depth, uint64_t id)
@@ -53,7 +47,7 @@ TEST(a_tree_on_a_page)
     CHECK_EQ((uintptr_t)tree >> PAGE_SHIFT, (uintptr_t)tree->left->left >> PAGE_SHIFT);
     CHECK_EQ(gc_collect(), 0);
     CHECK_EQ(check_tree(tree, 1), 127);
-    end();
+    end_heap(heap);
 }
 
 /* An array leads to more objects than a stack of three holds: it is shared again and again. */
@@ -69,7 +63,7 @@ TEST(stacks_of_three)
     CHECK_EQ(gc_collect(), 0);
     for (uint64_t i = 0; i < TREES; i++)
         CHECK_EQ(check_tree(trees[i], i + 1), 7);
-    end();
+    end_heap(heap);
 }
 
 /* ---- Sweeping ---- */
@@ -96,7 +90,7 @@ TEST(rests_of_runs_are_no_objects)
     CHECK_EQ(count_objects(), 3);
     CHECK_EQ(gc_collect(), 0);
     CHECK_EQ(count_objects(), 3);
-    end();
+    end_heap(heap);
 }
 
 static void bear_one(struct actor *a)
@@ -110,19 +104,14 @@ TEST(rests_of_black_runs_are_no_objects)
     struct actor maker;
     stage_set(0, NULL);
     actor_start(&maker);
-    begin_cycle();
-    all_answer(&maker, 1, OP_ARM);
-    all_answer(&maker, 1, OP_SETTLE);
-    await_question(OP_ROOTS);
-    actor_do(&maker, answer);
+    go_past_roots(&maker, 1);
     actor_do(&maker, bear_one);
-    answer(NULL);
-    all_end(&maker, 1);
+    all_answer_and_end(&maker, 1);
     actor_do(&maker, begin_blocking);
     CHECK_EQ(count_objects(), 1);
     actor_do(&maker, end_blocking);
     actor_end(&maker);
-    end();
+    end_heap(heap);
 }
 
 /* What is made after a cycle is white in the next one. */
@@ -135,7 +124,7 @@ TEST(made_after_a_cycle)
     CHECK(!gc_weak_get(weak));
     CHECK_EQ(count_objects(), 0);
     gc_weak_free(weak);
-    end();
+    end_heap(heap);
 }
 
 enum { MANY = 1 << 16 };
@@ -160,7 +149,7 @@ TEST(every_slot_counts)
     CHECK_EQ(count_objects(), MANY + 1);
     CHECK_EQ(gc_collect(), 0);
     CHECK_EQ(count_objects(), MANY + 1);
-    end();
+    end_heap(heap);
 }
 
 /* Between objects that live slots are used again, zeroed, before new pages are. */
@@ -182,7 +171,7 @@ TEST(slots_between_survivors)
         gc_store(&all[i], cell);
     }
     CHECK(stats_now().heap_inuse <= before + 2 * 80 * 1024);
-    end();
+    end_heap(heap);
 }
 
 /* Spans without an object go back whole. */
@@ -199,7 +188,7 @@ TEST(empty_spans_go_back)
     }
     CHECK_EQ(gc_collect(), 0);
     CHECK(stats_now().heap_inuse <= before + 80 * 1024);
-    end();
+    end_heap(heap);
 }
 
 /* Pages that are free belong to no span. */
@@ -210,7 +199,7 @@ TEST(freed_pages_lead_nowhere)
     CHECK(mheap_span_of(&heap->mem, at) && mheap_span_of(&heap->mem, at + PAGE_SIZE));
     CHECK_EQ(gc_collect(), 0);
     CHECK(!mheap_span_of(&heap->mem, at) && !mheap_span_of(&heap->mem, at + PAGE_SIZE));
-    end();
+    end_heap(heap);
 }
 
 TAP_MAIN
