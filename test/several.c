@@ -5,7 +5,6 @@
 #include "mutator/self.h"
 #include "cycle/background.h"
 
-#include <sys/wait.h>
 
 static gc_heap *here, *there;
 
