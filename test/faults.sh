@@ -4,24 +4,19 @@
 . test/tap.bash
 step=${FAULTS_STEP:-1}
 
-if [[ -n $SAN ]]; then
-    echo "1..0 # SKIP the sanitizers' runtimes replace malloc themselves"
-    exit
-fi
-
-warn=(-std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror)
+not_with_sanitizers 'replace malloc'
 
 build() {
-    $CC "${warn[@]}" -O1 -shared -fPIC -o "$scratch/faults.so" test/outside/faults.c -ldl &&
-        $CC "${warn[@]}" -O1 -g -I. -o "$scratch/shared" test/outside/scenario.c \
-            "$scratch/faults.so" -L"$BUILD" -lgcheap -Wl,-rpath,"$PWD/$BUILD" -pthread
+    compile_outside faults faults.so -ldl &&
+        compile_outside scenario shared "$scratch/faults.so" "${shared_library[@]}"
 }
 build_static() {
-    $CC "${warn[@]}" -O1 -g -I. -shared -fPIC -Dmain=run_scenario -o "$scratch/scenario.so" \
-        test/outside/scenario.c &&
-        $CC "${warn[@]}" -O1 -g -rdynamic -o "$scratch/static" test/outside/static-host.c \
+    # What urcu says is a list of words.
+    # shellcheck disable=SC2046
+    compile_outside scenario scenario.so -Dmain=run_scenario &&
+        compile_outside static-host static -rdynamic \
             -Wl,--whole-archive "$BUILD/libgcheap.a" -Wl,--no-whole-archive \
-            "$scratch/scenario.so" "$scratch/faults.so" $(pkg-config --libs liburcu-cds) -pthread
+            "$scratch/scenario.so" "$scratch/faults.so" $(urcu)
 }
 # scenario LIBRARY FIRST STEP: prints how many calls failed.
 scenario() {

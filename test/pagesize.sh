@@ -3,16 +3,13 @@
 # some test programs under test/outside/pagesize.c. Under all of them: PAGESIZE_TESTS=all.
 . test/tap.bash
 
-if [[ -n $SAN ]]; then
-    echo "1..0 # SKIP the sanitizers' runtimes map memory themselves"
-    exit
-fi
+not_with_sanitizers 'map memory'
 
 build() {
-    $CC -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -O1 -shared -fPIC -o "$scratch/pagesize.so" \
-        test/outside/pagesize.c -ldl &&
-        $CC -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -O1 -g -I. -o "$scratch/give-back" \
-            test/outside/give-back.c "$BUILD/libgcheap.a" $(pkg-config --libs liburcu-cds) -pthread
+    # What urcu says is a list of words.
+    # shellcheck disable=SC2046
+    compile_outside pagesize pagesize.so -ldl &&
+        compile_outside give-back give-back "$BUILD/libgcheap.a" $(urcu)
 }
 with_pages() {
     PAGESIZE=$1 LD_PRELOAD=$scratch/pagesize.so "${@:2}"

@@ -1,16 +1,13 @@
 #!/usr/bin/env bash
 # The library in a plugin, or beside one: unloading it uses nothing up, and pulls nothing away.
 . test/tap.bash
-flags="-std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -O1 -g -I. $SANFLAGS"
-urcu=$(pkg-config --libs liburcu-cds)
 
 build() {
-    # shellcheck disable=SC2086
-    $CC $flags -o "$scratch/host" test/outside/host.c -pthread &&
-        $CC $flags -shared -fPIC -o "$scratch/within.so" test/outside/plugin.c \
-            "$BUILD/libgcheap.a" $urcu -pthread &&
-        $CC $flags -shared -fPIC -o "$scratch/beside.so" test/outside/plugin.c \
-            -L"$BUILD" -lgcheap -Wl,-rpath,"$(realpath "$BUILD")" -pthread
+    # What urcu says is a list of words.
+    # shellcheck disable=SC2046
+    compile_outside host host &&
+        compile_outside plugin within.so "$BUILD/libgcheap.a" $(urcu) &&
+        compile_outside plugin beside.so "${shared_library[@]}"
 }
 
 check "build" build

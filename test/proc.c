@@ -185,14 +185,20 @@ static bool system_backs(void)
     return backs;
 }
 
+/* 20 MB that no cycle takes away. */
+static void fill_a_heap(unsigned flags)
+{
+    heap = gc_heap_create(&(gc_options){.flags = flags, .percent = GC_PERCENT_OFF});
+    CHECK(heap);
+    for (int i = 0; i < 20000; i++)
+        CHECK(gc_new_bytes(1000));
+}
+
 TEST(memory_is_backed_ahead)
 {
     if (ARENA_SIZE < (size_t)64 << 20 || !system_backs())
         SKIP("not on this system");
-    heap = gc_heap_create(&(gc_options){.flags = GC_HUGE_PAGES, .percent = GC_PERCENT_OFF});
-    CHECK(heap);
-    for (int i = 0; i < 20000; i++)
-        CHECK(gc_new_bytes(1000));
+    fill_a_heap(GC_HUGE_PAGES);
     while (resident_ahead() == 0) {
         CHECK(gc_new_bytes(1000)); /* behind a huge page's middle it is the next but one */
         os_sleep_ns(1000 * 1000);
@@ -204,10 +210,7 @@ TEST(memory_is_backed_ahead)
 /* Nobody asked for huge pages: nothing is touched before it is used. */
 TEST(memory_is_not_backed_ahead)
 {
-    heap = gc_heap_create(&(gc_options){.flags = GC_NO_HUGE_PAGES, .percent = GC_PERCENT_OFF});
-    CHECK(heap);
-    for (int i = 0; i < 20000; i++)
-        CHECK(gc_new_bytes(1000));
+    fill_a_heap(GC_NO_HUGE_PAGES);
     CHECK(!service_is_used(&heap->backing->service));
     CHECK_EQ(resident_ahead(), 0);
     CHECK_EQ(gc_heap_destroy(heap), 0);
@@ -242,10 +245,7 @@ TEST(memory_is_backed_on_a_borrowed_p)
 /* Who allocates touches the mark bits of memory that was never used. */
 TEST(mark_bits_are_backed)
 {
-    heap = gc_heap_create(&(gc_options){.flags = GC_NO_HUGE_PAGES, .percent = GC_PERCENT_OFF});
-    CHECK(heap);
-    for (int i = 0; i < 20000; i++)
-        CHECK(gc_new_bytes(1000));
+    fill_a_heap(GC_NO_HUGE_PAGES);
     const struct arena *a = heap->mem.arenas.newest;
     uintptr_t used = word_load_relaxed(&a->zeroed_base) - a->base;
     size_t bytes = align_down((used >> WORD_SHIFT) / 8, os_page_size());

@@ -34,6 +34,28 @@ done_testing() {
     exit $((failed > 0))
 }
 
+# not_with_sanitizers WHAT: where their runtimes do that themselves, the script ends here.
+not_with_sanitizers() {
+    [[ -n $SAN ]] || return 0
+    echo "1..0 # SKIP the sanitizers' runtimes $1 themselves"
+    exit
+}
+
+# ---- Programs that use the library from outside: test/outside ------------------------------
+
+# compile_outside NAME OUTPUT FLAG…: NAME.c to $scratch/OUTPUT, which is a shared object if it ends in .so.
+compile_outside() {
+    local name=$1 output=$2 shared=()
+    shift 2
+    [[ $output != *.so ]] || shared=(-shared -fPIC)
+    # $SANFLAGS is a list of words.
+    # shellcheck disable=SC2086
+    $CC -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -O1 -g $SANFLAGS -I. "${shared[@]}" \
+        -o "$scratch/$output" "test/outside/$name.c" "$@" -pthread
+}
+urcu() { pkg-config --libs liburcu-cds; }
+shared_library=(-L"$BUILD" -lgcheap "-Wl,-rpath,$(realpath -m "$BUILD")")
+
 # ---- What a command says -------------------------------------------------------------------
 
 # prints EXPECTED COMMAND…: the command succeeds and writes that, and nothing on standard error.
