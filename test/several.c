@@ -5,7 +5,6 @@
 #include "mutator/self.h"
 #include "cycle/background.h"
 
-
 static gc_heap *here, *there;
 
 static void make_heaps(const gc_options *options)
