@@ -43,8 +43,8 @@ bool service_start(struct service *s)
     return start(s);
 }
 
-/* The calling thread, which a callback ends, is detached when it has ended as any thread is.
- * Another one takes its place, and joins it. A thread that ends the service joins both. */
+/* Called when a callback ends the calling thread. It is detached when it has ended, as any thread
+ * is. Another one takes its place, and joins it. A thread that ends the service joins both. */
 static void replace(void *arg)
 {
     struct service *s = arg;
@@ -70,7 +70,7 @@ bool service_is_used(const struct service *s)
 
 /* ---- Sleep ---- */
 
-/* Also while somebody starts the thread: it may be about to sleep already. */
+/* Kicks also while another thread starts the thread, which may be about to sleep already. */
 void service_kick(struct service *s)
 {
     if (!service_is_used(s))

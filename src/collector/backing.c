@@ -1,7 +1,7 @@
 #include "collector/backing.h"
 
-/* The mark bits of memory up to `stop`: the first to mark there may be a mutator in a handshake,
- * and each page of the map that nobody has touched would hold it up twice. */
+/* Backs the mark bits of memory up to `stop`. The first thread that marks there may be a mutator in
+ * a handshake, and each page of the map that was never touched would hold it up twice. */
 static void back_marks(struct arena *a, uintptr_t stop)
 {
     uintptr_t at = MAX_OF(a->marked_base, a->base);
@@ -14,7 +14,7 @@ static void back_marks(struct arena *a, uintptr_t stop)
     a->marked_base = stop;
 }
 
-/* A refusal is final. */
+/* If the OS refuses once, it is not asked again for this arena. */
 static void back_next(struct mheap *mem, struct arena *a)
 {
     uintptr_t at = mheap_next_to_back(mem, a);
@@ -47,8 +47,8 @@ static void end_loan(gc_heap *heap, struct loan *loan)
     loan->p = NULL;
 }
 
-/* Where mutators run on all processors, the thread works on a P as the collector does: it would be
- * one thread too many, and mutators wait for it by the OS's time slices. */
+/* If mutators run on all processors, the thread borrows a P, as the collector does. Otherwise there
+ * would be one thread too many, and mutators would wait while the OS gives it time slices. */
 static void want_processor(gc_heap *heap, struct loan *loan)
 {
     if (loan->p && os_now_ns() >= loan->end)
@@ -66,7 +66,7 @@ static void back_arenas(gc_heap *heap)
     for (; a; a = a->older) {
         while (mheap_next_to_back(&heap->mem, a) != UINTPTR_MAX && !is_stopping(heap)) {
             want_processor(heap, &loan);
-            back_next(&heap->mem, a); /* which allocation may have come to meanwhile */
+            back_next(&heap->mem, a); /* allocation may have come there meanwhile */
         }
     }
     end_loan(heap, &loan);
@@ -74,7 +74,8 @@ static void back_arenas(gc_heap *heap)
 
 /* ---- The thread ---- */
 
-/* The wish is forgotten before it is looked what there is to do: one that comes later counts. */
+/* The request is cleared before the thread looks what there is to do. So a later request is not
+ * lost. */
 static void run_service(void *arg)
 {
     gc_heap *heap = arg;

@@ -1,6 +1,6 @@
-/* Memory backed ahead of its use: where huge pages are wanted, a thread of the library's touches
- * what allocation is about to use for the first time, so that those who allocate do not wait while
- * the OS makes 2 MiB zero. */
+/* Memory is backed ahead of its use, where huge pages are wanted. One of the library's threads
+ * touches what allocation is about to use for the first time. So a thread that allocates does not
+ * wait while the OS zeroes 2 MiB. */
 #ifndef GC_BACKING_H
 #define GC_BACKING_H
 

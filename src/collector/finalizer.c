@@ -10,12 +10,12 @@
 
 /* ---- A call ---- */
 
-/* A finalizer or cleanup that runs, on the C stack of its runner. The frame roots the object and
- * keeps the thread attached, as any open frame does. A call is found again by its frame: if the
- * function is left by longjmp the frames are reset, and so the call is over. */
+/* A finalizer or cleanup that runs, on the C stack of the thread that runs it. The frame roots the
+ * object and keeps the thread attached, as any open frame does. A call is found by its frame. If
+ * longjmp leaves the function, the frames are reset, and so the call is over. */
 struct call {
     struct gc_frame frame;
-    void *object;     /* NULL: a cleanup's; a root of the frame */
+    void *object;     /* a root of the frame; NULL: the call is a cleanup's */
     const void *mark; /* &call_mark, which is no object: another slot of the frame */
     gc_thread *thread;
     gc_fiber *fiber;
@@ -54,8 +54,8 @@ static COLD void complain(const struct call *c, const char *how, const char *rem
               c->type ? c->type : "", how, remedy);
 }
 
-/* The thread is as it was before the call, whatever the function has left open. It is still
- * attached. */
+/* Restores the thread's state before the call, whatever the function has left open. The thread is
+ * still attached. */
 static NOINLINE void end_call(struct call *c)
 {
     gc_thread *t = c->thread;
@@ -96,8 +96,8 @@ static const char *type_name(gc_heap *heap, uintptr_t object)
     return type && type->name ? type->name : NULL;
 }
 
-/* The call's frame takes the place of the record, which was a root: the object is shaded, as always
- * when a root goes. All is done before fn is called, as fn may be left by longjmp. */
+/* The call's frame takes the place of the record, which was a root. So the object is shaded, as
+ * always when a root is removed. All is done before fn is called, as longjmp may leave fn. */
 static void run_finalizer(gc_thread *t, struct special *r)
 {
     gc_finalizer_fn fn = r->finalizer.fn;
@@ -113,8 +113,9 @@ static void run_finalizer(gc_thread *t, struct special *r)
     end_call(&c);
 }
 
-/* A finalizer that runs the queue may find one that does the same, and so on through all of the
- * queue. The C stack would not hold that; so from this depth on the outer ones run what is left. */
+/* A finalizer that runs the queue may find one there that does the same, and so on through all of
+ * the queue. The C stack would not hold that. So at this depth no more are run, and the outer ones
+ * run what is left. */
 #define DEPTH_MAX 16
 
 NOINLINE size_t finalizer_run(gc_thread *t, size_t max)
@@ -136,7 +137,8 @@ NOINLINE size_t finalizer_run(gc_thread *t, size_t max)
 
 /* ---- The thread ---- */
 
-/* Of the heap whose thread the calling one is; NULL: another. */
+/* The finalizers of the heap for which the calling thread is the service; NULL: it is another
+ * thread. */
 static _Thread_local struct finalizers *own;
 
 static NOINLINE void run_attached(gc_heap *heap)
@@ -149,7 +151,7 @@ static NOINLINE void run_attached(gc_heap *heap)
     while (!service_is_ending(&heap->finalizers->service) && finalizer_run(thread_self(), 1) > 0)
         ;
     attach_end(thread_self(), true);
-    attach_end_all(); /* what finalizers attached it to */
+    attach_end_all(); /* from the heaps to which finalizers attached it */
 }
 
 static void run_service(void *arg)
@@ -203,11 +205,11 @@ static NOINLINE void join_blocked(struct service *s, enum service_state before)
         thread_blocking_end(t);
 }
 
-/* Held while nothing else is locked or waited for, but in a fork. */
+/* While it is held, no other lock is taken and nothing is waited for, except in a fork. */
 static struct lock waits_lock = LOCK_INIT(LOCK_FINQ);
 
-/* The calling thread is about to wait until the thread of f has ended. false: it must not, as that
- * thread waits for this one, or would in the end. The service of f was ended, so f stays. */
+/* Called before the calling thread waits for the end of f's thread. false: it must not, as that
+ * thread waits for this one, perhaps through others. The service of f was ended, so f stays. */
 static bool begin_wait(struct finalizers *f)
 {
     if (!own)

@@ -1,5 +1,5 @@
-/* Running what is queued: finalizers and cleanups, each as a call that leaves its mutator as it
- * was; and the service that runs them, if the heap has one (GC_FINALIZER_THREAD). */
+/* Runs the finalizers and cleanups that are queued. Each is a call that leaves its mutator as it
+ * was. If the heap has a service for them (GC_FINALIZER_THREAD), that is here, too. */
 #ifndef GC_FINALIZER_H
 #define GC_FINALIZER_H
 
@@ -7,30 +7,30 @@
 
 struct finalizers {
     struct service service; /* attached to the heap only while it has something to run */
-    /* A finalizer that the service runs destroys this one's heap, and waits for its service; or
-     * NULL. Under a lock that all heaps share. */
+    /* The finalizers for whose service this one waits, as a finalizer that it runs destroys their
+     * heap; or NULL. Under a lock that all heaps share. */
     struct finalizers *waits_for;
 };
 
-/* With the queue. */
+/* Makes the queue, too. */
 void finalizer_init(gc_heap *heap);
 
-/* Runs up to `max` (0: all) on the calling mutator; returns how many. It runs none if too many run
- * on this mutator, each within the one before. The thread is afterwards as it was, whatever they
- * do. */
+/* Runs up to `max` (0: all) finalizers and cleanups on the calling mutator; returns how many. It
+ * runs none if too many are running on this mutator, one within the other. The thread's state is
+ * then as before, whatever they have done. */
 size_t finalizer_run(gc_thread *t, size_t max);
 
-/* Starts the thread if the heap shall have one and it does not run. 0, -EAGAIN. */
+/* Starts the thread if the heap is to have one and it does not run. Returns 0 or -EAGAIN. */
 int finalizer_start_thread(gc_heap *heap);
-/* The heap is about to be destroyed: waits until the thread has finished what it is running, and
- * has ended. What is queued remains. A mutator is blocked while it waits. -EBUSY: the caller runs a
- * finalizer of this heap, or another thread destroys the heap, or both threads would wait for each
- * other. */
+/* Called when the heap is about to be destroyed. Waits until the thread has finished what it is
+ * running, and has ended. What is queued remains. A mutator is blocked while it waits. -EBUSY: the
+ * caller runs a finalizer of this heap, or another thread destroys the heap, or both threads would
+ * wait for each other. */
 int finalizer_stop_thread(gc_heap *heap);
-/* The heap is not destroyed after all. */
+/* Called when the heap is not destroyed after all. */
 void finalizer_go_on(gc_heap *heap);
 
-/* fork: the lock that all heaps share is held across it; in the child the thread is gone. */
+/* A fork holds the lock that all heaps share. In the child the thread is gone. */
 void finalizer_seize(void);
 void finalizer_release(void);
 void finalizer_forget(gc_heap *heap);

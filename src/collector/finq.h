@@ -1,12 +1,12 @@
-/* The queue of what is to be run because objects died: finalizers and cleanups, in the order in
- * which their deaths were discovered. */
+/* The queue of finalizers and cleanups that are to be run because their objects died, in the order
+ * in which the deaths were found. */
 #ifndef GC_FINQ_H
 #define GC_FINQ_H
 
 #include "base/service.h"
 #include "mutator/heap.h"
 
-/* In a record that can be queued. */
+/* The part of a record by which it is queued. */
 struct finq_item {
     struct finq_item *next;
 };
@@ -14,7 +14,7 @@ struct finq_item {
 struct finq {
     struct lock lock;                /* LOCK_FINQ */
     struct finq_item *first, **last; /* under lock */
-    size_t pending;                  /* length; written under lock, read by anyone */
+    size_t pending;                  /* length; written under lock, read by any thread */
     void (*notify)(void *arg);       /* under lock */
     void *notify_arg;
     struct service *runner; /* runs what is queued; NULL: the heap has none */
@@ -29,10 +29,10 @@ struct finq_batch {
 /* `runner` may be NULL. */
 void finq_init(gc_heap *heap, struct service *runner);
 void finq_batch_add(struct finq_batch *batch, struct finq_item *item);
-/* Queues them, calls the runner and the function of gc_finalizers_notify(). Any thread that holds
- * no lock. */
+/* Queues a batch, and calls the runner and the function of gc_finalizers_notify(). Any thread that
+ * holds no lock. */
 void finq_add(gc_heap *heap, const struct finq_batch *batch);
-/* The first item, which is the caller's then, or NULL. */
+/* Takes the first item, which then belongs to the caller; NULL: the queue is empty. */
 struct finq_item *finq_take(gc_heap *heap);
 size_t finq_pending(gc_heap *heap);
 void finq_set_notify(gc_heap *heap, void (*fn)(void *arg), void *arg);

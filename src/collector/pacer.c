@@ -4,7 +4,7 @@
 #define TRIGGER_MIN 0.7
 #define TRIGGER_MAX 0.95
 #define NEVER UINT64_MAX
-/* Heap kept for overshoot under a soft limit. */
+/* What is kept free for overshoot under a soft limit. */
 #define LIMIT_HEADROOM_MIN ((uint64_t)1 << 20)
 
 void pacer_init(struct pacer *p, int percent, uint64_t min_heap, uint64_t limit)
@@ -29,7 +29,7 @@ static uint64_t limit_goal(const struct pacer *p, uint64_t overhead)
         return NEVER;
     uint64_t headroom = MAX_OF(p->limit / 100 * 3, LIMIT_HEADROOM_MIN) + overhead;
     uint64_t goal = p->limit > headroom ? p->limit - headroom : 0;
-    /* Never below what is live: the limit is soft, and cycles on end would free nothing. */
+    /* Never below what is live: the limit is soft, and cycle after cycle would free nothing. */
     return MAX_OF(goal, p->live + p->live / 16 + LIMIT_HEADROOM_MIN);
 }
 
@@ -60,7 +60,7 @@ void pacer_cycle_ended(struct pacer *p, uint64_t live, uint64_t roots, uint64_t 
 double pacer_assist_ratio(uint64_t live, uint64_t goal, uint64_t heap_live, uint64_t work_left)
 {
     uint64_t room = goal > heap_live ? goal - heap_live : 0;
-    /* Beyond the goal every byte is paid in full, and something of the debt of others. */
+    /* Beyond the goal every byte is paid in full, with a part of what others owe. */
     room = MAX_OF(room, (goal - MIN_OF(live, goal)) / 20 + 1);
     return (double)work_left / (double)room;
 }

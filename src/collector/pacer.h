@@ -24,18 +24,19 @@ struct pacer {
 };
 
 void pacer_init(struct pacer *p, int percent, uint64_t min_heap, uint64_t limit);
-/* A cycle ended: `live` bytes marked, `allocated` bytes handed out while it marked. */
+/* Called when a cycle has ended: it marked `live` bytes, and `allocated` bytes were handed out
+ * while it marked. */
 void pacer_cycle_ended(struct pacer *p, uint64_t live, uint64_t roots, uint64_t allocated);
 /* Recomputes goal and trigger after a setting changed. `overhead`: memory that is not heap; for the
  * limit. */
 void pacer_update(struct pacer *p, uint64_t overhead);
 
-/* Bytes of marking that each allocated byte owes while a cycle marks: `work_left` over the room
+/* How many bytes of marking each allocated byte owes while a cycle marks: `work_left` over the room
  * that is left to the goal. */
 double pacer_assist_ratio(uint64_t live, uint64_t goal, uint64_t heap_live, uint64_t work_left);
 
 /* How many of `pages` should have been swept since the heap was `basis` bytes large, so that all
- * are when the next cycle starts. */
+ * are swept when the next cycle starts. */
 uint64_t pacer_pages_swept(uint64_t trigger, uint64_t basis, uint64_t heap_live, uint64_t pages);
 
 #endif

@@ -1,6 +1,6 @@
 #include "collector/pacing.h"
 
-/* What those go by who do not take the lock. */
+/* Publishes the pacer's results for threads that do not take the lock. */
 static void publish_locked(struct pacing *p)
 {
     LOCK_ASSERT_HELD(&p->lock);
@@ -21,7 +21,7 @@ void pacing_init(gc_heap *heap)
     lock_release(&p->lock);
 }
 
-/* ---- For those who allocate ---- */
+/* ---- For threads that allocate ---- */
 
 uint64_t pacing_heap_live(const gc_heap *heap)
 {
@@ -81,8 +81,8 @@ static uint64_t overhead_bytes(const gc_heap *heap)
     return inuse / 16 + (inuse > live ? inuse - live : 0) / 2;
 }
 
-/* What was marked lives; of what was born black meanwhile as much, as far as anyone knows, as of
- * what was there before. */
+/* What was marked lives. Of what was allocated black meanwhile, the same part is assumed to live as
+ * of what was there before. */
 static uint64_t estimate_live(uint64_t marked, uint64_t before, uint64_t allocated)
 {
     double survives = before > 0 ? (double)MIN_OF(marked, before) / (double)before : 1;
@@ -95,7 +95,8 @@ void pacing_cycle_ended(gc_heap *heap, uint64_t marked)
     lock_acquire(&p->lock);
     word ever = mheap_allocated_bytes(&heap->mem);
     word allocated = ever - p->allocated_before;
-    /* Runs that were open before the cycle were counted whole, and given back in part since. */
+    /* Runs that were open before the cycle were counted as allocated, and a part was given back
+     * since. */
     if (allocated > UINTPTR_MAX / 2)
         allocated = 0;
     uint64_t external = word_load_relaxed(&p->external_live);

@@ -1,5 +1,5 @@
-/* The pacer of a heap: what it goes by, and what it says to those who allocate. The arithmetic is
- * the pacer's (pacer.h). */
+/* The pacer of a heap: the numbers from which it is calculated, and its results for threads that
+ * allocate. The arithmetic is in pacer.h. */
 #ifndef GC_PACING_H
 #define GC_PACING_H
 
@@ -10,43 +10,42 @@
 struct pacing {
     struct lock lock;                /* LOCK_STATS */
     struct pacer pacer;              /* under lock */
-    word goal, trigger, live, limit; /* the pacer's, for those without the lock */
+    word goal, trigger, live, limit; /* the pacer's, for threads without the lock */
     word external_bytes;             /* told by gc_external_add */
-    word external_live;              /* of them what counts towards the goal */
-    word live_offset; /* the live heap is this much more than all that was ever allocated, modulo
-                         word size */
-    word heap_before; /* the live heap when the cycle began */
-    word allocated_before; /* and what had ever been allocated; the driver's, not atomic */
+    word external_live;              /* the part of them that counts towards the goal */
+    word live_offset;      /* the live heap, less all that was ever allocated, modulo word size */
+    word heap_before;      /* the live heap when the cycle began */
+    word allocated_before; /* all that was allocated until then; the driver's, not atomic */
     word sweep_basis;      /* the live heap when sweeping began */
-    word sweep_pages;      /* pages of spans to sweep then */
+    word sweep_pages;      /* pages of spans that were to be swept then */
 };
 
 void pacing_init(gc_heap *heap);
 
-/* What counts towards the goal: what the last cycle left, and what was allocated since. Not less as
- * sweeping goes on, which may be late. */
+/* What counts towards the goal: what the last cycle left, and what was allocated since. Sweeping
+ * does not lower it, as it may be late. */
 uint64_t pacing_heap_live(const gc_heap *heap);
-/* The heap, with `more` bytes, is large enough for a cycle to start. */
+/* Whether the heap, with `more` bytes, is large enough for a cycle to start. */
 bool pacing_is_due(const gc_heap *heap, size_t more);
-/* It is more than a tenth beyond its goal. */
+/* Whether the heap, with `more` bytes, is more than a tenth beyond its goal. */
 bool pacing_is_far_beyond(const gc_heap *heap, size_t more);
-/* Bytes of marking that `bytes` allocated bytes owe when so many are marked. */
+/* How many bytes of marking an allocation of `bytes` owes, if `marked` bytes are marked. */
 uint64_t pacing_marking_due(const gc_heap *heap, uint64_t bytes, uint64_t marked);
-/* Pages that should be swept by this time. */
+/* How many pages should be swept by now. */
 uint64_t pacing_sweeping_due(const gc_heap *heap);
 
-/* So many external bytes more, or fewer: of all, and of those that count towards the goal. */
+/* Adds to the external bytes: to all, and to those that count towards the goal. */
 void pacing_add_external(gc_heap *heap, ptrdiff_t all, ptrdiff_t live);
 
-/* The cycle's driver: a cycle begins; it has ended and marked so many bytes, and sweeping begins.
- */
+/* Called by the cycle's driver when a cycle begins, and when it has ended, has marked so many
+ * bytes, and sweeping begins. */
 void pacing_cycle_begins(gc_heap *heap);
 void pacing_cycle_ended(gc_heap *heap, uint64_t marked);
 
-/* New settings, in force at once. Return the previous ones. */
+/* Change a setting, with effect at once. Return the previous value. */
 int pacing_set_percent(gc_heap *heap, int percent);
 uint64_t pacing_set_limit(gc_heap *heap, uint64_t limit);
-/* What gc_stats says of the pacer. */
+/* What gc_stats reports of the pacer. */
 void pacing_report(gc_heap *heap, struct gc_statistics *s);
 
 #endif

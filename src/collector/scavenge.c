@@ -3,10 +3,11 @@
 
 #define STEP_PAGES 256
 #define STEP_PAUSE_NS (20 * 1000 * 1000)
-/* What the heap needed in the last one to two of these it is taken to need again. */
+/* What the heap needed in the last one to two windows, it is assumed to need again. */
 #define WINDOW_NS ((uint64_t)5 * 1000 * 1000 * 1000)
 
-/* *kept: of tables for spans that were in use once; they stay. */
+/* Bytes of pages that are free and backed. *kept: bytes of structs of spans that were in use once,
+ * which stay. */
 static size_t idle_bytes(gc_heap *heap, size_t *kept)
 {
     struct mheap *mem = &heap->mem;
@@ -29,7 +30,7 @@ void scavenge_note_peak(gc_heap *heap, uint64_t now)
     sc->peak = MAX_OF(sc->peak, inuse);
 }
 
-/* Free, backed memory beyond what the heap is going to need. */
+/* Free, backed pages beyond what the heap will need. */
 static size_t excess_pages(gc_heap *heap)
 {
     const struct scavenging *sc = heap->scavenging;

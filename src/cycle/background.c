@@ -21,13 +21,13 @@ static bool has_cycle(const gc_heap *heap)
     return cycle_is_left(heap->cycle) || background_is_late(heap);
 }
 
-/* There is more important work than what it is about. */
+/* Whether the thread has more important work than what it does. */
 static bool is_called(const gc_heap *heap)
 {
     return has_cycle(heap) || service_is_ending(&heap->background->service);
 }
 
-/* Others may get to it first. */
+/* Runs a cycle, unless another thread was quicker. */
 static void run_cycle(gc_heap *heap)
 {
     stress(STRESS_CYCLE_WANTED);
@@ -64,9 +64,10 @@ static void background_sweep(gc_heap *heap)
     }
 }
 
-/* A small heap is better swept by those who allocate in it: bitmaps swept here would have to come
- * back to their caches. If they do not get to it soon, they have no use for it. Finalizers,
- * cleanups and external memory wait for sweeping: then it does not wait. */
+/* A small heap is better swept by the threads that allocate in it: bitmaps that were swept here
+ * would have to come back to their caches. If they do not sweep soon, they do not need to, and the
+ * background sweeps. If there are finalizers, cleanups or external bytes, which wait for the sweep,
+ * it sweeps at once. */
 #define SWEEP_PATIENCE_NS (10 * 1000 * 1000)
 
 static bool leave_sweeping(gc_heap *heap)
@@ -82,7 +83,7 @@ static bool leave_sweeping(gc_heap *heap)
 
 #define BUSY_PAUSE_NS (20 * 1000 * 1000)
 
-/* How long to wait for the next step; -1: there is none. */
+/* Does a step of scavenging. Returns how long to wait for the next one; -1: there is none. */
 static int64_t background_scavenge(gc_heap *heap)
 {
     struct cycle *c = heap->cycle;
@@ -144,7 +145,7 @@ void background_kick_if_started(gc_heap *heap)
     service_kick(&heap->background->service);
 }
 
-/* Asks for one cycle more than has started, once. */
+/* Asks for one more cycle than has started, unless that was done. */
 static uint32_t want_cycle(gc_heap *heap)
 {
     struct background *b = heap->background;

@@ -5,7 +5,7 @@
 
 #include "cycle/cycle.h"
 
-/* The heap's own parts are there. 0, -ENOMEM. */
+/* Called when the heap's own parts are there. Returns 0 or -ENOMEM. */
 int collector_create(gc_heap *heap);
 /* Stops the library's threads; no mutator is attached. */
 void collector_destroy(gc_heap *heap);

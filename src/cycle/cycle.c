@@ -20,9 +20,9 @@ static void set_phase(struct cycle *c, enum cycle_phase to)
 
 /* ---- The driver ---- */
 
-/* A cycle goes from step to step. It can change its driver between any two: a mutator that runs it
- * leaves it when a step would keep it, and whoever takes c->lock next goes on (I20). What a step
- * needs to know of earlier ones is in struct cycle. */
+/* A cycle goes from step to step, and can change its driver between any two. A mutator that drives
+ * it leaves it when a step would keep the mutator, and the next thread that takes cycle.lock goes
+ * on (I20). So nothing that a step needs to know of earlier ones is kept by the driver. */
 enum step {
     STEP_SWEEP,
     STEP_BEGIN,
@@ -41,11 +41,11 @@ enum step {
 struct driver {
     gc_heap *heap;
     struct cycle_patience patience;
-    bool leaves; /* before the step that comes next */
+    bool leaves; /* it leaves the cycle before the next step */
     struct marker marker;
 };
 
-/* It waits for a thread that does not answer. */
+/* Whether it waits for threads that do not answer. */
 static bool is_patient(const struct driver *d)
 {
     return d->patience.waits_until == 0;
@@ -56,7 +56,7 @@ static bool has_time(const struct driver *d)
     return d->patience.works_until == 0 || os_now_ns() < d->patience.works_until;
 }
 
-/* It would have to wait, and tries again as long as it has time for it. */
+/* Called when it would have to wait. It tries again as long as it has time for that. */
 static void be_kept(struct driver *d)
 {
     d->leaves = d->patience.works_until == 0;
@@ -78,9 +78,9 @@ static bool prepare_sweep(struct driver *d)
     return done;
 }
 
-/* Heap callbacks may wait for a lock of the embedder's: not while an allocation does, which may
- * have been made under that lock. A heap without a background thread has only those that allocate.
- */
+/* Heap callbacks may wait for a lock of the embedder, and an allocation may have been made under
+ * that lock. So a mutator that drives for its allocation does not call them. In a heap without a
+ * background thread it does, as no other thread would. */
 static bool may_call_back(struct driver *d)
 {
     bool may = is_patient(d) || d->heap->options.flags & GC_NO_BACKGROUND ||
@@ -118,10 +118,10 @@ static void begin(gc_heap *heap)
 
 /* ---- Marking ---- */
 
-/* The collector's thread takes a processor that mutators leave idle. Without one it works for a
- * short time beside them, which is enough for a small heap, and rests as long as its share demands;
- * for a large heap it borrows a P then, so that there are not more threads than processors, which
- * the OS would let wait for each other (Go: a worker runs on a P). */
+/* The background thread takes a processor that mutators leave idle. If there is none, it works
+ * beside them for a short time, which is enough for a small heap, and rests as long as its share
+ * demands. For a large heap it borrows a P instead, so that there are not more threads than
+ * processors; the OS would let these wait for each other (Go: a worker runs on a P). */
 #define BACKGROUND_SHARE 0.25
 #define SLICE_BYTES ((uint64_t)256 << 10)
 #define BORROW_MIN_BYTES ((word)64 << 20)
@@ -151,7 +151,7 @@ static void rest_from(const gc_heap *heap, uint64_t busy)
         os_sleep_ns((uint64_t)((double)busy * (1 / share - 1)));
 }
 
-/* Works for a while, as far as there is a processor. Whether all is drained. */
+/* Works for a while, if there is a processor. Returns whether all is drained. */
 static bool drain_some(gc_heap *heap, struct marker *m)
 {
     if (!cycle_processors_taken(heap))
@@ -185,10 +185,10 @@ static void drain_patiently(gc_heap *heap, struct marker *m)
     }
 }
 
-/* Between two looks at the clock. */
+/* How much is marked between two looks at the clock. */
 #define IMPATIENT_SLICE ((uint64_t)32 << 10)
 
-/* Whether the work word is 0. */
+/* Drains. Returns whether the work word is 0. */
 static bool drain(struct driver *d)
 {
     struct marker *m = &d->marker;
@@ -227,17 +227,17 @@ static void begin_marking(struct driver *d)
     mark_roots(heap, m);
 }
 
-/* At once: were it to come to memory only after the draining's look at the work word, it could
- * overwrite what a thread that detaches reports. */
+/* An exchange, so that the store comes to memory before the draining looks at the work word. A
+ * later store could overwrite what a thread reports when it detaches. */
 static void forget_handed(gc_heap *heap)
 {
     u8_exchange_seq_cst(&heap->mutators.handed, false);
 }
 
-/* The wave is over. Termination (I6): the work word was 0 when it began, and no mutator held grey
- * at its ack or gave grey away since the draining began: then there was no grey at all when the
- * wave began, and there is none now. `handed` is cleared before the draining: a thread that
- * detaches reports at any time. */
+/* Called when the wave is over. Termination (I6): the work word was 0 when the wave began. No
+ * mutator held a grey object when it acknowledged, and none has given one away since the draining
+ * began. So nothing was grey when the wave began, and nothing is now. `handed` is cleared before
+ * the draining, as a thread that detaches may report at any time. */
 static bool was_last_wave(struct driver *d)
 {
     gc_heap *heap = d->heap;
@@ -250,7 +250,7 @@ static bool was_last_wave(struct driver *d)
     return !dirty && weak_cut(heap, &d->marker);
 }
 
-/* What mutators marked is marked. */
+/* Adds what mutators have marked. */
 static void count_shaded(gc_heap *heap)
 {
     struct mutators *m = &heap->mutators;
@@ -287,8 +287,8 @@ static void end_flip(gc_heap *heap)
         handshake_release(heap);
 }
 
-/* A cycle that cost its mutator more than it should is not tried again for some cycles; for more
- * and more, as long as that goes on. */
+/* If a cycle has cost its mutator more than it should, this is not tried again for some cycles; for
+ * more and more of them, as long as that goes on. */
 static void note_quick(struct cycle *c)
 {
     if (c->quick && c->driver_ns < CYCLE_QUICK_NS)
@@ -328,8 +328,8 @@ static void start_handshake(struct driver *d, enum cycle_phase phase, enum hands
     handshake_begin(d->heap, op);
 }
 
-/* One step, whose handshake the step before has begun. The step that comes next: the same, if it
- * would keep who is not patient. */
+/* Takes one step, whose handshake the step before has begun. Returns the next step. It is the same
+ * one, if the step would keep a driver that is not patient. */
 static enum step take_step(struct driver *d, enum step step)
 {
     gc_heap *heap = d->heap;
@@ -344,8 +344,9 @@ static enum step take_step(struct driver *d, enum step step)
     case STEP_ARM:
         if (!end_handshake(d))
             return STEP_ARM;
-        /* A store that began before ARM was complete may overwrite what a thread without a barrier
-         * wrote after the store's own barrier had looked; after this no such store is in flight. */
+        /* A store that began before ARM was complete may overwrite a value that its barrier has not
+         * seen: a thread without a barrier may have written it after the barrier's look. After
+         * SETTLE no such store is in flight. */
         handshake_begin(heap, OP_SETTLE);
         return STEP_SETTLE;
     case STEP_SETTLE:
@@ -365,7 +366,7 @@ static enum step take_step(struct driver *d, enum step step)
         begin_marking(d);
         return STEP_RESOLVE;
     case STEP_RESOLVE:
-        /* Values of weak maps before any wave: fewer of them are found unmarked by who reads. */
+        /* Values of weak maps are marked before any wave, so that fewer reads find one unmarked. */
         if (!drain(d) || ephemerons_resolve(heap, &d->marker))
             return STEP_RESOLVE;
         forget_handed(heap);
@@ -405,14 +406,14 @@ static enum step take_step(struct driver *d, enum step step)
     return STEP_OVER;
 }
 
-/* What a patient driver does is told by its own clock, a system call; a short drive's is as long as
- * it takes. */
+/* A patient driver is timed by its own clock, which takes a system call; a short drive by the time
+ * of day. */
 static uint64_t driver_clock(const struct driver *d)
 {
     return is_patient(d) ? os_thread_cpu_ns() : os_now_ns();
 }
 
-/* As far as it comes. What comes next. */
+/* Takes steps as far as the driver goes. Returns the next step. */
 static enum step take_steps(struct driver *d, enum step step)
 {
     enum step next = take_step(d, step);
@@ -423,8 +424,8 @@ static enum step take_steps(struct driver *d, enum step step)
     return next;
 }
 
-/* Not in line in a caller: the marker is large, and the callee-saved registers in the frame of who
- * blocks must lie close to its caller (STACK_BELOW). */
+/* NOINLINE, as the marker is large: in a function that blocks, the saved registers must lie close
+ * to the caller's frame (STACK_BELOW). */
 NOINLINE bool cycle_drive(gc_heap *heap, struct cycle_patience patience)
 {
     struct cycle *c = heap->cycle;
@@ -438,7 +439,7 @@ NOINLINE bool cycle_drive(gc_heap *heap, struct cycle_patience patience)
     uint64_t start = driver_clock(&d);
     u32_store_relaxed(&c->left, 0);
     enum step next = take_steps(&d, c->step);
-    if (d.marker.active) /* what it holds is grey that nobody knows of (I5) */
+    if (d.marker.active) /* it holds grey objects that no other thread knows of (I5) */
         marker_drain(&d.marker, 0);
     marker_finish(&d.marker);
     c->driver_ns += driver_clock(&d) - start;
@@ -467,8 +468,8 @@ static void run_forced(gc_heap *heap)
     c->forced = false;
 }
 
-/* A cycle that starts after now: another one may be under way, which is not ours. With `missed`,
- * ours in any case, and marked twice. */
+/* Runs a cycle that starts after this call; a cycle that is under way does not count. With
+ * `missed`, this thread runs it in any case, and marks twice. */
 static NOINLINE void collect(gc_heap *heap, gc_thread *t, unsigned *missed)
 {
     struct cycle *c = heap->cycle;

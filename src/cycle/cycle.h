@@ -11,7 +11,7 @@
 #include "collector/mark.h"
 #include "introspect/trace.h"
 
-/* The phase of the cycle. cycle.c is its only writer; anyone may read it. */
+/* The phase of the cycle. cycle.c is its only writer; any thread may read it. */
 enum cycle_phase {
     CYCLE_IDLE,
     CYCLE_ARM,
@@ -22,27 +22,26 @@ enum cycle_phase {
     CYCLE_FLIP
 };
 
-/* What gc_stats tells of cycles that ended. */
+/* What gc_stats reports of cycles that have ended. */
 struct cycle_record {
     uint64_t forced_cycles, flush_waves, objects_marked;
     uint64_t mark_cpu_ns, last_cycle_ns, last_mark_ns;
 };
 
 struct cycle {
-    struct lock lock; /* LOCK_CYCLE: held by whoever runs a cycle, and its sweep if forced */
+    struct lock lock; /* LOCK_CYCLE: held by the driver of a cycle, and in a forced cycle's sweep */
     uint32_t phase;   /* enum cycle_phase; atomic */
     /* Numbers of cycles, atomic. started >= flipped. */
     uint32_t started CACHE_ALIGNED;
     uint32_t flipped;
-    uint32_t left;          /* a cycle was left; set under lock, atomic */
-    bool forced;            /* someone waits: use every processor. Under lock */
-    unsigned step;          /* enum step, what comes next; under lock */
-    uint64_t driver_ns;     /* what the present cycle took its drivers; under lock */
-    bool quick;             /* the present cycle was begun by a mutator; under lock */
-    uint32_t quick_backoff; /* cycles, see note_quick; under lock */
-    uint32_t quick_from;    /* a mutator may begin this cycle, or a later one; atomic */
-    unsigned
-        *verify_missed; /* a second marking is wanted, and tells here what it found; under lock */
+    uint32_t left;            /* a cycle was left; set under lock, atomic */
+    bool forced;              /* a thread waits: use every processor. Under lock */
+    unsigned step;            /* enum step, the next one; under lock */
+    uint64_t driver_ns;       /* time that the drivers of the present cycle took; under lock */
+    bool quick;               /* the present cycle was begun by a mutator; under lock */
+    uint32_t quick_backoff;   /* number of cycles, see note_quick; under lock */
+    uint32_t quick_from;      /* a mutator may begin this cycle, or a later one; atomic */
+    unsigned *verify_missed;  /* result of a second marking, if one is wanted; under lock */
     struct cycle_times times; /* of the present cycle; its driver's */
     uint64_t flush_waves;     /* of the present cycle; its driver's */
     struct lock record_lock;  /* LOCK_STATS: record */
@@ -51,41 +50,42 @@ struct cycle {
 
 void cycle_init(gc_heap *heap);
 
-/* How far a driver goes; os_now_ns(). */
+/* How long a driver goes on; times of os_now_ns(). */
 struct cycle_patience {
     uint64_t works_until; /* 0: as long as it takes */
-    uint64_t waits_until; /* for a thread that does not answer; see handshake_end */
+    uint64_t waits_until; /* for threads that do not answer; see handshake_end */
 };
-/* Drives the cycle that was left, or else a new one. The caller holds cycle.lock and is no
- * running mutator. {0, 0}: to its end. Otherwise true if the end was reached; false: the cycle is
- * left to the next holder of the lock. */
+/* Drives the cycle that was left, or else a new one. The caller holds cycle.lock and is no running
+ * mutator. With a patience of {0, 0}, goes to the end. Returns whether the end was reached; if not,
+ * the cycle is left to the next holder of the lock. */
 bool cycle_drive(gc_heap *heap, struct cycle_patience patience);
-/* A cycle was left, and nobody has gone on with it. */
+/* Whether a cycle was left, and no thread has gone on with it. */
 INLINE bool cycle_is_left(const struct cycle *c)
 {
     return u32_load_acquire(&c->left);
 }
-/* The caller has just taken the lock for something else than a cycle: a cycle that was left is
- * driven to its end first. */
+/* Called by a thread that has just taken the lock for something else than a cycle. Drives a cycle
+ * that was left to its end. */
 void cycle_finish_left(gc_heap *heap);
-/* A cycle that is likely to cost less is run by the mutator that starts it, if it is alone. */
+/* The mutator that starts a cycle runs it itself, if no other one runs and it is likely to cost
+ * less. */
 #define CYCLE_QUICK_NS ((uint64_t)100 * 1000)
-/* The next cycle may be. */
+/* Whether the next cycle may be run so. */
 INLINE bool cycle_may_be_quick(const struct cycle *c)
 {
     return (int32_t)(u32_load_acquire(&c->started) + 1 - u32_load_acquire(&c->quick_from)) >= 0;
 }
 
-/* Collects everything that is unreachable now, and sweeps it; the thread blocks meanwhile. */
+/* Collects everything that is unreachable now, and sweeps it. The thread is blocked meanwhile. */
 void cycle_collect(gc_heap *heap, gc_thread *t);
-/* The same with a second marking; *missed: what the first one missed. */
+/* The same with a second marking. *missed: how many objects the first one missed. */
 void cycle_collect_verified(gc_heap *heap, gc_thread *t, unsigned *missed);
-/* It fits a processor's caches, more or less. */
+/* Whether the heap fits a processor's caches, more or less. */
 INLINE bool cycle_heap_is_small(const gc_heap *heap)
 {
     return word_load_relaxed(&heap->mem.counts.pages_inuse) << PAGE_SHIFT <= (word)8 << 20;
 }
-/* Mutators run on all of them, and nobody waits for the cycle. */
+/* Whether mutators run on all processors, and no thread waits for the cycle. */
 INLINE bool cycle_processors_taken(const gc_heap *heap)
 {
     return !u8_load_relaxed(&heap->marking->whole) && procs_idle(&heap->procs) == 0;
@@ -93,7 +93,7 @@ INLINE bool cycle_processors_taken(const gc_heap *heap)
 /* How long the background works beside mutators that run on all processors. */
 #define CYCLE_SHORT_SLICE_NS ((uint64_t)250 * 1000)
 
-/* What gc_stats says of cycles. */
+/* What gc_stats reports of cycles. */
 void cycle_report(gc_heap *heap, struct gc_statistics *s);
 /* Runs fn with the world held and no cycle under way; the calling thread is blocked meanwhile. */
 void cycle_with_world_held(gc_heap *heap, gc_thread *t, void (*fn)(gc_heap *, void *), void *arg);

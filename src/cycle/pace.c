@@ -18,7 +18,7 @@ static bool take_lock(struct lock *lock, struct cycle_patience patience)
     return true;
 }
 
-/* The thread drives the cycle itself, as far as its patience goes, if the cycle is still needed.
+/* The thread drives the cycle itself, as far as its patience goes and if the cycle is still needed.
  * false: another thread has the lock, perhaps not for a cycle. */
 static NOINLINE bool run_here(gc_heap *heap, gc_thread *t, struct cycle_patience patience,
                               bool quick)
@@ -48,15 +48,15 @@ static void run_until(gc_heap *heap, gc_thread *t, struct cycle_patience patienc
     times_add_stall(&t->times, stopwatch_elapsed(&start));
 }
 
-/* To its end, unless a thread does not answer (I2). Once that has answered, the next allocation
- * that pays goes on. */
+/* Drives the cycle to its end, unless a thread does not answer (I2). Once that thread has answered,
+ * the next allocation that pays goes on. */
 static void run_unless_kept(gc_heap *heap, gc_thread *t)
 {
     run_until(heap, t, (struct cycle_patience){0, HANDSHAKE_NOW});
 }
 
-/* For no longer than a handshake may take. The background goes on if another thread begins to run
- * meanwhile and does not poll, or if more is alive than before. */
+/* Drives the cycle for no longer than a handshake may take. The background goes on if another
+ * thread begins to run meanwhile and does not poll, or if more is alive than before. */
 static void run_quickly(gc_heap *heap, gc_thread *t)
 {
     uint64_t start = os_now_ns();
@@ -68,7 +68,7 @@ static void run_quickly(gc_heap *heap, gc_thread *t)
         background_kick(heap); /* finalizers and cleanups wait for sweeping */
 }
 
-/* Waits for a thread only until it counts as silent. */
+/* Drives the cycle, and waits for a thread only until that counts as silent. */
 static void run_briefly(gc_heap *heap, gc_thread *t)
 {
     uint64_t until = os_now_ns() + HANDSHAKE_SILENCE_NS;
@@ -77,8 +77,8 @@ static void run_briefly(gc_heap *heap, gc_thread *t)
 
 /* ---- Starting cycles ---- */
 
-/* A cycle can be left between two steps, and within marking and sweeping. What is not done in steps
- * takes microseconds for so many of each kind. */
+/* A cycle can be left between two steps, and within marking and sweeping. Work that cannot be
+ * interrupted takes microseconds for so many of each kind. */
 #define QUICK_THREADS 8
 #define QUICK_FIBERS 8
 #define QUICK_RECORDS 512
@@ -92,7 +92,8 @@ static bool has_few_threads(gc_heap *heap)
     return n <= QUICK_THREADS;
 }
 
-/* Nor is there a heap callback, which could wait for a lock that the thread holds. */
+/* Whether there is little work that cannot be interrupted, and no heap callback, which could wait
+ * for a lock that the thread holds. */
 static bool has_little_else(gc_heap *heap)
 {
     return has_few_threads(heap) && fibers_are_few(heap, QUICK_FIBERS) &&
@@ -100,10 +101,9 @@ static bool has_little_else(gc_heap *heap)
            weaksets_are_small(heap, QUICK_NODES);
 }
 
-/* The heap is small, its last cycles cost little, and no other thread runs: then the cycle is over
- * in less time than it takes to wake a thread for it, and its tables stay in this processor's
- * caches.
- */
+/* Whether the heap is small, its last cycles cost little, and no other thread runs. Then the cycle
+ * is over in less time than it takes to wake a thread for it, and its tables stay in this
+ * processor's caches. */
 static bool is_quickly_done(gc_heap *heap)
 {
     const struct procs *procs = &heap->procs;
@@ -117,9 +117,9 @@ static bool is_without_background(const gc_heap *heap)
     return heap->options.flags & GC_NO_BACKGROUND || !background_runs(heap);
 }
 
-/* No other thread drives cycles. Heap callbacks are promised a thread that holds no lock of the
- * embedder's: the cycle waits until there is a background thread, unless the heap is to have none.
- */
+/* Called when no other thread drives cycles. Heap callbacks are promised a thread that holds no
+ * lock of the embedder. So with callbacks the cycle waits until there is a background thread,
+ * unless the heap is to have none. */
 static void run_alone(gc_heap *heap, gc_thread *t)
 {
     if (heap->options.flags & GC_NO_BACKGROUND || !roots_call_back(&heap->roots))
@@ -171,7 +171,7 @@ static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
     self_calls_back();
     marker_drain(&m, MAX_OF(debt, ASSIST_MIN));
     self_called_back(t);
-    m.unpaid -= MIN_OF(m.unpaid, (word)debt); /* what is more pays for allocations to come */
+    m.unpaid -= MIN_OF(m.unpaid, (word)debt); /* the rest pays for later allocations */
     marking_give_credit(marking, &m);
     marker_finish(&m);
     os_cancel_restore(cancel);
@@ -182,7 +182,7 @@ static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
 
 /* ---- Waiting (I22) ---- */
 
-/* A cycle that has not begun after this time is begun by the thread itself. */
+/* If a cycle has not begun after this time, the thread that waits for it begins it. */
 #define LATE_NS ((uint64_t)5 * 1000 * 1000)
 #define HELD_BACK_NS ((uint64_t)100 * 1000 * 1000)
 
@@ -191,8 +191,8 @@ static bool is_over(const struct cycle *c, uint32_t cycle)
     return (int32_t)(u32_load_acquire(&c->flipped) - cycle) >= 0;
 }
 
-/* The cycle waits for a thread that is still silent, or for a callback that may wait for this one.
- */
+/* Whether the cycle waits for a thread that is still silent, or for a callback that may wait for
+ * this thread. */
 static bool is_hindered(gc_heap *heap)
 {
     uint32_t hindrance = u32_load_acquire(&heap->mutators.hindrance);
@@ -200,14 +200,13 @@ static bool is_hindered(gc_heap *heap)
            (hindrance == HINDRANCE_SILENCE && handshake_is_kept(heap));
 }
 
-/* No thread drives the cycle, and none will before this one does. */
+/* Whether no thread drives the cycle, and none will before this one does. */
 static bool is_deserted(const gc_heap *heap)
 {
     return cycle_is_left(heap->cycle) && is_without_background(heap);
 }
 
-/* Waits in the blocked state, in which handshakes are done for the thread, and its P serves
- * another. */
+/* Waits in the blocked state: handshakes are done for the thread, and another thread gets its P. */
 static NOINLINE void await_cycle(gc_heap *heap, gc_thread *t, uint32_t cycle, uint64_t ns)
 {
     const struct mutators *m = &heap->mutators;
@@ -225,8 +224,8 @@ static NOINLINE void await_cycle(gc_heap *heap, gc_thread *t, uint32_t cycle, ui
     histogram_add(&t->times.held_back, os_now_ns() - start);
 }
 
-/* The heap is far beyond its goal, so allocation is faster than collection: the thread waits for
- * the cycle that is under way or wanted. */
+/* Called when the heap is far beyond its goal, because allocation is faster than collection. The
+ * thread waits for the cycle that is under way or wanted. */
 static NOINLINE void hold_back(gc_heap *heap, gc_thread *t)
 {
     const struct cycle *c = heap->cycle;
@@ -245,7 +244,7 @@ static NOINLINE void hold_back(gc_heap *heap, gc_thread *t)
 
 /* ---- Paying for sweeping ---- */
 
-/* Sweeps what is owed: part of it was, by those who needed slots. */
+/* Sweeps what is owed, except for what was swept by threads that needed cells. */
 static void sweep_credit(gc_heap *heap, gc_thread *t)
 {
     const struct sweeping *sweeping = heap->sweeping;
@@ -276,8 +275,8 @@ void pace_allocation(gc_heap *heap, gc_thread *t, size_t more)
 
 /* ---- Memory was refused ---- */
 
-/* A thread that allocates may hold a lock that a heap callback waits for. It gives up when it has
- * found a callback at work so many times. */
+/* A thread that allocates may hold a lock for which a heap callback waits. So it gives up when it
+ * has found a callback at work so many times. */
 #define CALLBACK_LOOKS 20
 
 static void await_memory(gc_heap *heap, uint32_t cycle)
@@ -293,7 +292,7 @@ static void await_memory(gc_heap *heap, uint32_t cycle)
         ;
 }
 
-/* The background collects, and this thread waits for it. */
+/* The background thread collects, and this thread waits for it. */
 static NOINLINE void collect_elsewhere(gc_heap *heap, gc_thread *t)
 {
     if (!background_start(heap))

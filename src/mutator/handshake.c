@@ -86,7 +86,7 @@ static void proc_catch_up(gc_heap *heap, struct proc *p, uint32_t epoch)
     u32_store_release(&p->epoch, epoch);
 }
 
-/* The thread holds a P and runs. */
+/* Called when the thread holds a P and runs. */
 static void catch_up(gc_thread *t, uint32_t epoch, enum handshake_op op)
 {
     stress(STRESS_CATCH_UP);
@@ -100,8 +100,8 @@ static void catch_up(gc_thread *t, uint32_t epoch, enum handshake_op op)
     mutators_wake_collector(&t->heap->mutators);
 }
 
-/* The others set a flag or two, and count as no work: reading the thread's own clock, a system
- * call, would be most of their cost. */
+/* The other operations only set a flag or two, and do not count as work: to read the thread's own
+ * clock, a system call, would be most of their cost. */
 static bool does_work(enum handshake_op op)
 {
     return op == OP_ROOTS || op == OP_FLUSH || op == OP_FLIP;
@@ -129,9 +129,10 @@ void handshake_catch_up(gc_thread *t)
     }
 }
 
-/* ---- Those who wait for the cycle ---- */
+/* ---- Threads that wait for the cycle ---- */
 
-/* Pairs with handshake_look_on: either we see that it sleeps, or it sees the turn. */
+/* Pairs with handshake_look_on: either this thread sees that the other one sleeps, or the other one
+ * sees the turn. */
 void handshake_wake_onlookers(gc_heap *heap)
 {
     struct mutators *m = &heap->mutators;
@@ -159,18 +160,19 @@ void handshake_hinder(gc_heap *heap, enum hindrance hindrance)
 
 /* ---- The collector's side ---- */
 
-/* On a processor that no mutator could use, as long as a system call and a wake-up take. */
+/* How often to look before sleeping. SPINS_IDLE is for a processor that no mutator could use, and
+ * takes as long as a system call and a wake-up. */
 #define SPINS 100
 #define SPINS_IDLE 2000
 
-/* The collector waits for a thread, or a P: one of the two. */
+/* The collector's wait for a thread or for a P; the other one is NULL. */
 struct wait {
     gc_heap *heap;
     gc_thread *t;
     struct proc *p;
     uint64_t until; /* see handshake_end */
-    uint64_t since; /* 0: it has not come to waiting */
-    unsigned spins; /* left */
+    uint64_t since; /* 0: the waiting has not begun */
+    unsigned spins; /* looks that are left */
     struct watch watch;
 };
 
@@ -179,7 +181,7 @@ static bool is_patient(const struct wait *w)
     return w->until == 0;
 }
 
-/* Whoever is not patient is a mutator, which has better things to do. */
+/* Whether to give up. A driver that is not patient is a mutator, which has other work to do. */
 static bool is_tired(const struct wait *w)
 {
     return !is_patient(w) && w->since != 0 && w->spins == 0 &&
@@ -199,7 +201,7 @@ static void wait_begin(struct wait *w)
     await(&w->heap->mutators, w->t, w->p);
 }
 
-/* Somebody has kept the collector waiting for long. */
+/* Called when a thread has kept the collector waiting for long. */
 static void look_at_silence(struct wait *w)
 {
     gc_thread *t = w->t ? w->t : ptr_load_acquire(&w->p->owner);
@@ -209,7 +211,8 @@ static void look_at_silence(struct wait *w)
     watchdog_look(&w->watch, w->heap, t);
 }
 
-/* Spins are used up. Sleeps until somebody acks, and says who does not. */
+/* Called when no spins are left. Sleeps until a thread acknowledges. Reports a thread that does
+ * not. */
 static bool wait_long(struct wait *w, bool (*done)(void *), void *arg)
 {
     struct mutators *m = &w->heap->mutators;
@@ -245,7 +248,7 @@ struct thread_wait {
     uint32_t epoch;
 };
 
-/* Something can be done about the thread: it acked, left, or is blocked. */
+/* The thread need not be waited for: it has acknowledged, has left, or is blocked. */
 static bool thread_is_ready(void *arg)
 {
     struct thread_wait *w = arg;
@@ -263,7 +266,7 @@ static bool claim_thread(gc_thread *t)
 static void unclaim_thread(gc_thread *t, uint32_t epoch)
 {
     u32_store_release(&t->st, state_word(epoch, THREAD_BLOCKED));
-    fence_seq_cst(); /* pairs with become_running: it sees our store, or we see that it waits */
+    fence_seq_cst(); /* pairs with thread_become_running: it sees the store, or its wait is seen */
     if (u32_load_relaxed(&t->waits))
         os_wake(&t->st, OS_WAKE_ALL);
 }
@@ -307,8 +310,8 @@ static bool proc_is_ready(void *arg)
     return u32_load_acquire(&w->p->epoch) == w->epoch || proc_rests(w->p);
 }
 
-/* A P that runs belongs to a thread that does the work when it next looks (proc_acquire makes it
- * look). */
+/* A running P belongs to a thread, which does the P's work at its next safepoint. A thread that
+ * takes a P comes to one before it runs managed code (I9). */
 static bool handshake_proc(gc_heap *heap, struct proc *p, uint32_t epoch, uint64_t until)
 {
     struct wait w = {.heap = heap, .p = p, .until = until};
@@ -328,7 +331,7 @@ static bool handshake_proc(gc_heap *heap, struct proc *p, uint32_t epoch, uint64
     return true;
 }
 
-/* What threads that attach from now on begin with. */
+/* Publishes the operation, and the state in which threads that attach from now on begin. */
 static void publish_locked(struct mutators *m, enum handshake_op op)
 {
     static const uint8_t phases[] = {
@@ -347,8 +350,8 @@ static void publish_locked(struct mutators *m, enum handshake_op op)
     m->sweeping = op == OP_FLIP;
 }
 
-/* The threads there are now; those that attach later adopt the new state whole. NULL: no memory;
- * the caller tries again. */
+/* The threads that are attached now. Those that attach later adopt all of the new state. NULL: no
+ * memory; the caller tries again. */
 static gc_thread **snapshot_locked(struct mutators *m, size_t *n)
 {
     LOCK_ASSERT_HELD(&m->lock);
@@ -371,8 +374,8 @@ static gc_thread **take_snapshot(gc_heap *heap, size_t *n)
     return all;
 }
 
-/* Ps are made under the procs lock and then adopt the state in force: no P that is made after
- * publication is behind. */
+/* Ps are made under the registry's lock and adopt the state in force. So no P that is made after
+ * the publication is behind. */
 static bool handshake_procs(gc_heap *heap, uint32_t epoch, uint64_t until)
 {
     bool done = true;
@@ -400,8 +403,8 @@ static bool handshake_threads(gc_heap *heap, uint32_t epoch, uint64_t until)
     return done;
 }
 
-/* With the world held: every thread is claimed, every P is idle, lent (I18) or a claimed thread's.
- */
+/* Called while the world is held: every thread is claimed, and every P is idle, lent (I18), or held
+ * by a claimed thread. */
 static void work_on_held(gc_heap *heap, enum handshake_op op, uint32_t epoch)
 {
     for (gc_thread *t = heap->mutators.list; t; t = t->next) {
@@ -434,7 +437,7 @@ static void end_waiting(gc_heap *heap)
     handshake_hinder(heap, HINDRANCE_NONE);
 }
 
-/* Threads that attached after publication have adopted the new state whole. */
+/* Threads that attached after the publication have adopted all of the new state. */
 bool handshake_end(gc_heap *heap, uint64_t until)
 {
     struct mutators *m = &heap->mutators;
@@ -448,7 +451,7 @@ bool handshake_end(gc_heap *heap, uint64_t until)
     return done;
 }
 
-/* Structs of threads and Ps stay as long as the heap. */
+/* The structs of threads and Ps stay as long as the heap, so they can be read at any time. */
 bool handshake_is_kept(gc_heap *heap)
 {
     struct mutators *m = &heap->mutators;
@@ -486,8 +489,8 @@ static void hold_thread(gc_heap *heap, gc_thread *t)
     }
 }
 
-/* A thread that waits for a P may be granted one while it is claimed: it then stays where it is. No
- * P is taken by anyone else: attaching waits, and every thread is claimed. */
+/* A thread that waits for a P may be granted one while it is claimed; it goes on only when the
+ * claim has ended. No other thread takes a P: attaching waits, and every thread is claimed. */
 void handshake_hold(gc_heap *heap)
 {
     struct mutators *m = &heap->mutators;

@@ -1,6 +1,6 @@
-/* A heap, its threads and its fibers, composed of their parts: data only. The parts' functions take
- * what is theirs, or all of it. Each module of the collector keeps its state behind a pointer of
- * its own, and lower modules do not know the struct. */
+/* The structs of a heap, its threads and its fibers, which are composed of their parts. Each
+ * function takes the part that is its own, or all. Each module of the collector keeps its state
+ * behind a pointer of its own, and lower modules do not know that struct. */
 #ifndef GC_HEAP_H
 #define GC_HEAP_H
 
@@ -36,7 +36,7 @@ struct gc_fiber {
 /* Unless marked, a field belongs to the thread, and to the collector while it has CLAIMED the
  * thread. */
 struct gc_thread {
-    struct gc_fast fast; /* first: gc_self points here. poll: atomic, set by anyone */
+    struct gc_fast fast; /* first: gc_self points here. poll: atomic, any thread sets it */
     gc_heap *heap;
     uint32_t st;                     /* state word; atomic */
     uint32_t waits;                  /* it sleeps on st, or is about to; the thread's; atomic */
@@ -120,7 +120,7 @@ struct gc_heap {
     struct workqueue work;
     struct lock fibers_lock;
     gc_fiber *fibers;       /* under fibers_lock */
-    gc_fiber *fiber_cursor; /* next one that fibers_visit looks at; under fibers_lock */
+    gc_fiber *fiber_cursor; /* the next that fibers_visit looks at; under fibers_lock */
     uint32_t cycle_number;  /* of the present or last cycle; written by the collector */
     /* The collector's parts, which are there from the heap's creation to its end. */
     struct marking *marking;
