@@ -5,6 +5,7 @@
 #include "collector/pacing.h"
 #include "cycle/background.h"
 #include "random.h"
+#include "refuse.h"
 
 /* What ran, in order: a finalizer's object's id, or 1000 + the argument of a cleanup. */
 static uint64_t ran[100];
@@ -475,6 +476,95 @@ TEST(without_memory)
     gc_heap_destroy(heap);
 }
 
+/* All four that make a record are refused, and leave nothing. */
+static void add_each_refused(struct cell *c)
+{
+    fail_malloc(1);
+    CHECK_EQ(gc_finalizer_set(c, finalize, NULL), -ENOMEM);
+    fail_malloc(1);
+    CHECK_EQ(gc_cleanup_add(c, clean, NULL), -ENOMEM);
+    fail_malloc(1);
+    CHECK_EQ(gc_external_add(c, 100), -ENOMEM);
+    fail_malloc(1);
+    CHECK_REFUSED(gc_weak_new(c), ENOMEM);
+    fail_malloc(0);
+    CHECK_EQ(stats_now().external, 0);
+}
+
+/* There is memory for a record, but not for the first table of its span. */
+TEST(without_memory_for_a_table)
+{
+    if (!malloc_is_ours())
+        SKIP("malloc is the sanitizer's");
+    gc_heap *heap = new_heap(GC_NO_BACKGROUND);
+    struct cell *c = new_cell(1);
+    GC_FRAME(c);
+    add_each_refused(c);
+    CHECK_EQ(records(heap), 0);
+    CHECK_EQ(gc_finalizer_set(c, NULL, NULL), -ENOENT);
+    CHECK_EQ(gc_external_add(c, -1), -EINVAL);
+    CHECK_EQ(gc_finalizer_set(c, finalize, NULL), 0);
+    CHECK_EQ(gc_external_add(c, 100), 0);
+    CHECK_EQ(stats_now().external, 100);
+    c = NULL;
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(gc_finalizers_run(0), 1);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(stats_now().external, 0);
+    CHECK_EQ(records(heap), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+enum { CLEANED = 200, STAY = 10 };
+
+/* Cells with a cleanup each, of which a few stay. malloc refuses the table that grows, or its nth
+ * call in the collection, where the table shrinks. Returns whether that call was met. */
+static bool clean_most(bool grows, uint64_t nth)
+{
+    gc_heap *heap = new_heap(GC_NO_BACKGROUND);
+    struct cell *cells[CLEANED];
+    int64_t ids[CLEANED];
+    bool met;
+    GC_FRAME_ARRAY(cells, CLEANED);
+    atomic_uint cleaned = 0;
+    for (size_t i = 0; i < CLEANED; i++) {
+        cells[i] = new_cell(i);
+        fail_malloc(i == 0 || grows ? 0 : 1);
+        CHECK((ids[i] = gc_cleanup_add(cells[i], count_up, &cleaned)) > 0);
+    }
+    memset(cells + STAY, 0, sizeof cells - STAY * sizeof cells[0]);
+    fail_malloc(nth);
+    CHECK_EQ(gc_collect(), 0);
+    met = nth > 0 && malloc_calls >= nth;
+    fail_malloc(0);
+    CHECK_EQ(gc_finalizers_run(0), CLEANED - STAY);
+    CHECK_EQ(cleaned, CLEANED - STAY);
+    for (size_t i = 0; i < STAY; i++)
+        CHECK_EQ(gc_cleanup_cancel(cells[i], ids[i]), 0);
+    CHECK_EQ(records(heap), 0);
+    CHECK_EQ(gc_heap_verify(), 0);
+    gc_frame_reset(NULL);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+    return met;
+}
+
+/* A table that cannot grow keeps its size, and takes more records all the same. */
+TEST(without_memory_for_a_larger_table)
+{
+    clean_most(false, 0);
+}
+
+/* And so does one that cannot shrink. */
+TEST(without_memory_for_a_smaller_table)
+{
+    uint64_t nth = 1;
+    if (!malloc_is_ours())
+        SKIP("malloc is the sanitizer's");
+    while (clean_most(true, nth))
+        nth++;
+    ok(nth > 1, "refused at %" PRIu64 " calls", nth - 1);
+}
+
 /* ---- The queue's ends ---- */
 
 static void notified(void *arg)
@@ -686,7 +776,7 @@ static uint64_t external(void)
     return s.external;
 }
 
-TEST(external_bytes)
+TEST(external)
 {
     gc_heap *heap = new_heap(0);
     struct cell *a = new_cell(1), *b = new_cell(2);
@@ -767,7 +857,7 @@ static void keep_bytes(void *object, void *arg)
     CHECK(object && arg);
 }
 
-TEST(external_bytes_that_wait_for_a_finalizer)
+TEST(external_that_wait_for_a_finalizer)
 {
     external_garbage_with_finalizers(forget_bytes);
     external_garbage_with_finalizers(keep_bytes);
@@ -782,7 +872,7 @@ static void keep_cell(void *object, void *bytes)
 }
 
 /* It lives on: its bytes count as any live object's. */
-TEST(external_bytes_of_what_its_finalizer_keeps)
+TEST(external_of_what_its_finalizer_keeps)
 {
     const size_t bytes = 64 << 20;
     gc_heap *heap = new_heap(GC_NO_BACKGROUND);
@@ -834,15 +924,15 @@ static void external_garbage(unsigned flags)
     gc_heap_destroy(heap);
 }
 
-TEST(external_bytes_start_cycles)
+TEST(external_start_cycles)
 {
     external_garbage(0);
 }
-TEST(external_bytes_stop_world)
+TEST(external_stop_world)
 {
     external_garbage(GC_STOP_WORLD);
 }
-TEST(external_bytes_without_background)
+TEST(external_without_background)
 {
     external_garbage(GC_NO_BACKGROUND);
 }

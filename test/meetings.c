@@ -356,6 +356,187 @@ TEST(nobody_sweeps_during_flip)
     end_with_pair(&actor, 1, &actor);
 }
 
+/* ---- Weak references that are read while spans are swept ---- */
+
+/* Both in one span: one that is held, and one that nobody holds. */
+static struct cell *alive;
+static struct actor other;
+static gc_weak *weak_dead;
+static uintptr_t weak_dead_object;
+
+/* A cycle, and nothing is swept. */
+static void collect_without_sweep(void)
+{
+    stage_set(GC_NO_BACKGROUND, "poison");
+    actor_start(&other);
+    CHECK_EQ(gc_root(&alive), 0);
+    gc_store(&alive, new_cell(1));
+    weak = gc_weak_new(alive);
+    weak_dead = gc_weak_new(new_cell(2));
+    seize_cycle();
+    while (!push_on()) {
+        if (heap->mutators.epoch != other.self->epoch)
+            actor_do(&other, answer);
+    }
+    CHECK(!sweep_is_done(heap));
+}
+
+static void check_swept(void)
+{
+    while (sweep_one(heap) > 0) {}
+    CHECK(sweep_is_done(heap));
+    CHECK(!gc_weak_get(weak_dead));
+    CHECK(gc_weak_get(weak) == alive && is_cell(alive, 1));
+    give_cycle_back();
+    CHECK_EQ(gc_unroot(&alive), 0);
+    gc_weak_free(weak);
+    gc_weak_free(weak_dead);
+    actor_end(&other);
+    end_stage();
+}
+
+/* The span is in a sweeper's hands: the reader asks again until it is not. */
+static void read_while_swept(gc_weak **read, bool lives)
+{
+    collect_without_sweep();
+    pthread_t sweeper = start_thread(sweep_one_slowly, NULL);
+    gate_await(&gate);
+    open_when_i_come(STRESS_WEAK_AGAIN, &gate);
+    const struct cell *found = gc_weak_get(*read);
+    CHECK(found == (lives ? alive : NULL));
+    CHECK_EQ(gate.state, GATE_OPEN);
+    join_thread(sweeper);
+    check_swept();
+}
+
+TEST(a_dead_object_is_read_while_its_span_is_swept)
+{
+    read_while_swept(&weak_dead, false);
+}
+TEST(a_live_object_is_read_while_its_span_is_swept)
+{
+    read_while_swept(&weak, true);
+}
+
+static void *sweep_all_at_the_gate(void *unused)
+{
+    gate_await(&gate);
+    while (sweep_one(heap) > 0) {}
+    gate_open(&gate);
+    return unused;
+}
+
+/* Between the generation of its span and its mark, which the sweep clears. */
+TEST(a_span_is_swept_while_a_reader_looks_for_the_mark)
+{
+    collect_without_sweep();
+    pthread_t sweeper = start_thread(sweep_all_at_the_gate, NULL);
+    stop_me(STRESS_WEAK_MARK, &gate);
+    const struct cell *found = gc_weak_get(weak);
+    CHECK(found == alive);
+    CHECK_EQ(gate.state, GATE_OPEN);
+    join_thread(sweeper);
+    check_swept();
+}
+
+/* Makes cells until one lies where the dead one was. */
+static void reuse_the_cell(struct actor *a)
+{
+    const void *was = (void *)weak_dead_object;
+    for (int i = 0; i < 10000 && a->held[0] != was; i++)
+        a->held[0] = new_cell(3);
+    CHECK(a->held[0] == was);
+}
+
+static void *sweep_and_reuse(void *unused)
+{
+    gate_await(&gate);
+    while (sweep_one(heap) > 0) {}
+    actor_do(&other, reuse_the_cell);
+    gate_open(&gate);
+    return unused;
+}
+
+/* Between the reading of a reference and the verdict about its object there is another one in its
+ * place, which is alive. */
+TEST(a_cell_is_used_again_while_a_reader_looks)
+{
+    collect_without_sweep();
+    weak_dead_object = ((struct special *)weak_dead)->weak.object;
+    pthread_t sweeper = start_thread(sweep_and_reuse, NULL);
+    stop_me(STRESS_WEAK_LOADED, &gate);
+    CHECK(!gc_weak_get(weak_dead));
+    CHECK_EQ(gate.state, GATE_OPEN);
+    join_thread(sweeper);
+    check_swept();
+}
+
+/* And there is no span any more. */
+TEST(a_span_is_freed_while_a_reader_looks)
+{
+    gc_weak *large;
+    stage_set(GC_NO_BACKGROUND, "poison");
+    large = gc_weak_new(gc_new_bytes(1 << 20));
+    seize_cycle();
+    while (!push_on()) {}
+    pthread_t sweeper = start_thread(sweep_all_at_the_gate, NULL);
+    stop_me(STRESS_WEAK_LOADED, &gate);
+    CHECK(!gc_weak_get(large));
+    CHECK_EQ(gate.state, GATE_OPEN);
+    join_thread(sweeper);
+    give_cycle_back();
+    gc_weak_free(large);
+    end_stage();
+}
+
+/* FLIP begins between the reading of the generation and of the mark: no mark goes before the reader
+ * has done it too. */
+static void *flip_at_the_gate(void *unused)
+{
+    gate_await(&gate);
+    WAIT_UNTIL(heap->mutators.op == OP_FLIP);
+    gate_open(&gate);
+    return unused;
+}
+
+static void read_while_flipped(struct actor *a)
+{
+    stop_me(STRESS_WEAK_MARK, &gate);
+    a->held[0] = gc_weak_get(weak);
+}
+
+TEST(flip_begins_while_a_reader_looks_for_the_mark)
+{
+    struct actor reader;
+    stage_set(GC_NO_BACKGROUND, "poison");
+    actor_start(&reader);
+    CHECK_EQ(gc_root(&alive), 0);
+    gc_store(&alive, new_cell(1));
+    weak = gc_weak_new(alive);
+    seize_cycle();
+    while (reader.self->phase != PHASE_DONE) {
+        CHECK(!push_on());
+        if (heap->mutators.epoch != reader.self->epoch && heap->mutators.op != OP_FLIP)
+            actor_do(&reader, answer);
+    }
+    pthread_t opener = start_thread(flip_at_the_gate, NULL);
+    CHECK(heap->mutators.op != OP_FLIP);
+    actor_tell(&reader, read_while_flipped);
+    gate_await(&gate);
+    while (heap->mutators.op != OP_FLIP)
+        CHECK(!push_on());
+    join_thread(opener);
+    actor_await(&reader);
+    CHECK(reader.held[0] == alive);
+    actor_do(&reader, answer);
+    CHECK(push_on());
+    give_cycle_back();
+    CHECK_EQ(gc_unroot(&alive), 0);
+    gc_weak_free(weak);
+    actor_end(&reader);
+    end_stage();
+}
+
 /* ---- Cycles whose driver has no time ---- */
 
 static void cut_list(struct actor *a)

@@ -61,6 +61,7 @@ static enum verdict verdict_of(bool alive)
 static bool is_marked(const struct mheap *mem, uintptr_t object)
 {
     struct target target;
+    stress(STRESS_WEAK_MARK);
     return target_resolve(mem, object, &target) && target_is_marked(&target);
 }
 
@@ -86,6 +87,7 @@ static enum verdict verdict_at_rest(const struct mheap *mem, uintptr_t object, u
     if (generation == now || generation == now + 3)
         return ALIVE;
     if (generation != now - 2 && generation != now + 1) {
+        stress(STRESS_WEAK_AGAIN);
         os_yield(); /* it is being swept */
         return ASK_AGAIN;
     }
@@ -94,11 +96,12 @@ static enum verdict verdict_at_rest(const struct mheap *mem, uintptr_t object, u
     return u32_load_acquire(&s->sweepgen) == generation ? verdict_of(marked) : ASK_AGAIN;
 }
 
+/* The record was read in this phase, after the sweep of the last cycle: its object is there. */
 static enum verdict verdict_marking(gc_thread *t, uintptr_t object)
 {
     struct target target;
-    if (!target_resolve(&t->heap->mem, object, &target))
-        return ASK_AGAIN;
+    bool found = target_resolve(&t->heap->mem, object, &target);
+    ASSERT(found && "I16");
     return verdict_of(hold_marking(t, object, &target));
 }
 
@@ -124,6 +127,7 @@ void *weak_get(gc_thread *t, struct special *weak)
         uintptr_t object = word_load_acquire(&weak->weak.object);
         if (!object)
             return NULL;
+        stress(STRESS_WEAK_LOADED);
         enum verdict verdict = judge(t, object);
         if (verdict == DEAD)
             return NULL;
