@@ -392,7 +392,7 @@ static void check_swept(void)
     gc_weak_free(weak);
     gc_weak_free(weak_dead);
     actor_end(&other);
-    end_stage();
+    end_heap(heap);
 }
 
 static unsigned times_asked;
@@ -492,7 +492,7 @@ TEST(a_span_is_freed_while_a_reader_looks)
     join_thread(sweeper);
     give_cycle_back();
     gc_weak_free(large);
-    end_stage();
+    end_heap(heap);
 }
 
 /* FLIP begins between the reading of the generation and of the mark: no mark goes before the reader
@@ -540,7 +540,7 @@ TEST(flip_begins_while_a_reader_looks_for_the_mark)
     CHECK_EQ(gc_unroot(&alive), 0);
     gc_weak_free(weak);
     actor_end(&reader);
-    end_stage();
+    end_heap(heap);
 }
 
 /* ---- Cycles whose driver has no time ---- */
