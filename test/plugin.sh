@@ -16,4 +16,39 @@ for plugin in within beside; do
     check "unloaded while a thread is attached, the library $plugin it" \
         "$scratch/host" "$scratch/$plugin.so" 0
 done
+
+# ---- No space for static thread-local data -------------------------------------------------
+
+# Libraries that take this space, of 64 and of 8 bytes, each a file of its own.
+build_fillers() {
+    local size n
+    compile_outside static-tls static-tls || return 1
+    for size in 64 8; do
+        cat >"$scratch/tls.c" <<END
+__thread char taken[$size] __attribute__((tls_model("initial-exec"), aligned(8)));
+char *take(void);
+char *take(void) { return taken; }
+END
+        $CC -shared -fPIC -o "$scratch/tls$size-0.so" "$scratch/tls.c" || return 1
+        for n in {1..99}; do
+            cp "$scratch/tls$size-0.so" "$scratch/tls$size-$n.so" || return 1
+        done
+    done
+}
+
+# With more space, and filled as far, the plugin is loaded.
+loads_with_tunable() {
+    local filled
+    filled=$("$scratch/static-tls" "$scratch" "$1") || return 1
+    # shellcheck disable=SC2086
+    GLIBC_TUNABLES=glibc.rtld.optional_static_tls=4096 "$scratch/static-tls" "$scratch" "$1" $filled
+}
+
+check "build libraries with static thread-local data" build_fillers
+for plugin in within beside; do
+    check "the loader refuses it, and says why, when the space is used up, the library $plugin it" \
+        "$scratch/static-tls" "$scratch" "$scratch/$plugin.so"
+    check "and loads it with the tunable of the C library, the library $plugin it" \
+        loads_with_tunable "$scratch/$plugin.so"
+done
 done_testing
