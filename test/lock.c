@@ -114,7 +114,7 @@ TEST(ranks_rise)
 {
     lock_rank_push(LOCK_CYCLE);
     lock_rank_push(LOCK_HEAP);
-    CHECK(lock_rank_held(LOCK_CYCLE) && lock_rank_held(LOCK_HEAP) && !lock_rank_held(LOCK_LOG));
+    CHECK(lock_rank_held(LOCK_CYCLE) && lock_rank_held(LOCK_HEAP) && !lock_rank_held(LOCK_RECORD));
     EXPECT_ABORT("lock order", lock_rank_push(LOCK_SPANSET));
     EXPECT_ABORT("lock order", lock_rank_push(LOCK_HEAP));
     EXPECT_ABORT("lock order", lock_rank_pop(LOCK_SPANSET));
@@ -127,7 +127,7 @@ TEST(ranks_rise)
 
 TEST(debug_builds_check_ranks)
 {
-    struct lock low = LOCK_INIT(LOCK_CYCLE), high = LOCK_INIT(LOCK_LOG), none = {0, 0};
+    struct lock low = LOCK_INIT(LOCK_CYCLE), high = LOCK_INIT(LOCK_RECORD), none = {0, 0};
     if (!GC_DEBUG)
         SKIP("not a debug build");
     EXPECT_ABORT("lock order", lock_acquire(&high); lock_acquire(&low));
@@ -139,17 +139,17 @@ TEST(debug_builds_check_ranks)
     lock_acquire(&high);
     lock_release(&low);
     lock_release(&high);
-    CHECK(!lock_rank_held(LOCK_CYCLE) && !lock_rank_held(LOCK_LOG));
+    CHECK(!lock_rank_held(LOCK_CYCLE) && !lock_rank_held(LOCK_RECORD));
     CHECK(lock_try(&high));
     CHECK(!lock_try(&high));
-    CHECK(lock_rank_held(LOCK_LOG));
+    CHECK(lock_rank_held(LOCK_RECORD));
     lock_release(&high);
 }
 
 static void rank_of_another_thread(void *arg)
 {
     (void)arg;
-    CHECK(!lock_rank_held(LOCK_LOG));
+    CHECK(!lock_rank_held(LOCK_RECORD));
     lock_rank_push(LOCK_CYCLE);
     lock_rank_pop(LOCK_CYCLE);
 }
@@ -157,10 +157,10 @@ static void rank_of_another_thread(void *arg)
 TEST(ranks_are_a_threads_own)
 {
     struct os_thread thread;
-    lock_rank_push(LOCK_LOG);
+    lock_rank_push(LOCK_RECORD);
     CHECK_EQ(os_thread_start(&thread, rank_of_another_thread, NULL), 0);
     os_thread_join(&thread);
-    lock_rank_pop(LOCK_LOG);
+    lock_rank_pop(LOCK_RECORD);
 }
 
 TAP_MAIN

@@ -281,3 +281,32 @@ size_t mheap_scavenge(struct mheap *h, size_t max_pages)
     }
     return done;
 }
+
+/* ---- Fork ---- */
+
+/* The memory of a heap comes first in it (heap.h), which is not known here. */
+static struct mheap *mheap_of(gc_heap *heap)
+{
+    return (struct mheap *)(void *)heap;
+}
+
+/* Scavenging gives back the pages that it has taken before it gives back its lock. */
+static void seize(gc_heap *heap)
+{
+    struct mheap *h = mheap_of(heap);
+    lock_seize(&h->pool.lock);
+    lock_seize(&h->huge.scavenge_lock);
+    lock_seize(&h->lock);
+    lock_seize(&h->persistent.lock);
+}
+
+static void release(gc_heap *heap)
+{
+    struct mheap *h = mheap_of(heap);
+    lock_free(&h->persistent.lock);
+    lock_free(&h->lock);
+    lock_free(&h->huge.scavenge_lock);
+    lock_free(&h->pool.lock);
+}
+
+const struct fork_part mheap_fork = {MHEAP_FORK_RANKS, .seize = seize, .release = release};

@@ -4,6 +4,7 @@
 #define GC_MHEAP_H
 
 #include "gcheap.h"
+#include "base/forkpart.h"
 #include "allocator/hugepage.h"
 #include "memory/span.h"
 #include "memory/spanset.h"
@@ -100,6 +101,11 @@ INLINE uintptr_t mheap_next_to_back(const struct mheap *h, const struct arena *a
     uintptr_t stop = MIN_OF(used + mheap_back_ahead(h), end);
     return backed && used > a->base && at + HUGEPAGE_SIZE <= stop ? at : UINTPTR_MAX;
 }
+
+#define MHEAP_FORK_RANKS                                                                           \
+    (LOCK_BIT(LOCK_SPANSET_POOL) | LOCK_BIT(LOCK_SCAVENGE) | LOCK_BIT(LOCK_HEAP) |                 \
+     LOCK_BIT(LOCK_PERSISTENT))
+extern const struct fork_part mheap_fork;
 
 /* Returns 0, or a negative errno; then nothing is held. reserve: see gc_options. */
 int mheap_init(struct mheap *h, const gc_options *options);

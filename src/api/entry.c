@@ -1,7 +1,7 @@
 #include "api/entry.h"
 #include "mutator/log.h"
 #include "mutator/barrier.h"
-#include "cycle/fork.h"
+#include "mutator/heaps.h"
 
 enum mistake { NO_HEAP, IN_A_REGION, CALLED_BACK, FRAME_WITHOUT_HEAP, FRAME_IN_A_REGION, FOREIGN };
 
@@ -54,7 +54,7 @@ gc_thread *entry_refuse(gc_thread *t, const char *call)
 void entry_refuse_store(const char *call, word old, word value)
 {
     gc_thread *t = thread_self();
-    if (fork_any_heap_contains(old) || fork_any_heap_contains(value))
+    if (heaps_any_contains(old) || heaps_any_contains(value))
         tell(t, mistake_of(t), call, " stores what the collector does not see");
 }
 

@@ -1,68 +1,6 @@
-/* Making and destroying heaps. */
+/* Heaps. */
 #include "api/entry.h"
-#include "mutator/attach.h"
-#include "mutator/fiber.h"
-#include "mutator/log.h"
-#include "collector/finalizer.h"
-#include "cycle/collector.h"
-#include "cycle/fork.h"
-
-static int init_rooms(gc_heap *heap)
-{
-    int error = mheap_init(&heap->mem, &heap->options);
-    if (error)
-        return error;
-    mcentrals_init(heap->centrals);
-    heap->mem.centrals = heap->centrals;
-    mutators_init(&heap->mutators, attach_bury);
-    lock_init(&heap->fibers_lock, LOCK_FIBERS);
-    procs_init(&heap->procs, heap->options.max_procs);
-    roots_init(&heap->roots);
-    workqueue_init(&heap->work);
-    error = collector_create(heap);
-    if (error)
-        mheap_destroy(&heap->mem);
-    return error;
-}
-
-static void destroy_rooms(gc_heap *heap)
-{
-    collector_destroy(heap);
-    fibers_destroy(heap);
-    procs_destroy(&heap->procs);
-    roots_destroy(&heap->roots);
-    workqueue_destroy(&heap->work);
-    mutators_destroy(&heap->mutators);
-    mheap_destroy(&heap->mem);
-}
-
-static void warn(void *heap, const char *line)
-{
-    log_write(heap, GC_LOG_WARNING, "%s", line);
-}
-
-static int resolve_options(gc_heap *heap, const gc_options *options)
-{
-    const struct options_listener listener = {warn, heap};
-    if (options)
-        heap->options = *options; /* its log function gets the messages */
-    return options_resolve(options, &heap->options, &listener);
-}
-
-static void read_environment(gc_heap *heap)
-{
-    const struct options_listener listener = {warn, heap};
-    options_parse_debug("options.debug", heap->options.debug, &heap->debug, &listener);
-    options_parse_debug("GCHEAP_DEBUG", getenv("GCHEAP_DEBUG"), &heap->debug, &listener);
-    if (heap->debug.delay)
-        stress_seed_set(heap->debug.delay);
-    if (heap->debug.failos)
-        os_fail_one_in(heap->debug.failos);
-    if (heap->debug.buffers)
-        workqueue_set_room(&heap->work, heap->debug.buffers);
-    heap->mem.run_limit = heap->debug.nth ? 1 : 0;
-    heap->trace = options_trace();
-}
+#include "cycle/lifetime.h"
 
 unsigned gc_version(void)
 {
@@ -71,43 +9,13 @@ unsigned gc_version(void)
 
 NOINLINE gc_heap *gc_heap_create(const gc_options *options)
 {
+    gc_heap *heap = NULL;
     if (!MAY_PASS())
         return NULL;
-    gc_heap *heap = aligned_alloc(CACHE_PAD, align_up(sizeof *heap, CACHE_PAD));
-    if (!heap)
-        return NULL;
-    memset(heap, 0, sizeof *heap);
-    heap->created_ns = os_now_ns();
-    int error = resolve_options(heap, options);
-    if (!error)
-        error = init_rooms(heap);
-    if (error) {
-        free(heap);
+    int error = lifetime_begin(options, STACK_CALLER(), &heap);
+    if (error)
         errno = -error;
-        return NULL;
-    }
-    read_environment(heap);
-    type_heap_created(&heap->types);
-    os_stay_loaded();
-    error = fork_heap_created(heap);
-    if (!error)
-        error = attach_begin(heap, STACK_CALLER());
-    if (error) {
-        gc_heap_destroy(heap);
-        errno = -error;
-        return NULL;
-    }
     return heap;
-}
-
-/* Other threads may be about to leave; only the registry knows them. */
-static size_t other_threads(gc_heap *heap, const gc_thread *self)
-{
-    attach_bury_all(heap);
-    lock_acquire(&heap->mutators.lock);
-    size_t n = heap->mutators.count + heap->mutators.leaving;
-    lock_release(&heap->mutators.lock);
-    return n - (self != NULL);
 }
 
 NOINLINE int gc_heap_destroy(gc_heap *heap)
@@ -116,29 +24,7 @@ NOINLINE int gc_heap_destroy(gc_heap *heap)
         return -EINVAL;
     if (heap->orphan || !MAY_PASS())
         return -EPERM;
-    gc_heap *before = gc_heap_current();
-    uintptr_t caller = STACK_CALLER();
-    bool attached = attach_switch(heap, caller) == 0;
-    if (!attached)
-        attach_switch(NULL, caller); /* I21: it waits for this heap's threads */
-    int error = finalizer_stop_thread(heap);
-    if (!error && other_threads(heap, attached ? thread_self() : NULL) > 0) {
-        finalizer_go_on(heap);
-        error = -EBUSY;
-    }
-    if (error) {
-        attach_switch(before, caller);
-        return error;
-    }
-    fork_heap_destroyed(heap);
-    if (attached)
-        attach_end(thread_self(), true);
-    destroy_rooms(heap);
-    type_heap_destroyed(&heap->types);
-    free(heap);
-    if (before && before != heap)
-        attach_switch(before, caller);
-    return 0;
+    return lifetime_end(heap, STACK_CALLER());
 }
 
 gc_heap *gc_heap_current(void)

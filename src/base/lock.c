@@ -69,3 +69,19 @@ bool lock_rank_held(uint32_t rank)
 {
     return held >> rank & 1;
 }
+
+/* ---- Forks ---- */
+
+static _Thread_local uint32_t seized;
+
+void lock_note_seized(uint32_t rank)
+{
+    seized |= LOCK_BIT(rank);
+}
+
+uint32_t lock_take_seized(void)
+{
+    uint32_t ranks = seized;
+    seized = 0;
+    return ranks;
+}

@@ -17,18 +17,32 @@ enum lock_rank {
     LOCK_TYPES,        /* type registry */
     LOCK_ROOTS,        /* global roots and root callbacks */
     LOCK_HANDLES,      /* handle blocks */
-    LOCK_WEAK,         /* weak maps and intern tables of a heap */
+    LOCK_WEAK,         /* the list of weak maps and intern tables of a heap */
+    LOCK_WEAKTABLE,    /* one weak map or intern table */
     LOCK_SPECIALS,     /* a span's specials */
+    LOCK_RECORDS,      /* memory for specials */
     LOCK_FINQ,         /* finalizer queue */
+    LOCK_WAITS,        /* which heap's finalizers which waits for */
     LOCK_WORKBUF,      /* grey work, shared buffers */
     LOCK_SPANSET,      /* one span set */
     LOCK_SPANSET_POOL, /* blocks for all span sets of a heap */
     LOCK_SCAVENGE,     /* free pages on their way to the OS */
     LOCK_HEAP,         /* pages, spans, arenas */
     LOCK_PERSISTENT,   /* linear off-heap memory */
-    LOCK_STATS,
-    LOCK_LOG
+    LOCK_PACING,       /* the pacer */
+    LOCK_RECORD,       /* the record of the last cycle */
+    LOCK_RANKS         /* their number and one more */
 };
+
+/* Sets of ranks. */
+#define LOCK_BIT(rank) ((uint32_t)1 << (rank))
+#define LOCK_ALL_BITS (LOCK_BIT(LOCK_RANKS) - LOCK_BIT(LOCK_HEAPS))
+_Static_assert(LOCK_RANKS < 32, "a set of ranks is one word");
+/* A fork takes the locks of all ranks but these. Only running mutators and sweepers hold them, for
+ * a few steps; while the world is held and all is swept nobody does. Each other rank belongs to one
+ * fork_part. */
+#define LOCK_BITS_AT_REST                                                                          \
+    (LOCK_BIT(LOCK_WEAKTABLE) | LOCK_BIT(LOCK_SPECIALS) | LOCK_BIT(LOCK_SPANSET))
 
 /* A small mutex that spins briefly and then sleeps. It is not recursive. A free lock is zero,
  * except for its rank. It is not padded; its owner may do that. */
@@ -50,6 +64,9 @@ void lock_release_slow(struct lock *lock);
 void lock_rank_push(uint32_t rank);
 void lock_rank_pop(uint32_t rank);
 bool lock_rank_held(uint32_t rank);
+/* Debug builds: the ranks of what the calling thread has seized since the last call. */
+void lock_note_seized(uint32_t rank);
+uint32_t lock_take_seized(void);
 
 INLINE void lock_acquire(struct lock *lock)
 {
@@ -79,6 +96,8 @@ INLINE void lock_release(struct lock *lock)
 /* These two do not check ranks. A fork uses them, because it takes the locks of all heaps. */
 INLINE void lock_seize(struct lock *lock)
 {
+    if (GC_DEBUG)
+        lock_note_seized(lock->rank);
     if (UNLIKELY(!u32_cas_acquire(&lock->state, 0, 1)))
         lock_acquire_slow(lock);
 }

@@ -106,8 +106,12 @@ void backing_stop(gc_heap *heap)
     service_stop(&heap->backing->service);
 }
 
-void backing_forget(gc_heap *heap)
+/* ---- Fork ---- */
+
+static void forget(gc_heap *heap)
 {
     service_forget(&heap->backing->service);
     heap->mem.backing_wanted = 0;
 }
+
+const struct fork_part backing_fork = {BACKING_FORK_RANKS, .forget = forget};

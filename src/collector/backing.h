@@ -17,7 +17,8 @@ void backing_init(gc_heap *heap);
 void backing_kick(void *self);
 /* Ends the thread. No mutator is attached. */
 void backing_stop(gc_heap *heap);
-/* In the child of a fork: the thread is gone. */
-void backing_forget(gc_heap *heap);
+
+#define BACKING_FORK_RANKS 0
+extern const struct fork_part backing_fork;
 
 #endif

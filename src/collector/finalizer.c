@@ -206,7 +206,7 @@ static NOINLINE void join_blocked(struct service *s, enum service_state before)
 }
 
 /* While it is held, no other lock is taken and nothing is waited for, except in a fork. */
-static struct lock waits_lock = LOCK_INIT(LOCK_FINQ);
+static struct lock waits_lock = LOCK_INIT(LOCK_WAITS);
 
 /* Called before the calling thread waits for the end of f's thread. false: it must not, as that
  * thread waits for this one, perhaps through others. The service of f was ended, so f stays. */
@@ -257,20 +257,27 @@ void finalizer_go_on(gc_heap *heap)
     finalizer_start_thread(heap);
 }
 
-/* ---- fork ---- */
+/* ---- Fork ---- */
 
-void finalizer_seize(void)
+static void seize(gc_heap *none)
 {
+    (void)none;
     lock_seize(&waits_lock);
 }
 
-void finalizer_release(void)
+static void release(gc_heap *none)
 {
+    (void)none;
     lock_free(&waits_lock);
 }
 
-void finalizer_forget(gc_heap *heap)
+const struct fork_part finalizer_waits_fork = {WAITS_FORK_RANKS, .of_process = true, .seize = seize,
+                                               .release = release};
+
+static void forget(gc_heap *heap)
 {
     service_forget(&heap->finalizers->service);
     heap->finalizers->waits_for = NULL;
 }
+
+const struct fork_part finalizer_fork = {FINALIZER_FORK_RANKS, .forget = forget};

@@ -30,9 +30,10 @@ int finalizer_stop_thread(gc_heap *heap);
 /* Called when the heap is not destroyed after all. */
 void finalizer_go_on(gc_heap *heap);
 
-/* A fork holds the lock that all heaps share. In the child the thread is gone. */
-void finalizer_seize(void);
-void finalizer_release(void);
-void finalizer_forget(gc_heap *heap);
+#define WAITS_FORK_RANKS LOCK_BIT(LOCK_WAITS)
+extern const struct fork_part finalizer_waits_fork;
+
+#define FINALIZER_FORK_RANKS 0
+extern const struct fork_part finalizer_fork;
 
 #endif

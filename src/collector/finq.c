@@ -75,3 +75,17 @@ void finq_set_notify(gc_heap *heap, void (*fn)(void *arg), void *arg)
     q->notify_arg = arg;
     lock_release(&q->lock);
 }
+
+/* ---- Fork ---- */
+
+static void seize(gc_heap *heap)
+{
+    lock_seize(&heap->finq->lock);
+}
+
+static void release(gc_heap *heap)
+{
+    lock_free(&heap->finq->lock);
+}
+
+const struct fork_part finq_fork = {FINQ_FORK_RANKS, .seize = seize, .release = release};

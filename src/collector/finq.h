@@ -37,4 +37,7 @@ struct finq_item *finq_take(gc_heap *heap);
 size_t finq_pending(gc_heap *heap);
 void finq_set_notify(gc_heap *heap, void (*fn)(void *arg), void *arg);
 
+#define FINQ_FORK_RANKS LOCK_BIT(LOCK_FINQ)
+extern const struct fork_part finq_fork;
+
 #endif

@@ -787,15 +787,24 @@ void marking_end(gc_heap *heap, struct marking *marking)
     workqueue_wake_all(&heap->work);
 }
 
-void marking_stop_helpers(struct marking *marking)
-{
-    for (uint32_t i = 0; i < marking->nhelpers; i++)
-        service_stop(&marking->helpers[i]->service);
-    marking_forget(marking);
-}
-
-void marking_forget(struct marking *marking)
+static void free_helpers(struct marking *marking)
 {
     while (marking->nhelpers > 0)
         free(marking->helpers[--marking->nhelpers]);
 }
+
+void marking_stop_helpers(struct marking *marking)
+{
+    for (uint32_t i = 0; i < marking->nhelpers; i++)
+        service_stop(&marking->helpers[i]->service);
+    free_helpers(marking);
+}
+
+/* ---- Fork ---- */
+
+static void forget(gc_heap *heap)
+{
+    free_helpers(heap->marking);
+}
+
+const struct fork_part marking_fork = {MARKING_FORK_RANKS, .forget = forget};

@@ -103,7 +103,8 @@ void marking_begin(struct marking *marking, bool whole);
 void marking_call_helpers(gc_heap *heap, struct marking *marking);
 void marking_end(gc_heap *heap, struct marking *marking);
 void marking_stop_helpers(struct marking *marking);
-/* In the child of a fork: the helpers are gone. */
-void marking_forget(struct marking *marking);
+
+#define MARKING_FORK_RANKS 0
+extern const struct fork_part marking_fork;
 
 #endif

@@ -14,7 +14,7 @@ void pacing_init(gc_heap *heap)
 {
     struct pacing *p = heap->pacing;
     const gc_options *o = &heap->options;
-    lock_init(&p->lock, LOCK_STATS);
+    lock_init(&p->lock, LOCK_PACING);
     lock_acquire(&p->lock);
     pacer_init(&p->pacer, o->percent, o->min_heap, o->limit);
     publish_locked(p);
@@ -151,3 +151,17 @@ void pacing_report(gc_heap *heap, struct gc_statistics *s)
     lock_release(&p->lock);
     s->external = word_load_relaxed(&p->external_bytes);
 }
+
+/* ---- Fork ---- */
+
+static void seize(gc_heap *heap)
+{
+    lock_seize(&heap->pacing->lock);
+}
+
+static void release(gc_heap *heap)
+{
+    lock_free(&heap->pacing->lock);
+}
+
+const struct fork_part pacing_fork = {PACING_FORK_RANKS, .seize = seize, .release = release};

@@ -8,7 +8,7 @@
 
 /* Unless marked, words are atomic. */
 struct pacing {
-    struct lock lock;                /* LOCK_STATS */
+    struct lock lock;                /* LOCK_PACING */
     struct pacer pacer;              /* under lock */
     word goal, trigger, live, limit; /* the pacer's, for threads without the lock */
     word external_bytes;             /* told by gc_external_add */
@@ -47,5 +47,8 @@ int pacing_set_percent(gc_heap *heap, int percent);
 uint64_t pacing_set_limit(gc_heap *heap, uint64_t limit);
 /* What gc_stats reports of the pacer. */
 void pacing_report(gc_heap *heap, struct gc_statistics *s);
+
+#define PACING_FORK_RANKS LOCK_BIT(LOCK_PACING)
+extern const struct fork_part pacing_fork;
 
 #endif

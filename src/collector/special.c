@@ -34,7 +34,7 @@ bool special_few(gc_heap *heap, size_t few)
 void special_init(gc_heap *heap)
 {
     struct specials *all = specials_of(heap);
-    lock_init(&all->lock, LOCK_FINQ);
+    lock_init(&all->lock, LOCK_RECORDS);
     fixalloc_init(&all->records, sizeof(struct special), &heap->mem.persistent);
 }
 
@@ -763,3 +763,17 @@ void special_destroy(gc_heap *heap)
 {
     visit_spans(heap, NULL, drop_table);
 }
+
+/* ---- Fork ---- */
+
+static void seize(gc_heap *heap)
+{
+    lock_seize(&heap->specials->lock);
+}
+
+static void release(gc_heap *heap)
+{
+    lock_free(&heap->specials->lock);
+}
+
+const struct fork_part special_fork = {SPECIAL_FORK_RANKS, .seize = seize, .release = release};

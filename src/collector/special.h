@@ -56,7 +56,7 @@ struct special_table {
 
 /* The heap's part. The records themselves are in the tables of spans. */
 struct specials {
-    struct lock lock;        /* LOCK_FINQ: records */
+    struct lock lock;        /* LOCK_RECORDS */
     struct fixalloc records; /* under lock; its memory goes with the heap */
     word finalizers;         /* set and not yet run; atomic */
     word externals;          /* external records; atomic */
@@ -108,5 +108,8 @@ void special_mark_weak(gc_heap *heap, struct marker *m);
  * to garbage, and a goal in proportion to garbage would grow with each cycle. Collector, after the
  * cut. */
 void special_cut(gc_heap *heap);
+
+#define SPECIAL_FORK_RANKS LOCK_BIT(LOCK_RECORDS)
+extern const struct fork_part special_fork;
 
 #endif

@@ -303,3 +303,12 @@ void sweep_reclaim_upcall(void *self, size_t npages)
     reclaim(heap, npages);
     times_add_stall(&thread_self()->times, stopwatch_elapsed(&start));
 }
+
+/* ---- Fork ---- */
+
+static void forget(gc_heap *heap)
+{
+    heap->sweeping->sweepers = 0;
+}
+
+const struct fork_part sweep_fork = {SWEEP_FORK_RANKS, .forget = forget};

@@ -38,4 +38,7 @@ bool sweep_is_done(const gc_heap *heap);
 struct gc_span *sweep_for_slots_upcall(void *self, unsigned spanclass, uint32_t sweepgen);
 void sweep_reclaim_upcall(void *self, size_t npages);
 
+#define SWEEP_FORK_RANKS 0
+extern const struct fork_part sweep_fork;
+
 #endif

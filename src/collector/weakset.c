@@ -192,3 +192,17 @@ void weaksets_clear(gc_heap *heap)
 {
     weaksets_walk(heap, clear_set, heap);
 }
+
+/* ---- Fork ---- */
+
+static void seize(gc_heap *heap)
+{
+    lock_seize(&heap->weaksets->lock);
+}
+
+static void release(gc_heap *heap)
+{
+    lock_free(&heap->weaksets->lock);
+}
+
+const struct fork_part weakset_fork = {WEAKSET_FORK_RANKS, .seize = seize, .release = release};

@@ -55,4 +55,7 @@ void weaksets_mark(gc_heap *heap, struct marker *m);
 /* Takes out all nodes whose keys are dead. After the cut, before DISARM. */
 void weaksets_clear(gc_heap *heap);
 
+#define WEAKSET_FORK_RANKS LOCK_BIT(LOCK_WEAK)
+extern const struct fork_part weakset_fork;
+
 #endif

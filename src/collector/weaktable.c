@@ -11,7 +11,7 @@
 void weaktable_init(struct weaktable *t)
 {
     memset(t, 0, sizeof *t);
-    lock_init(&t->lock, LOCK_WEAK);
+    lock_init(&t->lock, LOCK_WEAKTABLE);
 }
 
 static void free_chain(struct weaknode *node)

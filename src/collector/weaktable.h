@@ -18,7 +18,7 @@ struct weaknode {
 
 /* All fields are under the lock, except `count`, which any thread may read. */
 struct weaktable {
-    struct lock lock CACHE_ALIGNED; /* LOCK_WEAK */
+    struct lock lock CACHE_ALIGNED; /* LOCK_WEAKTABLE */
     unsigned bits, old_bits;        /* log2 of the numbers of buckets */
     struct weaknode **buckets;      /* NULL: nothing was ever added */
     struct weaknode **old;          /* being replaced by `buckets`; NULL: none */

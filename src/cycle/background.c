@@ -170,8 +170,13 @@ void background_stop(gc_heap *heap)
     service_stop(&heap->background->service);
 }
 
-void background_forget(gc_heap *heap)
+/* ---- Fork ---- */
+
+/* A wish for a cycle that went to the thread is gone with it. */
+static void forget(gc_heap *heap)
 {
     service_forget(&heap->background->service);
     heap->background->wanted = heap->cycle->started;
 }
+
+const struct fork_part background_fork = {BACKGROUND_FORK_RANKS, .forget = forget};

@@ -30,7 +30,8 @@ uint32_t background_wanted(const gc_heap *heap);
 bool background_is_late(const gc_heap *heap);
 /* Ends the thread. No mutator is attached. */
 void background_stop(gc_heap *heap);
-/* In the child of a fork: the thread is gone, and with it the request for a cycle. */
-void background_forget(gc_heap *heap);
+
+#define BACKGROUND_FORK_RANKS 0
+extern const struct fork_part background_fork;
 
 #endif

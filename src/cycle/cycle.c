@@ -536,5 +536,37 @@ void cycle_init(gc_heap *heap)
 {
     struct cycle *c = heap->cycle;
     lock_init(&c->lock, LOCK_CYCLE);
-    lock_init(&c->record_lock, LOCK_STATS);
+    lock_init(&c->record_lock, LOCK_RECORD);
 }
+
+/* ---- Fork ---- */
+
+/* No cycle is under way, all is swept, and the world is held. */
+static void seize(gc_heap *heap)
+{
+    lock_seize(&heap->cycle->lock);
+    cycle_finish_left(heap);
+    sweep_finish(heap);
+    handshake_hold(heap);
+}
+
+static void release(gc_heap *heap)
+{
+    handshake_release(heap);
+    lock_free(&heap->cycle->lock);
+}
+
+const struct fork_part cycle_fork = {CYCLE_FORK_RANKS, .seize = seize, .release = release};
+
+static void seize_record(gc_heap *heap)
+{
+    lock_seize(&heap->cycle->record_lock);
+}
+
+static void release_record(gc_heap *heap)
+{
+    lock_free(&heap->cycle->record_lock);
+}
+
+const struct fork_part cycle_record_fork = {CYCLE_RECORD_FORK_RANKS, .seize = seize_record,
+                                            .release = release_record};

@@ -44,7 +44,7 @@ struct cycle {
     unsigned *verify_missed;  /* result of a second marking, if one is wanted; under lock */
     struct cycle_times times; /* of the present cycle; its driver's */
     uint64_t flush_waves;     /* of the present cycle; its driver's */
-    struct lock record_lock;  /* LOCK_STATS: record */
+    struct lock record_lock;  /* LOCK_RECORD: record */
     struct cycle_record record;
 };
 
@@ -97,5 +97,10 @@ INLINE bool cycle_processors_taken(const gc_heap *heap)
 void cycle_report(gc_heap *heap, struct gc_statistics *s);
 /* Runs fn with the world held and no cycle under way; the calling thread is blocked meanwhile. */
 void cycle_with_world_held(gc_heap *heap, gc_thread *t, void (*fn)(gc_heap *, void *), void *arg);
+
+#define CYCLE_FORK_RANKS LOCK_BIT(LOCK_CYCLE)
+extern const struct fork_part cycle_fork;
+#define CYCLE_RECORD_FORK_RANKS LOCK_BIT(LOCK_RECORD)
+extern const struct fork_part cycle_record_fork;
 
 #endif

@@ -531,11 +531,19 @@ void type_heap_destroyed(struct type_user *heap)
     lock_release(&registry.lock);
 }
 
-void type_fork_prepare(void)
+/* ---- Fork ---- */
+
+static void seize(gc_heap *none)
 {
-    lock_acquire(&registry.lock);
+    (void)none;
+    lock_seize(&registry.lock);
 }
-void type_fork_done(void)
+
+static void release(gc_heap *none)
 {
-    lock_release(&registry.lock);
+    (void)none;
+    lock_free(&registry.lock);
 }
+
+const struct fork_part type_fork = {TYPE_FORK_RANKS, .of_process = true, .seize = seize,
+                                    .release = release};

@@ -5,6 +5,7 @@
 #define GC_TYPE_INTERNAL_H
 
 #include "gcheap.h"
+#include "base/forkpart.h"
 #include "memory/heapbits.h"
 
 /* Run indexes. Each of the following has one per size class, in this order: noscan types (index 0
@@ -70,9 +71,8 @@ void type_heap_created(struct type_user *heap);
 /* Called when the heap holds no objects any more. */
 void type_heap_destroyed(struct type_user *heap);
 
-/* A fork holds the registry's lock. */
-void type_fork_prepare(void);
-void type_fork_done(void);
+#define TYPE_FORK_RANKS LOCK_BIT(LOCK_TYPES)
+extern const struct fork_part type_fork;
 
 /* The work of gc_type_create() and gc_type_release(). */
 gc_type *type_create(const struct gc_type_spec *spec);

@@ -394,7 +394,7 @@ void attach_bury_all(gc_heap *heap)
     while ((t = find_dead(&heap->mutators)) && attach_bury(t)) {}
 }
 
-/* ---- After a fork ---- */
+/* ---- Fork ---- */
 
 bool attach_has_others(const gc_heap *heap)
 {
@@ -412,18 +412,17 @@ static void forget_thread(gc_heap *heap, gc_thread *t)
     if (t->grey)
         workbuf_put_empty(&heap->work, t->grey);
     t->grey = NULL;
-    lock_acquire(&m->lock);
     mutators_unlink_locked(m, t);
     times_fold(&m->kept, &t->times);
-    lock_release(&m->lock);
     memset(&t->times, 0, sizeof t->times);
     rootset_free(&t->roots);
     t->proc = t->last_proc = NULL;
     t->st = state_word(t->epoch, THREAD_GONE);
-    recycle(heap, t);
+    mutators_give_spare_locked(m, t);
 }
 
-void attach_after_fork_in_child(gc_heap *heap)
+/* Forgets the other threads. */
+static void forget(gc_heap *heap)
 {
     gc_thread *self = self_attached_to(heap), *next;
     for (gc_thread *t = heap->mutators.list; t; t = next) {
@@ -440,6 +439,8 @@ void attach_after_fork_in_child(gc_heap *heap)
         os_life_begin(&self->life);
     }
 }
+
+const struct fork_part attach_fork = {ATTACH_FORK_RANKS, .forget = forget};
 
 void attach_end_orphans(void)
 {

@@ -27,8 +27,8 @@ void attach_bury_all(gc_heap *heap);
 /* Whether threads other than the calling one are attached. For the child of a fork, so it takes no
  * lock. */
 bool attach_has_others(const gc_heap *heap);
-/* In the child of a fork: forgets the other threads, which are gone. The world is held. */
-void attach_after_fork_in_child(gc_heap *heap);
+#define ATTACH_FORK_RANKS 0
+extern const struct fork_part attach_fork;
 /* Ends the calling thread's attachments to orphans. */
 void attach_end_orphans(void);
 

@@ -222,3 +222,17 @@ void fibers_destroy(gc_heap *heap)
         free_fiber(f);
     }
 }
+
+/* ---- Fork ---- */
+
+static void seize(gc_heap *heap)
+{
+    lock_seize(&heap->fibers_lock);
+}
+
+static void release(gc_heap *heap)
+{
+    lock_free(&heap->fibers_lock);
+}
+
+const struct fork_part fiber_fork = {FIBER_FORK_RANKS, .seize = seize, .release = release};

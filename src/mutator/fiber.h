@@ -14,6 +14,9 @@
 
 enum fiber_state { FIBER_SUSPENDED, FIBER_RUNNING, FIBER_CLAIMED };
 
+#define FIBER_FORK_RANKS LOCK_BIT(LOCK_FIBERS)
+extern const struct fork_part fiber_fork;
+
 gc_fiber *fiber_create(gc_thread *t);
 /* Returns 0, or -EBUSY if the fiber runs. */
 int fiber_destroy(gc_thread *t, gc_fiber *fiber);

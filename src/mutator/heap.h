@@ -106,7 +106,7 @@ struct mutators {
 };
 
 struct gc_heap {
-    struct mheap mem; /* first */
+    struct mheap mem; /* first: mheap.c has no other way to find it in a heap */
     struct mcentral centrals[SPANCLASS_COUNT];
     gc_options options;
     struct debug_switches debug;
@@ -136,8 +136,10 @@ struct gc_heap {
     struct pacing *pacing;
     struct cycle *cycle;
     struct background *background;
-    struct gc_heap *next_heap; /* all heaps of the process; see fork.h */
+    struct gc_heap *next_heap; /* all heaps of the process; see heaps.h */
     bool orphan;               /* in the child of a fork: nothing in it can be relied on */
 };
+
+_Static_assert(offsetof(struct gc_heap, mem) == 0, "mheap.c");
 
 #endif

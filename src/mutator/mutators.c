@@ -64,3 +64,23 @@ void mutators_wake_collector(struct mutators *m)
         os_wake(&m->acked, OS_WAKE_ALL);
     }
 }
+
+/* ---- Fork ---- */
+
+static void seize(gc_heap *heap)
+{
+    lock_seize(&heap->mutators.lock);
+}
+
+static void release(gc_heap *heap)
+{
+    lock_free(&heap->mutators.lock);
+}
+
+static void forget(gc_heap *heap)
+{
+    heap->mutators.collector_waits = 0;
+}
+
+const struct fork_part mutators_fork = {MUTATORS_FORK_RANKS, .seize = seize, .release = release,
+                                        .forget = forget};

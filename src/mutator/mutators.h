@@ -61,6 +61,9 @@ INLINE void thread_request_poll(gc_thread *t)
     u8_store_release(&t->fast.poll, 1);
 }
 
+#define MUTATORS_FORK_RANKS LOCK_BIT(LOCK_REGISTRY)
+extern const struct fork_part mutators_fork;
+
 void mutators_init(struct mutators *m, bool (*bury)(gc_thread *t));
 /* Frees the structs of threads that left. */
 void mutators_destroy(struct mutators *m);

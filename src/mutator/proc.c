@@ -278,8 +278,22 @@ void proc_return(struct procs *procs, struct proc *p)
     become_idle(procs, p);
 }
 
-void proc_after_fork_in_child(struct procs *procs)
+/* ---- Fork ---- */
+
+static void seize(gc_heap *heap)
 {
+    lock_seize(&heap->procs.lock);
+}
+
+static void release(gc_heap *heap)
+{
+    lock_free(&heap->procs.lock);
+}
+
+/* No thread holds a P or waits for one. */
+static void forget(gc_heap *heap)
+{
+    struct procs *procs = &heap->procs;
     for (uint32_t i = 0; i < procs->count; i++) {
         procs->all[i]->state = PROC_IDLE;
         procs->all[i]->owner = NULL;
@@ -288,3 +302,6 @@ void proc_after_fork_in_child(struct procs *procs)
     procs->queue_tail = &procs->queue;
     procs->waiting = 0;
 }
+
+const struct fork_part proc_fork = {PROC_FORK_RANKS, .seize = seize, .release = release,
+                                    .forget = forget};

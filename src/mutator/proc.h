@@ -15,6 +15,7 @@
 #define GC_PROC_H
 
 #include "allocator/malloc.h"
+#include "base/forkpart.h"
 #include "base/options.h"
 
 enum proc_state { PROC_IDLE, PROC_RUNNING, PROC_CLAIMED, PROC_LENT };
@@ -45,6 +46,9 @@ struct procs {
     uint32_t waiting;                        /* length of the queue; written under lock */
 };
 
+#define PROC_FORK_RANKS LOCK_BIT(LOCK_PROCS)
+extern const struct fork_part proc_fork;
+
 void procs_init(struct procs *procs, unsigned max);
 /* Every P is idle. */
 void procs_destroy(struct procs *procs);
@@ -58,9 +62,6 @@ void proc_release(gc_heap *heap, gc_thread *t);
 bool proc_should_yield(const struct procs *procs, gc_thread *t);
 /* How many Ps are idle or can still be made. A hint. */
 unsigned procs_idle(const struct procs *procs);
-
-/* In the child of a fork: no thread holds a P or waits for one. */
-void proc_after_fork_in_child(struct procs *procs);
 
 /* For one of the library's threads, which is put first in the queue: borrows the next P that
  * becomes free, with its processor. NULL: waiting became pointless, or took too long. */

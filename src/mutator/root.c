@@ -1,4 +1,5 @@
 #include "mutator/root.h"
+#include "mutator/heap.h"
 #include "base/os.h"
 #include <errno.h>
 
@@ -396,3 +397,19 @@ void roots_destroy(struct roots *r)
         free(b);
     }
 }
+
+/* ---- Fork ---- */
+
+static void seize(gc_heap *heap)
+{
+    lock_seize(&heap->roots.lock);
+    lock_seize(&heap->roots.handles.lock);
+}
+
+static void release(gc_heap *heap)
+{
+    lock_free(&heap->roots.handles.lock);
+    lock_free(&heap->roots.lock);
+}
+
+const struct fork_part root_fork = {ROOT_FORK_RANKS, .seize = seize, .release = release};

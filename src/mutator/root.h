@@ -11,7 +11,8 @@
 #include "gcheap.h"
 #include "base/bits.h"
 #include "memory/fixalloc.h"
-#include "base/lock.h"
+#include "base/forkpart.h"
+
 #include "mutator/roottable.h"
 
 /* Receives what a visit finds. Public as gc_tracer. */
@@ -106,6 +107,9 @@ struct roots {
     uint32_t done;                   /* futex; increased whenever one has run */
     struct handles handles;
 };
+
+#define ROOT_FORK_RANKS (LOCK_BIT(LOCK_ROOTS) | LOCK_BIT(LOCK_HANDLES))
+extern const struct fork_part root_fork;
 
 void roots_init(struct roots *r);
 void roots_destroy(struct roots *r);

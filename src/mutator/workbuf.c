@@ -1,4 +1,5 @@
 #include "mutator/workbuf.h"
+#include "mutator/heap.h"
 #include "base/options.h"
 #include "base/os.h"
 
@@ -247,3 +248,23 @@ void workqueue_wake_all(struct workqueue *q)
     u32_fetch_add_acq_rel(&q->wakeups, 1);
     os_wake(&q->wakeups, OS_WAKE_ALL);
 }
+
+/* ---- Fork ---- */
+
+static void seize(gc_heap *heap)
+{
+    lock_seize(&heap->work.lock);
+}
+
+static void release(gc_heap *heap)
+{
+    lock_free(&heap->work.lock);
+}
+
+static void forget(gc_heap *heap)
+{
+    heap->work.waiters = heap->work.sleepers = 0;
+}
+
+const struct fork_part workbuf_fork = {WORKBUF_FORK_RANKS, .seize = seize, .forget = forget,
+                                       .release = release};

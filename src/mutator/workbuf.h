@@ -8,7 +8,7 @@
 #define GC_WORKBUF_H
 
 #include "base/freelist.h"
-#include "base/lock.h"
+#include "base/forkpart.h"
 
 #define WORKBUF_ITEMS 254
 
@@ -38,6 +38,9 @@ struct workqueue {
     struct workbuf *doubtful; /* see workqueue_put_off; under lock */
     bool puts_off;            /* under lock */
 };
+
+#define WORKBUF_FORK_RANKS LOCK_BIT(LOCK_WORKBUF)
+extern const struct fork_part workbuf_fork;
 
 void workqueue_init(struct workqueue *q);
 /* Before the first use: buffers shall hold only so many items (a switch for tests). */
