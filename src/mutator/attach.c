@@ -33,7 +33,6 @@ static void lock_while_not_held(gc_heap *heap)
 static void renew_locked(gc_heap *heap, gc_thread *t)
 {
     LOCK_ASSERT_HELD(&heap->mutators.lock);
-    t->heap = heap;
     t->fast.runs = SELF_NO_RUNS;
     t->fast.barrier = BARRIER_OFF;
     u8_store_relaxed(&t->fast.poll, 0);
@@ -48,10 +47,11 @@ static void renew_locked(gc_heap *heap, gc_thread *t)
 }
 
 /* A thread that is not in the registry is GONE. */
-static gc_thread *make_struct(void)
+static gc_thread *make_struct(gc_heap *heap)
 {
     gc_thread *t = calloc(1, sizeof *t);
     if (t) {
+        t->heap = heap;
         t->st = state_word(0, THREAD_GONE);
         os_life_init(&t->life);
     }
@@ -64,7 +64,7 @@ static gc_thread *new_thread(gc_heap *heap)
     lock_while_not_held(heap);
     gc_thread *t = mutators_take_spare_locked(m);
     if (!t)
-        t = make_struct();
+        t = make_struct(heap);
     if (t)
         renew_locked(heap, t);
     lock_release(&m->lock);

@@ -37,14 +37,14 @@ struct gc_fiber {
  * thread. */
 struct gc_thread {
     struct gc_fast fast; /* first: gc_self points here. poll: atomic, any thread sets it */
-    gc_heap *heap;
-    uint32_t st;                     /* state word; atomic */
-    uint32_t waits;                  /* it sleeps on st, or is about to; the thread's; atomic */
-    uint32_t epoch;                  /* the thread's copy of its epoch */
-    uint8_t phase;                   /* enum thread_phase */
-    unsigned blocking;               /* depth of gc_blocking_begin */
-    bool left_told;                  /* a frame left in the chain was already reported */
-    unsigned calls_back;             /* depth of self_calls_back() */
+    gc_heap *heap;       /* for ever: any thread that has found the struct may read it */
+    uint32_t st;         /* state word; atomic */
+    uint32_t waits;      /* it sleeps on st, or is about to; the thread's; atomic */
+    uint32_t epoch;      /* the thread's copy of its epoch */
+    uint8_t phase;       /* enum thread_phase */
+    unsigned blocking;   /* depth of gc_blocking_begin */
+    bool left_told;      /* a frame left in the chain was already reported */
+    unsigned calls_back; /* depth of self_calls_back() */
     struct gc_run *runs_meanwhile;   /* fast.runs before that */
     struct gc_frame *frames_blocked; /* fast.frames when its blocking region began */
     struct proc *proc;               /* held while RUN */
