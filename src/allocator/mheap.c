@@ -284,13 +284,13 @@ size_t mheap_scavenge(struct mheap *h, size_t max_pages)
 
 /* ---- Fork ---- */
 
-/* The memory of a heap comes first in it (heap.h), which is not known here. */
+/* struct gc_heap begins with its mheap (heap.h). This module does not know that struct. */
 static struct mheap *mheap_of(gc_heap *heap)
 {
     return (struct mheap *)(void *)heap;
 }
 
-/* Scavenging gives back the pages that it has taken before it gives back its lock. */
+/* Scavenging gives back the pages that it has taken before it releases its lock. */
 static void seize(gc_heap *heap)
 {
     struct mheap *h = mheap_of(heap);

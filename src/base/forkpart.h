@@ -1,13 +1,16 @@
 /* A module's part of fork(), for each heap made with GC_FORK_SAFE. cycle/fork.c has the list of all
  * parts, in the order of their ranks.
  *
- * seize: the parent, before. Waits until nothing of the module is half done, and takes its locks.
- *   The parts before it are seized in all heaps, and the world is held from the first part on.
- * forget: the child, after. The module's locks are still seized. Other threads are gone, so what
- * they had, or waited for, is nobody's. release: parent and child, after. Undoes seize, in the
- * reverse order.
+ * seize: in the parent, before the fork. Waits until nothing of the module is half done, and takes
+ * its locks. The parts before it are already seized in all heaps. The cycle's part holds the world.
  *
- * A function may be NULL. A part of the process, not of a heap, is called once, with NULL. */
+ * forget: in the child, after the fork, while the module's locks are still seized. Forgets the
+ * other threads, which are gone: what they had, and what they waited for.
+ *
+ * release: in parent and child, after the fork. Undoes seize; parts are released in reverse order.
+ *
+ * A function may be NULL. A part that belongs to the process, and not to a heap, is called once,
+ * with NULL. */
 #ifndef GC_FORKPART_H
 #define GC_FORKPART_H
 

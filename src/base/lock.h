@@ -22,7 +22,7 @@ enum lock_rank {
     LOCK_SPECIALS,     /* a span's specials */
     LOCK_RECORDS,      /* memory for specials */
     LOCK_FINQ,         /* finalizer queue */
-    LOCK_WAITS,        /* which heap's finalizers which waits for */
+    LOCK_WAITS,        /* which heap's finalizers wait for which */
     LOCK_WORKBUF,      /* grey work, shared buffers */
     LOCK_SPANSET,      /* one span set */
     LOCK_SPANSET_POOL, /* blocks for all span sets of a heap */
@@ -31,16 +31,16 @@ enum lock_rank {
     LOCK_PERSISTENT,   /* linear off-heap memory */
     LOCK_PACING,       /* the pacer */
     LOCK_RECORD,       /* the record of the last cycle */
-    LOCK_RANKS         /* their number and one more */
+    LOCK_RANKS         /* number of ranks + 1 */
 };
 
 /* Sets of ranks. */
 #define LOCK_BIT(rank) ((uint32_t)1 << (rank))
 #define LOCK_ALL_BITS (LOCK_BIT(LOCK_RANKS) - LOCK_BIT(LOCK_HEAPS))
 _Static_assert(LOCK_RANKS < 32, "a set of ranks is one word");
-/* A fork takes the locks of all ranks but these. Only running mutators and sweepers hold them, for
- * a few steps; while the world is held and all is swept nobody does. Each other rank belongs to one
- * fork_part. */
+/* A fork takes the locks of all ranks except these. Only running mutators and sweepers hold them,
+ * for a few steps; while the world is held and all is swept, no thread does. Each other rank
+ * belongs to one fork_part. */
 #define LOCK_BITS_AT_REST                                                                          \
     (LOCK_BIT(LOCK_WEAKTABLE) | LOCK_BIT(LOCK_SPECIALS) | LOCK_BIT(LOCK_SPANSET))
 
@@ -64,7 +64,7 @@ void lock_release_slow(struct lock *lock);
 void lock_rank_push(uint32_t rank);
 void lock_rank_pop(uint32_t rank);
 bool lock_rank_held(uint32_t rank);
-/* Debug builds: the ranks of what the calling thread has seized since the last call. */
+/* Debug builds: the ranks of the locks that the calling thread has seized since the last call. */
 void lock_note_seized(uint32_t rank);
 uint32_t lock_take_seized(void);
 

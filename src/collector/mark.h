@@ -96,7 +96,7 @@ void marking_give_credit(struct marking *marking, struct marker *m);
 /* Takes up to `bytes` of that credit; returns how many. */
 uint64_t marking_take_credit(struct marking *marking, uint64_t bytes);
 
-/* A cycle begins. `whole`: it uses all processors. */
+/* Called when a cycle begins. `whole`: it uses all processors. */
 void marking_begin(struct marking *marking, bool whole);
 /* Calls as many helpers as may work beside the driver, if the heap is large enough. They work until
  * marking_end. */

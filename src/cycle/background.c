@@ -172,7 +172,7 @@ void background_stop(gc_heap *heap)
 
 /* ---- Fork ---- */
 
-/* A wish for a cycle that went to the thread is gone with it. */
+/* A request for a cycle is gone with the thread that got it. */
 static void forget(gc_heap *heap)
 {
     service_forget(&heap->background->service);

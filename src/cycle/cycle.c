@@ -541,7 +541,7 @@ void cycle_init(gc_heap *heap)
 
 /* ---- Fork ---- */
 
-/* No cycle is under way, all is swept, and the world is held. */
+/* Brings the heap to rest: no cycle is under way, all is swept, and the world is held. */
 static void seize(gc_heap *heap)
 {
     lock_seize(&heap->cycle->lock);

@@ -16,8 +16,8 @@
 
 /* ---- The parts ---- */
 
-/* In rank order. A thread that holds a lock waits for locks of later parts only, so it gives its
- * own back, and no circle of waits arises. */
+/* The parts in rank order. A thread that holds a lock waits only for locks of later parts. So it
+ * gives its lock back, and no circle of waits arises. */
 /* clang-format off */
 #define PARTS(part)                                                                                \
     part(HEAPS, heaps)                                                                             \
@@ -46,7 +46,7 @@
 #define ADDRESS(NAME, name) &name##_fork,
 static const struct fork_part *const parts[] = {PARTS(ADDRESS)};
 
-/* A new rank belongs to a part, or is told not to need one. */
+/* A new rank must be in a part, or in LOCK_BITS_AT_REST. */
 #define OR_RANKS(NAME, name) | NAME##_FORK_RANKS
 #define PLUS_RANKS(NAME, name) +NAME##_FORK_RANKS
 _Static_assert((0 PARTS(OR_RANKS)) == (LOCK_ALL_BITS & ~LOCK_BITS_AT_REST),
@@ -79,7 +79,7 @@ static void call(const struct fork_part *part, void (*fn)(gc_heap *heap))
     }
 }
 
-/* What a part says of its ranks is true. `before`: those of the parts before it. */
+/* Checks that a part seizes the ranks that it names. `before`: the ranks of the parts before it. */
 static void check_seized(const struct fork_part *part, uint32_t before)
 {
     uint32_t lowest = part->ranks & (~part->ranks + 1);
@@ -113,10 +113,12 @@ static void forget_all(void)
 
 /* ---- Before ---- */
 
-/* The thread that forks, if it left the RUN state for that. It alone writes it, with all seized. */
+/* The forking thread, if it left the RUN state for the fork; else NULL. It writes this while it has
+ * seized everything. */
 static gc_thread *forker;
 
-/* The forking thread is blocked while it waits, as anyone it waits for may wait for it. */
+/* The forking thread is blocked while it waits, because threads for which it waits may wait for
+ * it. */
 static NOINLINE void prepare(void)
 {
     gc_thread *t = thread_self();

@@ -4,13 +4,13 @@
  * spans are swept, the world is held, and the forking thread has every lock. So the child finds
  * nothing half done. In the child the other threads have left, their Ps are idle, and the library's
  * own threads start anew when there is something for them to do. Another heap goes on in the child
- * only if no other thread used it; else it is an orphan, which no call enters.
+ * only if no other thread used it; otherwise it is an orphan, which all calls refuse.
  *
- * Each module has its part in this (base/forkpart.h), and fork.c the list of them. */
+ * Each module has its part in this (base/forkpart.h), and fork.c has the list of the parts. */
 #ifndef GC_FORK_H
 #define GC_FORK_H
 
-/* Returns 0, -ENOMEM. The list of heaps is locked. */
+/* Returns 0 or -ENOMEM. The list of heaps is locked. */
 int fork_register_locked(void);
 
 #endif

@@ -9,7 +9,7 @@
 #include "mutator/self.h"
 #include <errno.h>
 
-/* ---- Its parts, and what it is told ---- */
+/* ---- A heap's parts and options ---- */
 
 static int init_parts(gc_heap *heap)
 {
@@ -70,7 +70,7 @@ static void read_environment(gc_heap *heap)
 
 /* ---- The beginning ---- */
 
-/* Everything but the list of heaps and the first thread. */
+/* Makes a heap, which is not yet in the list of heaps and has no thread. */
 static int make(const gc_options *options, gc_heap **made)
 {
     gc_heap *heap = aligned_alloc(CACHE_PAD, align_up(sizeof *heap, CACHE_PAD));
@@ -91,7 +91,8 @@ static int make(const gc_options *options, gc_heap **made)
     return 0;
 }
 
-/* The key of threads and the handlers of forks are there before the first heap is. */
+/* Puts a heap into the list. Before the first one, makes the threads' key and registers the
+ * handlers of forks. */
 static int enlist(gc_heap *heap)
 {
     gc_thread *t = heaps_enter();

@@ -79,7 +79,7 @@ gc_type *type_create(const struct gc_type_spec *spec);
 int type_release(gc_type *type);
 /* Why the last descriptor or specification of the calling thread was refused. */
 const char *type_error(void);
-/* Sets that, and errno to EINVAL. Returns false. */
+/* Sets that reason, and errno to EINVAL. Returns false. */
 bool type_refuse(const char *why);
 
 /* Bit i of a type's mask. */

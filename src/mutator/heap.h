@@ -37,7 +37,7 @@ struct gc_fiber {
  * thread. */
 struct gc_thread {
     struct gc_fast fast; /* first: gc_self points here. poll: atomic, any thread sets it */
-    gc_heap *heap;       /* for ever: any thread that has found the struct may read it */
+    gc_heap *heap;       /* never changes, so any thread that has found the struct may read it */
     uint32_t st;         /* state word; atomic */
     uint32_t waits;      /* it sleeps on st, or is about to; the thread's; atomic */
     uint32_t epoch;      /* the thread's copy of its epoch */
@@ -106,7 +106,7 @@ struct mutators {
 };
 
 struct gc_heap {
-    struct mheap mem; /* first: mheap.c has no other way to find it in a heap */
+    struct mheap mem; /* first, where mheap.c expects it */
     struct mcentral centrals[SPANCLASS_COUNT];
     gc_options options;
     struct debug_switches debug;

@@ -4,13 +4,12 @@
 
 #include "mutator/heap.h"
 
-/* Takes the lock of the list. The calling thread is in the blocked state until heaps_leave(),
- * because a thread that forks has the lock and waits for mutators. Returns what heaps_leave()
- * takes. */
+/* Takes the lock of the list. The calling thread is blocked until heaps_leave(), because a forking
+ * thread holds the lock and waits for mutators. Returns what heaps_leave() needs. */
 gc_thread *heaps_enter(void);
 void heaps_leave(gc_thread *t);
 void heaps_add_locked(gc_heap *heap);
-/* No effect for a heap that was never added. */
+/* Takes a heap out of the list, if it is there. */
 void heaps_remove_locked(gc_heap *heap);
 
 /* Whether a word is a reference into some heap of the process, as far as that can be told without
