@@ -73,9 +73,14 @@ LIBRARY    := $(B)/libgcheap.a $(B)/libgcheap.so
 EXAMPLES := $(patsubst examples/%.c,$(B)/%,$(wildcard examples/*.c)) \
             $(patsubst examples/%/,$(B)/%,$(sort $(dir $(wildcard examples/*/*.c))))
 
-# A test program is one file, or a directory of files with a main.c.
-UNIT_TESTS   := $(patsubst %.c,$(B)/%,$(wildcard test/*.c)) \
-                $(patsubst %/main.c,$(B)/%,$(wildcard test/*/main.c))
+# A test of a module is in the folder of test/ that has the name of the module's; those of the library
+# as a whole are in test/whole. Each file is a program; a folder with a main.c is one, too.
+TEST_SOURCES := $(foreach f,$(notdir $(wildcard src/*)) whole,$(wildcard test/$f/*.c))
+TEST_NAMES   := $(notdir $(TEST_SOURCES:.c=) $(patsubst %/main.c,%,$(wildcard test/*/main.c)))
+ifneq ($(words $(TEST_NAMES)),$(words $(sort $(TEST_NAMES))))
+$(error Two test programs have one name: $(TEST_NAMES))
+endif
+UNIT_TESTS   := $(addprefix $(B)/test/,$(sort $(TEST_NAMES)))
 # The longest first.
 SCRIPT_TESTS := test/stress.sh $(filter-out test/stress.sh,$(wildcard test/*.sh))
 TESTS        := $(foreach t,$(SCRIPT_TESTS) $(UNIT_TESTS),\
@@ -156,11 +161,13 @@ $(B)/test/o/%.o: test/%.c | setup $(GENERATED)
 	@mkdir -p $(@D)
 	$(call say,cc) $(COMPILE) -I. -Isrc -Itest -I$(B)/gen $(URCU_FLAGS) -c -o $@ $<
 
+test_files = $(if $(wildcard test/$1/main.c),$(wildcard test/$1/*.c),$(filter %/$1.c,$(TEST_SOURCES)))
+
 define unit_test
-$(B)/test/$1: $(patsubst test/%.c,$(B)/test/o/%.o,$(wildcard test/$1.c test/$1/*.c)) $(OBJECTS)
+$(B)/test/$1: $(patsubst test/%.c,$(B)/test/o/%.o,$(call test_files,$1)) $(OBJECTS)
 	$$(call say,ld) $$(LINK) -o $$@ $$^ $$(URCU_LIBS) -lm
 endef
-$(foreach t,$(notdir $(UNIT_TESTS)),$(eval $(call unit_test,$t)))
+$(foreach t,$(TEST_NAMES),$(eval $(call unit_test,$t)))
 
 .PHONY: test test-programs stress check mutants
 # Scripts may use whatever there is.
@@ -284,6 +291,6 @@ help: ## this list
 	@echo; echo "$$VARIABLES"
 help: export VARIABLES := $(VARIABLES)
 
--include $(wildcard $(addprefix $(B)/,src/*/*.d test/o/*.d test/o/*/*.d examples/*.d examples/*/*.d))
+-include $(wildcard $(addprefix $(B)/,src/*/*.d test/o/*/*.d examples/*.d examples/*/*.d))
 
 endif

@@ -153,7 +153,7 @@ links() {
     return $wrong
 }
 
-# The rows of the reference say what test/calls.c has tried.
+# The rows of the reference say what test/api/calls.c has tried.
 who_may() {
     diff <("$BUILD/test/calls" --table) <(sed -n '/^| call | no heap /,/^$/p' docs/reference.md | sed '/^$/d')
 }

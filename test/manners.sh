@@ -46,7 +46,7 @@ not_planned() { ! grep -nE -- "$1" "$scratch/plan"; }
 
 library_alone() { # GOAL…
     plan "$@" O="$scratch/none" && planned 'libgcheap\.so' && planned 'libgcheap\.a' &&
-        not_planned 'examples/|test/[a-z]*\.c' && quiet "$@" B="$BUILD" PKG_CONFIG=no-libedit PANDOC=none
+        not_planned 'examples/|test/[a-z/]*\.c' && quiet "$@" B="$BUILD" PKG_CONFIG=no-libedit PANDOC=none
 }
 needs() { # PACKAGE MAKE_ARGUMENT…
     lacks make "${@:2}" O="$scratch/none" && grep -q "install .*\b$1\b" "$scratch/out"

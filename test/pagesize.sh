@@ -25,7 +25,7 @@ for size in 16384 65536; do
         with_pages "$size" "$scratch/give-back"
     for program in "${programs[@]}"; do
         [[ -x $BUILD/test/$program ]] || continue
-        check "test/$program.c, pages of $size" with_pages "$size" "$BUILD/test/$program"
+        check "$program, pages of $size" with_pages "$size" "$BUILD/test/$program"
     done
 done
 done_testing

@@ -5,14 +5,14 @@ out=$(mktemp -d) || exit 1
 trap 'rm -rf "$out"' EXIT
 
 number=0
-for test in os lock spanset; do
+for test in base/os base/lock memory/spanset; do
     number=$((number + 1))
     # shellcheck disable=SC2086
     if ${CC:-cc} -std=c11 -D_DEFAULT_SOURCE -DGC_ATOMICS_C11 -DTEST_PORTABLE ${SANFLAGS-} -O0 -g \
-        -Isrc -Itest -pthread -o "$out/$test" "test/$test.c" src/base/base.c src/base/os_common.c \
+        -Isrc -Itest -pthread -o "$out/test" "test/$test.c" src/base/base.c src/base/os_common.c \
         src/base/os_posix.c src/base/lock.c src/memory/persistent.c src/memory/fixalloc.c \
         src/memory/spanset.c >"$out/log" 2>&1 &&
-        "$out/$test" >>"$out/log" 2>&1; then
+        "$out/test" >>"$out/log" 2>&1; then
         echo "ok $number - test/$test.c"
     else
         echo "not ok $number - test/$test.c"
@@ -36,15 +36,15 @@ fi
 while read -r test name says; do
     number=$((number + 1))
     # shellcheck disable=SC2086
-    if ${CC:-cc} $flags -o "$out/$test" "test/$test.c" "$out"/*.o -lm >"$out/log" 2>&1 &&
-        "$out/$test" "$name" >>"$out/log" 2>&1; then
+    if ${CC:-cc} $flags -o "$out/test" "test/$test.c" "$out"/*.o -lm >"$out/log" 2>&1 &&
+        "$out/test" "$name" >>"$out/log" 2>&1; then
         echo "ok $number - $says"
     else
         echo "not ok $number - $says"
         sed 's/^/# /' "$out/log"
     fi
 done <<'END'
-errors threads_that_end threads that end attached
-errno calls_that calls leave errno as it was
+whole/errors threads_that_end threads that end attached
+api/errno calls_that calls leave errno as it was
 END
 echo "1..$number"

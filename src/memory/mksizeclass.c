@@ -90,7 +90,7 @@ static unsigned class_of(size_t size)
     return c;
 }
 
-/* ceil(2^32 / size): exact for the offsets of a span; test/sizeclass.c tries them all. */
+/* ceil(2^32 / size): exact for the offsets of a span; test/memory/sizeclass.c tries them all. */
 static unsigned magic_of(size_t size)
 {
     return (unsigned)(UINT32_MAX / size + 1);
