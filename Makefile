@@ -80,6 +80,9 @@ TEST_NAMES   := $(notdir $(TEST_SOURCES:.c=) $(patsubst %/main.c,%,$(wildcard te
 ifneq ($(words $(TEST_NAMES)),$(words $(sort $(TEST_NAMES))))
 $(error Two test programs have one name: $(TEST_NAMES))
 endif
+ifneq ($(wildcard test/*.c),)
+$(error In no folder of tests: $(wildcard test/*.c))
+endif
 UNIT_TESTS   := $(addprefix $(B)/test/,$(sort $(TEST_NAMES)))
 # The longest first.
 SCRIPT_TESTS := test/stress.sh $(filter-out test/stress.sh,$(wildcard test/*.sh))
