@@ -184,6 +184,14 @@ static bool open_from_current(struct mcache *c, struct gc_run *run, unsigned spa
     return true;
 }
 
+static void forget_open(struct mcache *c, unsigned slot)
+{
+    uint32_t i = 0;
+    while (c->open[i] != slot)
+        i++;
+    c->open[i] = c->open[--c->nopen];
+}
+
 bool mcache_refill(struct mcache *c, unsigned slot, unsigned spanclass,
                    const struct type_info *info)
 {
@@ -201,11 +209,7 @@ bool mcache_refill(struct mcache *c, unsigned slot, unsigned spanclass,
         c->current[spanclass] = mcentral_cache_span(c->heap, &c->heap->centrals[spanclass],
                                                     &c->store, c->sweepgen, c->sweeping);
         if (!c->current[spanclass]) {
-            c->nopen -= c->open[c->nopen - 1] == slot;
-            for (uint32_t i = 0; i < c->nopen; i++) {
-                if (c->open[i] == slot)
-                    c->open[i] = c->open[--c->nopen];
-            }
+            forget_open(c, slot);
             return false;
         }
         ptr_store_relaxed(&c->current[spanclass]->cache, c);

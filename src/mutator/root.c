@@ -1,6 +1,7 @@
 #include "mutator/root.h"
 #include "mutator/heap.h"
 #include "base/os.h"
+#include "base/stress.h"
 #include <errno.h>
 
 /* ---- Root sets ---- */
@@ -270,6 +271,7 @@ static void await_end_locked(struct roots *r, struct root_callback callback)
     while (is_same(r->running, callback)) {
         uint32_t done = u32_load_relaxed(&r->done);
         lock_release(&r->lock);
+        stress(STRESS_CALLBACK_AWAITED);
         os_wait(&r->done, done, -1);
         lock_acquire(&r->lock);
     }

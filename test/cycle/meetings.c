@@ -543,6 +543,64 @@ TEST(flip_begins_while_a_reader_looks_for_the_mark)
     end_heap(heap);
 }
 
+/* ---- Root callbacks that are removed while the collector calls them ---- */
+
+static unsigned called[3]; /* atomic */
+static bool has_returned;
+
+static void visit_and_count(void *number, gc_tracer *tracer)
+{
+    u32_fetch_add_acq_rel(&called[(uintptr_t)number], 1);
+    gc_trace_slot(tracer, &list);
+}
+
+/* The collector's call stands at the gate. */
+static void visit_slowly(void *number, gc_tracer *tracer)
+{
+    visit_and_count(number, tracer);
+    if (of_the_test)
+        return;
+    gate_stand(&gate);
+    has_returned = true;
+}
+
+/* Whoever removes a callback that runs waits until it has returned: then nothing of it is in use.
+ */
+TEST(a_callback_is_removed_while_it_runs)
+{
+    stage_set(0, "poison");
+    list = new_chain(2);
+    CHECK_EQ(gc_root_callback(GC_ROOT_HEAP, visit_slowly, NULL), 0);
+    begin_cycle();
+    POLL_UNTIL(u32_load_acquire(&gate.state) == GATE_TAKEN);
+    open_when_i_come(STRESS_CALLBACK_AWAITED, &gate);
+    CHECK_EQ(gc_root_callback_remove(visit_slowly, NULL), 0);
+    CHECK_EQ(gate.state, GATE_OPEN);
+    CHECK(has_returned);
+    CHECK_EQ(gc_root_callback_remove(visit_slowly, NULL), -ENOENT);
+    end_cycle();
+    end_heap(heap);
+}
+
+/* An earlier one goes while a later one runs: those behind it are called all the same. */
+TEST(a_callback_is_removed_while_another_runs)
+{
+    stage_set(0, "poison");
+    list = new_chain(2);
+    CHECK_EQ(gc_root_callback(GC_ROOT_HEAP, visit_and_count, (void *)0), 0);
+    CHECK_EQ(gc_root_callback(GC_ROOT_HEAP, visit_slowly, (void *)1), 0);
+    CHECK_EQ(gc_root_callback(GC_ROOT_HEAP, visit_and_count, (void *)2), 0);
+    begin_cycle();
+    POLL_UNTIL(u32_load_acquire(&gate.state) == GATE_TAKEN);
+    CHECK_EQ(u32_load_acquire(&called[2]), 0);
+    CHECK_EQ(gc_root_callback_remove(visit_and_count, (void *)0), 0);
+    gate_open(&gate);
+    end_cycle();
+    CHECK_EQ(u32_load_acquire(&called[2]), 1);
+    CHECK(is_cell(list, 1));
+    end_heap(heap);
+}
+
 /* ---- Cycles whose driver has no time ---- */
 
 static void cut_list(struct actor *a)

@@ -498,6 +498,27 @@ TEST(end_of_the_reserve)
     hit_the_limit(0, (size_t)64 << 20);
 }
 
+/* Of two runs that are open at once, the one that was opened first is used up and gets no other:
+ * its cells are the larger ones. */
+TEST(the_first_of_two_runs_is_refused)
+{
+    gc_options o = {.flags = GC_NO_BACKGROUND, .hard_limit = LIMIT, .log = keep_no_line};
+    gc_heap *heap = gc_heap_create(&o);
+    CHECK(heap);
+    for (int round = 0; round < 3; round++) {
+        void **list = NULL, **fresh = NULL;
+        GC_FRAME(list, fresh);
+        while ((fresh = gc_new_array(&gc_pointer_type, 100))) {
+            gc_store(fresh, list);
+            list = fresh;
+            allowed(gc_new_bytes(16));
+        }
+        CHECK_EQ(errno, ENOMEM);
+        CHECK_EQ(gc_heap_verify(), 0);
+    }
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
 /* Garbage under a limit is never refused. */
 TEST(garbage_under_a_limit)
 {
