@@ -207,16 +207,16 @@ static inline void end_blocking(struct actor *a)
 /* ---- Cycles ---- */
 
 /* Waits until the collector asks for this, which is what it asks for next. */
-static inline void await_question(enum handshake_op op)
+static inline void await_question(enum step op)
 {
-    WAIT_UNTIL(asked() != OP_NONE);
+    WAIT_UNTIL(asked() != ASKED_NOTHING);
     CHECK_EQ(asked(), op);
 }
 
 static inline void answer(struct actor *unused)
 {
     (void)unused;
-    CHECK(asked() != OP_NONE);
+    CHECK(asked() != ASKED_NOTHING);
     thread_safepoint(thread_self());
 }
 
@@ -227,7 +227,7 @@ static inline void actors_answer(struct actor *actors, size_t n)
 }
 
 /* The calling thread is the last. */
-static inline void all_answer(struct actor *actors, size_t n, enum handshake_op op)
+static inline void all_answer(struct actor *actors, size_t n, enum step op)
 {
     await_question(op);
     actors_answer(actors, n);
@@ -237,9 +237,9 @@ static inline void all_answer(struct actor *actors, size_t n, enum handshake_op 
 /* From the beginning of a cycle to the question for ROOTS, which nobody has answered. */
 static inline void answer_up_to_roots(struct actor *actors, size_t n)
 {
-    all_answer(actors, n, OP_ARM);
-    all_answer(actors, n, OP_SETTLE);
-    await_question(OP_ROOTS);
+    all_answer(actors, n, STEP_ARM);
+    all_answer(actors, n, STEP_SETTLE);
+    await_question(STEP_ROOTS);
 }
 
 static inline void go_to_roots(struct actor *actors, size_t n)
@@ -261,7 +261,7 @@ static inline void go_to_flush(struct actor *actors, size_t n)
 {
     go_past_roots(actors, n);
     answer(NULL);
-    await_question(OP_FLUSH);
+    await_question(STEP_FLUSH);
 }
 
 /* Somebody who does nothing but collect, once, and stops on the way. */

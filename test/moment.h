@@ -7,20 +7,23 @@
 #include "mutator/handshake.h"
 #include "mutator/self.h"
 
+/* No thread is ever asked for this step. */
+#define ASKED_NOTHING STEP_SWEEP
+
 /* What the collector asks of the calling thread, which has not answered; nothing else can come
  * before it does. */
-static inline enum handshake_op asked(void)
+static inline enum step asked(void)
 {
     const struct mutators *m = &gc_heap_current()->mutators;
     uint32_t epoch = u32_load_acquire(&m->epoch);
-    return epoch == thread_self()->epoch ? OP_NONE : (enum handshake_op)u32_load_relaxed(&m->op);
+    return epoch == thread_self()->epoch ? ASKED_NOTHING : (enum step)u32_load_relaxed(&m->step);
 }
 
 /* Answers everything until the collector asks for `op`, and not that. */
-static inline void answer_until(enum handshake_op op)
+static inline void answer_until(enum step op)
 {
     for (unsigned turns = 0; asked() != op; let_run(&turns)) {
-        if (asked() != OP_NONE)
+        if (asked() != ASKED_NOTHING)
             gc_safepoint();
     }
 }

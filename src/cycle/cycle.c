@@ -9,35 +9,11 @@
 #include "mutator/self.h"
 #include "mutator/thread.h"
 
-static void set_phase(struct cycle *c, enum cycle_phase to)
-{
-    static const uint8_t next[] = {CYCLE_ARM,    CYCLE_ROOTS, CYCLE_MARK, CYCLE_CUT,
-                                   CYCLE_DISARM, CYCLE_FLIP,  CYCLE_IDLE};
-    ASSERT(next[c->phase] == to);
-    (void)next;
-    u32_store_release(&c->phase, to);
-}
-
 /* ---- The driver ---- */
 
 /* A cycle goes from step to step, and can change its driver between any two. A mutator that drives
  * it leaves it when a step would keep the mutator, and the next thread that takes cycle.lock goes
  * on (I20). So nothing that a step needs to know of earlier ones is kept by the driver. */
-enum step {
-    STEP_SWEEP,
-    STEP_BEGIN,
-    STEP_ARM,
-    STEP_SETTLE,
-    STEP_ROOTS,
-    STEP_MARK,
-    STEP_RESOLVE,
-    STEP_DRAIN,
-    STEP_FLUSH,
-    STEP_DISARM,
-    STEP_FLIP,
-    STEP_OVER
-};
-
 struct driver {
     gc_heap *heap;
     struct cycle_patience patience;
@@ -220,7 +196,6 @@ static void begin_marking(struct driver *d)
 {
     gc_heap *heap = d->heap;
     struct marker *m = &d->marker;
-    set_phase(heap->cycle, CYCLE_MARK);
     m->active = true;
     workqueue_activate(&heap->work);
     marker_doubtful(m, workqueue_end_putting_off(&heap->work));
@@ -263,7 +238,6 @@ static void end_marking(struct driver *d)
 {
     gc_heap *heap = d->heap;
     struct cycle *c = heap->cycle;
-    set_phase(c, CYCLE_CUT);
     weak_clear(heap);
     marker_finish(&d->marker);
     marking_end(heap, heap->marking);
@@ -281,7 +255,6 @@ static void end_flip(gc_heap *heap)
     weak_flipped(heap);
     sweep_begin(heap, c->forced);
     c->times.flipped = os_now_ns();
-    set_phase(c, CYCLE_IDLE);
     verify_after_cycle(heap);
     if (heap->options.flags & GC_STOP_WORLD)
         handshake_release(heap);
@@ -322,88 +295,120 @@ static void note_end(gc_heap *heap)
 
 /* ---- Steps ---- */
 
-static void start_handshake(struct driver *d, enum cycle_phase phase, enum handshake_op op)
+/* Each returns whether its step is complete. If the step is a handshake, all have answered before
+ * the function is called. */
+
+static bool take_SWEEP(struct driver *d)
 {
-    set_phase(d->heap->cycle, phase);
-    handshake_begin(d->heap, op);
+    return sweep_the_rest(d);
 }
+
+static bool take_BEGIN(struct driver *d)
+{
+    begin(d->heap);
+    return true;
+}
+
+/* A store that began before ARM was complete may overwrite a value that its barrier has not seen: a
+ * thread without a barrier may have written it after the barrier's look. After SETTLE no such store
+ * is in flight. */
+static bool take_ARM(struct driver *d)
+{
+    (void)d;
+    return true;
+}
+
+static bool take_SETTLE(struct driver *d)
+{
+    d->heap->cycle->times.armed = os_now_ns();
+    return true;
+}
+
+static bool take_ROOTS(struct driver *d)
+{
+    d->heap->cycle->times.rooted = os_now_ns();
+    return true;
+}
+
+static bool take_MARK(struct driver *d)
+{
+    if (!may_call_back(d))
+        return false;
+    begin_marking(d);
+    return true;
+}
+
+/* Values of weak maps are marked before any wave, so that fewer reads find one unmarked. */
+static bool take_RESOLVE(struct driver *d)
+{
+    if (!drain(d) || ephemerons_resolve(d->heap, &d->marker))
+        return false;
+    forget_handed(d->heap);
+    return true;
+}
+
+static bool take_DRAIN(struct driver *d)
+{
+    if (!drain(d))
+        return false;
+    stress(STRESS_DRAINED);
+    return true;
+}
+
+static bool take_FLUSH(struct driver *d)
+{
+    if (was_last_wave(d))
+        return true;
+    forget_handed(d->heap);
+    return false;
+}
+
+static bool take_CUT(struct driver *d)
+{
+    end_marking(d);
+    return true;
+}
+
+static bool take_DISARM(struct driver *d)
+{
+    stress(STRESS_DISARMED);
+    return prepare_sweep(d);
+}
+
+static bool take_FLIP(struct driver *d)
+{
+    end_flip(d->heap);
+    return true;
+}
+
+/* ---- From step to step ---- */
+
+enum { DRIVER, ALL };
+
+struct action {
+    bool (*take)(struct driver *d);
+    bool asks; /* all threads and Ps */
+    uint8_t then, otherwise;
+};
+
+#define ACTION(step, asked, thread, proc, phase, barrier, colour, timed, then, otherwise, means)   \
+    [STEP_##step] = {take_##step, asked, STEP_##then, STEP_##otherwise},
+static const struct action actions[] = {CYCLE_STEPS(ACTION)};
+#undef ACTION
 
 /* Takes one step, whose handshake the step before has begun. Returns the next step. It is the same
  * one, if the step would keep a driver that is not patient. */
 static enum step take_step(struct driver *d, enum step step)
 {
-    gc_heap *heap = d->heap;
-    struct cycle *c = heap->cycle;
-    switch (step) {
-    case STEP_SWEEP:
-        return sweep_the_rest(d) ? STEP_BEGIN : STEP_SWEEP;
-    case STEP_BEGIN:
-        begin(heap);
-        start_handshake(d, CYCLE_ARM, OP_ARM);
-        return STEP_ARM;
-    case STEP_ARM:
-        if (!end_handshake(d))
-            return STEP_ARM;
-        /* A store that began before ARM was complete may overwrite a value that its barrier has not
-         * seen: a thread without a barrier may have written it after the barrier's look. After
-         * SETTLE no such store is in flight. */
-        handshake_begin(heap, OP_SETTLE);
-        return STEP_SETTLE;
-    case STEP_SETTLE:
-        if (!end_handshake(d))
-            return STEP_SETTLE;
-        c->times.armed = os_now_ns();
-        start_handshake(d, CYCLE_ROOTS, OP_ROOTS);
-        return STEP_ROOTS;
-    case STEP_ROOTS:
-        if (!end_handshake(d))
-            return STEP_ROOTS;
-        c->times.rooted = os_now_ns();
-        return STEP_MARK;
-    case STEP_MARK:
-        if (!may_call_back(d))
-            return STEP_MARK;
-        begin_marking(d);
-        return STEP_RESOLVE;
-    case STEP_RESOLVE:
-        /* Values of weak maps are marked before any wave, so that fewer reads find one unmarked. */
-        if (!drain(d) || ephemerons_resolve(heap, &d->marker))
-            return STEP_RESOLVE;
-        forget_handed(heap);
-        return STEP_DRAIN;
-    case STEP_DRAIN:
-        if (!drain(d))
-            return STEP_DRAIN;
-        stress(STRESS_DRAINED);
-        handshake_begin(heap, OP_FLUSH);
-        return STEP_FLUSH;
-    case STEP_FLUSH:
-        if (!end_handshake(d))
-            return STEP_FLUSH;
-        if (!was_last_wave(d)) {
-            forget_handed(heap);
-            return STEP_DRAIN;
-        }
-        end_marking(d);
-        start_handshake(d, CYCLE_DISARM, OP_DISARM);
-        return STEP_DISARM;
-    case STEP_DISARM:
-        if (!end_handshake(d))
-            return STEP_DISARM;
-        stress(STRESS_DISARMED);
-        if (!prepare_sweep(d))
-            return STEP_DISARM;
-        start_handshake(d, CYCLE_FLIP, OP_FLIP);
-        return STEP_FLIP;
-    case STEP_FLIP:
-        if (!end_handshake(d))
-            return STEP_FLIP;
-        end_flip(heap);
-        return STEP_OVER;
-    case STEP_OVER:
-        break;
-    }
-    return STEP_OVER;
+    struct cycle *c = d->heap->cycle;
+    const struct action *action = &actions[step];
+    if (action->asks && !end_handshake(d))
+        return step;
+    enum step next = action->take(d) ? action->then : action->otherwise;
+    u32_store_release(&c->step, next);
+    if (next != step && actions[next].asks)
+        handshake_begin(d->heap, next);
+    return next;
 }
 
 /* A patient driver is timed by its own clock, which takes a system call; a short drive by the time
@@ -413,15 +418,18 @@ static uint64_t driver_clock(const struct driver *d)
     return is_patient(d) ? os_thread_cpu_ns() : os_now_ns();
 }
 
-/* Takes steps as far as the driver goes. Returns the next step. */
-static enum step take_steps(struct driver *d, enum step step)
+/* Takes steps as far as the driver goes. Returns whether the cycle is over: the sweep that is left
+ * belongs to the next one. */
+static bool take_steps(struct driver *d)
 {
-    enum step next = take_step(d, step);
-    while (next != STEP_OVER && !d->leaves && (next > step || has_time(d))) {
-        step = next;
-        next = take_step(d, step);
+    const struct cycle *c = d->heap->cycle;
+    for (;;) {
+        enum step step = (enum step)c->step, next = take_step(d, step);
+        if (next == STEP_SWEEP && step != STEP_SWEEP)
+            return true;
+        if (d->leaves || (next <= step && !has_time(d)))
+            return false;
     }
-    return next;
 }
 
 /* NOINLINE, as the marker is large: in a function that blocks, the saved registers must lie close
@@ -438,18 +446,17 @@ NOINLINE bool cycle_drive(gc_heap *heap, struct cycle_patience patience)
     d.marker.on_mark = ptr_load_acquire(&heap->marking->on_mark);
     uint64_t start = driver_clock(&d);
     u32_store_relaxed(&c->left, 0);
-    enum step next = take_steps(&d, c->step);
+    bool over = take_steps(&d);
     if (d.marker.active) /* it holds grey objects that no other thread knows of (I5) */
         marker_drain(&d.marker, 0);
     marker_finish(&d.marker);
     c->driver_ns += driver_clock(&d) - start;
-    c->step = next == STEP_OVER ? STEP_SWEEP : next;
-    if (next == STEP_OVER)
+    if (over)
         note_end(heap);
-    u32_store_release(&c->left, next != STEP_OVER);
+    u32_store_release(&c->left, !over);
     handshake_wake_onlookers(heap);
     os_cancel_restore(cancel);
-    return next == STEP_OVER;
+    return over;
 }
 
 void cycle_finish_left(gc_heap *heap)

@@ -1,7 +1,5 @@
-/* The cycle: the only writer of the phase. See docs/architecture.md for the picture and
- * docs/invariants.md for the proof.
- *
- *   IDLE -> ARM -> ROOTS -> MARK (with FLUSH waves) -> CUT -> DISARM -> FLIP -> IDLE
+/* The cycle: the driver's walk over the table of steps (mutator/step.h). docs/cycle.md tells it as
+ * a story, docs/invariants.md has the proof.
  *
  * The holder of cycle.lock drives: the background thread, or a mutator in the blocked state. A
  * driver that is not patient may leave the rest to the next holder (I20). */
@@ -11,17 +9,6 @@
 #include "collector/mark.h"
 #include "introspect/trace.h"
 
-/* The phase of the cycle. cycle.c is its only writer; any thread may read it. */
-enum cycle_phase {
-    CYCLE_IDLE,
-    CYCLE_ARM,
-    CYCLE_ROOTS,
-    CYCLE_MARK,
-    CYCLE_CUT,
-    CYCLE_DISARM,
-    CYCLE_FLIP
-};
-
 /* What gc_stats reports of cycles that have ended. */
 struct cycle_record {
     uint64_t forced_cycles, flush_waves, objects_marked;
@@ -30,13 +17,12 @@ struct cycle_record {
 
 struct cycle {
     struct lock lock; /* LOCK_CYCLE: held by the driver of a cycle, and in a forced cycle's sweep */
-    uint32_t phase;   /* enum cycle_phase; atomic */
+    uint32_t step;    /* enum step, the present or the next one; written under lock, atomic */
     /* Numbers of cycles, atomic. started >= flipped. */
     uint32_t started CACHE_ALIGNED;
     uint32_t flipped;
     uint32_t left;            /* a cycle was left; set under lock, atomic */
     bool forced;              /* a thread waits: use every processor. Under lock */
-    unsigned step;            /* enum step, the next one; under lock */
     uint64_t driver_ns;       /* time that the drivers of the present cycle took; under lock */
     bool quick;               /* the present cycle was begun by a mutator; under lock */
     uint32_t quick_backoff;   /* number of cycles, see note_quick; under lock */
@@ -59,6 +45,11 @@ struct cycle_patience {
  * mutator. With a patience of {0, 0}, goes to the end. Returns whether the end was reached; if not,
  * the cycle is left to the next holder of the lock. */
 bool cycle_drive(gc_heap *heap, struct cycle_patience patience);
+/* Whether no cycle has begun since the last one ended. */
+INLINE bool cycle_is_idle(const struct cycle *c)
+{
+    return u32_load_relaxed(&c->step) <= STEP_BEGIN;
+}
 /* Whether a cycle was left, and no thread has gone on with it. */
 INLINE bool cycle_is_left(const struct cycle *c)
 {

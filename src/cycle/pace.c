@@ -265,7 +265,7 @@ void pace_allocation(gc_heap *heap, gc_thread *t, size_t more)
         assist(heap, t, bytes);
     if (UNLIKELY(cycle_is_left(c)))
         go_on_with_cycle(heap, t);
-    else if (u32_load_relaxed(&c->phase) == CYCLE_IDLE && pacing_is_due(heap, more))
+    else if (cycle_is_idle(c) && pacing_is_due(heap, more))
         start_cycle(heap, t);
     else if (t->proc->cache->sweeping && u32_load_relaxed(&heap->sweeping->active))
         sweep_credit(heap, t);

@@ -27,71 +27,92 @@ struct shading_tracer handshake_shading_tracer(gc_thread *t)
     return (struct shading_tracer){{shade_value, shade_stale, t->heap}, t, NULL};
 }
 
-static void thread_roots_op(gc_thread *t)
+static void thread_nothing(gc_thread *t)
+{
+    (void)t;
+}
+
+static void thread_shade_roots(gc_thread *t)
 {
     t->heap->mutators.shade_roots(t);
     barrier_hand_over(t); /* else the first wave would find it */
 }
 
-static void thread_flush_op(gc_thread *t)
+static void thread_hand_over(gc_thread *t)
 {
     if (barrier_hand_over(t))
         u8_store_relaxed(&t->heap->mutators.handed, true);
 }
 
-static void thread_op(gc_thread *t, enum handshake_op op)
+static void thread_hold_none(gc_thread *t)
 {
-    switch (op) {
-    case OP_ARM:
-        thread_set_barrier(t, BARRIER_BOTH);
-        t->phase = PHASE_ARM;
-        break;
-    case OP_ROOTS:
-        thread_roots_op(t);
-        thread_set_barrier(t, BARRIER_OLD);
-        t->phase = PHASE_MARK;
-        break;
-    case OP_FLUSH:
-        thread_flush_op(t);
-        break;
-    case OP_DISARM:
-        ASSERT((!t->grey || t->grey->n == 0) && "I7");
-        thread_set_barrier(t, BARRIER_OFF);
-        t->phase = PHASE_DONE;
-        break;
-    case OP_FLIP:
-        t->phase = PHASE_IDLE;
-        break;
-    case OP_NONE:
-    case OP_SETTLE:
-        break;
-    }
+    (void)t;
+    ASSERT((!t->grey || t->grey->n == 0) && "I7");
 }
 
-static void proc_op(gc_heap *heap, struct proc *p, enum handshake_op op)
+static void proc_nothing(gc_heap *heap, struct proc *p)
 {
-    if (op == OP_ARM)
-        mcache_arm(p->cache);
-    else if (op == OP_ROOTS)
-        mcache_blacken(p->cache);
-    else if (op == OP_FLIP)
-        mcache_flip(p->cache, u32_load_acquire(&heap->mem.sweepgen));
+    (void)heap;
+    (void)p;
+}
+
+static void proc_arm(gc_heap *heap, struct proc *p)
+{
+    (void)heap;
+    mcache_arm(p->cache);
+}
+
+static void proc_blacken(gc_heap *heap, struct proc *p)
+{
+    (void)heap;
+    mcache_blacken(p->cache);
+}
+
+static void proc_flip(gc_heap *heap, struct proc *p)
+{
+    mcache_flip(p->cache, u32_load_acquire(&heap->mem.sweepgen));
+}
+
+enum { WHITE, BLACK };
+enum { FLAGS, WORK };
+
+struct answer {
+    void (*thread)(gc_thread *t);
+    void (*proc)(gc_heap *heap, struct proc *p);
+    uint8_t phase, barrier;
+    bool black, timed;
+};
+
+#define ANSWER(step, asked, of_thread, of_proc, of_phase, of_barrier, colour, work, then, other,   \
+               says)                                                                               \
+    [STEP_##step] = {thread_##of_thread,   proc_##of_proc, PHASE_##of_phase,                       \
+                     BARRIER_##of_barrier, colour,         work},
+static const struct answer answers[] = {CYCLE_STEPS(ANSWER)};
+#undef ANSWER
+
+/* Its own work comes before the barrier that belongs to it. */
+static void thread_answer(gc_thread *t, enum step step)
+{
+    const struct answer *a = &answers[step];
+    a->thread(t);
+    thread_set_barrier(t, a->barrier);
+    t->phase = a->phase;
 }
 
 static void proc_catch_up(gc_heap *heap, struct proc *p, uint32_t epoch)
 {
     if (p->epoch == epoch)
         return;
-    proc_op(heap, p, u32_load_relaxed(&heap->mutators.op));
+    answers[u32_load_relaxed(&heap->mutators.step)].proc(heap, p);
     u32_store_release(&p->epoch, epoch);
 }
 
 /* Called when the thread holds a P and runs. */
-static void catch_up(gc_thread *t, uint32_t epoch, enum handshake_op op)
+static void catch_up(gc_thread *t, uint32_t epoch, enum step step)
 {
     stress(STRESS_CATCH_UP);
     if (epoch != t->epoch)
-        thread_op(t, op);
+        thread_answer(t, step);
     stress(STRESS_THREAD_OP_DONE);
     proc_catch_up(t->heap, t->proc, epoch);
     stress(STRESS_PROC_OP_DONE);
@@ -100,23 +121,16 @@ static void catch_up(gc_thread *t, uint32_t epoch, enum handshake_op op)
     mutators_wake_collector(&t->heap->mutators);
 }
 
-/* The other operations only set a flag or two, and do not count as work: to read the thread's own
- * clock, a system call, would be most of their cost. */
-static bool does_work(enum handshake_op op)
-{
-    return op == OP_ROOTS || op == OP_FLUSH || op == OP_FLIP;
-}
-
 void handshake_catch_up(gc_thread *t)
 {
     uint32_t epoch = u32_load_acquire(&t->heap->mutators.epoch);
     if (epoch == t->epoch && epoch == t->proc->epoch)
         return;
-    enum handshake_op op = u32_load_relaxed(&t->heap->mutators.op);
-    if (does_work(op)) {
+    enum step step = u32_load_relaxed(&t->heap->mutators.step);
+    if (answers[step].timed) {
         int cancel = os_cancel_off(); /* root callbacks run */
         struct stopwatch start = stopwatch_start();
-        catch_up(t, epoch, op);
+        catch_up(t, epoch, step);
         struct stopwatch elapsed = stopwatch_elapsed(&start);
         histogram_add(&t->times.handshake_wall, elapsed.wall);
         histogram_add(&t->times.handshake_cpu, elapsed.cpu);
@@ -124,7 +138,7 @@ void handshake_catch_up(gc_thread *t)
         os_cancel_restore(cancel);
     } else {
         uint64_t start = os_now_ns();
-        catch_up(t, epoch, op);
+        catch_up(t, epoch, step);
         histogram_add(&t->times.handshake_wall, os_now_ns() - start);
     }
 }
@@ -281,12 +295,12 @@ static bool handshake_thread(gc_heap *heap, gc_thread *t, uint32_t epoch, uint64
 {
     struct wait w = {.heap = heap, .t = t, .until = until};
     struct thread_wait arg = {t, epoch};
-    if (u32_load_relaxed(&heap->mutators.op) == OP_ROOTS && mutators_bury(t))
+    if (u32_load_relaxed(&heap->mutators.step) == STEP_ROOTS && mutators_bury(t))
         return true;
     while (!thread_is_done(t, epoch)) {
         if (claim_thread(t)) {
             stress(STRESS_CLAIMED);
-            thread_op(t, u32_load_relaxed(&heap->mutators.op));
+            thread_answer(t, u32_load_relaxed(&heap->mutators.step));
             stress(STRESS_UNCLAIM);
             t->epoch = epoch;
             unclaim_thread(t, epoch);
@@ -331,23 +345,16 @@ static bool handshake_proc(gc_heap *heap, struct proc *p, uint32_t epoch, uint64
     return true;
 }
 
-/* Publishes the operation, and the state in which threads that attach from now on begin. */
-static void publish_locked(struct mutators *m, enum handshake_op op)
+/* Publishes the step, and the state in which threads that attach from now on begin. */
+static void publish_locked(struct mutators *m, enum step step)
 {
-    static const uint8_t phases[] = {
-        [OP_NONE] = PHASE_IDLE,  [OP_ARM] = PHASE_ARM,    [OP_SETTLE] = PHASE_ARM,
-        [OP_ROOTS] = PHASE_MARK, [OP_FLUSH] = PHASE_MARK, [OP_DISARM] = PHASE_DONE,
-        [OP_FLIP] = PHASE_IDLE};
-    static const uint8_t barriers[] = {
-        [OP_NONE] = BARRIER_OFF,  [OP_ARM] = BARRIER_BOTH,  [OP_SETTLE] = BARRIER_BOTH,
-        [OP_ROOTS] = BARRIER_OLD, [OP_FLUSH] = BARRIER_OLD, [OP_DISARM] = BARRIER_OFF,
-        [OP_FLIP] = BARRIER_OFF};
+    const struct answer *a = &answers[step];
     LOCK_ASSERT_HELD(&m->lock);
-    u32_store_relaxed(&m->op, op);
-    m->phase = phases[op];
-    m->barrier = barriers[op];
-    m->black = op == OP_ROOTS || op == OP_FLUSH || op == OP_DISARM;
-    m->sweeping = op == OP_FLIP;
+    u32_store_relaxed(&m->step, step);
+    m->phase = a->phase;
+    m->barrier = a->barrier;
+    m->black = a->black;
+    m->sweeping = step == STEP_FLIP;
 }
 
 /* The threads that are attached now. Those that attach later adopt all of the new state. NULL: no
@@ -405,10 +412,10 @@ static bool handshake_threads(gc_heap *heap, uint32_t epoch, uint64_t until)
 
 /* Called while the world is held: every thread is claimed, and every P is idle, lent (I18), or held
  * by a claimed thread. */
-static void work_on_held(gc_heap *heap, enum handshake_op op, uint32_t epoch)
+static void work_on_held(gc_heap *heap, enum step step, uint32_t epoch)
 {
     for (gc_thread *t = heap->mutators.list; t; t = t->next) {
-        thread_op(t, op);
+        thread_answer(t, step);
         t->epoch = epoch;
     }
     uint32_t n = u32_load_acquire(&heap->procs.count);
@@ -416,19 +423,19 @@ static void work_on_held(gc_heap *heap, enum handshake_op op, uint32_t epoch)
         proc_catch_up(heap, heap->procs.all[i], epoch);
 }
 
-void handshake_begin(gc_heap *heap, enum handshake_op op)
+void handshake_begin(gc_heap *heap, enum step step)
 {
     struct mutators *m = &heap->mutators;
     lock_acquire(&m->lock);
-    if (op == OP_FLIP)
+    if (step == STEP_FLIP)
         u32_store_release(&heap->mem.sweepgen, heap->mem.sweepgen + 2);
-    publish_locked(m, op);
+    publish_locked(m, step);
     uint32_t epoch = (m->epoch + 1) & EPOCH_MASK;
     m->handshakes++;
     u32_store_release(&m->epoch, epoch);
     lock_release(&m->lock);
     if (u32_load_relaxed(&m->held))
-        work_on_held(heap, op, epoch);
+        work_on_held(heap, step, epoch);
 }
 
 static void end_waiting(gc_heap *heap)
@@ -462,9 +469,9 @@ bool handshake_is_kept(gc_heap *heap)
            (p && !proc_is_ready(&(struct proc_wait){p, epoch}));
 }
 
-void handshake(gc_heap *heap, enum handshake_op op)
+void handshake(gc_heap *heap, enum step step)
 {
-    handshake_begin(heap, op);
+    handshake_begin(heap, step);
     handshake_end(heap, 0);
 }
 

@@ -7,8 +7,9 @@
 
 #include "mutator/barrier.h"
 
-/* Publishes `op`: from now on threads and Ps perform it. Collector only, like all calls below. */
-void handshake_begin(gc_heap *heap, enum handshake_op op);
+/* Publishes a step that asks all: from now on threads and Ps perform it. Collector only, like all
+ * calls below. */
+void handshake_begin(gc_heap *heap, enum step step);
 /* Waits until every thread and every P has performed it. `until` is 0 (without a limit), a time of
  * os_now_ns(), or HANDSHAKE_NOW (some microseconds). false: one of them has not performed it by
  * then; the driver of the cycle calls again. */
@@ -18,7 +19,7 @@ bool handshake_end(gc_heap *heap, uint64_t until);
  * operation. Any thread. */
 bool handshake_is_kept(gc_heap *heap);
 /* Begins a handshake, and waits for its end without a limit. */
-void handshake(gc_heap *heap, enum handshake_op op);
+void handshake(gc_heap *heap, enum step step);
 
 /* Holds the world: returns when every mutator is BLOCKED and claimed. While the world is held,
  * handshake_begin() works on all directly. For GC_STOP_WORLD and the verifier. */

@@ -7,6 +7,7 @@
 #include "base/options.h"
 #include "base/stats.h"
 #include "mutator/proc.h"
+#include "mutator/step.h"
 #include "mutator/stack.h"
 #include "mutator/workbuf.h"
 
@@ -69,9 +70,6 @@ struct gc_thread {
 _Static_assert(offsetof(struct gc_thread, fast) == 0, "gc_self points at both");
 _Static_assert(sizeof((gc_thread *)0)->name == 32, "gcheap.h: gc_thread_name copies 31 bytes");
 
-/* What a handshake asks of every mutator and P; see handshake.h. */
-enum handshake_op { OP_NONE, OP_ARM, OP_SETTLE, OP_ROOTS, OP_FLUSH, OP_DISARM, OP_FLIP };
-
 struct mutators {
     struct lock lock;         /* LOCK_REGISTRY: list, epoch and phase publication, hold */
     gc_thread *list;          /* under lock */
@@ -82,10 +80,10 @@ struct mutators {
     struct thread_times kept; /* of threads that left; under lock */
     /* What new threads adopt, and what the present handshake asks: written by the collector under
      * lock before the epoch. */
-    uint32_t op;
+    uint32_t step; /* enum step */
     uint8_t phase, barrier;
     bool black, sweeping;
-    uint32_t epoch CACHE_ALIGNED; /* atomic; release after `op` */
+    uint32_t epoch CACHE_ALIGNED; /* atomic; release after `step` */
     uint32_t held;                /* futex: 1 while the world is held; set under lock */
     uint32_t acked;               /* futex; increased to wake the collector */
     uint32_t collector_waits;     /* the collector sleeps on `acked` */

@@ -227,8 +227,8 @@ TEST(small_bytes_are_objects_of_their_own)
 /* Whatever the collector has asked for and got: runs become black, are given up, are taken anew. */
 TEST(at_every_moment_of_a_cycle)
 {
-    static const enum handshake_op moments[] = {OP_ARM,   OP_SETTLE, OP_ROOTS,
-                                                OP_FLUSH, OP_DISARM, OP_FLIP};
+    static const enum step moments[] = {STEP_ARM,   STEP_SETTLE, STEP_ROOTS,
+                                        STEP_FLUSH, STEP_DISARM, STEP_FLIP};
     heap = gc_heap_create(&(gc_options){.max_procs = 4, .debug = "poison"});
     CHECK(heap);
     GC_FRAME_ARRAY(made, MADE);
@@ -457,7 +457,7 @@ TEST(a_run_that_is_half_there)
 static void answer_until_flip(struct actor *a)
 {
     (void)a;
-    answer_until(OP_FLIP);
+    answer_until(STEP_FLIP);
 }
 
 static void make_the_first_of_a_run(struct actor *a)
@@ -485,7 +485,7 @@ TEST(a_rest_that_is_given_back_while_somebody_looks)
     begin_cycle();
     actor_tell(maker, answer_until_flip);
     actor_tell(asker, answer_until_flip);
-    answer_until(OP_FLIP);
+    answer_until(STEP_FLIP);
     actor_await(maker);
     actor_tell(asker, ask_about_the_next);
     gate_await(&other_gate);

@@ -897,7 +897,7 @@ TEST(external_of_what_its_finalizer_keeps)
 /* Until no cycle is wanted or under way. */
 static void await_collector(gc_heap *heap)
 {
-    BLOCK_UNTIL(!background_is_late(heap) && u32_load_acquire(&heap->cycle->phase) == CYCLE_IDLE);
+    BLOCK_UNTIL(!background_is_late(heap) && cycle_is_idle(heap->cycle));
 }
 
 /* Small objects with much behind them: cycles come, and the sum stays near the goal. */

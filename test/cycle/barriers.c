@@ -280,7 +280,7 @@ static void store_without_barrier(struct actor *a)
 
 static void answer_one(struct actor *a)
 {
-    while (asked() == OP_NONE)
+    while (asked() == ASKED_NOTHING)
         sched_yield();
     answer(a);
 }
@@ -296,7 +296,7 @@ TEST(a_store_from_before_the_end_of_arm)
     make_root();
     late->held[1] = new_chain(3)->next;
     begin_cycle();
-    await_question(OP_ARM);
+    await_question(STEP_ARM);
     actor_do(slow, answer);
     answer(NULL);
     actor_tell(slow, overwrite_slowly);
@@ -445,7 +445,7 @@ TEST(a_fiber_suspended_before_roots)
     struct actor runner;
     begin_with_fiber(&runner);
     begin_cycle();
-    all_answer(&runner, 1, OP_ARM);
+    all_answer(&runner, 1, STEP_ARM);
     actor_do(&runner, leave_fiber);
     all_end(&runner, 1);
     actor_do(&runner, take_out_of_fiber);
@@ -458,7 +458,7 @@ TEST(a_fiber_that_runs)
     struct actor runner;
     begin_with_fiber(&runner);
     begin_cycle();
-    all_answer(&runner, 1, OP_ARM);
+    all_answer(&runner, 1, STEP_ARM);
     all_end(&runner, 1);
     actor_do(&runner, leave_fiber);
     actor_do(&runner, take_out_of_fiber);
@@ -474,7 +474,7 @@ TEST(a_thread_whose_fiber_runs)
     actor_do(&runner, take_out_of_fiber);
     actor_do(&runner, enter_fiber);
     begin_cycle();
-    all_answer(&runner, 1, OP_ARM);
+    all_answer(&runner, 1, STEP_ARM);
     all_end(&runner, 1);
     actor_do(&runner, leave_fiber);
     end_with_fiber(&runner);
@@ -548,7 +548,7 @@ TEST(grey_that_is_handed_over_in_a_wave)
 {
     begin_waves("poison");
     answer(NULL);
-    await_question(OP_FLUSH);
+    await_question(STEP_FLUSH);
     actor_do(other, answer);
     actor_do(other, cut_second);
     actor_do(owner, answer);
@@ -566,7 +566,7 @@ TEST(grey_of_one_that_detaches)
     gate_await(&gate);
     actor_leave(owner);
     gate_open(&gate);
-    await_question(OP_FLUSH);
+    await_question(STEP_FLUSH);
     actor_do(other, answer);
     actor_do(other, cut_second);
     mark_what_is_queued();
@@ -592,7 +592,7 @@ TEST(grey_that_overflows)
 {
     begin_waves("poison,buffers=2");
     answer(NULL);
-    await_question(OP_FLUSH);
+    await_question(STEP_FLUSH);
     actor_do(other, answer);
     actor_do(owner, cut_second);
     actor_do(other, cut_third);
@@ -634,10 +634,10 @@ TEST(grey_from_before_roots)
     root = new_chain(3);
     make_root();
     begin_cycle();
-    all_answer(&a, 1, OP_ARM);
+    all_answer(&a, 1, STEP_ARM);
     actor_do(&a, cut_root);
-    all_answer(&a, 1, OP_SETTLE);
-    all_answer(&a, 1, OP_ROOTS);
+    all_answer(&a, 1, STEP_SETTLE);
+    all_answer(&a, 1, STEP_ROOTS);
     all_end(&a, 1);
     CHECK_EQ(waves_of_last_cycle(), 1);
     actor_end(&a);

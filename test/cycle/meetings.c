@@ -58,14 +58,14 @@ TEST(revived_in_the_last_wave)
     actor_tell(slow, get_slowly);
     gate_await(&gate);
     answer(NULL);
-    await_question(OP_FLUSH);
+    await_question(STEP_FLUSH);
     actor_do(late, answer);
     actor_tell(late, get_when_it_is_late);
     gate_await(&second_gate);
     gate_open(&gate);
     actor_do(slow, answer);
     answer(NULL);
-    await_question(OP_DISARM);
+    await_question(STEP_DISARM);
     gate_open(&second_gate);
     actor_await(late);
     CHECK(slow->held[0]);
@@ -186,7 +186,7 @@ TEST(a_slot_is_marked_before_it_counts)
     go_past_roots(&maker, 1);
     answer(NULL);
     actor_tell(&maker, make_traced_slowly);
-    await_question(OP_FLUSH);
+    await_question(STEP_FLUSH);
     CHECK_EQ(traced, 1);
     gate_open(&gate);
     actor_await(&maker);
@@ -342,9 +342,9 @@ TEST(nobody_sweeps_during_flip)
     actor_start(&actor);
     actor.held[0] = new_chain(2);
     seize_cycle();
-    while (heap->cycle->phase != CYCLE_FLIP) {
+    while (heap->cycle->step != STEP_FLIP) {
         CHECK(!push_on());
-        if (heap->mutators.epoch != actor.self->epoch && heap->mutators.op != OP_FLIP)
+        if (heap->mutators.epoch != actor.self->epoch && heap->mutators.step != STEP_FLIP)
             actor_do(&actor, answer);
     }
     CHECK_EQ(sweep_one(heap), 0);
@@ -500,7 +500,7 @@ TEST(a_span_is_freed_while_a_reader_looks)
 static void *flip_at_the_gate(void *unused)
 {
     gate_await(&gate);
-    WAIT_UNTIL(heap->mutators.op == OP_FLIP);
+    WAIT_UNTIL(heap->mutators.step == STEP_FLIP);
     gate_open(&gate);
     return unused;
 }
@@ -522,14 +522,14 @@ TEST(flip_begins_while_a_reader_looks_for_the_mark)
     seize_cycle();
     while (reader.self->phase != PHASE_DONE) {
         CHECK(!push_on());
-        if (heap->mutators.epoch != reader.self->epoch && heap->mutators.op != OP_FLIP)
+        if (heap->mutators.epoch != reader.self->epoch && heap->mutators.step != STEP_FLIP)
             actor_do(&reader, answer);
     }
     pthread_t opener = start_thread(flip_at_the_gate, NULL);
-    CHECK(heap->mutators.op != OP_FLIP);
+    CHECK(heap->mutators.step != STEP_FLIP);
     actor_tell(&reader, read_while_flipped);
     gate_await(&gate);
-    while (heap->mutators.op != OP_FLIP)
+    while (heap->mutators.step != STEP_FLIP)
         CHECK(!push_on());
     join_thread(opener);
     actor_await(&reader);
@@ -633,7 +633,7 @@ TEST(a_driver_that_leaves_while_it_drains)
         CHECK(times < 100000);
         gc_safepoint();
         if (heap->mutators.epoch != cutter.self->epoch) {
-            flushed += heap->mutators.op == OP_FLUSH;
+            flushed += heap->mutators.step == STEP_FLUSH;
             actor_do(&cutter, answer);
         }
     }
@@ -688,7 +688,7 @@ TEST(a_driver_that_leaves_for_a_sweeper)
         CHECK(!push_on());
         gc_safepoint();
     }
-    CHECK_EQ(heap->cycle->phase, CYCLE_DISARM);
+    CHECK_EQ(heap->cycle->step, STEP_DISARM);
     gate_open(&gate);
     join_thread(sweeper);
     push_to_the_end();

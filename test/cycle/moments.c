@@ -53,7 +53,7 @@ TEST(a_callback_removed_while_roots_are_scanned)
     gc_store(&visited->next, new_cell(2));
     pthread_t loader = start_thread(load_visited, NULL);
     begin_cycle();
-    answer_until(OP_ROOTS);
+    answer_until(STEP_ROOTS);
     WAIT_UNTIL(loaded);
     CHECK(gc_root_callback_remove(visit, NULL) == 0);
     end_cycle();
@@ -76,7 +76,7 @@ TEST(a_fresh_fiber_after_the_cut)
     stack[1] = (uintptr_t)c;
     c = NULL;
     begin_cycle();
-    answer_until(OP_DISARM);
+    answer_until(STEP_DISARM);
     CHECK(!gc_weak_get(weak));
     gc_fiber *fiber = gc_fiber_create();
     CHECK(gc_fiber_stack(fiber, stack, stack + 4) == 0);
@@ -188,13 +188,13 @@ TEST(a_stale_word_of_what_is_made_next)
     pthread_t thread = start_thread(guess, NULL);
     WAIT_UNTIL(guesser);
     begin_cycle();
-    answer_until(OP_ROOTS);
+    answer_until(STEP_ROOTS);
     await_answer_of(guesser);
     gc_safepoint();
     struct pair *p = gc_new(type);
     CHECK((uintptr_t)p - made == 32);
     p->first = 1;
-    WAIT_UNTIL(asked() == OP_FLUSH);
+    WAIT_UNTIL(asked() == STEP_FLUSH);
     p->second = 1;
     CHECK(traced == 1 && torn == 0);
     end_cycle();
@@ -248,7 +248,7 @@ static void await_cycles(void)
     uint32_t next = u32_load_acquire(&c->started) + 1;
     while ((int32_t)(u32_load_acquire(&c->flipped) - next) < 0) {
         count_new_cell(0);
-        if (u32_load_relaxed(&c->phase) != CYCLE_IDLE)
+        if (!cycle_is_idle(c))
             sched_yield();
     }
 }
@@ -510,7 +510,7 @@ static void *hold_up_marking(void *unused)
 {
     CHECK(gc_thread_attach(heap) == 0);
     attached = true;
-    answer_until(OP_ROOTS);
+    answer_until(STEP_ROOTS);
     WAIT_UNTIL(planted);
     CHECK(gc_thread_detach() == 0);
     return unused;

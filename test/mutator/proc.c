@@ -142,7 +142,7 @@ TEST(not_lent)
 
 static void *handshakes(void *arg)
 {
-    handshake(heap, OP_SETTLE);
+    handshake(heap, STEP_SETTLE);
     u32_store_release((uint32_t *)arg, 1);
     return NULL;
 }

@@ -753,14 +753,14 @@ TEST(the_smallest_threads)
 
 enum { REGISTERS = 6 }; /* rbx, rbp, r12 to r15 */
 
-struct step {
+struct stack_step {
     void (*call)(void *arg);
     void *arg;
 };
 
 /* Has the complements of six words in the callee-saved registers, and nowhere else, while it takes
  * three steps. */
-void hold_in_registers(const uintptr_t *hidden, const struct step *steps);
+void hold_in_registers(const uintptr_t *hidden, const struct stack_step *steps);
 __asm__(".text\n"
         ".p2align 4\n"
         ".globl hold_in_registers\n"
@@ -795,9 +795,10 @@ static __attribute__((noinline)) void make_hidden(void)
     }
 }
 
-static void check_steps(const char *what, struct step first, struct step second, struct step third)
+static void check_steps(const char *what, struct stack_step first, struct stack_step second,
+                        struct stack_step third)
 {
-    struct step steps[] = {first, second, third};
+    struct stack_step steps[] = {first, second, third};
     make_hidden();
     wipe();
     hold_in_registers(hidden, steps);
@@ -816,7 +817,7 @@ static void answer_to_roots(void *unused)
 {
     (void)unused;
     begin_cycle();
-    answer_until(OP_ROOTS);
+    answer_until(STEP_ROOTS);
     wipe();
 }
 static void end_the_cycle(void *unused)
@@ -860,7 +861,7 @@ static __attribute__((noinline)) void collect_inside(struct coroutine *c)
 
 /* Calls of one pointer, or of none, whose results are not looked at. */
 #define STEP(function, arg)                                                                        \
-    (struct step)                                                                                  \
+    (struct stack_step)                                                                            \
     {                                                                                              \
         (void (*)(void *))(void (*)(void))(function), (arg)                                        \
     }
