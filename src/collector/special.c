@@ -468,7 +468,6 @@ int special_add_external(gc_heap *heap, void *object, ptrdiff_t bytes)
 struct batch {
     gc_heap *heap;
     struct gc_span *s;
-    size_t external;       /* bytes of dead objects */
     struct special *freed; /* linked by next */
     struct finq_batch queue;
 };
@@ -534,8 +533,7 @@ static void bury_locked(struct batch *b, struct special **link)
         return;
     }
     ASSERT(r->kind == SPECIAL_EXTERNAL);
-    ASSERT(!r->external.waits);
-    b->external += r->external.bytes;
+    ASSERT(r->external.bytes == 0 && !r->external.waits); /* special_cut() has been there */
     word_fetch_sub_relaxed(&specials_of(b->heap)->externals, 1);
     free_later(b, r);
 }
@@ -594,8 +592,6 @@ static void finish_batch(struct batch *b)
         b->freed = r->next;
         special_free(b->heap, r);
     }
-    if (b->external)
-        count_external(b->heap, -(ptrdiff_t)b->external);
     finq_add(b->heap, &b->queue);
 }
 

@@ -134,6 +134,39 @@ TEST(resurrection)
     gc_heap_destroy(heap);
 }
 
+static bool note_cell(void *found, const struct gc_object *object)
+{
+    *(void **)found = object->address;
+    return false;
+}
+
+/* A walk finds the object whose finalizer is queued, and it gets another one: the queued one runs,
+ * the other one stays until the object dies again. */
+TEST(set_while_one_is_queued)
+{
+    gc_heap *heap = new_heap(0);
+    struct cell *c = NULL;
+    GC_FRAME(c);
+    int count = 0;
+    CHECK_EQ(gc_finalizer_set(new_cell(1), finalize, NULL), 0);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(gc_finalizers_pending(), 1);
+    CHECK_EQ(gc_heap_each(note_cell, &c), 0);
+    CHECK(is_cell(c, 1));
+    CHECK_EQ(gc_finalizer_set(c, finalize, &count), 0);
+    CHECK_EQ(gc_finalizer_set(c, finalize, &count), -EEXIST);
+    CHECK_EQ(gc_finalizers_run(0), 1);
+    CHECK(nran == 1 && count == 0);
+    CHECK_EQ(records(heap), 1);
+    c = NULL;
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(gc_finalizers_run(0), 1);
+    CHECK(nran == 2 && count == 1);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(records(heap), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
 /* From the outside to the inside, one cycle for each. */
 TEST(order_along_references)
 {
