@@ -500,7 +500,7 @@ TEST(a_span_is_freed_while_a_reader_looks)
 static void *flip_at_the_gate(void *unused)
 {
     gate_await(&gate);
-    WAIT_UNTIL(heap->mutators.step == STEP_FLIP);
+    WAIT_UNTIL(u32_load_acquire(&heap->mutators.step) == STEP_FLIP);
     gate_open(&gate);
     return unused;
 }
