@@ -418,8 +418,8 @@ static uint64_t driver_clock(const struct driver *d)
     return is_patient(d) ? os_thread_cpu_ns() : os_now_ns();
 }
 
-/* Takes steps as far as the driver goes. Returns whether the cycle is over: the sweep that is left
- * belongs to the next one. */
+/* Takes steps as far as the driver goes. Returns whether the cycle is over; the sweep that is left
+ * belongs to the next cycle. */
 static bool take_steps(struct driver *d)
 {
     const struct cycle *c = d->heap->cycle;

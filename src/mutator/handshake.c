@@ -90,7 +90,7 @@ struct answer {
 static const struct answer answers[] = {CYCLE_STEPS(ANSWER)};
 #undef ANSWER
 
-/* Its own work comes before the barrier that belongs to it. */
+/* The thread does the step's work before it sets the barrier that belongs to the step. */
 static void thread_answer(gc_thread *t, enum step step)
 {
     const struct answer *a = &answers[step];

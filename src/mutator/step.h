@@ -1,19 +1,20 @@
 /* The steps of a cycle, as one table. docs/architecture.md shows the same table, and docs/cycle.md
- * gives the reason for each step. A new step is a new row.
+ * gives the reason for each step. A new step is a new row. The columns:
  *
- * step        STEP_ and this name; the driver takes it by take_ and this name, in cycle.c
- * asked       ALL: the step is a handshake, which every thread and every P answers. DRIVER: it is
- *             the driver's alone
- * thread      what a thread does when it answers: thread_ and this name, in handshake.c
- * P           what a P does: proc_ and this name, there too
- * phase       where a thread is in the cycle from its answer on: enum thread_phase
- * barrier     the thread's barrier from its answer on: enum barrier_mode
- * allocation  the colour in which objects are born from the P's answer on
- * timed       WORK: the answer counts as work of its thread. FLAGS: it sets a flag or two; to read
- * the thread's own clock, a system call, would be most of its cost then, else  the step that
- * follows when this one is complete, and when it is not
+ * step        The name of the step, with STEP_ before it. The driver takes it by a function of
+ *             cycle.c, which has the name with take_ before it.
+ * asked       ALL: the step is a handshake, which every thread and every P answers.
+ *             DRIVER: only the driver has to do with it.
+ * thread      What a thread does when it answers: thread_ and this name, in handshake.c.
+ * P           What a P does: proc_ and this name, also there.
+ * phase       Where a thread is in the cycle from its answer on: enum thread_phase.
+ * barrier     The thread's barrier from its answer on: enum barrier_mode.
+ * allocation  The colour of new objects from the P's answer on.
+ * timed       WORK: the answer counts as work of its thread. FLAGS: it only sets a flag or two.
+ *             Reading the thread's own clock, a system call, would be most of its cost.
+ * then, else  The step that follows when this one is complete, and when it is not.
  *
- * Phase, barrier and allocation of a step that asks nothing are those of the step before. */
+ * A step that asks nothing has the phase, barrier and allocation of the step before. */
 #ifndef GC_STEP_H
 #define GC_STEP_H
 
