@@ -125,7 +125,8 @@ exist() {
 # Files that are named are there, and what is said to be in them.
 sources() {
     local wrong=0 word file
-    for file in $(grep -ohE '`[a-z_]+\.[ch]`' docs/*.md | tr -d '`' | sort -u); do
+    # gcheap_all.c is made.
+    for file in $(grep -ohE '`[a-z_]+\.[ch]`' docs/*.md | tr -d '`' | grep -vx gcheap_all.c | sort -u); do
         compgen -G "$file" >/dev/null || compgen -G "*/$file" >/dev/null || compgen -G "src/*/$file" >/dev/null ||
             { echo "no such file: $file" && wrong=1; }
     done
