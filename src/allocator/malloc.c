@@ -3,11 +3,11 @@
 const uint64_t malloc_zero_object;
 
 /* Takes a cell of a run, which is refilled when it is used up. */
-static void *from_run(struct mcache *c, unsigned slot, unsigned spanclass,
+static void *from_run(struct mcache *c, unsigned index, unsigned spanclass,
                       const struct type_info *info)
 {
-    struct gc_run *run = &c->runs[slot];
-    if (run->cursor == run->limit && !mcache_refill(c, slot, spanclass, info))
+    struct gc_run *run = &c->runs[index];
+    if (run->cursor == run->limit && !mcache_refill(c, index, spanclass, info))
         return NULL;
     uintptr_t p = run->cursor;
     word_store_relaxed(&run->cursor, p + run->size); /* other threads read it: mcache_keeps */
@@ -18,20 +18,19 @@ static void *from_run(struct mcache *c, unsigned slot, unsigned spanclass,
 
 static void *small_noscan(struct mcache *c, unsigned sizeclass)
 {
-    return from_run(c, RUN_SLOT_NOSCAN + sizeclass, spanclass_make(sizeclass, true), NULL);
+    return from_run(c, RUN_NOSCAN + sizeclass, spanclass_make(sizeclass, true), NULL);
 }
 
 static void *small_raw(struct mcache *c, unsigned sizeclass)
 {
-    return from_run(c, RUN_SLOT_RAW + sizeclass, spanclass_make(sizeclass, true), NULL);
+    return from_run(c, RUN_RAW + sizeclass, spanclass_make(sizeclass, true), NULL);
 }
 
 /* Takes a cell. The caller writes its heap bits and, if it is traced, its trace header. */
 static void *small_variable(struct mcache *c, unsigned sizeclass, bool traced)
 {
-    return traced
-               ? from_run(c, RUN_SLOT_TRACED + sizeclass, spanclass_make_traced(sizeclass), NULL)
-               : from_run(c, RUN_SLOT_VARIABLE + sizeclass, spanclass_make(sizeclass, false), NULL);
+    return traced ? from_run(c, RUN_TRACED + sizeclass, spanclass_make_traced(sizeclass), NULL)
+                  : from_run(c, RUN_VARIABLE + sizeclass, spanclass_make(sizeclass, false), NULL);
 }
 
 /* ---- Large objects ---- */
@@ -151,9 +150,9 @@ static void *noscan_aligned(struct mcache *c, size_t size, unsigned align)
 
 void *malloc_typed(struct mcache *c, struct type_info *info)
 {
-    unsigned slot = u32_load_relaxed(&info->type->run);
-    if (slot)
-        return from_run(c, slot, info->spanclass, info);
+    unsigned index = u32_load_relaxed(&info->type->run);
+    if (index)
+        return from_run(c, index, info->spanclass, info);
     if (info->size == 0)
         return (void *)(uintptr_t)&malloc_zero_object;
     if (info->noscan)

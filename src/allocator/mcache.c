@@ -2,7 +2,7 @@
 
 static size_t runs_size(void)
 {
-    return align_up(RUN_SLOTS * sizeof(struct gc_run), os_page_size());
+    return align_up(RUN_INDEXES * sizeof(struct gc_run), os_page_size());
 }
 static size_t cache_size(void)
 {
@@ -64,15 +64,15 @@ static bool run_keeps(const struct gc_run *run, uintptr_t base)
 bool mcache_keeps(const struct mcache *c, unsigned spanclass, uintptr_t base)
 {
     uint32_t given_up;
-    unsigned slot;
+    unsigned index;
     do {
         given_up = u32_load_acquire(&c->given_up);
-        slot = type_slot_of_class(spanclass);
-        while (slot && !run_keeps(&c->runs[slot], base))
-            slot = type_next_slot(slot);
+        index = type_run_of_class(spanclass);
+        while (index && !run_keeps(&c->runs[index], base))
+            index = type_next_run(index);
         fence_acquire();
     } while (u32_load_relaxed(&c->given_up) != given_up);
-    return slot != 0;
+    return index != 0;
 }
 
 /* ---- Spans and runs ---- */
@@ -103,16 +103,16 @@ static void drop_current(struct mcache *c, unsigned spanclass, bool stale)
 static void write_trace_headers(struct gc_span *s, size_t first, size_t n, gc_type *type)
 {
     for (size_t i = first; i < first + n; i++) {
-        word *header = (word *)(span_slot(s, i) + s->size) - 1;
+        word *header = (word *)(span_cell(s, i) + s->size) - 1;
         word_store_relaxed(header, (word)type);
     }
 }
 
-static void write_bits_once(struct mcache *c, struct gc_span *s, size_t slot,
+static void write_bits_once(struct mcache *c, struct gc_span *s, size_t index,
                             const struct type_info *info)
 {
     struct heapbits_sink sink;
-    heapbits_begin(&sink, &c->heap->arenas, span_slot(s, slot));
+    heapbits_begin(&sink, &c->heap->arenas, span_cell(s, index));
     type_write_bits(info, &sink);
     heapbits_emit_zeros(&sink, s->words - ((sink.at - sink.start) >> WORD_SHIFT));
     heapbits_end(&sink);
@@ -127,14 +127,14 @@ static void write_bits_large(struct mcache *c, struct gc_span *s, size_t first, 
     for (size_t i = 0; i < (whole ? 1 : n); i++)
         write_bits_once(c, s, first + i, info);
     if (whole)
-        heapbits_copy(s->arena, span_slot(s, first), s->words, n - 1);
+        heapbits_copy(s->arena, span_cell(s, first), s->words, n - 1);
 }
 
 static void write_bits(struct mcache *c, struct gc_span *s, size_t first, size_t n,
                        const struct type_info *info)
 {
     if (s->words <= WORD_BITS && !info->program)
-        heapbits_fill(s->arena, span_slot(s, first), n * s->words, info->pattern, s->words);
+        heapbits_fill(s->arena, span_cell(s, first), n * s->words, info->pattern, s->words);
     else
         write_bits_large(c, s, first, n, info);
     if (info->type->trace)
@@ -143,15 +143,15 @@ static void write_bits(struct mcache *c, struct gc_span *s, size_t first, size_t
 
 static bool is_raw(const struct mcache *c, const struct gc_run *run)
 {
-    size_t slot = (size_t)(run - c->runs);
-    return slot >= RUN_SLOT_RAW && slot < RUN_SLOT_TYPES;
+    size_t index = (size_t)(run - c->runs);
+    return index >= RUN_RAW && index < RUN_TYPES;
 }
 
 /* I8: all of this is done before the first cell is handed out. */
 static void open_run(struct mcache *c, struct gc_run *run, struct gc_span *s, size_t first,
                      size_t n, const struct type_info *info)
 {
-    uintptr_t from = span_slot(s, first);
+    uintptr_t from = span_cell(s, first);
     size_t bytes = n * s->size;
     if (s->needzero && !is_raw(c, run))
         memset((void *)from, 0, bytes);
@@ -178,38 +178,38 @@ static bool open_from_current(struct mcache *c, struct gc_run *run, unsigned spa
         return false;
     if (UNLIKELY(c->heap->run_limit && n > c->heap->run_limit)) {
         n = c->heap->run_limit;
-        s->next_slot = (uint32_t)(first + n);
+        s->next_cell = (uint32_t)(first + n);
     }
     open_run(c, run, s, first, n, info);
     return true;
 }
 
-static void forget_open(struct mcache *c, unsigned slot)
+static void forget_open(struct mcache *c, unsigned index)
 {
     uint32_t i = 0;
-    while (c->open[i] != slot)
+    while (c->open[i] != index)
         i++;
     c->open[i] = c->open[--c->nopen];
 }
 
-bool mcache_refill(struct mcache *c, unsigned slot, unsigned spanclass,
+bool mcache_refill(struct mcache *c, unsigned index, unsigned spanclass,
                    const struct type_info *info)
 {
-    struct gc_run *run = &c->runs[slot];
+    struct gc_run *run = &c->runs[index];
     stress(STRESS_REFILL);
     if (run->span) {
         struct gc_span *s = run->span;
         clear_run(run);
         close_run(c, s, false);
     } else {
-        c->open[c->nopen++] = (uint16_t)slot;
+        c->open[c->nopen++] = (uint16_t)index;
     }
     while (!open_from_current(c, run, spanclass, info)) {
         drop_current(c, spanclass, false);
         c->current[spanclass] = mcentral_cache_span(c->heap, &c->heap->centrals[spanclass],
                                                     &c->store, c->sweepgen, c->sweeping);
         if (!c->current[spanclass]) {
-            forget_open(c, slot);
+            forget_open(c, index);
             return false;
         }
         ptr_store_relaxed(&c->current[spanclass]->cache, c);
@@ -262,7 +262,7 @@ static void give_back_rest(struct mcache *c, struct gc_run *run, size_t first, s
     if (c->black)
         span_clear_marks(s, first, n);
     s->live -= (uint32_t)n;
-    s->next_slot = MIN_OF(s->next_slot, (uint32_t)first);
+    s->next_cell = MIN_OF(s->next_cell, (uint32_t)first);
     s->needzero = true;
     c->returned += n * run->size;
 }
@@ -307,14 +307,14 @@ void mcache_report(struct mcache *c)
     if (c->returned)
         u64_fetch_add_acq_rel(&counts->returned_bytes, c->returned);
     if (c->unreported > c->returned)
-        c->unpaced += c->unreported - c->returned;
+        c->unassisted += c->unreported - c->returned;
     c->unreported = c->returned = 0;
 }
 
-size_t mcache_take_unpaced(struct mcache *c)
+size_t mcache_take_unassisted(struct mcache *c)
 {
     mcache_report(c);
-    size_t bytes = c->unpaced;
-    c->unpaced = 0;
+    size_t bytes = c->unassisted;
+    c->unassisted = 0;
     return bytes;
 }

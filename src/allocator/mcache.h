@@ -15,18 +15,18 @@
 
 struct mcache {
     struct mheap *heap;
-    struct gc_run *runs; /* RUN_SLOTS of them, backed as they are touched */
+    struct gc_run *runs; /* RUN_INDEXES of them, backed as they are touched */
     uint32_t sweepgen;   /* this P's view; with `black` and `sweeping` one tuple (I9) */
     bool black;          /* objects are allocated marked: from ROOTS to FLIP */
     bool sweeping;       /* unswept sets may be used: from FLIP to ARM (I13) */
     struct gc_span *current[SPANCLASS_COUNT];
-    uint32_t nopen;           /* run indexes that have a run */
-    uint16_t open[RUN_SLOTS]; /* those run indexes */
-    uint32_t given_up;        /* how often all runs were given up; atomic, see mcache_keeps */
+    uint32_t nopen;             /* run indexes that have a run */
+    uint16_t open[RUN_INDEXES]; /* those run indexes */
+    uint32_t given_up;          /* how often all runs were given up; atomic, see mcache_keeps */
     struct mheap_store store;
     size_t unreported; /* bytes handed out that are not in the heap's counts yet */
     size_t returned;   /* bytes of rests given back that are not there yet */
-    size_t unpaced;    /* bytes that are there, but that pacing has not looked at */
+    size_t unassisted; /* bytes that are there, but that pacing has not looked at */
     size_t unzeroed;   /* bytes of the newest object that its maker has to zero; see malloc.h */
 };
 
@@ -39,9 +39,9 @@ void mcache_destroy(struct mcache *c);
  * is free, though its alloc bit is set (I24). Any thread. */
 bool mcache_keeps(const struct mcache *c, unsigned spanclass, uintptr_t base);
 
-/* Gives run index `slot` a new run from spans of `spanclass`, typed by `info` (NULL: no references,
- * or bits written per object). false: no memory. */
-bool mcache_refill(struct mcache *c, unsigned slot, unsigned spanclass,
+/* Gives run index `index` a new run from spans of `spanclass`, typed by `info` (NULL: no
+ * references, or bits written per object). false: no memory. */
+bool mcache_refill(struct mcache *c, unsigned index, unsigned spanclass,
                    const struct type_info *info);
 
 /* Takes a span for a large object; see malloc.c for its bits. NULL: no memory. */
@@ -62,12 +62,12 @@ void mcache_flush(struct mcache *c);
 /* Adds what was handed out since the last report to the heap's counts. */
 void mcache_report(struct mcache *c);
 
-/* Bytes handed out since the last mcache_take_unpaced(), to any thread. */
-INLINE size_t mcache_unpaced(const struct mcache *c)
+/* Bytes handed out since the last mcache_take_unassisted(), to any thread. */
+INLINE size_t mcache_unassisted(const struct mcache *c)
 {
-    return c->unreported + c->unpaced;
+    return c->unreported + c->unassisted;
 }
 /* The same. Reports them, and begins to count from 0. */
-size_t mcache_take_unpaced(struct mcache *c);
+size_t mcache_take_unassisted(struct mcache *c);
 
 #endif

@@ -25,7 +25,7 @@ static void push(struct mheap *h, struct spanset *set, struct gc_span *s)
 
 static bool has_free(const struct gc_span *s)
 {
-    return s->live < s->nslots;
+    return s->live < s->ncells;
 }
 
 /* Takes a swept span (sweepgen) for a P (sweepgen + 3). false: a sweeper of the next generation has
@@ -63,9 +63,9 @@ struct gc_span *mcentral_claim_unswept(struct mheap *h, struct mcentral *c, uint
 }
 
 /* The sweeper owns the span (sweepgen - 1) and leaves it to the caller, which caches it. */
-static struct gc_span *sweep_for_slots(struct mheap *h, struct mcentral *c, uint32_t sweepgen)
+static struct gc_span *sweep_for_cells(struct mheap *h, struct mcentral *c, uint32_t sweepgen)
 {
-    struct gc_span *s = h->up.sweep_for_slots(h->up.self, c->spanclass, sweepgen);
+    struct gc_span *s = h->up.sweep_for_cells(h->up.self, c->spanclass, sweepgen);
     if (s)
         u32_store_release(&s->sweepgen, sweepgen + 3);
     return s;
@@ -88,7 +88,7 @@ struct gc_span *mcentral_cache_span(struct mheap *h, struct mcentral *c, struct 
     word_fetch_add_relaxed(&c->taken, 1);
     struct gc_span *s = pop_swept(h, c, sweepgen);
     if (!s && sweeping)
-        s = sweep_for_slots(h, c, sweepgen);
+        s = sweep_for_cells(h, c, sweepgen);
     if (!s)
         s = fresh(h, c, store, sweepgen, sweeping);
     return s;
@@ -119,7 +119,7 @@ void mcentral_file_swept(struct mheap *h, struct gc_span *s, uint32_t sweepgen)
 void mcentral_uncache_span(struct mheap *h, struct gc_span *s, uint32_t sweepgen, bool stale)
 {
     struct mcentral *c = &h->centrals[s->spanclass];
-    struct spanset *sets = s->next_slot < s->nslots ? c->partial : c->full;
+    struct spanset *sets = s->next_cell < s->ncells ? c->partial : c->full;
     ASSERT(s->open_runs == 0);
     stress(STRESS_UNCACHE);
     u32_store_release(&s->sweepgen, stale ? sweepgen - 2 : sweepgen);

@@ -18,7 +18,7 @@ struct mheap_upcalls {
     void *self;
     /* Sweeps spans of a class until one has a free cell. Returns that span, which the caller then
      * owns, or NULL. */
-    struct gc_span *(*sweep_for_slots)(void *self, unsigned spanclass, uint32_t sweepgen);
+    struct gc_span *(*sweep_for_cells)(void *self, unsigned spanclass, uint32_t sweepgen);
     /* Sweeps until about npages pages are free, or nothing is left to sweep. */
     void (*reclaim)(void *self, size_t npages);
     /* Called when allocation approaches memory that was never used: some of it should be backed

@@ -15,7 +15,7 @@ uintptr_t object_cell(const struct mheap *h, uintptr_t address)
         base = s->base;
         a = s->arena;
     } else {
-        base = arena_slot_start(address, tag);
+        base = arena_cell_start(address, tag);
         a = arena_of(&h->arenas, base);
     }
     return bits_test(a->alloc, arena_bit(base)) ? base : 0;

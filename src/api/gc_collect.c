@@ -2,7 +2,7 @@
 #include "api/entry.h"
 #include "cycle/background.h"
 #include "cycle/cycle.h"
-#include "cycle/pace.h"
+#include "cycle/assist.h"
 #include "collector/scavenge.h"
 
 int gc_collect(void)

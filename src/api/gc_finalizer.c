@@ -2,7 +2,7 @@
 #include "api/entry.h"
 #include "collector/finalizer.h"
 #include "collector/special.h"
-#include "cycle/pace.h"
+#include "cycle/assist.h"
 
 /* ---- Finalizers and cleanups ---- */
 
@@ -65,7 +65,7 @@ int gc_external_add(void *object, ptrdiff_t bytes)
     int error = special_add_external(t->heap, object, bytes);
     if (!error && bytes > 0) {
         thread_poll(t);
-        pace_allocation(t->heap, t, 0);
+        assist_allocation(t->heap, t, 0);
     }
     return error;
 }

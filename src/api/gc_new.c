@@ -1,6 +1,6 @@
 /* Allocation: safepoint, payment, the attempt, and what follows if memory is refused. */
 #include "api/entry.h"
-#include "cycle/pace.h"
+#include "cycle/assist.h"
 
 #define PACE_BYTES ((size_t)32 << 10)
 
@@ -17,9 +17,9 @@ static struct mcache *allocation_point(gc_thread *t, size_t bytes)
     thread_poll(t);
     if (UNLIKELY(heap->debug.nth) &&
         u32_fetch_add_relaxed(&heap->debug_allocations, 1) % heap->debug.nth == 0)
-        pace_collect(heap, t);
-    if (mcache_unpaced(t->proc->cache) + bytes >= pace_bytes(t))
-        pace_allocation(heap, t, bytes);
+        assist_collect(heap, t);
+    if (mcache_unassisted(t->proc->cache) + bytes >= pace_bytes(t))
+        assist_allocation(heap, t, bytes);
     return t->proc->cache;
 }
 
@@ -35,7 +35,7 @@ struct request {
 static bool find_memory(gc_heap *heap, gc_thread *t, size_t size, unsigned attempt)
 {
     if (attempt == 0) {
-        pace_collect(heap, t);
+        assist_collect(heap, t);
         return true;
     }
     bool (*ask)(void *, size_t) = heap->options.out_of_memory;

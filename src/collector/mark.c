@@ -76,7 +76,7 @@ static NOINLINE void mark_large(struct marker *m, uintptr_t address)
 INLINE size_t note_edge(struct mark_edge *edges, size_t n, struct arena *a, uintptr_t address,
                         uint16_t tag)
 {
-    uintptr_t base = arena_slot_start(address, tag);
+    uintptr_t base = arena_cell_start(address, tag);
     word *map = &a->mark[arena_bit(base) / WORD_BITS];
     __builtin_prefetch(map, 1);
     edges[n].target = base | page_class_info[page_tag_class(tag)].noscan;
@@ -346,7 +346,7 @@ INLINE word guessed(word value, word guess)
  * the page before. Most offsets are starts of cells. Then the low half of their product with the
  * magic number, which belongs to the remainder, is small (Lemire, Kaser, Kurz: Faster remainder by
  * direct computation). */
-INLINE uintptr_t walk_slot(const struct walked *page, uintptr_t offset)
+INLINE uintptr_t walk_cell(const struct walked *page, uintptr_t offset)
 {
     uint64_t product = (uint64_t)(offset + page->lead) * page->magic;
     if (LIKELY((uint32_t)product < page->magic))
@@ -357,7 +357,7 @@ INLINE uintptr_t walk_slot(const struct walked *page, uintptr_t offset)
 /* Follows an edge to the page itself. false: its object begins on the page before. */
 INLINE bool walk_edge(struct page_walk *w, struct walked *page, uintptr_t address)
 {
-    uintptr_t offset = walk_slot(page, address - page->base);
+    uintptr_t offset = walk_cell(page, address - page->base);
     if (UNLIKELY(offset >= PAGE_SIZE))
         return false;
     size_t at = offset >> WORD_SHIFT, i = at / WORD_BITS;
@@ -537,12 +537,12 @@ static void trace_stale(struct gc_tracer *tracer, word value)
     struct marker *m = CONTAINER_OF(tracer, struct marker, tracer);
     uintptr_t address = value_address(&m->heap->options.format, value);
     if (m->visited)
-        m->doubtful = barrier_note_doubtful(m->visited, m->doubtful, address);
+        m->ambiguous = barrier_note_doubtful(m->visited, m->ambiguous, address);
     else if (barrier_may_be_object(&m->heap->mem, address))
         marker_edge(m, address);
 }
 
-void marker_doubtful(struct marker *m, struct workbuf *all)
+void marker_ambiguous(struct marker *m, struct workbuf *all)
 {
     for (struct workbuf *b = all, *next; b; b = next) {
         next = b->next;
@@ -602,7 +602,7 @@ void marking_shade_roots(gc_thread *t)
     thread_visit_roots(t, &m.tracer);
     self_called_back(self);
     hand_over(&m);
-    barrier_shade_doubtful(t, m.doubtful);
+    barrier_shade_ambiguous(t, m.ambiguous);
     t->shaded_objects += m.marked_objects;
     t->shaded_bytes += m.marked_bytes;
 }

@@ -43,7 +43,7 @@ struct marker {
     word unpaid;                       /* bytes marked that were not given as credit */
     word piece_bytes;                  /* bytes of pieces that were scanned */
     gc_thread *visited;                /* the thread whose ROOTS this is; else NULL */
-    struct workbuf *doubtful;          /* words of that thread's stack */
+    struct workbuf *ambiguous;         /* words of that thread's stack */
     /* Called for each object it marks; NULL: none. Copied from `marking` when it takes work. */
     void (*on_mark)(struct marker *m, uintptr_t object);
     struct gc_tracer tracer;                        /* pushes edges */
@@ -81,7 +81,7 @@ bool marker_mark(struct marker *m, uintptr_t address, uintptr_t *base);
 void marker_scan(struct marker *m, uintptr_t object, size_t bytes);
 
 /* Marks the objects to which words that were put off refer; frees the buffers. */
-void marker_doubtful(struct marker *m, struct workbuf *all);
+void marker_ambiguous(struct marker *m, struct workbuf *all);
 
 /* mutators.shade_roots: shades a thread's roots as batches, and queues them at once. The thread
  * calls it, or the collector while it has claimed the thread. */

@@ -72,10 +72,10 @@ static struct special_table *table_make(size_t size)
 }
 
 /* The link of the first record at or behind (slot, kind). */
-static struct special **table_find(struct special_table *table, uint32_t slot, unsigned kind)
+static struct special **table_find(struct special_table *table, uint32_t cell, unsigned kind)
 {
-    struct special **link = &table->chains[slot & (table->size - 1)];
-    while (*link && ((*link)->slot < slot || ((*link)->slot == slot && (*link)->kind < kind)))
+    struct special **link = &table->chains[cell & (table->size - 1)];
+    while (*link && ((*link)->cell < cell || ((*link)->cell == cell && (*link)->kind < kind)))
         link = &(*link)->next;
     return link;
 }
@@ -87,7 +87,7 @@ static void table_split(struct special_table *from, struct special_table *to)
     for (size_t i = 0; i < from->size; i++) {
         struct special **tails[] = {&to->chains[i], &to->chains[i + from->size]};
         for (struct special *r = from->chains[i]; r; r = r->next) {
-            struct special ***tail = &tails[(r->slot & from->size) != 0];
+            struct special ***tail = &tails[(r->cell & from->size) != 0];
             **tail = r;
             *tail = &r->next;
         }
@@ -96,9 +96,9 @@ static void table_split(struct special_table *from, struct special_table *to)
     to->count = from->count;
 }
 
-static struct special *last_of_slot(struct special *r)
+static struct special *last_of_cell(struct special *r)
 {
-    while (r->next && r->next->slot == r->slot)
+    while (r->next && r->next->cell == r->cell)
         r = r->next;
     return r;
 }
@@ -108,7 +108,7 @@ static void table_join(struct special_table *from, struct special_table *to)
 {
     for (size_t i = 0; i < from->size; i++) {
         for (struct special *r = from->chains[i], *next; r; r = next) {
-            struct special *last = last_of_slot(r), **link = table_find(to, r->slot, 0);
+            struct special *last = last_of_cell(r), **link = table_find(to, r->cell, 0);
             next = last->next;
             last->next = *link;
             *link = r;
@@ -140,7 +140,7 @@ static bool make_room_locked(struct gc_span *s)
         note_specials_locked(s, true);
         return true;
     }
-    if (table->count < 2 * table->size || table->size >= s->nslots)
+    if (table->count < 2 * table->size || table->size >= s->ncells)
         return true;
     struct special_table *larger = table_make(2 * table->size);
     if (larger) {
@@ -156,7 +156,7 @@ static bool link_locked(struct gc_span *s, struct special *r)
     LOCK_ASSERT_HELD(&s->specials_lock);
     if (!make_room_locked(s))
         return false;
-    struct special **link = table_find(s->specials, r->slot, r->kind);
+    struct special **link = table_find(s->specials, r->cell, r->kind);
     r->next = *link;
     *link = r;
     s->specials->count++;
@@ -207,7 +207,7 @@ struct place {
     gc_heap *heap;
     struct gc_span *s;
     uintptr_t object;
-    uint32_t slot;
+    uint32_t cell;
 };
 
 /* Returns 0, or -EINVAL: it is no object. If it is one, the caller holds it, so its span stays. */
@@ -218,8 +218,8 @@ static int place_find(gc_heap *heap, const void *object, struct place *place)
     struct gc_span *s = is_object ? mheap_span_of(&heap->mem, address) : NULL;
     if (!s)
         return -EINVAL;
-    uint32_t slot = span_is_large(s) ? 0 : (uint32_t)(address - s->base) / s->size;
-    *place = (struct place){heap, s, address, slot};
+    uint32_t cell = span_is_large(s) ? 0 : (uint32_t)(address - s->base) / s->size;
+    *place = (struct place){heap, s, address, cell};
     return 0;
 }
 
@@ -231,7 +231,7 @@ bool special_is_object(gc_heap *heap, const void *object)
 
 static bool matches(const struct special *r, const struct place *place, enum special_kind kind)
 {
-    return r->slot == place->slot && r->kind == kind;
+    return r->cell == place->cell && r->kind == kind;
 }
 
 /* The link of the object's record of that kind; among its cleanups, of the one with that id. Queued
@@ -241,7 +241,7 @@ static struct special **find_locked(const struct place *place, enum special_kind
     LOCK_ASSERT_HELD(&place->s->specials_lock);
     if (!place->s->specials)
         return NULL;
-    struct special **link = table_find(place->s->specials, place->slot, kind);
+    struct special **link = table_find(place->s->specials, place->cell, kind);
     for (; *link && matches(*link, place, kind); link = &(*link)->next) {
         const struct special *r = *link;
         if (r->object == place->object && !r->queued && (!id || r->cleanup.id == id))
@@ -254,7 +254,7 @@ static struct special *make_at(const struct place *place, enum special_kind kind
 {
     struct special *r = make(place->heap, kind, place->object);
     if (r)
-        r->slot = place->slot;
+        r->cell = place->cell;
     return r;
 }
 
@@ -379,11 +379,11 @@ int special_set_finalizer(gc_thread *t, void *object, gc_finalizer_fn fn, void *
 
 /* Called when the object's finalizer begins to run. Its external bytes count again, until the
  * embedder takes them back. */
-static void end_waiting_locked(gc_heap *heap, struct gc_span *s, uint32_t slot)
+static void end_waiting_locked(gc_heap *heap, struct gc_span *s, uint32_t cell)
 {
     LOCK_ASSERT_HELD(&s->specials_lock);
-    struct special *r = *table_find(s->specials, slot, SPECIAL_EXTERNAL);
-    for (; r && r->slot == slot && r->kind == SPECIAL_EXTERNAL; r = r->next)
+    struct special *r = *table_find(s->specials, cell, SPECIAL_EXTERNAL);
+    for (; r && r->cell == cell && r->kind == SPECIAL_EXTERNAL; r = r->next)
         set_waits(heap, r, false);
 }
 
@@ -391,8 +391,8 @@ void special_unqueue(gc_heap *heap, struct special *r)
 {
     struct gc_span *s = mheap_span_of(&heap->mem, r->object);
     lock_acquire(&s->specials_lock);
-    end_waiting_locked(heap, s, r->slot);
-    struct special **link = table_find(s->specials, r->slot, SPECIAL_FINALIZER);
+    end_waiting_locked(heap, s, r->cell);
+    struct special **link = table_find(s->specials, r->cell, SPECIAL_FINALIZER);
     while (*link != r)
         link = &(*link)->next;
     unlink_locked(s, link);
@@ -472,27 +472,27 @@ struct batch {
     struct finq_batch queue;
 };
 
-static bool slot_is_marked(const struct gc_span *s, uint32_t slot)
+static bool cell_is_marked(const struct gc_span *s, uint32_t cell)
 {
-    return bits_test(s->arena->mark, arena_bit(span_slot(s, slot)));
+    return bits_test(s->arena->mark, arena_bit(span_cell(s, cell)));
 }
 
 /* Acquire-release: a weak_get that sees this mark also sees that the generation has changed, and
  * starts again. */
-static void mark_slot(struct gc_span *s, uint32_t slot)
+static void mark_cell(struct gc_span *s, uint32_t cell)
 {
-    size_t bit = arena_bit(span_slot(s, slot));
+    size_t bit = arena_bit(span_cell(s, cell));
     word_fetch_or_acq_rel(&s->arena->mark[bit / WORD_BITS], (word)1 << bit % WORD_BITS);
     span_note_mark(s);
 }
 
 /* The first finalizer of r's cell, at or behind r; NULL: there is none. */
-static const struct special *slot_finalizer(const struct special *r)
+static const struct special *cell_finalizer(const struct special *r)
 {
-    uint32_t slot = r->slot;
-    while (r && r->slot == slot && r->kind != SPECIAL_FINALIZER)
+    uint32_t cell = r->cell;
+    while (r && r->cell == cell && r->kind != SPECIAL_FINALIZER)
         r = r->next;
-    return r && r->slot == slot ? r : NULL;
+    return r && r->cell == cell ? r : NULL;
 }
 
 static void free_later(struct batch *b, struct special *r)
@@ -543,9 +543,9 @@ static void bury_locked(struct batch *b, struct special **link)
  * record. */
 static struct special **sweep_dead_locked(struct batch *b, struct special **link)
 {
-    uint32_t slot = (*link)->slot;
-    bool lives_on = slot_finalizer(*link) != NULL;
-    while (*link && (*link)->slot == slot) {
+    uint32_t cell = (*link)->cell;
+    bool lives_on = cell_finalizer(*link) != NULL;
+    while (*link && (*link)->cell == cell) {
         struct special *r = *link;
         if (r->kind == SPECIAL_WEAK) {
             stress(STRESS_WEAK_CLEAR);
@@ -559,8 +559,8 @@ static struct special **sweep_dead_locked(struct batch *b, struct special **link
         }
         if (r->kind == SPECIAL_FINALIZER) {
             ASSERT(!r->queued);
-            ASSERT(table_find(b->s->specials, slot, SPECIAL_WEAK) ==
-                       table_find(b->s->specials, slot, SPECIAL_EXTERNAL) &&
+            ASSERT(table_find(b->s->specials, cell, SPECIAL_WEAK) ==
+                       table_find(b->s->specials, cell, SPECIAL_EXTERNAL) &&
                    "I17");
             r->queued = true;
             finq_batch_add(&b->queue, &r->item);
@@ -568,7 +568,7 @@ static struct special **sweep_dead_locked(struct batch *b, struct special **link
         link = &r->next;
     }
     if (lives_on)
-        mark_slot(b->s, slot);
+        mark_cell(b->s, cell);
     return link;
 }
 
@@ -578,7 +578,7 @@ static void sweep_table_locked(struct batch *b)
     for (size_t i = 0; table && i < table->size; i++) {
         struct special **link = &table->chains[i];
         while (*link)
-            link = slot_is_marked(b->s, (*link)->slot) ? sweep_live_locked(b, link)
+            link = cell_is_marked(b->s, (*link)->cell) ? sweep_live_locked(b, link)
                                                        : sweep_dead_locked(b, link);
     }
     drop_empty_table_locked(b->s);
@@ -664,9 +664,9 @@ static void mark_record(struct gc_span *s, struct special *r, void *arg)
     if (r->kind != SPECIAL_FINALIZER)
         return;
     if (r->queued)
-        marker_edge(m, span_slot(s, r->slot));
-    else if (!span_noscan(s) && !slot_is_marked(s, r->slot))
-        marker_scan(m, span_slot(s, r->slot), span_object_bytes(s));
+        marker_edge(m, span_cell(s, r->cell));
+    else if (!span_noscan(s) && !cell_is_marked(s, r->cell))
+        marker_scan(m, span_cell(s, r->cell), span_object_bytes(s));
 }
 
 static void mark_span(gc_heap *heap, struct gc_span *s, void *marker)
@@ -690,7 +690,7 @@ static void visit_record(struct gc_span *s, struct special *r, void *arg)
 {
     const struct finalizer_visit *v = arg;
     if (r->kind == SPECIAL_FINALIZER)
-        v->fn(s, span_slot(s, r->slot), r->queued, v->arg);
+        v->fn(s, span_cell(s, r->cell), r->queued, v->arg);
 }
 
 static void visit_span(gc_heap *heap, struct gc_span *s, void *visit)
@@ -707,7 +707,7 @@ void special_each_finalizer(gc_heap *heap, special_visit_fn *fn, void *arg)
 static void mark_weak(struct gc_span *s, struct special *r, void *marker)
 {
     if (r->kind == SPECIAL_WEAK && u32_load_relaxed(&r->weak.count) > 1)
-        marker_edge(marker, span_slot(s, r->slot));
+        marker_edge(marker, span_cell(s, r->cell));
 }
 
 static void mark_weak_span(gc_heap *heap, struct gc_span *s, void *marker)
@@ -725,8 +725,8 @@ static void cut_record(struct gc_span *s, struct special *r, void *heap)
 {
     if (r->kind != SPECIAL_EXTERNAL)
         return;
-    bool dead = !slot_is_marked(s, r->slot);
-    const struct special *finalizer = slot_finalizer(r);
+    bool dead = !cell_is_marked(s, r->cell);
+    const struct special *finalizer = cell_finalizer(r);
     if (finalizer) {
         set_waits(heap, r, dead || finalizer->queued);
     } else if (dead) {

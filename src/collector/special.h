@@ -19,7 +19,7 @@ struct special {
     struct special *next;  /* in its chain; under the span's specials_lock */
     struct finq_item item; /* finalizers and cleanups */
     uintptr_t object;
-    uint32_t slot; /* number of the object's cell in its span */
+    uint32_t cell; /* number of the object's cell in its span */
     uint8_t kind;  /* enum special_kind */
     bool queued;   /* a finalizer that waits to be run; under specials_lock */
     union {

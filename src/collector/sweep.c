@@ -11,10 +11,10 @@ static struct sweeping *sweeping_of(const gc_heap *heap)
 
 static void poison(struct gc_span *s)
 {
-    for (size_t i = 0; i < s->nslots; i++) {
-        uintptr_t slot = span_slot(s, i);
-        if (!bits_test(s->arena->alloc, arena_bit(slot)))
-            memset((void *)slot, 0xdb, s->size);
+    for (size_t i = 0; i < s->ncells; i++) {
+        uintptr_t cell = span_cell(s, i);
+        if (!bits_test(s->arena->alloc, arena_bit(cell)))
+            memset((void *)cell, 0xdb, s->size);
     }
 }
 
@@ -39,7 +39,7 @@ static void sweep_bits(gc_heap *heap, struct gc_span *s)
         span_clear_bits(s);
     }
     s->live = (uint32_t)live;
-    s->next_slot = 0;
+    s->next_cell = 0;
     s->needzero = true;
     count_freed(heap, (before - live) * span_object_bytes(s));
     word_fetch_add_relaxed(&sweeping_of(heap)->swept_pages, s->npages);
@@ -91,7 +91,7 @@ static void sweep_and_file(gc_heap *heap, struct gc_span *s, uint32_t sweepgen)
 
 /* The first span most likely has free cells, and its sweep takes less time than to read the clocks.
  * So time is taken from the second span on. */
-struct gc_span *sweep_for_slots_upcall(void *self, unsigned spanclass, uint32_t sweepgen)
+struct gc_span *sweep_for_cells_upcall(void *self, unsigned spanclass, uint32_t sweepgen)
 {
     gc_heap *heap = self;
     struct sweeping *sw = sweeping_of(heap);
@@ -104,7 +104,7 @@ struct gc_span *sweep_for_slots_upcall(void *self, unsigned spanclass, uint32_t 
         if (!(s = mcentral_claim_unswept(&heap->mem, c, sweepgen)))
             break;
         sweep_bits(heap, s);
-        if (s->live < s->nslots)
+        if (s->live < s->ncells)
             found = s;
         else
             mcentral_file_swept(&heap->mem, s, sweepgen);

@@ -35,7 +35,7 @@ void sweep_begin(gc_heap *heap, bool keep_none);
 bool sweep_is_done(const gc_heap *heap);
 
 /* Functions for mheap_upcalls. */
-struct gc_span *sweep_for_slots_upcall(void *self, unsigned spanclass, uint32_t sweepgen);
+struct gc_span *sweep_for_cells_upcall(void *self, unsigned spanclass, uint32_t sweepgen);
 void sweep_reclaim_upcall(void *self, size_t npages);
 
 #define SWEEP_FORK_RANKS 0

@@ -85,7 +85,7 @@ static void begin(gc_heap *heap)
     c->flush_waves = 0;
     /* Mutators that are past their ROOTS assist. */
     marking_begin(heap->marking, c->forced || heap->options.flags & GC_STOP_WORLD);
-    workqueue_begin_putting_off(&heap->work);
+    workqueue_begin_deferring(&heap->work);
     u32_store_release(&c->started, c->started + 1);
     heap->cycle_number = c->started;
     if (heap->options.flags & GC_STOP_WORLD)
@@ -198,7 +198,7 @@ static void begin_marking(struct driver *d)
     struct marker *m = &d->marker;
     m->active = true;
     workqueue_activate(&heap->work);
-    marker_doubtful(m, workqueue_end_putting_off(&heap->work));
+    marker_ambiguous(m, workqueue_end_deferring(&heap->work));
     mark_roots(heap, m);
 }
 
@@ -454,7 +454,7 @@ NOINLINE bool cycle_drive(gc_heap *heap, struct cycle_patience patience)
     if (over)
         note_end(heap);
     u32_store_release(&c->left, !over);
-    handshake_wake_onlookers(heap);
+    handshake_wake_waiters(heap);
     os_cancel_restore(cancel);
     return over;
 }

@@ -51,7 +51,7 @@ static void each_span(gc_heap *heap, void (*fn)(void *, struct gc_span *), void 
         fn(arg, s);
 }
 
-static bool slot_is_object(const struct gc_span *s, size_t i)
+static bool cell_is_object(const struct gc_span *s, size_t i)
 {
     return bits_test(s->arena->alloc, arena_bit(s->base) + i * s->words);
 }
@@ -62,8 +62,8 @@ void verify_each_object(gc_heap *heap, bool (*fn)(void *arg, struct gc_span *s, 
     uintptr_t at = arena_low(&heap->mem.arenas);
     struct gc_span *s;
     while ((s = next_span(heap, &at)) != NULL) {
-        for (size_t i = 0; i < s->nslots; i++) {
-            if (slot_is_object(s, i) && !fn(arg, s, span_slot(s, i)))
+        for (size_t i = 0; i < s->ncells; i++) {
+            if (cell_is_object(s, i) && !fn(arg, s, span_cell(s, i)))
                 return;
         }
     }
@@ -97,8 +97,8 @@ static void check_bits(struct check *c, struct gc_span *s)
 {
     size_t first = arena_bit(s->base), taken = 0;
     size_t bits = span_is_large(s) ? WORD_BITS : s->npages * PAGE_WORDS;
-    for (size_t i = 0; i < s->nslots; i++)
-        taken += slot_is_object(s, i);
+    for (size_t i = 0; i < s->ncells; i++)
+        taken += cell_is_object(s, i);
     EXPECT(c, bits_count_range(s->arena->alloc, first, first + bits) == taken, s->base, taken);
     EXPECT(c, bits_count_range(s->arena->mark, first, first + bits) == 0, s->base, s->spanclass);
     EXPECT(c, !span_has_marks(s), s->base, s->spanclass);

@@ -174,12 +174,12 @@ INLINE size_t arena_bit(uintptr_t address)
 /* The start of the cell that contains `address`, which lies on a page of a small span with this
  * tag. The result may lie past the last cell of the span, so callers that take addresses from
  * outside check the alloc bit. */
-INLINE uintptr_t arena_slot_start(uintptr_t address, uint16_t tag)
+INLINE uintptr_t arena_cell_start(uintptr_t address, uint16_t tag)
 {
     const struct page_class_info *info = &page_class_info[page_tag_class(tag)];
     uintptr_t span = (address & ~(PAGE_SIZE - 1)) - (page_tag_offset(tag) << PAGE_SHIFT);
-    uint64_t slot = (uint64_t)(address - span) * info->magic >> 32;
-    return span + (uintptr_t)slot * info->size;
+    uint64_t cell = (uint64_t)(address - span) * info->magic >> 32;
+    return span + (uintptr_t)cell * info->size;
 }
 
 #endif

@@ -32,7 +32,7 @@ static size_t pages_for(size_t size)
     return bytes / PAGE_SIZE;
 }
 
-static size_t slots_in(size_t npages, size_t size)
+static size_t cells_in(size_t npages, size_t size)
 {
     return npages * PAGE_SIZE / size;
 }
@@ -43,7 +43,7 @@ static void add(size_t size)
     size_t npages = pages_for(size);
     struct size_of_class *last = &classes[count - 1];
     bool same = count > 1 && last->npages == npages &&
-                slots_in(npages, size) == slots_in(npages, last->size);
+                cells_in(npages, size) == cells_in(npages, last->size);
     if (!same) {
         CHECK(count < SIZECLASS_COUNT);
         last = &classes[count++];
@@ -54,7 +54,7 @@ static void add(size_t size)
 /* Makes the cells larger while as many fit into the span, in steps of the large lookup table. */
 static void widen(struct size_of_class *c)
 {
-    size_t share = c->npages * PAGE_SIZE / slots_in(c->npages, c->size);
+    size_t share = c->npages * PAGE_SIZE / cells_in(c->npages, c->size);
     c->size = MAX_OF(c->size, align_down(share, 128));
 }
 
@@ -102,7 +102,7 @@ static void print_classes(void)
     for (unsigned c = 1; c < count; c++) {
         size_t size = classes[c].size, npages = classes[c].npages;
         printf(", \\\n    {%zu, %zu, %zu, %uu, %zu / WORD_SIZE}", size, npages,
-               slots_in(npages, size), magic_of(size), size);
+               cells_in(npages, size), magic_of(size), size);
     }
     printf("\n\n");
 }

@@ -12,7 +12,7 @@
 struct sizeclass {
     uint32_t size;   /* of a cell */
     uint32_t npages; /* of a span */
-    uint32_t nslots; /* in a span */
+    uint32_t ncells; /* in a span */
     uint32_t magic;  /* offset * magic >> 32 == offset / size for all offsets in a span */
     uint16_t words;  /* of a cell, rounded down to whole words of the host */
 };

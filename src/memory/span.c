@@ -10,9 +10,9 @@ void span_init(struct gc_span *s, struct arena *a, uintptr_t base, size_t npages
     s->spanclass = (uint8_t)spanclass;
     s->size = c->size;
     s->words = (uint32_t)(c->size / WORD_SIZE);
-    s->nslots = spanclass_size(spanclass) ? c->nslots : 1;
+    s->ncells = spanclass_size(spanclass) ? c->ncells : 1;
     ASSERT((span_is_large(s) || (base ^ (span_end(s) - 1)) >> ARENA_SHIFT == 0) && "I14");
-    s->next_slot = 0;
+    s->next_cell = 0;
     s->open_runs = 0;
     ptr_store_relaxed(&s->cache, NULL);
     s->live = 0;
@@ -107,9 +107,9 @@ static size_t next_free_small(struct gc_span *s, size_t *first)
 {
     const word *alloc = s->arena->alloc;
     size_t base = arena_bit(s->base), w = s->words;
-    size_t to = base + (size_t)s->nslots * w, end;
+    size_t to = base + (size_t)s->ncells * w, end;
     size_t start =
-        find_uncovered(alloc, base / WORD_BITS, (unsigned)w, base + s->next_slot * w, to, &end);
+        find_uncovered(alloc, base / WORD_BITS, (unsigned)w, base + s->next_cell * w, to, &end);
     if (start >= to)
         return 0;
     *first = (start - base) / w;
@@ -117,41 +117,41 @@ static size_t next_free_small(struct gc_span *s, size_t *first)
     return divide_up(MIN_OF(end, page_end) - start, w);
 }
 
-static bool slot_taken(const struct gc_span *s, size_t i)
+static bool cell_taken(const struct gc_span *s, size_t i)
 {
     return bits_test(s->arena->alloc, arena_bit(s->base) + i * s->words);
 }
 
 static size_t next_free_big(struct gc_span *s, size_t *first)
 {
-    size_t i = s->next_slot, n = s->nslots, most = MAX_OF(PAGE_SIZE / s->size, (size_t)1);
-    while (i < n && slot_taken(s, i))
+    size_t i = s->next_cell, n = s->ncells, most = MAX_OF(PAGE_SIZE / s->size, (size_t)1);
+    while (i < n && cell_taken(s, i))
         i++;
     *first = i;
-    while (i < n && i - *first < most && !slot_taken(s, i))
+    while (i < n && i - *first < most && !cell_taken(s, i))
         i++;
     return i - *first;
 }
 
-/* All cells from next_slot on are free. Returns those that begin on the first one's page. */
+/* All cells from next_cell on are free. Returns those that begin on the first one's page. */
 static size_t next_free_fresh(const struct gc_span *s, size_t *first)
 {
-    size_t at = s->next_slot * (size_t)s->size, page_end = align_up(at + 1, PAGE_SIZE);
+    size_t at = s->next_cell * (size_t)s->size, page_end = align_up(at + 1, PAGE_SIZE);
     size_t n = divide_up(page_end - at, s->size);
-    *first = s->next_slot;
-    return MIN_OF(n, (size_t)s->nslots - s->next_slot);
+    *first = s->next_cell;
+    return MIN_OF(n, (size_t)s->ncells - s->next_cell);
 }
 
 size_t span_next_free(struct gc_span *s, size_t *first)
 {
     size_t n;
-    if (s->next_slot >= s->nslots)
+    if (s->next_cell >= s->ncells)
         return 0;
-    if (s->live == s->next_slot) /* all cells before it are taken, none behind it */
+    if (s->live == s->next_cell) /* all cells before it are taken, none behind it */
         n = next_free_fresh(s, first);
     else
         n = s->words < WORD_BITS ? next_free_small(s, first) : next_free_big(s, first);
-    s->next_slot = n ? (uint32_t)(*first + n) : s->nslots;
+    s->next_cell = n ? (uint32_t)(*first + n) : s->ncells;
     return n;
 }
 

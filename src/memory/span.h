@@ -25,9 +25,9 @@ struct gc_span {
     uintptr_t base;
     size_t npages;
     uint32_t size; /* of a cell; 0: large */
-    uint32_t nslots;
+    uint32_t ncells;
     uint32_t words;     /* of a cell */
-    uint32_t next_slot; /* owner's; no cell below it is free */
+    uint32_t next_cell; /* owner's; no cell below it is free */
     uint8_t spanclass;
     uint8_t state;    /* enum span_state; atomic */
     uint8_t needzero; /* owner's; free cells may be dirty */
@@ -66,7 +66,7 @@ INLINE size_t span_object_bytes(const struct gc_span *s)
 {
     return span_is_large(s) ? span_bytes(s) : s->size;
 }
-INLINE uintptr_t span_slot(const struct gc_span *s, size_t i)
+INLINE uintptr_t span_cell(const struct gc_span *s, size_t i)
 {
     return s->base + i * s->size;
 }
@@ -82,7 +82,7 @@ void span_init(struct gc_span *s, struct arena *a, uintptr_t base, size_t npages
 void span_publish(struct gc_span *s, const struct arena_index *index);
 void span_retract(struct gc_span *s, const struct arena_index *index);
 
-/* For small spans: finds the first free cells at or after s->next_slot that lie together and begin
+/* For small spans: finds the first free cells at or after s->next_cell that lie together and begin
  * on one page. Sets *first and returns how many they are; 0: there are none. Owner only. */
 size_t span_next_free(struct gc_span *s, size_t *first);
 

@@ -6,18 +6,18 @@ _Static_assert(GC_ALIGN_MAX <= PAGE_SIZE, "spans begin at pages");
 _Static_assert(GC_ALIGN_MAX == 8192, "what refusals of an alignment say");
 #define NOT_RELEASED UINT64_MAX
 
-/* Under the lock, except for next_slot, which any thread reads. */
+/* Under the lock, except for next_run, which any thread reads. */
 static struct {
     struct lock lock;
-    uint32_t slots;                /* run indexes in use */
-    bool taken[RUN_SLOTS];         /* a type has this run index */
-    uint16_t next_slot[RUN_SLOTS]; /* the next run index of the same span class; 0: none. No index
+    uint32_t nruns;                 /* run indexes in use */
+    bool taken[RUN_INDEXES];        /* a type has this run index */
+    uint16_t next_run[RUN_INDEXES]; /* the next run index of the same span class; 0: none. No index
                                       leaves its list. Atomic */
-    uint64_t clock;                /* heaps made so far */
+    uint64_t clock;                 /* heaps made so far */
     struct type_user *oldest, **newest_link; /* heaps alive, in the order in which they were made */
     struct type_info *released, **last_released; /* released types, in the order of their release */
 } registry = {.lock = LOCK_INIT(LOCK_TYPES),
-              .slots = RUN_SLOT_TYPES,
+              .nruns = RUN_TYPES,
               .newest_link = &registry.oldest,
               .last_released = &registry.released};
 
@@ -297,41 +297,41 @@ static struct type_info *make_info(gc_type *type, const struct shape *shape)
     return info;
 }
 
-static unsigned slot_words(const struct type_info *info)
+static unsigned cell_words(const struct type_info *info)
 {
     return sizeclass_table[info->sizeclass].words;
 }
 
 static void make_pattern(struct type_info *info)
 {
-    if (info->sizeclass && info->mask && slot_words(info) <= WORD_BITS)
-        heapbits_pattern(info->pattern, info->mask[0], slot_words(info));
+    if (info->sizeclass && info->mask && cell_words(info) <= WORD_BITS)
+        heapbits_pattern(info->pattern, info->mask[0], cell_words(info));
 }
 
 /* A run index belongs to one span class for ever, and to one type after the other. It has no two
  * types at a time: a heap that has runs for it does not outlive its type. 0: there are no more. */
-static unsigned free_slot_locked(unsigned spanclass)
+static unsigned free_run_locked(unsigned spanclass)
 {
     LOCK_ASSERT_HELD(&registry.lock);
-    unsigned first = type_slot_of_class(spanclass), slot = type_next_slot(first);
-    while (slot && registry.taken[slot])
-        slot = type_next_slot(slot);
-    if (slot || registry.slots == RUN_SLOTS)
-        return slot;
-    slot = registry.slots++;
-    registry.next_slot[slot] = registry.next_slot[first];
-    u16_store_release(&registry.next_slot[first], (uint16_t)slot);
-    return slot;
+    unsigned first = type_run_of_class(spanclass), run = type_next_run(first);
+    while (run && registry.taken[run])
+        run = type_next_run(run);
+    if (run || registry.nruns == RUN_INDEXES)
+        return run;
+    run = registry.nruns++;
+    registry.next_run[run] = registry.next_run[first];
+    u16_store_release(&registry.next_run[first], (uint16_t)run);
+    return run;
 }
 
-static uint32_t assign_slot_locked(struct type_info *info)
+static uint32_t assign_run_locked(struct type_info *info)
 {
     LOCK_ASSERT_HELD(&registry.lock);
     if (info->noscan || info->sizeclass == 0)
         return info->sizeclass;
-    unsigned slot = free_slot_locked(info->spanclass);
-    registry.taken[slot] = slot != 0;
-    return slot;
+    unsigned run = free_run_locked(info->spanclass);
+    registry.taken[run] = run != 0;
+    return run;
 }
 
 static void publish_locked(gc_type *type, struct type_info *info)
@@ -342,7 +342,7 @@ static void publish_locked(gc_type *type, struct type_info *info)
     if (type->hash == 0)
         type->hash = hash_type(type, info);
     ptr_store_release((struct type_info **)&type->info, info);
-    u32_store_release(&type->run, assign_slot_locked(info));
+    u32_store_release(&type->run, assign_run_locked(info));
 }
 
 static struct type_info *register_locked(gc_type *type)
@@ -375,18 +375,17 @@ struct type_info *type_info_slow(gc_type *type)
     return info;
 }
 
-unsigned type_slot_of_class(unsigned spanclass)
+unsigned type_run_of_class(unsigned spanclass)
 {
     unsigned sizeclass = spanclass_size(spanclass);
     if (spanclass_noscan(spanclass))
-        return RUN_SLOT_NOSCAN + sizeclass;
-    return (spanclass_traced(spanclass) ? RUN_SLOT_TRACED : RUN_SLOT_VARIABLE) + sizeclass;
+        return RUN_NOSCAN + sizeclass;
+    return (spanclass_traced(spanclass) ? RUN_TRACED : RUN_VARIABLE) + sizeclass;
 }
 
-unsigned type_next_slot(unsigned slot)
+unsigned type_next_run(unsigned run)
 {
-    return slot < RUN_SLOT_VARIABLE ? slot + RUN_SLOT_RAW
-                                    : u16_load_acquire(&registry.next_slot[slot]);
+    return run < RUN_VARIABLE ? run + RUN_RAW : u16_load_acquire(&registry.next_run[run]);
 }
 
 void type_write_bits(const struct type_info *info, struct heapbits_sink *sink)
@@ -473,7 +472,7 @@ gc_type *type_create(const struct gc_type_spec *spec)
 static void free_type_locked(struct type_info *info)
 {
     LOCK_ASSERT_HELD(&registry.lock);
-    if (info->type->run >= RUN_SLOT_TYPES)
+    if (info->type->run >= RUN_TYPES)
         registry.taken[info->type->run] = false;
     free(info->type);
     free(info);

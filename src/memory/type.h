@@ -11,16 +11,16 @@
 /* Run indexes. Each of the following has one per size class, in this order: noscan types (index 0
  * is always empty), types of variable shape, traced types, and noscan ones that are not zeroed.
  * Then comes one for each registered type with references, while there are indexes left. */
-#define RUN_SLOT_NOSCAN 0
-#define RUN_SLOT_VARIABLE SIZECLASS_COUNT
-#define RUN_SLOT_TRACED (2 * SIZECLASS_COUNT)
-#define RUN_SLOT_RAW (3 * SIZECLASS_COUNT)
-#define RUN_SLOT_TYPES (4 * SIZECLASS_COUNT)
-#define RUN_SLOTS 4096
-_Static_assert(RUN_SLOT_TYPES < RUN_SLOTS && RUN_SLOTS - 1 <= UINT16_MAX, "lists of run indexes");
+#define RUN_NOSCAN 0
+#define RUN_VARIABLE SIZECLASS_COUNT
+#define RUN_TRACED (2 * SIZECLASS_COUNT)
+#define RUN_RAW (3 * SIZECLASS_COUNT)
+#define RUN_TYPES (4 * SIZECLASS_COUNT)
+#define RUN_INDEXES 4096
+_Static_assert(RUN_TYPES < RUN_INDEXES && RUN_INDEXES - 1 <= UINT16_MAX, "lists of run indexes");
 /* What the inline paths of gcheap.h know of them. */
-_Static_assert(RUN_SLOT_NOSCAN == 0, "gc_bytes_slot holds size classes");
-_Static_assert(GC_BYTES_RAW_SLOTS == RUN_SLOT_RAW - RUN_SLOT_NOSCAN, "gc_new_bytes_raw");
+_Static_assert(RUN_NOSCAN == 0, "gc_bytes_slot holds size classes");
+_Static_assert(GC_BYTES_RAW_SLOTS == RUN_RAW - RUN_NOSCAN, "gc_new_bytes_raw");
 
 /* What the allocator needs to know of a type; made once, when the type is registered. */
 struct type_info {
@@ -53,8 +53,8 @@ INLINE struct type_info *type_info(gc_type *type)
 
 /* The first and the next of the run indexes of a span class; 0: no more. Any thread, as an index
  * never leaves the list. */
-unsigned type_slot_of_class(unsigned spanclass);
-unsigned type_next_slot(unsigned slot);
+unsigned type_run_of_class(unsigned spanclass);
+unsigned type_next_run(unsigned run);
 
 /* Writes the heap bits of one object of the type. */
 void type_write_bits(const struct type_info *info, struct heapbits_sink *sink);

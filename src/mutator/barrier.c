@@ -64,9 +64,9 @@ static void shade_doubtful(gc_thread *t, struct workbuf *b)
     workbuf_put_empty(&t->heap->work, b);
 }
 
-void barrier_shade_doubtful(gc_thread *t, struct workbuf *b)
+void barrier_shade_ambiguous(gc_thread *t, struct workbuf *b)
 {
-    if (b && !workqueue_put_off(&t->heap->work, b))
+    if (b && !workqueue_defer(&t->heap->work, b))
         shade_doubtful(t, b);
 }
 
@@ -75,7 +75,7 @@ struct workbuf *barrier_note_doubtful(gc_thread *t, struct workbuf *b, uintptr_t
     if (!barrier_may_be_object(&t->heap->mem, address))
         return b;
     if (b && b->n == b->room) {
-        barrier_shade_doubtful(t, b);
+        barrier_shade_ambiguous(t, b);
         b = NULL;
     }
     if (!b)

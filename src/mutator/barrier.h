@@ -48,7 +48,7 @@ INLINE bool target_resolve(const struct mheap *h, uintptr_t address, struct targ
     t->tag = arena_tag(a, address);
     if (UNLIKELY(target_info(t)->size == 0))
         return target_resolve_large(h, address, t);
-    t->base = arena_slot_start(address, t->tag);
+    t->base = arena_cell_start(address, t->tag);
     t->arena = a;
     return true;
 }
@@ -85,7 +85,7 @@ bool barrier_may_be_object(const struct mheap *h, uintptr_t address);
 /* Collect such words in a buffer, which may be NULL and passes to the callee; then shade them on
  * behalf of thread t, or put them off until ROOTS is complete. */
 struct workbuf *barrier_note_doubtful(gc_thread *t, struct workbuf *b, uintptr_t address);
-void barrier_shade_doubtful(gc_thread *t, struct workbuf *b);
+void barrier_shade_ambiguous(gc_thread *t, struct workbuf *b);
 /* What gc_barrier_store does when `value` overwrites `old`. */
 void barrier_write(gc_thread *t, word old, word value);
 /* Gives the thread's grey buffer to the shared queue. true: there was anything in it. */

@@ -67,7 +67,7 @@ static void scan_first(gc_thread *t, gc_fiber *f)
         return;
     struct shading_tracer shade = handshake_shading_tracer(t);
     fiber_visit(f, &shade.tracer);
-    barrier_shade_doubtful(t, shade.doubtful);
+    barrier_shade_ambiguous(t, shade.ambiguous);
     f->scanned = t->heap->cycle_number;
 }
 

@@ -116,10 +116,10 @@ READS_DEAD_FRAMES static void step(struct walk *w)
 }
 
 /* A word in a slot of a dead frame is no reference, but is treated as a word of the stack (I15). */
-READS_DEAD_FRAMES static void visit_slot(const void *slot, bool doubtful, struct gc_tracer *tracer)
+READS_DEAD_FRAMES static void visit_slot(const void *slot, bool ambiguous, struct gc_tracer *tracer)
 {
     word value = slot_load_acquire((const slot_word *)slot);
-    if (value && doubtful)
+    if (value && ambiguous)
         tracer->stale(tracer, value);
     else if (value)
         tracer->value(tracer, value);
@@ -128,10 +128,10 @@ READS_DEAD_FRAMES static void visit_slot(const void *slot, bool doubtful, struct
 READS_DEAD_FRAMES static void visit(const struct walk *w, struct gc_tracer *tracer)
 {
     const struct gc_frame *f = w->at;
-    bool doubtful = is_doubtful(w, stack_of(w->view, f));
+    bool ambiguous = is_doubtful(w, stack_of(w->view, f));
     const slot_word *base = f->base;
     for (size_t i = 0; i < f->n; i++)
-        visit_slot(f->slots ? f->slots[i] : (const void *)&base[i], doubtful, tracer);
+        visit_slot(f->slots ? f->slots[i] : (const void *)&base[i], ambiguous, tracer);
 }
 
 const char *frame_fault(const struct gc_frame *innermost, const struct frame_view *view)

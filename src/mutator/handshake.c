@@ -19,7 +19,7 @@ static void shade_stale(struct gc_tracer *tracer, word value)
 {
     struct shading_tracer *s = shading_tracer_of(tracer);
     uintptr_t address = value_address(&tracer->heap->options.format, value);
-    s->doubtful = barrier_note_doubtful(s->thread, s->doubtful, address);
+    s->ambiguous = barrier_note_doubtful(s->thread, s->ambiguous, address);
 }
 
 struct shading_tracer handshake_shading_tracer(gc_thread *t)
@@ -145,22 +145,22 @@ void handshake_catch_up(gc_thread *t)
 
 /* ---- Threads that wait for the cycle ---- */
 
-/* Pairs with handshake_look_on: either this thread sees that the other one sleeps, or the other one
- * sees the turn. */
-void handshake_wake_onlookers(gc_heap *heap)
+/* Pairs with handshake_await_turn: either this thread sees that the other one sleeps, or the other
+ * one sees the turn. */
+void handshake_wake_waiters(gc_heap *heap)
 {
     struct mutators *m = &heap->mutators;
     u32_fetch_add_seq_cst(&m->turns, 1);
-    if (u32_load_seq_cst(&m->onlookers))
+    if (u32_load_seq_cst(&m->turn_waiters))
         os_wake(&m->turns, OS_WAKE_ALL);
 }
 
-void handshake_look_on(gc_heap *heap, uint32_t turn, int64_t ns)
+void handshake_await_turn(gc_heap *heap, uint32_t turn, int64_t ns)
 {
     struct mutators *m = &heap->mutators;
-    u32_fetch_add_seq_cst(&m->onlookers, 1);
+    u32_fetch_add_seq_cst(&m->turn_waiters, 1);
     os_wait(&m->turns, turn, ns);
-    u32_fetch_sub_acq_rel(&m->onlookers, 1);
+    u32_fetch_sub_acq_rel(&m->turn_waiters, 1);
 }
 
 void handshake_hinder(gc_heap *heap, enum hindrance hindrance)
@@ -169,7 +169,7 @@ void handshake_hinder(gc_heap *heap, enum hindrance hindrance)
     if (u32_load_relaxed(&m->hindrance) == (uint32_t)hindrance)
         return;
     u32_store_release(&m->hindrance, hindrance);
-    handshake_wake_onlookers(heap);
+    handshake_wake_waiters(heap);
 }
 
 /* ---- The collector's side ---- */
@@ -459,7 +459,7 @@ bool handshake_end(gc_heap *heap, uint64_t until)
 }
 
 /* The structs of threads and Ps stay as long as the heap, so they can be read at any time. */
-bool handshake_is_kept(gc_heap *heap)
+bool handshake_is_unanswered(gc_heap *heap)
 {
     struct mutators *m = &heap->mutators;
     uint32_t epoch = u32_load_acquire(&m->epoch);

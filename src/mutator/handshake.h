@@ -17,7 +17,7 @@ void handshake_begin(gc_heap *heap, enum step step);
 bool handshake_end(gc_heap *heap, uint64_t until);
 /* Whether the thread or P for which handshake_end() has stopped waiting still has not performed the
  * operation. Any thread. */
-bool handshake_is_kept(gc_heap *heap);
+bool handshake_is_unanswered(gc_heap *heap);
 /* Begins a handshake, and waits for its end without a limit. */
 void handshake(gc_heap *heap, enum step step);
 
@@ -29,11 +29,11 @@ void handshake_release(gc_heap *heap);
 /* What a thread does at its safepoint: it catches up with the published epoch. */
 void handshake_catch_up(gc_thread *t);
 
-/* Shades what it visits, on behalf of a thread; `doubtful` is for barrier_shade_doubtful(). */
+/* Shades what it visits, on behalf of a thread; `ambiguous` is for barrier_shade_ambiguous(). */
 struct shading_tracer {
     struct gc_tracer tracer;
     gc_thread *thread;
-    struct workbuf *doubtful;
+    struct workbuf *ambiguous;
 };
 struct shading_tracer handshake_shading_tracer(gc_thread *t);
 
@@ -46,9 +46,9 @@ enum hindrance { HINDRANCE_NONE, HINDRANCE_SILENCE, HINDRANCE_CALLBACK };
 /* Collector only. */
 void handshake_hinder(gc_heap *heap, enum hindrance hindrance);
 /* Wakes the threads that wait for the cycle: it is over, or they need not wait. */
-void handshake_wake_onlookers(gc_heap *heap);
-/* Sleeps until handshake_wake_onlookers(), for `ns` at most. The caller is blocked. It has read
+void handshake_wake_waiters(gc_heap *heap);
+/* Sleeps until handshake_wake_waiters(), for `ns` at most. The caller is blocked. It has read
  * `turn` in mutators.turns, and then found a reason to wait. */
-void handshake_look_on(gc_heap *heap, uint32_t turn, int64_t ns);
+void handshake_await_turn(gc_heap *heap, uint32_t turn, int64_t ns);
 
 #endif

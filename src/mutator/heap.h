@@ -91,9 +91,9 @@ struct mutators {
      * Atomic. */
     gc_thread *awaited;
     struct proc *awaited_proc;
-    uint32_t hindrance; /* enum hindrance, see handshake.h; atomic */
-    uint32_t turns;     /* futex; increased when onlookers should look again */
-    uint32_t onlookers; /* threads that sleep on `turns`, or are about to; atomic */
+    uint32_t hindrance;    /* enum hindrance, see handshake.h; atomic */
+    uint32_t turns;        /* futex; increased when turn_waiters should look again */
+    uint32_t turn_waiters; /* threads that sleep on `turns`, or are about to; atomic */
     /* Functions of higher modules: marking_shade_roots and attach_bury. */
     void (*shade_roots)(gc_thread *t);
     bool (*bury)(gc_thread *t);

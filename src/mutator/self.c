@@ -2,7 +2,7 @@
 #include <limits.h>
 #include <pthread.h>
 
-const struct gc_run self_no_runs[RUN_SLOTS];
+const struct gc_run self_no_runs[RUN_INDEXES];
 /* For threads without a heap. Its flags send their stores and safepoints to the slow paths, which
  * report the mistake. */
 struct gc_fast self_unattached = {SELF_NO_RUNS, BARRIER_SHUT, 1, NULL};

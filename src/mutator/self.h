@@ -16,7 +16,7 @@ INLINE gc_thread *thread_self(void)
 void self_set_current(gc_thread *t);
 
 /* The runs of a thread that may not allocate: all are used up, and no thread writes to them. */
-extern const struct gc_run self_no_runs[RUN_SLOTS];
+extern const struct gc_run self_no_runs[RUN_INDEXES];
 #define SELF_NO_RUNS ((struct gc_run *)(uintptr_t)self_no_runs)
 
 /* Called before a heap is made, by one thread at a time. `thread_ends` is called, perhaps several

@@ -128,31 +128,31 @@ void workqueue_push(struct workqueue *q, struct workbuf *b)
     }
 }
 
-void workqueue_begin_putting_off(struct workqueue *q)
+void workqueue_begin_deferring(struct workqueue *q)
 {
     lock_acquire(&q->lock);
-    ASSERT(!q->doubtful);
+    ASSERT(!q->ambiguous);
     q->puts_off = true;
     lock_release(&q->lock);
 }
 
-bool workqueue_put_off(struct workqueue *q, struct workbuf *b)
+bool workqueue_defer(struct workqueue *q, struct workbuf *b)
 {
     lock_acquire(&q->lock);
     bool yes = q->puts_off;
     if (yes) {
-        b->next = q->doubtful;
-        q->doubtful = b;
+        b->next = q->ambiguous;
+        q->ambiguous = b;
     }
     lock_release(&q->lock);
     return yes;
 }
 
-struct workbuf *workqueue_end_putting_off(struct workqueue *q)
+struct workbuf *workqueue_end_deferring(struct workqueue *q)
 {
     lock_acquire(&q->lock);
-    struct workbuf *all = q->doubtful;
-    q->doubtful = NULL;
+    struct workbuf *all = q->ambiguous;
+    q->ambiguous = NULL;
     q->puts_off = false;
     lock_release(&q->lock);
     return all;

@@ -35,8 +35,8 @@ struct workqueue {
     uint32_t sleepers; /* waiters that sleep on `wakeups`, or are about to */
     uint32_t asked;    /* a thread that does not wait found nothing to do */
     uint32_t wakeups;
-    struct workbuf *doubtful; /* see workqueue_put_off; under lock */
-    bool puts_off;            /* under lock */
+    struct workbuf *ambiguous; /* see workqueue_defer; under lock */
+    bool puts_off;             /* under lock */
 };
 
 #define WORKBUF_FORK_RANKS LOCK_BIT(LOCK_WORKBUF)
@@ -57,11 +57,11 @@ void workqueue_push(struct workqueue *q, struct workbuf *b);
 
 /* From the beginning of a cycle until ROOTS is complete, words that may be addresses are put off
  * (I15). They do not count as work. */
-void workqueue_begin_putting_off(struct workqueue *q);
+void workqueue_begin_deferring(struct workqueue *q);
 /* Any thread. false: ROOTS is complete, and the caller has to look at the words itself. */
-bool workqueue_put_off(struct workqueue *q, struct workbuf *b);
+bool workqueue_defer(struct workqueue *q, struct workbuf *b);
 /* Returns all buffers that were put off, linked. */
-struct workbuf *workqueue_end_putting_off(struct workqueue *q);
+struct workbuf *workqueue_end_deferring(struct workqueue *q);
 
 /* Takes a buffer. The caller is active already (`active`), or becomes so if it gets one. */
 struct workbuf *workqueue_pop(struct workqueue *q, bool active);

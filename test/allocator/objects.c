@@ -134,7 +134,7 @@ static void check_object(uintptr_t slot, size_t size)
 
 static void check_span(const struct gc_span *s, bool every_call)
 {
-    for (size_t i = 0; i < s->nslots; i++) {
+    for (size_t i = 0; i < s->ncells; i++) {
         uintptr_t slot = s->base + i * s->size;
         if (was_made(slot))
             check_object(slot, span_object_bytes(s));

@@ -138,14 +138,14 @@ static void spoil_reference(void)
 {
     static struct cell *aside;
     struct cell *was = large[1];
-    large[1] = aside ? NULL : (struct cell *)span_slot(cells_span(), cells_span()->nslots - 1);
+    large[1] = aside ? NULL : (struct cell *)span_cell(cells_span(), cells_span()->ncells - 1);
     aside = aside ? NULL : was ? was : large[1];
 }
 static void spoil_root(void)
 {
     static uintptr_t aside;
     uintptr_t was = (uintptr_t)cell;
-    cell = (struct cell *)(aside ? aside : span_slot(cells_span(), cells_span()->nslots - 1));
+    cell = (struct cell *)(aside ? aside : span_cell(cells_span(), cells_span()->ncells - 1));
     aside = aside ? 0 : was;
 }
 

@@ -113,13 +113,13 @@ TEST(class_of_24_bytes)
 TEST(table_is_sound)
 {
     const struct sizeclass *none = &sizeclass_table[0];
-    CHECK(!none->size && !none->npages && !none->nslots && !none->words);
+    CHECK(!none->size && !none->npages && !none->ncells && !none->words);
     for (unsigned i = 1; i < SIZECLASS_COUNT; i++) {
         const struct sizeclass *c = &sizeclass_table[i];
         CHECK(c->size > sizeclass_table[i - 1].size);
         CHECK_EQ(c->size % 8, 0);
         CHECK_EQ(c->words, c->size / WORD_SIZE);
-        CHECK_EQ(c->nslots, span_bytes(c) / c->size);
+        CHECK_EQ(c->ncells, span_bytes(c) / c->size);
         CHECK((span_bytes(c) % c->size) * 8 <= span_bytes(c));
     }
     CHECK_EQ(sizeclass_table[SIZECLASS_COUNT - 1].size, SIZECLASS_MAX_SIZE);

@@ -1,4 +1,4 @@
-#include "cycle/pace.h"
+#include "cycle/assist.h"
 #include "collector/pacing.h"
 #include "collector/special.h"
 #include "collector/sweep.h"
@@ -143,7 +143,7 @@ static void start_cycle(gc_heap *heap, gc_thread *t)
 /* Goes on with a cycle that was left because a thread did not answer. */
 static NOINLINE void go_on_with_cycle(gc_heap *heap, gc_thread *t)
 {
-    if (is_without_background(heap) && !handshake_is_kept(heap))
+    if (is_without_background(heap) && !handshake_is_unanswered(heap))
         run_alone(heap, t);
 }
 
@@ -197,7 +197,7 @@ static bool is_hindered(gc_heap *heap)
 {
     uint32_t hindrance = u32_load_acquire(&heap->mutators.hindrance);
     return hindrance == HINDRANCE_CALLBACK ||
-           (hindrance == HINDRANCE_SILENCE && handshake_is_kept(heap));
+           (hindrance == HINDRANCE_SILENCE && handshake_is_unanswered(heap));
 }
 
 /* Whether no thread drives the cycle, and none will before this one does. */
@@ -217,7 +217,7 @@ static NOINLINE void await_cycle(gc_heap *heap, gc_thread *t, uint32_t cycle, ui
         stress(STRESS_MAY_SLEEP);
         if (is_over(heap->cycle, cycle) || is_hindered(heap) || is_deserted(heap))
             break;
-        handshake_look_on(heap, turn, (int64_t)(ns - waited));
+        handshake_await_turn(heap, turn, (int64_t)(ns - waited));
         waited = os_now_ns() - start;
     }
     thread_leave_blocked(t);
@@ -245,7 +245,7 @@ static NOINLINE void hold_back(gc_heap *heap, gc_thread *t)
 /* ---- Paying for sweeping ---- */
 
 /* Sweeps what is owed, except for what was swept by threads that needed cells. */
-static void sweep_credit(gc_heap *heap, gc_thread *t)
+static void assist_sweeping(gc_heap *heap, gc_thread *t)
 {
     const struct sweeping *sweeping = heap->sweeping;
     uint64_t due = pacing_sweeping_due(heap);
@@ -257,10 +257,10 @@ static void sweep_credit(gc_heap *heap, gc_thread *t)
     times_add_stall(&t->times, stopwatch_short(start));
 }
 
-void pace_allocation(gc_heap *heap, gc_thread *t, size_t more)
+void assist_allocation(gc_heap *heap, gc_thread *t, size_t more)
 {
     struct cycle *c = heap->cycle;
-    uint64_t bytes = mcache_take_unpaced(t->proc->cache) + more;
+    uint64_t bytes = mcache_take_unassisted(t->proc->cache) + more;
     if (t->phase == PHASE_MARK)
         assist(heap, t, bytes);
     if (UNLIKELY(cycle_is_left(c)))
@@ -268,7 +268,7 @@ void pace_allocation(gc_heap *heap, gc_thread *t, size_t more)
     else if (cycle_is_idle(c) && pacing_is_due(heap, more))
         start_cycle(heap, t);
     else if (t->proc->cache->sweeping && u32_load_relaxed(&heap->sweeping->active))
-        sweep_credit(heap, t);
+        assist_sweeping(heap, t);
     if (UNLIKELY(pacing_is_far_beyond(heap, more)))
         hold_back(heap, t);
 }
@@ -286,7 +286,7 @@ static void await_memory(gc_heap *heap, uint32_t cycle)
         uint32_t turn = u32_load_acquire(&m->turns);
         looks += u32_load_acquire(&m->hindrance) == HINDRANCE_CALLBACK;
         if (!is_over(heap->cycle, cycle))
-            handshake_look_on(heap, turn, (int64_t)LATE_NS);
+            handshake_await_turn(heap, turn, (int64_t)LATE_NS);
     }
     while (sweep_one(heap) > 0)
         ;
@@ -303,7 +303,7 @@ static NOINLINE void collect_elsewhere(gc_heap *heap, gc_thread *t)
     thread_leave_blocked(t);
 }
 
-void pace_collect(gc_heap *heap, gc_thread *t)
+void assist_collect(gc_heap *heap, gc_thread *t)
 {
     bool elsewhere = !(heap->options.flags & (GC_STOP_WORLD | GC_NO_BACKGROUND)) &&
                      roots_call_back(&heap->roots);

@@ -1,18 +1,18 @@
 /* What mutators do for the collector as they allocate: they start cycles, assist marking, and
  * sweep, in proportion to what they allocate. */
-#ifndef GC_PACE_H
-#define GC_PACE_H
+#ifndef GC_ASSIST_H
+#define GC_ASSIST_H
 
 #include "cycle/cycle.h"
 
 /* Called at the safepoint of an allocation (of `more` bytes, if it is large), when the thread's P
  * has handed out so much that a look is worth while. */
-void pace_allocation(gc_heap *heap, gc_thread *t, size_t more);
+void assist_allocation(gc_heap *heap, gc_thread *t, size_t more);
 
 /* For an allocation that was refused memory: a full cycle and its sweep. It gives up, perhaps
  * without a cycle, if heap callbacks do not return: they may wait for a lock that this thread
  * holds. */
-void pace_collect(gc_heap *heap, gc_thread *t);
+void assist_collect(gc_heap *heap, gc_thread *t);
 
 /* Change a setting of the pacer, with effect at once, for the background too. Return the previous
  * value. Each value that was set is returned by one later call only. */
