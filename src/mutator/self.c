@@ -89,6 +89,7 @@ bool self_add(gc_thread *t)
 void self_remove(gc_thread *t)
 {
     gc_thread *first = self_attachments();
+    ASSERT(t && first);
     if (first == t) {
         set_attachments(t->next_attached);
         return;
