@@ -31,13 +31,13 @@ int gc_set_percent(int percent)
         return -EPERM;
     if (percent < GC_PERCENT_OFF)
         return -EINVAL;
-    return pace_set_percent(t->heap, percent ? percent : 100);
+    return assist_set_percent(t->heap, percent ? percent : 100);
 }
 
 size_t gc_set_limit(size_t bytes)
 {
     gc_thread *t = ENTER();
-    return t ? (size_t)pace_set_limit(t->heap, bytes) : 0;
+    return t ? (size_t)assist_set_limit(t->heap, bytes) : 0;
 }
 
 size_t gc_set_hard_limit(size_t bytes)

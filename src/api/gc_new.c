@@ -2,12 +2,12 @@
 #include "api/entry.h"
 #include "cycle/assist.h"
 
-#define PACE_BYTES ((size_t)32 << 10)
+#define ASSIST_BYTES ((size_t)32 << 10)
 
 /* While a cycle marks, what is owed is paid in small parts. */
-static size_t pace_bytes(const gc_thread *t)
+static size_t assist_bytes(const gc_thread *t)
 {
-    return t->phase == PHASE_MARK ? PACE_BYTES / 8 : PACE_BYTES;
+    return t->phase == PHASE_MARK ? ASSIST_BYTES / 8 : ASSIST_BYTES;
 }
 
 /* Every allocation that takes the slow path is a safepoint first, and pays what it owes. */
@@ -18,7 +18,7 @@ static struct mcache *allocation_point(gc_thread *t, size_t bytes)
     if (UNLIKELY(heap->debug.nth) &&
         u32_fetch_add_relaxed(&heap->debug_allocations, 1) % heap->debug.nth == 0)
         assist_collect(heap, t);
-    if (mcache_unassisted(t->proc->cache) + bytes >= pace_bytes(t))
+    if (mcache_unassisted(t->proc->cache) + bytes >= assist_bytes(t))
         assist_allocation(heap, t, bytes);
     return t->proc->cache;
 }

@@ -315,14 +315,14 @@ void assist_collect(gc_heap *heap, gc_thread *t)
 
 /* ---- Settings ---- */
 
-int pace_set_percent(gc_heap *heap, int percent)
+int assist_set_percent(gc_heap *heap, int percent)
 {
     int before = pacing_set_percent(heap, percent);
     background_kick_if_started(heap);
     return before;
 }
 
-uint64_t pace_set_limit(gc_heap *heap, uint64_t limit)
+uint64_t assist_set_limit(gc_heap *heap, uint64_t limit)
 {
     uint64_t before = pacing_set_limit(heap, limit);
     background_kick_if_started(heap);

@@ -16,7 +16,7 @@ void assist_collect(gc_heap *heap, gc_thread *t);
 
 /* Change a setting of the pacer, with effect at once, for the background too. Return the previous
  * value. Each value that was set is returned by one later call only. */
-int pace_set_percent(gc_heap *heap, int percent);
-uint64_t pace_set_limit(gc_heap *heap, uint64_t limit);
+int assist_set_percent(gc_heap *heap, int percent);
+uint64_t assist_set_limit(gc_heap *heap, uint64_t limit);
 
 #endif

@@ -77,7 +77,7 @@ static void *(*const makers[])(void) = {make_cell,  make_traced,   make_bytes_ty
                                         make_large};
 enum { MAKERS = sizeof makers / sizeof *makers };
 
-/* ---- All slots of a span against what was handed out ---- */
+/* ---- All cells of a span against what was handed out ---- */
 
 enum { MADE = 400 };
 static void *made[MADE];
@@ -370,7 +370,7 @@ static const struct gc_span *span_of(const void *p)
     return mheap_span_of(&heap->mem, (uintptr_t)p);
 }
 
-/* held[0] is of the run of variable shape. All slots of its span go, and held[1] is the first of
+/* held[0] is of the run of variable shape. All cells of its span go, and held[1] is the first of
  * the next span; then that one's go. */
 static void fill_two_spans(struct actor *a)
 {

@@ -1,5 +1,5 @@
-/* Small heaps, in which every object and every slot is looked at: what marking must reach, what
- * sweeping gives back, and what a slot is when it is used again. */
+/* Small heaps, in which every object and every cell is looked at: what marking must reach, what
+ * sweeping gives back, and what a cell is when it is used again. */
 #include "actors.h"
 
 struct node {
@@ -138,8 +138,8 @@ static void fill_with_ones(struct cell **all)
     }
 }
 
-/* From its first slot to its last a run counts. */
-TEST(every_slot_counts)
+/* From its first cell to its last a run counts. */
+TEST(every_cell_counts)
 {
     begin(NULL);
     struct cell **all = NULL;
@@ -152,8 +152,8 @@ TEST(every_slot_counts)
     end_heap(heap);
 }
 
-/* Between objects that live slots are used again, zeroed, before new pages are. */
-TEST(slots_between_survivors)
+/* Between objects that live cells are used again, zeroed, before new pages are. */
+TEST(cells_between_survivors)
 {
     begin(NULL);
     struct cell **all = NULL;
