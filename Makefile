@@ -73,15 +73,16 @@ LIBRARY    := $(B)/libgcheap.a $(B)/libgcheap.so
 EXAMPLES := $(patsubst examples/%.c,$(B)/%,$(wildcard examples/*.c)) \
             $(patsubst examples/%/,$(B)/%,$(sort $(dir $(wildcard examples/*/*.c))))
 
-# A test of a module is in the folder of test/ that has the name of the module's; those of the library
-# as a whole are in test/whole. Each file is a program; a folder with a main.c is one, too.
+# A test is in the folder of test/ that is named like its module's folder in src/; a test of one module
+# has its name. Tests of the library as a whole are in test/whole. Each file is a program; a folder with a
+# main.c is one, too.
 TEST_SOURCES := $(foreach f,$(notdir $(wildcard src/*)) whole,$(wildcard test/$f/*.c))
 TEST_NAMES   := $(notdir $(TEST_SOURCES:.c=) $(patsubst %/main.c,%,$(wildcard test/*/main.c)))
 ifneq ($(words $(TEST_NAMES)),$(words $(sort $(TEST_NAMES))))
 $(error Two test programs have one name: $(TEST_NAMES))
 endif
 ifneq ($(wildcard test/*.c),)
-$(error In no folder of tests: $(wildcard test/*.c))
+$(error Move each test to the folder of test/ that is named like its module's folder in src/: $(wildcard test/*.c))
 endif
 UNIT_TESTS   := $(addprefix $(B)/test/,$(sort $(TEST_NAMES)))
 # The longest first.

@@ -565,10 +565,10 @@ GC_API int gc_thread_local_range(void *base, size_t bytes);
 /* Adds a function that visits roots: it calls gc_trace_slot() or gc_trace_ref() for each.
  * With GC_ROOT_THREAD it runs in the calling thread's own handshakes, or on behalf of that thread
  * while it is blocked. It may visit slots that only this thread writes, plainly. It must not wait.
- * With GC_ROOT_HEAP it runs on a thread of the collector's while the program's threads run. It
- * visits only slots that are written with gc_store(). It may wait for a lock under which other
- * threads allocate, except in some cases that docs/reference.md names. 0; -EINVAL, -EEXIST,
- * -ENOENT, -ENOMEM, -EAGAIN (no thread to run it). */
+ * With GC_ROOT_HEAP (a heap callback) it runs on a thread of the collector's while the program's
+ * threads run. It visits only slots that are written with gc_store(). It may wait for a lock under
+ * which other threads allocate, except in some cases that docs/reference.md names. 0; -EINVAL,
+ * -EEXIST, -ENOENT, -ENOMEM, -EAGAIN (no thread to run it). */
 enum gc_root_scope { GC_ROOT_THREAD, GC_ROOT_HEAP };
 typedef void (*gc_root_fn)(void *arg, gc_tracer *tracer);
 GC_API int gc_root_callback(enum gc_root_scope scope, gc_root_fn fn, void *arg);

@@ -1,4 +1,4 @@
-/* hello.c: the first program. It makes ten million cells, in lists of a thousand.
+/* hello.c: the first program. It makes ten million pairs, in lists of a thousand.
  * SPDX-License-Identifier: MIT
  */
 #include <gcheap.h>
@@ -12,12 +12,12 @@ GC_TYPE(cons_type, struct cons, car, cdr); /* name, C type, its pointer fields *
 int main(void)
 {
     gc_heap *heap = gc_heap_create(NULL); /* default options; attaches this thread */
-    struct cons *list = NULL, *cell = NULL;
-    GC_FRAME(list, cell); /* these locals are roots until the block ends */
+    struct cons *list = NULL, *pair = NULL;
+    GC_FRAME(list, pair); /* these locals are roots until the block ends */
     for (long i = 0; i < 10 * 1000 * 1000; i++) {
-        cell = gc_new(&cons_type); /* zeroed; collects by itself when it is time */
-        gc_store(&cell->cdr, i % 1000 ? list : NULL);
-        list = cell;
+        pair = gc_new(&cons_type); /* zeroed; collects by itself when it is time */
+        gc_store(&pair->cdr, i % 1000 ? list : NULL);
+        list = pair;
     }
     gc_collect();
     struct gc_statistics stats;

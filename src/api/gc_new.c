@@ -1,16 +1,16 @@
-/* Allocation: safepoint, payment, the attempt, and what follows if memory is refused. */
+/* Allocation: safepoint, assist, the attempt, and what follows if memory is refused. */
 #include "api/entry.h"
 #include "cycle/assist.h"
 
 #define ASSIST_BYTES ((size_t)32 << 10)
 
-/* While a cycle marks, what is owed is paid in small parts. */
+/* While a cycle marks, a thread assists in small parts. */
 static size_t assist_bytes(const gc_thread *t)
 {
     return t->phase == PHASE_MARK ? ASSIST_BYTES / 8 : ASSIST_BYTES;
 }
 
-/* Every allocation that takes the slow path is a safepoint first, and pays what it owes. */
+/* Every allocation that takes the slow path is a safepoint first, and assists for what it owes. */
 static struct mcache *allocation_point(gc_thread *t, size_t bytes)
 {
     gc_heap *heap = t->heap;

@@ -13,7 +13,7 @@ static struct workbuf *stack_of(struct marker *m)
 }
 
 /* Queues every other item of the stack. Older items lead to much more than younger ones. If the
- * lower half were queued, it would be nearly all of the work, and this worker would soon ask for it
+ * lower half were queued, it would be nearly all of the work, and this marker would soon ask for it
  * back. */
 static NOINLINE void share_half(struct marker *m)
 {
@@ -286,7 +286,7 @@ static void scan_traced(struct marker *m, uintptr_t base, const gc_type *type)
         type->trace((void *)base, &m->tracer);
 }
 
-/* The worker that scans the first piece queues the others. */
+/* The marker that scans the first piece queues the others. */
 static void open_large(struct marker *m, const struct gc_span *s)
 {
     count_object(m, span_bytes(s));
@@ -473,7 +473,7 @@ INLINE size_t scan_object(struct marker *m, struct arena **map, uintptr_t near, 
     return nedges;
 }
 
-/* Pages that refer only to themselves give no edges. So a worker stops after so many bytes, too, to
+/* Pages that refer only to themselves give no edges. So a marker stops after so many bytes, too, to
  * look at its budget and at the queue. */
 #define SCAN_BYTES ((word)16 << 10)
 
@@ -523,7 +523,7 @@ static bool work_some(struct marker *m)
     return m->stack->n > 0;
 }
 
-/* ---- Workers ---- */
+/* ---- Markers ---- */
 
 static void trace_value(struct gc_tracer *tracer, word value)
 {
@@ -582,7 +582,7 @@ void marker_finish(struct marker *m)
     report(m);
 }
 
-/* Marks what the noted edges lead to, and queues all that the worker holds, for others. */
+/* Marks what the noted edges lead to, and queues all that the marker holds, for others. */
 static void hand_over(struct marker *m)
 {
     mark_edges(m);
@@ -750,7 +750,7 @@ static bool start_helper(gc_heap *heap, struct marking *marking)
     return true;
 }
 
-/* A helper is not worth waking for a heap that one worker marks in a few hundred microseconds. */
+/* A helper is not worth waking for a heap that one marker marks in a few hundred microseconds. */
 #define HELPER_MIN_BYTES ((size_t)2 << 20)
 
 void marking_begin(struct marking *marking, bool whole)

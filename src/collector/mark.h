@@ -1,7 +1,7 @@
-/* Marking makes grey objects black. Any number of workers does it at once.
+/* Marking makes grey objects black. Any number of markers does it at once.
  *
  * Edges are collected while their mark words are prefetched, and are then marked as a batch. First
- * the worker looks which of them lead to unmarked objects, and prefetches the first lines of those.
+ * the marker looks which of them lead to unmarked objects, and prefetches the first lines of those.
  * Then come the atomic operations, which hold up all loads behind them. Objects that were newly
  * marked go on a LIFO stack, so that they are scanned in the order in which they were prefetched.
  * An edge to the page that is being scanned is followed at once. */
@@ -21,9 +21,9 @@ struct mark_edge {
 };
 #define MARK_NOSCAN ((uintptr_t)1)
 
-/* What a worker has marked on the page that it scans, and has not published yet. Neighbours often
+/* What a marker has marked on the page that it scans, and has not published yet. Neighbours often
  * refer to each other, and one atomic or publishes all marks that share a map word. Until then the
- * worker is active, and no other thread relies on these marks (I5). A thread that marks one of the
+ * marker is active, and no other thread relies on these marks (I5). A thread that marks one of the
  * objects meanwhile queues it too, and it is scanned twice. */
 #define WALK_WORDS (PAGE_WORDS / WORD_BITS)
 struct page_walk {
@@ -32,7 +32,8 @@ struct page_walk {
     uint16_t stack[PAGE_WORDS]; /* where they begin, in words */
 };
 
-/* One worker: a thread that marks. All of it is the thread's own; what is queued is shared. */
+/* A thread while it marks: the driver, a helper, or a mutator that assists. All of it is the
+ * thread's own; what is queued is shared. */
 struct marker {
     gc_heap *heap;
     bool formatted; /* slots hold words of a value format */
@@ -53,10 +54,10 @@ struct marker {
 
 struct mark_helper;
 
-/* What all workers of a heap share. */
+/* What all markers of a heap share. */
 struct marking {
     word marked_objects, marked_bytes; /* this cycle; atomic adds */
-    word credit; /* bytes that the background marked and no allocation has used up; atomic */
+    word credit;                       /* bytes marked that no allocation has owed yet; atomic */
     /* Helpers, started when there is work for them; they sleep between cycles. */
     struct mark_helper *helpers[MARK_WORKERS_MAX];
     uint32_t nhelpers; /* the cycle's driver's */
@@ -87,11 +88,11 @@ void marker_ambiguous(struct marker *m, struct workbuf *all);
  * calls it, or the collector while it has claimed the thread. */
 void marking_shade_roots(gc_thread *t);
 
-/* Works until the shared queue is empty and no other worker is active (true), or until about
+/* Works until the shared queue is empty and no other marker is active (true), or until about
  * `budget` bytes have been scanned (false; what is left is queued). */
 bool marker_drain(struct marker *m, uint64_t budget);
 
-/* Makes what the background has marked since the last call pay for allocation. */
+/* Makes what was marked since the last call, and not owed, a credit for allocations. */
 void marking_give_credit(struct marking *marking, struct marker *m);
 /* Takes up to `bytes` of that credit; returns how many. */
 uint64_t marking_take_credit(struct marking *marking, uint64_t bytes);

@@ -49,7 +49,7 @@ static void run_until(gc_heap *heap, gc_thread *t, struct cycle_patience patienc
 }
 
 /* Drives the cycle to its end, unless a thread does not answer (I2). Once that thread has answered,
- * the next allocation that pays goes on. */
+ * the next allocation that assists goes on. */
 static void run_unless_kept(gc_heap *heap, gc_thread *t)
 {
     run_until(heap, t, (struct cycle_patience){0, HANDSHAKE_NOW});
@@ -147,12 +147,12 @@ static NOINLINE void go_on_with_cycle(gc_heap *heap, gc_thread *t)
         run_alone(heap, t);
 }
 
-/* ---- Paying ---- */
+/* ---- Assisting ---- */
 
 #define ASSIST_MIN ((uint64_t)16 << 10)
 
-/* Pays for `bytes` allocated while the cycle marks: first from what the background has done, then
- * by marking (Go: bgScanCredit). */
+/* What `bytes` allocated while the cycle marks owe is taken from the credit first; for the rest the
+ * thread marks (Go: bgScanCredit). */
 static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
 {
     struct marking *marking = heap->marking;
@@ -171,7 +171,7 @@ static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
     self_calls_back();
     marker_drain(&m, MAX_OF(debt, ASSIST_MIN));
     self_called_back(t);
-    m.unpaid -= MIN_OF(m.unpaid, (word)debt); /* the rest pays for later allocations */
+    m.unpaid -= MIN_OF(m.unpaid, (word)debt); /* the rest is credit */
     marking_give_credit(marking, &m);
     marker_finish(&m);
     os_cancel_restore(cancel);
@@ -242,7 +242,7 @@ static NOINLINE void hold_back(gc_heap *heap, gc_thread *t)
         await_cycle(heap, t, cycle, HELD_BACK_NS);
 }
 
-/* ---- Paying for sweeping ---- */
+/* ---- Sweeping ---- */
 
 /* Sweeps what is owed, except for what was swept by threads that needed cells. */
 static void assist_sweeping(gc_heap *heap, gc_thread *t)

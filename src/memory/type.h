@@ -1,6 +1,5 @@
 /* Type descriptors: they are checked, registered (each gets a run index), and their masks and GC
- * programs are made ready for the allocator. The registry is the library's only global state
- * besides a thread-local pointer; all heaps share it. */
+ * programs are made ready for the allocator. All heaps share the registry. */
 #ifndef GC_TYPE_INTERNAL_H
 #define GC_TYPE_INTERNAL_H
 

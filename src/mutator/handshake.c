@@ -2,7 +2,7 @@
 #include "mutator/self.h"
 #include "mutator/watchdog.h"
 
-/* ---- What an operation does to a thread and to a P ---- */
+/* ---- What a step does to a thread and to a P ---- */
 
 static struct shading_tracer *shading_tracer_of(struct gc_tracer *tracer)
 {

@@ -1,5 +1,5 @@
-/* Handshakes are the collector's only way to change what mutators do. One operation at a time
- * reaches every thread and every P. A running thread performs it for itself and its P at its next
+/* Handshakes are the collector's only way to change what mutators do. One step at a time reaches
+ * every thread and every P. A running thread performs it for itself and its P at its next
  * safepoint; for blocked threads and for Ps that rest, the collector performs it. No mutator waits
  * for another (I2). See docs/invariants.md. */
 #ifndef GC_HANDSHAKE_H
@@ -16,7 +16,7 @@ void handshake_begin(gc_heap *heap, enum step step);
 #define HANDSHAKE_NOW ((uint64_t)1)
 bool handshake_end(gc_heap *heap, uint64_t until);
 /* Whether the thread or P for which handshake_end() has stopped waiting still has not performed the
- * operation. Any thread. */
+ * step. Any thread. */
 bool handshake_is_unanswered(gc_heap *heap);
 /* Begins a handshake, and waits for its end without a limit. */
 void handshake(gc_heap *heap, enum step step);

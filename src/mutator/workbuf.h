@@ -1,9 +1,9 @@
 /* Grey work: buffers of object addresses, each filled and emptied by one thread; and the queue of
  * full ones, which all markers share.
  *
- * One word decides about termination: {queued buffers, active workers}. A worker that takes a
+ * One word decides about termination: {queued buffers, active markers}. A marker that takes a
  * buffer becomes active in the same CAS, and stays active while it holds any grey object. So the
- * word is 0 only if no buffer is queued and no worker holds a grey object (I5). */
+ * word is 0 only if no buffer is queued and no marker holds a grey object (I5). */
 #ifndef GC_WORKBUF_H
 #define GC_WORKBUF_H
 
@@ -31,7 +31,7 @@ struct workqueue {
     struct workbuf *batches; /* the memory of all buffers; under lock */
     /* queued << 32 | active (16 bits each on 32-bit hosts). Changed by CAS only. */
     word load CACHE_ALIGNED;
-    uint32_t waiters;  /* workers with nothing to do */
+    uint32_t waiters;  /* markers with nothing to do */
     uint32_t sleepers; /* waiters that sleep on `wakeups`, or are about to */
     uint32_t asked;    /* a thread that does not wait found nothing to do */
     uint32_t wakeups;
@@ -79,7 +79,7 @@ void workqueue_wait(struct workqueue *q, int64_t timeout_ns, bool until_idle);
 void workqueue_wake_all(struct workqueue *q);
 /* The same, if any waiter sleeps. */
 void workqueue_wake_waiters(struct workqueue *q);
-/* Asks the workers to share their work, and does not wait. */
+/* Asks the markers to share their work, and does not wait. */
 void workqueue_ask(struct workqueue *q);
 /* Whether the queue is empty and a thread waits or has asked. */
 bool workqueue_is_wanted(const struct workqueue *q);
