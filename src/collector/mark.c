@@ -784,6 +784,7 @@ void marking_end(gc_heap *heap, struct marking *marking)
     if (!are_called(marking))
         return;
     u32_fetch_add_acq_rel(&marking->run, 1);
+    os_wake(&marking->run, OS_WAKE_ALL);
     workqueue_wake_all(&heap->work);
 }
 

@@ -28,7 +28,7 @@ static NOINLINE bool run_here(gc_heap *heap, gc_thread *t, struct cycle_patience
     bool mine = take_lock(&c->lock, patience);
     if (mine) {
         bool over = true;
-        if (cycle_is_left(c) || pacing_is_due(heap, 0)) {
+        if (cycle_is_left(c) || background_is_late(heap) || pacing_is_due(heap, 0)) {
             c->quick = quick;
             over = cycle_drive(heap, patience);
         }
@@ -68,10 +68,12 @@ static void run_quickly(gc_heap *heap, gc_thread *t)
         background_kick(heap); /* finalizers and cleanups wait for sweeping */
 }
 
-/* Drives the cycle, and waits for a thread only until that counts as silent. */
+/* Drives the cycle, and waits for a thread only until that counts as silent. A cycle with the world
+ * held is not left, as nobody could go on. */
 static void run_briefly(gc_heap *heap, gc_thread *t)
 {
-    uint64_t until = os_now_ns() + HANDSHAKE_SILENCE_NS;
+    bool holds = heap->options.flags & GC_STOP_WORLD;
+    uint64_t until = holds ? 0 : os_now_ns() + HANDSHAKE_SILENCE_NS;
     run_until(heap, t, (struct cycle_patience){until, until});
 }
 

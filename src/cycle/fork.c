@@ -162,7 +162,7 @@ static void child(void)
     forget_all();
     find_orphans();
     release_all();
-    attach_end_orphans();
+    attach_go_on_in_child();
     if (t && !t->heap->orphan)
         thread_leave_blocked(t);
 }

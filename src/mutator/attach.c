@@ -337,20 +337,22 @@ int attach_make_key(void)
 static bool claim_remains_locked(gc_thread *t)
 {
     LOCK_ASSERT_HELD(&t->heap->mutators.lock);
-    uint32_t st = u32_load_acquire(&t->st);
     if (!os_life_is_over(&t->life))
         return false; /* another thread was quicker, and the struct may be in use again */
+    uint32_t st = u32_load_acquire(&t->st);
     return state_of(st) == THREAD_RUN ||
            (state_of(st) == THREAD_BLOCKED &&
             u32_cas_acquire(&t->st, st, state_word(epoch_of(st), THREAD_CLAIMED)));
 }
 
+/* It has nothing to do for the present handshake either, so it is up to date. */
 static void bury_locked(gc_heap *heap, gc_thread *t)
 {
     LOCK_ASSERT_HELD(&heap->mutators.lock);
     forget_stack(t);
     if (t->fiber)
         fiber_abandon(t);
+    t->epoch = heap->mutators.epoch;
     unregister_locked(heap, t);
     mutators_give_spare_locked(&heap->mutators, t);
 }
@@ -369,13 +371,15 @@ bool attach_bury(gc_thread *t)
     if (yes)
         bury_locked(heap, t);
     lock_release(&m->lock);
-    if (yes)
-        log_write(heap, GC_LOG_WARNING,
-                  "thread %llu%s%s has ended while it was attached, and is detached by another: it "
-                  "attached in the last round of the destructors of thread keys, or ended without "
-                  "running them; call gc_thread_detach() before",
-                  id, name[0] ? " " : "", name);
-    return yes;
+    if (!yes)
+        return false;
+    mutators_wake_collector(m);
+    log_write(heap, GC_LOG_WARNING,
+              "thread %llu%s%s has ended while it was attached, and is detached by another: it "
+              "attached in the last round of the destructors of thread keys, or ended without "
+              "running them; call gc_thread_detach() before",
+              id, name[0] ? " " : "", name);
+    return true;
 }
 
 static gc_thread *find_dead(struct mutators *m)
@@ -433,16 +437,19 @@ static void forget(gc_heap *heap)
     heap->mutators.leaving = 0;
     for (gc_thread *t = heap->mutators.spare; t; t = t->next)
         os_life_init(&t->life);
-    if (self) {
-        self->os_id = os_thread_id();
-        os_life_init(&self->life);
-        os_life_begin(&self->life);
-    }
 }
 
 const struct fork_part attach_fork = {ATTACH_FORK_RANKS, .forget = forget};
 
-void attach_end_orphans(void)
+/* The parent's thread has the old life, and this one begins a life of its own. */
+static void begin_again(gc_thread *t)
+{
+    t->os_id = os_thread_id();
+    os_life_init(&t->life);
+    os_life_begin(&t->life);
+}
+
+void attach_go_on_in_child(void)
 {
     gc_thread *t = thread_self(), *next;
     if (t && t->heap->orphan)
@@ -451,5 +458,7 @@ void attach_end_orphans(void)
         next = t->next_attached;
         if (t->heap->orphan)
             self_remove(t);
+        else
+            begin_again(t);
     }
 }

@@ -29,7 +29,8 @@ void attach_bury_all(gc_heap *heap);
 bool attach_has_others(const gc_heap *heap);
 #define ATTACH_FORK_RANKS 0
 extern const struct fork_part attach_fork;
-/* Ends the calling thread's attachments to orphans. */
-void attach_end_orphans(void);
+/* In the child of a fork, for the calling thread: its attachments to orphans end, and it begins a
+ * life of its own in the others. */
+void attach_go_on_in_child(void);
 
 #endif

@@ -496,6 +496,16 @@ static void hold_thread(gc_heap *heap, gc_thread *t)
     }
 }
 
+/* Buries a thread that has ended since it was claimed, while others kept the collector waiting
+ * (I28). No struct is used again while the world is held. */
+static void bury_held(gc_thread *t)
+{
+    if (state_of(u32_load_acquire(&t->st)) != THREAD_CLAIMED || !os_life_is_over(&t->life))
+        return;
+    unclaim_thread(t, t->epoch);
+    mutators_bury(t);
+}
+
 /* A thread that waits for a P may be granted one while it is claimed; it goes on only when the
  * claim has ended. No other thread takes a P: attaching waits, and every thread is claimed. */
 void handshake_hold(gc_heap *heap)
@@ -511,6 +521,8 @@ void handshake_hold(gc_heap *heap)
         thread_request_poll(all[i]);
     for (size_t i = 0; i < n; i++)
         hold_thread(heap, all[i]);
+    for (size_t i = 0; i < n; i++)
+        bury_held(all[i]);
     free(all);
     end_waiting(heap);
 }

@@ -485,4 +485,14 @@ TEST(large_objects_do_not_outrun_the_collector)
     outgrow(GC_STOP_WORLD, 0);
 }
 
+/* Without a background thread, nobody else serves a wish for a cycle. */
+TEST(a_wish_is_served_by_the_next_allocation_that_assists)
+{
+    CHECK((heap = gc_heap_create(&(gc_options){.flags = GC_NO_BACKGROUND})));
+    CHECK_EQ(gc_collect_start(), 0);
+    CHECK(gc_new_bytes(16 << 20));
+    CHECK_EQ(stats_now().cycles, 1);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
 TAP_MAIN

@@ -432,4 +432,26 @@ TEST(not_fork_safe)
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
+/* The thread that forks has used the heap alone: the heap goes on in the child, also without
+ * GC_FORK_SAFE. */
+TEST(not_fork_safe_but_alone)
+{
+    heap = gc_heap_create(&(gc_options){.flags = GC_NO_BACKGROUND});
+    gc_heap *other = gc_heap_create(&(gc_options){.flags = GC_NO_BACKGROUND});
+    pid_t child = fork();
+    if (child == 0) {
+        limit_time();
+        CHECK_EQ(gc_heap_destroy(other), 0);
+        CHECK_EQ(gc_thread_switch(heap), 0);
+        CHECK_EQ(gc_thread_detach(), 0);
+        CHECK_EQ(gc_thread_attach(heap), 0);
+        use_heap(tree(4), 31);
+        CHECK_EQ(gc_heap_destroy(heap), 0);
+        _exit(6);
+    }
+    expect(child, 6);
+    CHECK_EQ(gc_heap_destroy(other), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
 TAP_MAIN

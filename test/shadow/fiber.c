@@ -18,8 +18,10 @@ void op_deep(struct mutator *m)
     space_add(m, &sm);
     m->depth++;
     steps(m, random_below(&m->random, 60));
-    if (!gc_fiber_current() && random_one_in(&m->random, 30))
+    if (!gc_fiber_current() && random_one_in(&m->random, 30)) {
+        forget_frames(m);
         longjmp(m->base, 1);
+    }
     m->depth--;
     space_remove(m, &sm);
     space_remove(m, &sb);

@@ -80,23 +80,27 @@ static bool is_over(const struct mutator *m)
     return atomic_get(&w.over) || m->made == (uint64_t)CHUNK * CHUNKS;
 }
 
+/* The spaces of frames are no roots any more. Called before they are left: they hold the spaces. */
+void forget_frames(struct mutator *m)
+{
+    const struct session *s = &sessions[m->index];
+    unsigned kept = 0;
+    for (unsigned i = 0; i < m->nspaces; i++) {
+        struct space *one = m->spaces[i];
+        if (one->owned || one == &s->space || one == &s->stack_space || one == &s->visited_space ||
+            one == &s->local_space)
+            m->spaces[kept++] = one;
+    }
+    m->nspaces = kept;
+    m->depth = 0;
+}
+
 /* Steps of a session; longjmp lands here. */
-static void session_steps(struct mutator *m, struct session *s, size_t n)
+static void session_steps(struct mutator *m, size_t n)
 {
     struct gc_frame *mark = gc_frame_mark();
-    if (setjmp(m->base)) {
+    if (setjmp(m->base))
         gc_frame_reset(mark);
-        /* The spaces of the frames that were left are no roots any more. */
-        unsigned kept = 0;
-        for (unsigned i = 0; i < m->nspaces; i++) {
-            struct space *one = m->spaces[i];
-            if (one->owned || one == &s->space || one == &s->stack_space ||
-                one == &s->visited_space || one == &s->local_space)
-                m->spaces[kept++] = one;
-        }
-        m->nspaces = kept;
-        m->depth = 0;
-    }
     for (uint64_t end = m->operations + n; m->operations < end && !is_over(m);)
         step(m);
 }
@@ -123,7 +127,7 @@ void *run_thread(void *arg)
         session_begin(m, s);
         {
             GC_FRAME_ARRAY(s->locals, LOCALS);
-            session_steps(m, s, 200 + random_below(&m->random, 20000));
+            session_steps(m, 200 + random_below(&m->random, 20000));
         }
         if (is_over(m))
             drop_owned(m, 0, 1);
@@ -148,7 +152,7 @@ void lead(struct mutator *m)
             GC_FRAME_ARRAY(s->locals, LOCALS);
             if (w.rest == 0 && !w.lean)
                 pool_grow(m, POOL / 2);
-            session_steps(m, s, 200 + random_below(&m->random, 3000));
+            session_steps(m, 200 + random_below(&m->random, 3000));
             rest_of_all(m);
         }
         session_end(m, s);

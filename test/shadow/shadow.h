@@ -290,6 +290,8 @@ size_t space_size(const struct space *s);
 void space_add(struct mutator *m, struct space *s);
 /* The others stay in order. */
 void space_remove(struct mutator *m, const struct space *s);
+/* Forgets the spaces of all open frames, which are about to be left. */
+void forget_frames(struct mutator *m);
 
 struct place any_place(struct mutator *m);
 struct node *held(struct place p);
