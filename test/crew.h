@@ -15,10 +15,10 @@
 /* Lets other threads run; the caller counts its turns, from 0. */
 static inline void let_run(unsigned *turns)
 {
-    if (++*turns % 64)
+    if (++*turns < 256)
         os_yield();
     else
-        os_sleep_ns(100 * 1000);
+        os_sleep_ns(2 * 1000 * 1000);
 }
 
 /* Waits for what another thread does. WAIT_UNTIL is no safepoint: a collector that asks something
