@@ -18,7 +18,7 @@ static uint64_t percent_goal(const struct pacer *p)
 {
     if (p->percent < 0)
         return NEVER;
-    uint64_t goal = p->live + (p->live + p->roots) / 100 * (uint64_t)p->percent;
+    uint64_t goal = p->live + p->live / 100 * (uint64_t)p->percent;
     uint64_t least = p->min_heap / 100 * (uint64_t)p->percent;
     return MAX_OF(goal, least);
 }
@@ -49,12 +49,11 @@ void pacer_update(struct pacer *p, uint64_t overhead)
     p->trigger = p->goal - (uint64_t)(room - start);
 }
 
-void pacer_cycle_ended(struct pacer *p, uint64_t live, uint64_t roots, uint64_t allocated)
+void pacer_cycle_ended(struct pacer *p, uint64_t live, uint64_t allocated)
 {
     double ratio = live ? (double)allocated / (double)live : 0;
     p->runway_ratio = (p->runway_ratio + ratio) / 2;
     p->live = live;
-    p->roots = roots;
 }
 
 double pacer_assist_ratio(uint64_t live, uint64_t goal, uint64_t heap_live, uint64_t work_left)

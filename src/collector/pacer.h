@@ -1,7 +1,7 @@
 /* Pacing: when a cycle starts, and how much marking an allocation owes. Pure arithmetic; no heap
  * state. (Go: mgcpacer.go)
  *
- * goal    = live + (live + roots) * percent / 100, at least the minimum heap
+ * goal    = live + live * percent / 100, at least the minimum heap
  * trigger = goal - runway, where the runway is what mutators are expected to allocate while a cycle
  *           marks, from what they did in the last one
  */
@@ -17,7 +17,6 @@ struct pacer {
     uint64_t limit;    /* soft limit; 0: none */
     /* What the last cycle found. */
     uint64_t live;       /* bytes marked, external bytes included */
-    uint64_t roots;      /* bytes of root slots visited */
     double runway_ratio; /* bytes allocated per byte marked, smoothed */
     /* Derived. */
     uint64_t goal, trigger;
@@ -26,7 +25,7 @@ struct pacer {
 void pacer_init(struct pacer *p, int percent, uint64_t min_heap, uint64_t limit);
 /* Called when a cycle has ended: it marked `live` bytes, and `allocated` bytes were handed out
  * while it marked. */
-void pacer_cycle_ended(struct pacer *p, uint64_t live, uint64_t roots, uint64_t allocated);
+void pacer_cycle_ended(struct pacer *p, uint64_t live, uint64_t allocated);
 /* Recomputes goal and trigger after a setting changed. `overhead`: memory that is not heap; for the
  * limit. */
 void pacer_update(struct pacer *p, uint64_t overhead);

@@ -101,7 +101,7 @@ void pacing_cycle_ended(gc_heap *heap, uint64_t marked)
         allocated = 0;
     uint64_t external = word_load_relaxed(&p->external_live);
     uint64_t live = estimate_live(marked + external, p->heap_before, allocated);
-    pacer_cycle_ended(&p->pacer, live, 0, allocated);
+    pacer_cycle_ended(&p->pacer, live, allocated);
     pacer_update(&p->pacer, overhead_bytes(heap));
     word_store_relaxed(&p->live_offset, (word)marked + allocated - ever);
     publish_locked(p);

@@ -46,7 +46,7 @@ TEST(triggers)
     uint64_t before = p.trigger;
     CHECK(p.trigger > p.live && p.trigger < p.goal);
     for (int i = 0; i < 10; i++)
-        pacer_cycle_ended(&p, 100 * MB, 0, 30 * MB);
+        pacer_cycle_ended(&p, 100 * MB, 30 * MB);
     pacer_update(&p, 0);
     CHECK(p.trigger < before && p.trigger > p.live);
 }
