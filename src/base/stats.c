@@ -58,6 +58,8 @@ void histogram_merge(struct gc_histogram *total, const struct thread_histogram *
 
 void histogram_fold(struct thread_histogram *kept, const struct thread_histogram *h)
 {
+    if (h->count == 0)
+        return;
     for (size_t i = 0; i < ARRAY_LEN(h->buckets); i++)
         add(&kept->buckets[i], h->buckets[i]);
     add(&kept->count, h->count);
