@@ -537,7 +537,7 @@ static void trace_stale(struct gc_tracer *tracer, word value)
     struct marker *m = CONTAINER_OF(tracer, struct marker, tracer);
     uintptr_t address = value_address(&m->heap->options.format, value);
     if (m->visited)
-        m->ambiguous = barrier_note_doubtful(m->visited, m->ambiguous, address);
+        m->ambiguous = barrier_note_ambiguous(m->visited, m->ambiguous, address);
     else if (barrier_may_be_object(&m->heap->mem, address))
         marker_edge(m, address);
 }

@@ -525,7 +525,7 @@ static struct special **sweep_live_locked(struct batch *b, struct special **link
 }
 
 /* Takes out a record of an object that dies for good. */
-static void bury_locked(struct batch *b, struct special **link)
+static void take_out_locked(struct batch *b, struct special **link)
 {
     struct special *r = unlink_locked(b->s, link);
     if (r->kind == SPECIAL_CLEANUP) {
@@ -554,7 +554,7 @@ static struct special **sweep_dead_locked(struct batch *b, struct special **link
             continue;
         }
         if (!lives_on) {
-            bury_locked(b, link);
+            take_out_locked(b, link);
             continue;
         }
         if (r->kind == SPECIAL_FINALIZER) {

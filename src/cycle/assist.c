@@ -203,7 +203,7 @@ static bool is_hindered(gc_heap *heap)
 }
 
 /* Whether no thread drives the cycle, and none will before this one does. */
-static bool is_deserted(const gc_heap *heap)
+static bool has_no_driver(const gc_heap *heap)
 {
     return cycle_is_left(heap->cycle) && is_without_background(heap);
 }
@@ -217,7 +217,7 @@ static NOINLINE void await_cycle(gc_heap *heap, gc_thread *t, uint32_t cycle, ui
     while (waited < ns) {
         uint32_t turn = u32_load_acquire(&m->turns);
         stress(STRESS_MAY_SLEEP);
-        if (is_over(heap->cycle, cycle) || is_hindered(heap) || is_deserted(heap))
+        if (is_over(heap->cycle, cycle) || is_hindered(heap) || has_no_driver(heap))
             break;
         handshake_await_turn(heap, turn, (int64_t)(ns - waited));
         waited = os_now_ns() - start;
@@ -238,9 +238,9 @@ static NOINLINE void hold_back(gc_heap *heap, gc_thread *t)
         return;
     if (late)
         await_cycle(heap, t, cycle, LATE_NS);
-    if (is_deserted(heap) || (late && background_is_late(heap)))
+    if (has_no_driver(heap) || (late && background_is_late(heap)))
         run_briefly(heap, t);
-    if (!is_over(c, cycle) && !is_hindered(heap) && !is_deserted(heap))
+    if (!is_over(c, cycle) && !is_hindered(heap) && !has_no_driver(heap))
         await_cycle(heap, t, cycle, HELD_BACK_NS);
 }
 

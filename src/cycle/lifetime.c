@@ -18,7 +18,7 @@ static int init_parts(gc_heap *heap)
         return error;
     mcentrals_init(heap->centrals);
     heap->mem.centrals = heap->centrals;
-    mutators_init(&heap->mutators, attach_bury);
+    mutators_init(&heap->mutators, attach_reap);
     lock_init(&heap->fibers_lock, LOCK_FIBERS);
     procs_init(&heap->procs, heap->options.max_procs);
     roots_init(&heap->roots);
@@ -127,7 +127,7 @@ int lifetime_begin(const gc_options *options, uintptr_t caller, gc_heap **made)
 /* Other threads may be about to leave; only the registry knows them. */
 static size_t other_threads(gc_heap *heap, const gc_thread *self)
 {
-    attach_bury_all(heap);
+    attach_reap_all(heap);
     lock_acquire(&heap->mutators.lock);
     size_t n = heap->mutators.count + heap->mutators.leaving;
     lock_release(&heap->mutators.lock);

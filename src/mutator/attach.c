@@ -186,24 +186,31 @@ int attach_begin(gc_heap *heap, uintptr_t caller)
     return 0;
 }
 
-/* Takes a thread that runs, or is claimed, off the list. Its P is released before it is GONE,
- * because the collector works on all Ps in a held world. */
-static void unregister_locked(gc_heap *heap, gc_thread *t)
+/* Takes a thread without a P off the list. What is in its grey buffer is gone. */
+static void strike_off_locked(gc_heap *heap, gc_thread *t)
 {
     struct mutators *m = &heap->mutators;
     LOCK_ASSERT_HELD(&m->lock);
-    if (barrier_hand_over(t))
-        u8_store_relaxed(&m->handed, true);
     if (t->grey)
         workbuf_put_empty(&heap->work, t->grey);
     t->grey = NULL;
-    if (t->proc)
-        proc_release(heap, t);
     t->last_proc = NULL;
     mutators_unlink_locked(m, t);
     times_fold(&m->kept, &t->times);
     memset(&t->times, 0, sizeof t->times);
     u32_store_release(&t->st, state_word(t->epoch, THREAD_GONE));
+}
+
+/* Takes a thread that runs, or is claimed, off the list. Its P is released before it is GONE,
+ * because the collector works on all Ps in a held world. */
+static void unregister_locked(gc_heap *heap, gc_thread *t)
+{
+    LOCK_ASSERT_HELD(&heap->mutators.lock);
+    if (barrier_hand_over(t))
+        u8_store_relaxed(&heap->mutators.handed, true);
+    if (t->proc)
+        proc_release(heap, t);
+    strike_off_locked(heap, t);
 }
 
 /* Leaves the registry when the thread is up to date, which counts as its acknowledgement of every
@@ -334,7 +341,7 @@ int attach_make_key(void)
 
 /* Claims what is left of a thread that has ended. If its state is RUN, nothing changes it any more.
  * If it is BLOCKED, it is claimed, unless the collector has claimed it. */
-static bool claim_remains_locked(gc_thread *t)
+static bool claim_ended_locked(gc_thread *t)
 {
     LOCK_ASSERT_HELD(&t->heap->mutators.lock);
     if (!os_life_is_over(&t->life))
@@ -346,7 +353,7 @@ static bool claim_remains_locked(gc_thread *t)
 }
 
 /* It has nothing to do for the present handshake either, so it is up to date. */
-static void bury_locked(gc_heap *heap, gc_thread *t)
+static void reap_locked(gc_heap *heap, gc_thread *t)
 {
     LOCK_ASSERT_HELD(&heap->mutators.lock);
     forget_stack(t);
@@ -357,7 +364,7 @@ static void bury_locked(gc_heap *heap, gc_thread *t)
     mutators_give_spare_locked(&heap->mutators, t);
 }
 
-bool attach_bury(gc_thread *t)
+bool attach_reap(gc_thread *t)
 {
     if (LIKELY(!os_life_is_over(&t->life)))
         return false;
@@ -367,9 +374,9 @@ bool attach_bury(gc_thread *t)
     lock_acquire(&m->lock);
     unsigned long long id = t->os_id;
     memcpy(name, t->name, sizeof name);
-    bool yes = claim_remains_locked(t);
+    bool yes = claim_ended_locked(t);
     if (yes)
-        bury_locked(heap, t);
+        reap_locked(heap, t);
     lock_release(&m->lock);
     if (!yes)
         return false;
@@ -392,10 +399,10 @@ static gc_thread *find_dead(struct mutators *m)
     return t;
 }
 
-void attach_bury_all(gc_heap *heap)
+void attach_reap_all(gc_heap *heap)
 {
     gc_thread *t;
-    while ((t = find_dead(&heap->mutators)) && attach_bury(t)) {}
+    while ((t = find_dead(&heap->mutators)) && attach_reap(t)) {}
 }
 
 /* ---- Fork ---- */
@@ -409,20 +416,13 @@ bool attach_has_others(const gc_heap *heap)
 /* The thread's stack is gone, and with it the frames of the fiber that it ran. */
 static void forget_thread(gc_heap *heap, gc_thread *t)
 {
-    struct mutators *m = &heap->mutators;
     t->fast.frames = NULL;
     if (t->fiber)
         fiber_abandon(t);
-    if (t->grey)
-        workbuf_put_empty(&heap->work, t->grey);
-    t->grey = NULL;
-    mutators_unlink_locked(m, t);
-    times_fold(&m->kept, &t->times);
-    memset(&t->times, 0, sizeof t->times);
     rootset_free(&t->roots);
-    t->proc = t->last_proc = NULL;
-    t->st = state_word(t->epoch, THREAD_GONE);
-    mutators_give_spare_locked(m, t);
+    t->proc = NULL;
+    strike_off_locked(heap, t);
+    mutators_give_spare_locked(&heap->mutators, t);
 }
 
 /* Forgets the other threads. */

@@ -20,9 +20,9 @@ void attach_end_all(void);
 
 /* Detaches a thread that has ended while it was attached, if no destructor has done so (I28).
  * Returns whether it did. Any thread that holds no lock from LOCK_REGISTRY on. */
-bool attach_bury(gc_thread *t);
+bool attach_reap(gc_thread *t);
 /* The same for all threads of the heap that have ended so, except for claimed ones. */
-void attach_bury_all(gc_heap *heap);
+void attach_reap_all(gc_heap *heap);
 
 /* Whether threads other than the calling one are attached. For the child of a fork, so it takes no
  * lock. */

@@ -57,7 +57,7 @@ bool barrier_may_be_object(const struct mheap *h, uintptr_t address)
     return may;
 }
 
-static void shade_doubtful(gc_thread *t, struct workbuf *b)
+static void shade_ambiguous(gc_thread *t, struct workbuf *b)
 {
     for (uint32_t i = 0; i < b->n; i++)
         barrier_shade(t, b->items[i]);
@@ -67,10 +67,10 @@ static void shade_doubtful(gc_thread *t, struct workbuf *b)
 void barrier_shade_ambiguous(gc_thread *t, struct workbuf *b)
 {
     if (b && !workqueue_defer(&t->heap->work, b))
-        shade_doubtful(t, b);
+        shade_ambiguous(t, b);
 }
 
-struct workbuf *barrier_note_doubtful(gc_thread *t, struct workbuf *b, uintptr_t address)
+struct workbuf *barrier_note_ambiguous(gc_thread *t, struct workbuf *b, uintptr_t address)
 {
     if (!barrier_may_be_object(&t->heap->mem, address))
         return b;

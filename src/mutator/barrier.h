@@ -84,7 +84,7 @@ void barrier_scan(gc_thread *t, uintptr_t object);
 bool barrier_may_be_object(const struct mheap *h, uintptr_t address);
 /* Collect such words in a buffer, which may be NULL and passes to the callee; then shade them on
  * behalf of thread t, or put them off until ROOTS is complete. */
-struct workbuf *barrier_note_doubtful(gc_thread *t, struct workbuf *b, uintptr_t address);
+struct workbuf *barrier_note_ambiguous(gc_thread *t, struct workbuf *b, uintptr_t address);
 void barrier_shade_ambiguous(gc_thread *t, struct workbuf *b);
 /* What gc_barrier_store does when `value` overwrites `old`. */
 void barrier_write(gc_thread *t, word old, word value);

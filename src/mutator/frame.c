@@ -51,7 +51,7 @@ READS_DEAD_FRAMES static bool looks_sound(const struct gc_frame *f, const struct
 
 /* Two frames of one function may lie in either order. Of two functions' frames the outer one lies
  * higher, or it is dead and the stack has grown over it again. */
-static bool is_doubtful(const struct walk *w, const struct stack *s)
+static bool is_ambiguous(const struct walk *w, const struct stack *s)
 {
     return w->inner && w->at < w->inner && s && s == stack_of(w->view, w->inner);
 }
@@ -86,7 +86,7 @@ static const char *fault_of(const struct walk *w)
                    : NULL;
     if (is_below(w->view, s, w->at))
         return LEFT;
-    if (!looks_sound(w->at, s) || (is_doubtful(w, s) && !may_be_visited(w)))
+    if (!looks_sound(w->at, s) || (is_ambiguous(w, s) && !may_be_visited(w)))
         return OVERWRITTEN;
     return NULL;
 }
@@ -128,7 +128,7 @@ READS_DEAD_FRAMES static void visit_slot(const void *slot, bool ambiguous, struc
 READS_DEAD_FRAMES static void visit(const struct walk *w, struct gc_tracer *tracer)
 {
     const struct gc_frame *f = w->at;
-    bool ambiguous = is_doubtful(w, stack_of(w->view, f));
+    bool ambiguous = is_ambiguous(w, stack_of(w->view, f));
     const slot_word *base = f->base;
     for (size_t i = 0; i < f->n; i++)
         visit_slot(f->slots ? f->slots[i] : (const void *)&base[i], ambiguous, tracer);

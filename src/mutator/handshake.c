@@ -19,7 +19,7 @@ static void shade_stale(struct gc_tracer *tracer, word value)
 {
     struct shading_tracer *s = shading_tracer_of(tracer);
     uintptr_t address = value_address(&tracer->heap->options.format, value);
-    s->ambiguous = barrier_note_doubtful(s->thread, s->ambiguous, address);
+    s->ambiguous = barrier_note_ambiguous(s->thread, s->ambiguous, address);
 }
 
 struct shading_tracer handshake_shading_tracer(gc_thread *t)
@@ -219,7 +219,7 @@ static void wait_begin(struct wait *w)
 static void look_at_silence(struct wait *w)
 {
     gc_thread *t = w->t ? w->t : ptr_load_acquire(&w->p->owner);
-    if (t && mutators_bury(t))
+    if (t && mutators_reap(t))
         return;
     handshake_hinder(w->heap, HINDRANCE_SILENCE);
     watchdog_look(&w->watch, w->heap, t);
@@ -295,7 +295,7 @@ static bool handshake_thread(gc_heap *heap, gc_thread *t, uint32_t epoch, uint64
 {
     struct wait w = {.heap = heap, .t = t, .until = until};
     struct thread_wait arg = {t, epoch};
-    if (u32_load_relaxed(&heap->mutators.step) == STEP_ROOTS && mutators_bury(t))
+    if (u32_load_relaxed(&heap->mutators.step) == STEP_ROOTS && mutators_reap(t))
         return true;
     while (!thread_is_done(t, epoch)) {
         if (claim_thread(t)) {
@@ -307,7 +307,7 @@ static bool handshake_thread(gc_heap *heap, gc_thread *t, uint32_t epoch, uint64
             return true;
         }
         if (is_tired(&w))
-            return mutators_bury(t);
+            return mutators_reap(t);
         wait_step(&w, thread_is_ready, &arg);
     }
     return true;
@@ -487,7 +487,7 @@ static bool thread_is_blocked(void *arg)
 static void hold_thread(gc_heap *heap, gc_thread *t)
 {
     struct wait w = {.heap = heap, .t = t};
-    if (mutators_bury(t))
+    if (mutators_reap(t))
         return;
     while (!claim_thread(t)) {
         if (state_of(u32_load_acquire(&t->st)) == THREAD_GONE)
@@ -496,14 +496,14 @@ static void hold_thread(gc_heap *heap, gc_thread *t)
     }
 }
 
-/* Buries a thread that has ended since it was claimed, while others kept the collector waiting
+/* Detaches a thread that has ended since it was claimed, while others kept the collector waiting
  * (I28). No struct is used again while the world is held. */
-static void bury_held(gc_thread *t)
+static void reap_held(gc_thread *t)
 {
     if (state_of(u32_load_acquire(&t->st)) != THREAD_CLAIMED || !os_life_is_over(&t->life))
         return;
     unclaim_thread(t, t->epoch);
-    mutators_bury(t);
+    mutators_reap(t);
 }
 
 /* A thread that waits for a P may be granted one while it is claimed; it goes on only when the
@@ -522,7 +522,7 @@ void handshake_hold(gc_heap *heap)
     for (size_t i = 0; i < n; i++)
         hold_thread(heap, all[i]);
     for (size_t i = 0; i < n; i++)
-        bury_held(all[i]);
+        reap_held(all[i]);
     free(all);
     end_waiting(heap);
 }

@@ -57,7 +57,7 @@ struct gc_thread {
     struct stacks stacks;
     uint64_t slice_start;  /* when its time slice began; 0: no thread waits for a P */
     const char *last_call; /* a hint for messages; atomic */
-    uint32_t blamed;       /* epoch + 1 of the request for which it was named; the collector's */
+    uint32_t reported;     /* epoch + 1 of the request for which it was named; the collector's */
     char name[32];         /* under LOCK_REGISTRY, as is os_id */
     uint64_t os_id;
     struct os_life life; /* from attaching to detaching (I28) */
@@ -94,9 +94,9 @@ struct mutators {
     uint32_t hindrance;    /* enum hindrance, see handshake.h; atomic */
     uint32_t turns;        /* futex; increased when turn_waiters should look again */
     uint32_t turn_waiters; /* threads that sleep on `turns`, or are about to; atomic */
-    /* Functions of higher modules: marking_shade_roots and attach_bury. */
+    /* Functions of higher modules: marking_shade_roots and attach_reap. */
     void (*shade_roots)(gc_thread *t);
-    bool (*bury)(gc_thread *t);
+    bool (*reap)(gc_thread *t);
     word shaded_objects, shaded_bytes; /* objects without references, in this cycle */
     /* A thread has reported grey objects, in a FLUSH or when it detached, since the collector last
      * began to drain (I6). Atomic. */

@@ -1,9 +1,9 @@
 #include "mutator/mutators.h"
 
-void mutators_init(struct mutators *m, bool (*bury)(gc_thread *t))
+void mutators_init(struct mutators *m, bool (*reap)(gc_thread *t))
 {
     lock_init(&m->lock, LOCK_REGISTRY);
-    m->bury = bury;
+    m->reap = reap;
 }
 
 void mutators_destroy(struct mutators *m)

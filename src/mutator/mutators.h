@@ -64,17 +64,17 @@ INLINE void thread_request_poll(gc_thread *t)
 #define MUTATORS_FORK_RANKS LOCK_BIT(LOCK_REGISTRY)
 extern const struct fork_part mutators_fork;
 
-void mutators_init(struct mutators *m, bool (*bury)(gc_thread *t));
+void mutators_init(struct mutators *m, bool (*reap)(gc_thread *t));
 /* Frees the structs of threads that left. */
 void mutators_destroy(struct mutators *m);
 
 /* A struct of a thread that left, or NULL. */
 gc_thread *mutators_take_spare_locked(struct mutators *m);
 void mutators_give_spare_locked(struct mutators *m, gc_thread *t);
-/* Detaches the thread if it has ended while it was attached; see attach_bury. */
-INLINE bool mutators_bury(gc_thread *t)
+/* Detaches the thread if it has ended while it was attached; see attach_reap. */
+INLINE bool mutators_reap(gc_thread *t)
 {
-    return t->heap->mutators.bury(t);
+    return t->heap->mutators.reap(t);
 }
 void mutators_link_locked(struct mutators *m, gc_thread *t);
 void mutators_unlink_locked(struct mutators *m, gc_thread *t);

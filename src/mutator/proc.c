@@ -150,7 +150,7 @@ static void request_hand_over(struct procs *procs)
     uint32_t count = u32_load_acquire(&procs->count);
     for (uint32_t i = 0; i < count; i++) {
         gc_thread *owner = ptr_load_acquire(&procs->all[i]->owner);
-        if (owner && !mutators_bury(owner))
+        if (owner && !mutators_reap(owner))
             thread_request_poll(owner);
     }
 }

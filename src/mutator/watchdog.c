@@ -70,7 +70,7 @@ void watchdog_look(struct watch *w, gc_heap *heap, gc_thread *t)
 {
     unsigned ms = heap->options.watchdog_ms;
     uint32_t request = u32_load_relaxed(&heap->mutators.epoch) + 1;
-    if (ms == GC_WATCHDOG_OFF || !t || t->blamed == request)
+    if (ms == GC_WATCHDOG_OFF || !t || t->reported == request)
         return;
     struct os_thread_look look;
     bool known = os_look_at_thread(id_of(heap, t), &look);
@@ -79,6 +79,6 @@ void watchdog_look(struct watch *w, gc_heap *heap, gc_thread *t)
         watchdog_judge(w, now, (uint64_t)ms * 1000 * 1000, known ? &look : NULL);
     if (verdict == WATCH_INNOCENT)
         return;
-    t->blamed = request;
+    t->reported = request;
     tell(heap, t, now - w->since, verdict);
 }

@@ -469,7 +469,7 @@ static void make_the_first_of_a_run(struct actor *a)
  * given back, and the span is nobody's. */
 static void ask_about_the_next(struct actor *a)
 {
-    stop_me(STRESS_SLOT_FOUND, &other_gate);
+    stop_me(STRESS_CELL_FOUND, &other_gate);
     is_one = gc_is_object((char *)a->held[0] + SLOT);
 }
 

@@ -4,6 +4,7 @@
 #include "crew.h"
 #include "heaps.h"
 #include "log.h"
+#include "moment.h"
 
 #include <limits.h>
 
@@ -111,6 +112,7 @@ TEST(a_key_made_after_the_heap)
  * destructors. `stack` is gone when the thread is. */
 static struct {
     pthread_key_t key;
+    pthread_t thread;
     int round;
     void (*act)(void);
     void *stack;
@@ -134,12 +136,10 @@ static void *end_late(void *arg)
     return NULL;
 }
 
-/* The heap has such a thread when this returns, and this thread has no P while that one ends. */
-static void run_late(void (*act)(void))
+static void start_late(void (*act)(void))
 {
     if (THREAD_SANITIZER)
         SKIP("the sanitizer forgets the thread before the last round");
-    pthread_t thread;
     pthread_attr_t attr;
     late.round = 0;
     late.act = act;
@@ -148,13 +148,25 @@ static void run_late(void (*act)(void))
     CHECK_EQ(pthread_attr_init(&attr), 0);
     CHECK_EQ(pthread_attr_setstack(&attr, late.stack, LATE_STACK), 0);
     CHECK_EQ(pthread_key_create(&late.key, attach_late), 0);
-    CHECK_EQ(gc_blocking_begin(), 0);
-    CHECK_EQ(pthread_create(&thread, &attr, end_late, &late), 0);
-    CHECK_EQ(pthread_join(thread, NULL), 0);
+    CHECK_EQ(pthread_create(&late.thread, &attr, end_late, &late), 0);
+    CHECK_EQ(pthread_attr_destroy(&attr), 0);
+}
+
+/* The heap has the thread when this returns. */
+static void join_late(void)
+{
+    CHECK_EQ(pthread_join(late.thread, NULL), 0);
     CHECK_EQ(late.round, PTHREAD_DESTRUCTOR_ITERATIONS);
     os_unmap(late.stack, LATE_STACK);
     CHECK_EQ(pthread_key_delete(late.key), 0);
-    CHECK_EQ(pthread_attr_destroy(&attr), 0);
+}
+
+/* This thread has no P while that one ends. */
+static void run_late(void (*act)(void))
+{
+    start_late(act);
+    CHECK_EQ(gc_blocking_begin(), 0);
+    join_late();
 }
 
 static void check_told(void)
@@ -200,6 +212,34 @@ TEST(a_thread_that_runs_when_it_has_ended)
 TEST(a_thread_that_is_blocked_when_it_has_ended)
 {
     ends_late(switch_away);
+}
+
+static _Atomic(gc_thread *) late_thread;
+static atomic_bool late_ends;
+
+static void block_until_told(void)
+{
+    gc_thread *t = thread_self();
+    CHECK_EQ(gc_thread_switch(NULL), 0);
+    late_thread = t;
+    WAIT_UNTIL(late_ends);
+}
+
+/* The collector has claimed the thread, and waits for this one, which does not answer. */
+TEST(a_thread_that_ends_while_the_world_is_being_held)
+{
+    unsigned flags = GC_STOP_WORLD | GC_STACK_CONSERVATIVE;
+    CHECK((heap = gc_heap_create(&(gc_options){.flags = flags, .log = keep, .max_procs = 3})));
+    start_late(block_until_told);
+    WAIT_UNTIL(late_thread);
+    begin_cycle();
+    WAIT_UNTIL(state_of(u32_load_acquire(&late_thread->st)) == THREAD_CLAIMED);
+    late_ends = true;
+    join_late();
+    CHECK(!has_logged("late has ended"));
+    gc_safepoint();
+    end_cycle();
+    check_told();
 }
 
 /* Nobody asks for a collection. */
