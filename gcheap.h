@@ -747,8 +747,9 @@ GC_API size_t gc_weakmap_count(gc_weakmap *map);
 GC_API bool gc_weakmap_next(gc_weakmap *map, size_t *position, void **key, void **value);
 
 /* An intern table holds one object for each content, and keeps none of them alive. The functions:
- *   hash, equal  must not use the heap. equal runs under a lock. It may see an object that has just
- *                died, whose references may lead to freed memory
+ *   hash, equal  must not use the heap. Several threads may call them at once; sometimes equal runs
+ *                under a lock. It may see an object that has just died, whose references may lead
+ *                to freed memory
  *   make         allocates and fills the object for a key. It may collect and intern. It may fail
  *                with NULL: gc_intern_get() then returns NULL with the errno that make left. An
  *                object outside the heap stays in the table. NULL for make: gc_intern_get() only

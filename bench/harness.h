@@ -23,6 +23,7 @@ void run_gcbench(void);
 void run_giveback(void);
 void run_growth(void);
 void run_hashmap(void);
+void run_intern(void);
 void run_latency(void);
 void run_mark(void);
 void run_metadata(void);

@@ -9,6 +9,7 @@ const struct workload workloads[] = {
     {"tiny", "a full collection of a heap of 4 MiB", run_tiny},
     {"micro", "a store, a store while marking, a safepoint", run_micro},
     {"attach", "a thread that attaches and detaches per task", run_attach},
+    {"intern", "strings by content: found, and made and dropped", run_intern},
     {"metadata", "the heap's tables against what it holds", run_metadata},
     {"giveback", "memory back to the system after a peak", run_giveback},
     {"gcbench", "GCBench: trees top down and bottom up", run_gcbench},

@@ -20,7 +20,7 @@ var workloads = map[string]func(){
 	"alloc": runAlloc, "tree": runTree, "mark": runMark, "latency": runLatency,
 	"growth": runGrowth, "tiny": runTiny, "gcbench": runGCBench, "hashmap": runHashmap,
 	"editor": runEditor, "broker": runBroker, "fragment": runFragment,
-	"giveback": runGiveback,
+	"giveback": runGiveback, "intern": runIntern,
 }
 
 var parameters []string // JSON members, as they were asked for

@@ -92,7 +92,7 @@ bool gc_weakmap_delete(gc_weakmap *map, void *key)
 
 size_t gc_weakmap_count(gc_weakmap *map)
 {
-    return ENTER_MAP(map) ? word_load_relaxed(&map->set.tables->count) : 0;
+    return ENTER_MAP(map) ? weakmap_count(map) : 0;
 }
 
 bool gc_weakmap_next(gc_weakmap *map, size_t *position, void **key, void **value)

@@ -78,6 +78,7 @@ INLINE void slot_store_release(void *p, word v) { __atomic_store_n((slot_word *)
 #define ptr_load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define ptr_store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
 #define ptr_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#define ptr_exchange_acquire(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQUIRE)
 /* These two update *old to what is there when they do not swap. */
 #define ptr_cas_acquire(p, old, v)                                                                 \
     __atomic_compare_exchange_n((p), (old), (v), false, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)

@@ -140,11 +140,9 @@ static bool visit_node(void *arg, const struct weaknode *node)
 
 static void visit_set(struct weakset *set, void *visit)
 {
-    for (unsigned i = 0; set->ephemerons && i < set->ntables; i++) {
-        uintptr_t at = 0;
-        while (weaktable_walk(&set->tables[i], &at, visit_node, visit))
-            ;
-    }
+    uintptr_t at = 0;
+    while (set->entries && weaktable_walk(set->entries, &at, visit_node, visit))
+        ;
 }
 
 /* From now on every marker looks into the index. None is at work at this moment, as nothing is

@@ -3,77 +3,140 @@
 #include "mutator/self.h"
 #include <errno.h>
 
-#define TABLES 16
+/* ---- What the collector does ---- */
+
+static void walk(struct weakset *set, bool (*fn)(void *arg, uintptr_t object), void *arg)
+{
+    gc_intern *in = (gc_intern *)set;
+    for (unsigned i = 0; i < INTERN_TABLES; i++) {
+        uintptr_t at = 0;
+        while (interntable_walk(&in->tables[i], &at, fn, arg))
+            ;
+    }
+}
+
+static bool mark_object(void *m, uintptr_t object)
+{
+    marker_edge(m, object);
+    return true;
+}
+
+static void mark(struct weakset *set, struct marker *m)
+{
+    walk(set, mark_object, m);
+}
+
+static bool object_lives(void *heap, uintptr_t object)
+{
+    return weaksets_key_lives(heap, object);
+}
+
+static void clear(struct weakset *set)
+{
+    walk(set, object_lives, set->heap);
+}
+
+static size_t count(const struct weakset *set)
+{
+    return intern_count((const gc_intern *)set);
+}
+
+static void destroy(struct weakset *set)
+{
+    gc_intern *in = (gc_intern *)set;
+    for (unsigned i = 0; i < INTERN_TABLES; i++)
+        interntable_destroy(&in->tables[i]);
+}
+
+static const struct weakset_kind kind = {mark, clear, count, destroy};
 
 gc_intern *intern_new(gc_heap *heap, const struct gc_intern_ops *ops)
 {
-    gc_intern *in = (gc_intern *)weakset_new(heap, sizeof *in, TABLES, false);
-    if (in)
-        in->ops = *ops;
+    gc_intern *in = (gc_intern *)weakset_new(heap, sizeof *in, &kind);
+    if (!in)
+        return NULL;
+    in->ops = *ops;
+    for (unsigned i = 0; i < INTERN_TABLES; i++)
+        interntable_init(&in->tables[i], heap);
+    weakset_publish(&in->set);
     return in;
 }
 
-/* The embedder's hash may be poor in some of its bits. The lowest ones choose the table, the
- * highest the bucket. */
+size_t intern_count(const gc_intern *in)
+{
+    size_t n = 0;
+    for (unsigned i = 0; i < INTERN_TABLES; i++)
+        n += word_load_relaxed(&in->tables[i].count);
+    return n;
+}
+
+/* ---- What threads do ---- */
+
+/* The embedder's hash may be poor in some of its bits. The middle ones choose the table, the
+ * highest the leaf, the lowest the entry. */
 static uintptr_t mix(uint64_t hash)
 {
     hash = (hash ^ hash >> 32) * 0x9e3779b97f4a7c15u;
     return (uintptr_t)(hash ^ hash >> 32);
 }
 
+static struct interntable *table_of(gc_intern *in, uintptr_t hash)
+{
+    return &in->tables[hash >> WORD_BITS / 2 & (INTERN_TABLES - 1)];
+}
+
 /* What a thread looks for. */
 struct request {
     gc_intern *in;
-    struct weaktable *table;
+    struct interntable *table;
     uintptr_t hash;
     const void *key;
     size_t size;
 };
 
-static bool is_equal(const struct request *r, uintptr_t object)
+static bool holds(gc_thread *t, const struct request *r, uintptr_t object)
 {
-    gc_thread *self = self_calls_back();
-    bool yes = r->in->ops.equal((const void *)object, r->key, r->size);
-    self_called_back(self);
-    return yes;
+    return object != INTERN_GONE && r->in->ops.equal((const void *)object, r->key, r->size) &&
+           weak_hold(t, object);
 }
 
-/* 0: there is none. The object of a node may be dead, but its content is as it was: nodes are taken
- * out before the sweep. */
-static uintptr_t find_locked(gc_thread *t, const struct request *r)
+/* 0: there is none. I29: no lock. An object that was found may be dead, and may even have been
+ * taken out, but its content is as it was: this thread has not answered DISARM. */
+static uintptr_t find(gc_thread *t, const struct request *r)
 {
-    LOCK_ASSERT_HELD(&r->table->lock);
-    const struct weaknode *node = weaktable_find_locked(r->table, r->hash);
-    for (; node && node->hash == r->hash; node = node->next) {
-        if (is_equal(r, node->key) && weak_hold(t, node->key))
-            return node->key;
+    const struct internleaf *leaf = interntable_leaf(r->table, r->hash);
+    for (size_t i = 0; leaf; i++) {
+        const struct internentry *e = internleaf_entry(leaf, r->hash, i);
+        uintptr_t object = word_load_acquire(&e->object);
+        if (object == INTERN_FREE)
+            break;
+        if (word_load_relaxed(&e->hash) == r->hash && holds(t, r, object))
+            return object;
     }
     return 0;
 }
 
-static void *find(gc_thread *t, const struct request *r)
+/* Calls `hash` and `equal`. */
+static uintptr_t look_up(gc_thread *t, struct request *r)
 {
-    weaktable_lock(r->table);
-    uintptr_t object = find_locked(t, r);
-    weaktable_unlock(r->table);
-    return (void *)object;
+    self_calls_back();
+    r->hash = mix(r->in->ops.hash(r->key, r->size));
+    r->table = table_of(r->in, r->hash);
+    uintptr_t object = find(t, r);
+    self_called_back(t);
+    return object;
 }
 
 /* Adds the object. If another thread was faster, returns that thread's object, which is the
  * canonical one. There was no safepoint since the object was made. */
 static void *add(gc_thread *t, const struct request *r, void *object)
 {
-    struct weaknode *node = malloc(sizeof *node);
-    if (!node)
-        return NULL;
-    node->hash = r->hash;
-    node->key = (uintptr_t)object;
-    weaktable_lock(r->table);
-    uintptr_t there = find_locked(t, r);
-    bool added = !there && weaktable_insert_locked(r->table, node);
-    weaktable_unlock(r->table);
-    if (!added)
-        free(node);
+    lock_acquire(&r->table->lock);
+    self_calls_back();
+    uintptr_t there = find(t, r);
+    self_called_back(t);
+    bool added = !there && interntable_add_locked(r->table, r->hash, (uintptr_t)object);
+    lock_release(&r->table->lock);
     return added ? object : (void *)there;
 }
 
@@ -93,26 +156,9 @@ static void *make(gc_thread *t, const struct request *r, void *arg)
     return object;
 }
 
-static uint64_t hash_of(const gc_intern *in, const void *key, size_t size)
-{
-    gc_thread *self = self_calls_back();
-    uint64_t hash = in->ops.hash(key, size);
-    self_called_back(self);
-    return hash;
-}
-
 void *intern_get(gc_thread *t, gc_intern *in, const void *key, size_t size, void *arg)
 {
-    uintptr_t hash = mix(hash_of(in, key, size));
-    struct request r = {in, &in->set.tables[hash % TABLES], hash, key, size};
-    void *object = find(t, &r);
-    return object ? object : make(t, &r, arg);
-}
-
-size_t intern_count(const gc_intern *in)
-{
-    size_t n = 0;
-    for (unsigned i = 0; i < TABLES; i++)
-        n += word_load_relaxed(&in->set.tables[i].count);
-    return n;
+    struct request r = {.in = in, .key = key, .size = size};
+    uintptr_t object = look_up(t, &r);
+    return object ? (void *)object : make(t, &r, arg);
 }

@@ -1,13 +1,16 @@
 /* Intern tables: canonical objects by content. The hash chooses one of several tables, so that
- * threads seldom meet at a lock. */
+ * threads that add objects seldom meet at a lock. */
 #ifndef GC_INTERN_H
 #define GC_INTERN_H
 
-#include "collector/weakset.h"
+#include "collector/interntable.h"
+
+#define INTERN_TABLES 16
 
 struct gc_intern {
     struct weakset set; /* first */
     struct gc_intern_ops ops;
+    struct interntable tables[INTERN_TABLES];
 };
 
 /* NULL: no memory. */

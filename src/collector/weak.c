@@ -36,7 +36,7 @@ static bool hold_marking(gc_thread *t, uintptr_t object, const struct target *ta
     return true;
 }
 
-/* Invariant: weak_clear has taken out all nodes of dead keys before DISARM begins, and nothing dies
+/* Invariant: weak_clear has taken out all dead keys before DISARM begins, and nothing dies
  * from then until ROOTS is complete in the next cycle. So only a thread in PHASE_MARK has to
  * look. */
 bool weak_hold(gc_thread *t, uintptr_t object)
@@ -190,5 +190,6 @@ void weak_clear(gc_heap *heap)
 void weak_flipped(gc_heap *heap)
 {
     ASSERT(u32_load_acquire(&weaks_of(heap)->state) == WEAK_CUT && "I16");
+    weaksets_flipped(heap);
     u32_store_release(&weaks_of(heap)->state, WEAK_TRACING);
 }

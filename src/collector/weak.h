@@ -31,8 +31,8 @@ void weak_free(struct special *weak);
 
 /* ---- Tables ---- */
 
-/* Called when a thread has found a reference to `object` in a table, whose lock it holds. true: the
- * thread may keep the reference; false: the object is dead. */
+/* Called when a thread has found a reference to `object` in a table since its last safepoint. true:
+ * the thread may keep the reference; false: the object is dead. */
 bool weak_hold(gc_thread *t, uintptr_t object);
 
 /* ---- The cycle ---- */

@@ -2,10 +2,68 @@
 #include "collector/weak.h"
 #include <errno.h>
 
+/* ---- What the collector does ---- */
+
+static bool mark_entry(void *arg, const struct weaknode *node)
+{
+    struct marker *m = arg;
+    uintptr_t value = value_address(&m->heap->options.format, weakentry_of(node)->value);
+    marker_edge(m, node->key);
+    if (value)
+        marker_edge(m, value);
+    return true;
+}
+
+static void mark(struct weakset *set, struct marker *m)
+{
+    uintptr_t at = 0;
+    while (weaktable_walk(set->entries, &at, mark_entry, m))
+        ;
+}
+
+static bool key_lives(void *heap, const struct weaknode *node)
+{
+    return weaksets_key_lives(heap, node->key);
+}
+
+static void clear(struct weakset *set)
+{
+    uintptr_t at = 0;
+    while (weaktable_walk(set->entries, &at, key_lives, set->heap))
+        ;
+    while (weaktable_settle(set->entries))
+        ;
+}
+
+static size_t count(const struct weakset *set)
+{
+    return word_load_relaxed(&set->entries->count);
+}
+
+static void destroy(struct weakset *set)
+{
+    weaktable_destroy(set->entries);
+}
+
+static const struct weakset_kind kind = {mark, clear, count, destroy};
+
 gc_weakmap *weakmap_new(gc_heap *heap)
 {
-    return (gc_weakmap *)weakset_new(heap, sizeof(gc_weakmap), 1, true);
+    gc_weakmap *map = (gc_weakmap *)weakset_new(heap, sizeof *map, &kind);
+    if (!map)
+        return NULL;
+    weaktable_init(&map->table);
+    map->set.entries = &map->table;
+    weakset_publish(&map->set);
+    return map;
 }
+
+size_t weakmap_count(const gc_weakmap *map)
+{
+    return count(&map->set);
+}
+
+/* ---- What threads do ---- */
 
 /* Multiplication by an odd number permutes the words. Every bit of the address has an effect on the
  * highest bits, which choose the bucket. */
@@ -41,7 +99,7 @@ static bool set_locked(struct weaktable *t, uintptr_t key, word value, struct we
 /* No barrier: see I19. */
 int weakmap_set(gc_weakmap *map, uintptr_t key, word value)
 {
-    struct weaktable *table = map->set.tables;
+    struct weaktable *table = &map->table;
     struct weakentry *fresh = malloc(sizeof *fresh);
     if (!fresh)
         return -ENOMEM;
@@ -61,7 +119,7 @@ static bool hold_value(gc_thread *t, word value)
 
 bool weakmap_get(gc_thread *t, gc_weakmap *map, uintptr_t key, word *value)
 {
-    struct weaktable *table = map->set.tables;
+    struct weaktable *table = &map->table;
     weaktable_lock(table);
     const struct weakentry *e = find_locked(table, key);
     bool found = e && hold_value(t, e->value);
@@ -72,7 +130,7 @@ bool weakmap_get(gc_thread *t, gc_weakmap *map, uintptr_t key, word *value)
 
 bool weakmap_delete(gc_weakmap *map, uintptr_t key)
 {
-    struct weaktable *table = map->set.tables;
+    struct weaktable *table = &map->table;
     weaktable_lock(table);
     struct weakentry *e = find_locked(table, key);
     if (e)
@@ -98,7 +156,7 @@ static bool next_locked(gc_thread *t, const struct weaktable *table, uintptr_t *
 
 bool weakmap_next(gc_thread *t, gc_weakmap *map, size_t *position, uintptr_t *key, word *value)
 {
-    struct weaktable *table = map->set.tables;
+    struct weaktable *table = &map->table;
     uintptr_t at = *position;
     bool found = false;
     while (!found && at != UINTPTR_MAX) {

@@ -1,5 +1,5 @@
-/* Weak maps: from objects, by identity, to references. A map has one table. Its hash is a
- * permutation of the addresses, so no two keys have the same hash. */
+/* Weak maps: from objects, by identity, to references. The hash is a permutation of the addresses,
+ * so no two keys have the same hash. */
 #ifndef GC_WEAKMAP_H
 #define GC_WEAKMAP_H
 
@@ -7,6 +7,7 @@
 
 struct gc_weakmap {
     struct weakset set; /* first */
+    struct weaktable table;
 };
 
 /* NULL: no memory. */
@@ -16,6 +17,7 @@ int weakmap_set(gc_weakmap *map, uintptr_t key, word value);
 /* Whether the key is there, and its value. The caller holds the key. */
 bool weakmap_get(gc_thread *t, gc_weakmap *map, uintptr_t key, word *value);
 bool weakmap_delete(gc_weakmap *map, uintptr_t key);
+size_t weakmap_count(const gc_weakmap *map);
 /* Finds the first entry at *position or behind it. */
 bool weakmap_next(gc_thread *t, gc_weakmap *map, size_t *position, uintptr_t *key, word *value);
 

@@ -10,27 +10,61 @@ void weaksets_init(gc_heap *heap)
     lock_init(&weaksets_of(heap)->lock, LOCK_WEAK);
 }
 
-struct weakset *weakset_new(gc_heap *heap, size_t size, unsigned ntables, bool ephemerons)
+/* ---- Memory that is read without a lock ---- */
+
+static void free_discarded(struct discarded *memory)
+{
+    while (memory) {
+        struct discarded *next = memory->next;
+        free(memory);
+        memory = next;
+    }
+}
+
+void weaksets_discard(gc_heap *heap, struct discarded *memory)
+{
+    struct discarded **list = &weaksets_of(heap)->discarded;
+    memory->next = ptr_load_relaxed(list);
+    while (!ptr_cas_release(list, &memory->next, memory))
+        ;
+}
+
+/* I29: what was discarded until now is not found by any thread that answers DISARM. */
+static void doom_discarded(struct weaksets *all)
+{
+    ASSERT(!all->doomed && "I29");
+    all->doomed = ptr_exchange_acquire(&all->discarded, NULL);
+}
+
+void weaksets_flipped(gc_heap *heap)
 {
     struct weaksets *all = weaksets_of(heap);
-    size_t head = align_up(size, CACHE_PAD), whole = head + ntables * sizeof(struct weaktable);
-    struct weakset *set = aligned_alloc(CACHE_PAD, whole);
+    free_discarded(all->doomed);
+    all->doomed = NULL;
+}
+
+/* ---- Sets ---- */
+
+struct weakset *weakset_new(gc_heap *heap, size_t size, const struct weakset_kind *kind)
+{
+    struct weakset *set = aligned_alloc(CACHE_PAD, size);
     if (!set)
         return NULL;
-    memset(set, 0, whole);
+    memset(set, 0, size);
     set->heap = heap;
-    set->ephemerons = ephemerons;
-    set->ntables = ntables;
-    set->tables = (struct weaktable *)(void *)((char *)set + head);
-    for (unsigned i = 0; i < ntables; i++)
-        weaktable_init(&set->tables[i]);
+    set->kind = kind;
+    return set;
+}
+
+void weakset_publish(struct weakset *set)
+{
+    struct weaksets *all = weaksets_of(set->heap);
     lock_acquire(&all->lock);
     set->next = all->first;
     if (set->next)
         set->next->prev = set;
     all->first = set;
     lock_release(&all->lock);
-    return set;
 }
 
 static void unlink_locked(struct weaksets *all, struct weakset *set)
@@ -46,8 +80,7 @@ static void unlink_locked(struct weaksets *all, struct weakset *set)
 
 static void destroy(struct weakset *set)
 {
-    for (unsigned i = 0; i < set->ntables; i++)
-        weaktable_destroy(&set->tables[i]);
+    set->kind->destroy(set);
     free(set);
 }
 
@@ -75,6 +108,8 @@ void weaksets_destroy(gc_heap *heap)
         all->first = set->next;
         destroy(set);
     }
+    free_discarded(all->discarded);
+    free_discarded(all->doomed);
 }
 
 /* ---- Walks ---- */
@@ -110,21 +145,13 @@ static void end_walk(struct weaksets *all)
     }
 }
 
-static size_t count_nodes(const struct weakset *set)
-{
-    size_t n = 0;
-    for (unsigned i = 0; i < set->ntables; i++)
-        n += word_load_relaxed(&set->tables[i].count);
-    return n;
-}
-
 bool weaksets_are_small(gc_heap *heap, size_t few)
 {
     struct weaksets *all = weaksets_of(heap);
     size_t n = 0;
     lock_acquire(&all->lock);
     for (const struct weakset *set = all->first; set && n <= few; set = set->next)
-        n += 1 + count_nodes(set);
+        n += 1 + set->kind->count(set);
     lock_release(&all->lock);
     return n <= few;
 }
@@ -137,30 +164,9 @@ void weaksets_walk(gc_heap *heap, void (*fn)(struct weakset *set, void *arg), vo
     end_walk(all);
 }
 
-static bool mark_key(void *m, const struct weaknode *node)
-{
-    marker_edge(m, node->key);
-    return true;
-}
-
-static bool mark_entry(void *arg, const struct weaknode *node)
-{
-    struct marker *m = arg;
-    uintptr_t value = value_address(&m->heap->options.format, weakentry_of(node)->value);
-    marker_edge(m, node->key);
-    if (value)
-        marker_edge(m, value);
-    return true;
-}
-
 static void mark_set(struct weakset *set, void *marker)
 {
-    for (unsigned i = 0; i < set->ntables; i++) {
-        uintptr_t at = 0;
-        while (
-            weaktable_walk(&set->tables[i], &at, set->ephemerons ? mark_entry : mark_key, marker))
-            ;
-    }
+    set->kind->mark(set, marker);
 }
 
 void weaksets_mark(gc_heap *heap, struct marker *m)
@@ -168,29 +174,22 @@ void weaksets_mark(gc_heap *heap, struct marker *m)
     weaksets_walk(heap, mark_set, m);
 }
 
-/* A key outside the heap lives for ever. */
-static bool key_lives(void *heap, const struct weaknode *node)
+bool weaksets_key_lives(const gc_heap *heap, uintptr_t key)
 {
     struct target target;
-    return !target_resolve(&((const gc_heap *)heap)->mem, node->key, &target) ||
-           target_is_marked(&target);
+    return !target_resolve(&heap->mem, key, &target) || target_is_marked(&target);
 }
 
-static void clear_set(struct weakset *set, void *heap)
+static void clear_set(struct weakset *set, void *unused)
 {
-    for (unsigned i = 0; i < set->ntables; i++) {
-        struct weaktable *t = &set->tables[i];
-        uintptr_t at = 0;
-        while (weaktable_walk(t, &at, key_lives, heap))
-            ;
-        while (weaktable_settle(t))
-            ;
-    }
+    (void)unused;
+    set->kind->clear(set);
 }
 
 void weaksets_clear(gc_heap *heap)
 {
-    weaksets_walk(heap, clear_set, heap);
+    weaksets_walk(heap, clear_set, NULL);
+    doom_discarded(weaksets_of(heap));
 }
 
 /* ---- Fork ---- */

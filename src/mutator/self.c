@@ -160,19 +160,3 @@ bool self_is_called_back(const gc_thread *t)
     return t->calls_back > 0 ||
            (t->blocking == 0 && state_of(u32_load_relaxed(&t->st)) != THREAD_RUN);
 }
-
-gc_thread *self_calls_back(void)
-{
-    gc_thread *t = thread_self();
-    if (t && t->calls_back++ == 0) {
-        t->runs_meanwhile = t->fast.runs;
-        t->fast.runs = SELF_NO_RUNS;
-    }
-    return t;
-}
-
-void self_called_back(gc_thread *t)
-{
-    if (t && --t->calls_back == 0)
-        t->fast.runs = t->runs_meanwhile;
-}

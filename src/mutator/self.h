@@ -40,8 +40,20 @@ bool self_may_wait_for(const gc_heap *heap);
 
 /* Between these two calls the calling thread, attached or not, runs functions of the embedder that
  * must not use the heap. All public calls refuse it, and its runs cannot be reached. */
-gc_thread *self_calls_back(void);
-void self_called_back(gc_thread *t);
+INLINE gc_thread *self_calls_back(void)
+{
+    gc_thread *t = thread_self();
+    if (t && t->calls_back++ == 0) {
+        t->runs_meanwhile = t->fast.runs;
+        t->fast.runs = SELF_NO_RUNS;
+    }
+    return t;
+}
+INLINE void self_called_back(gc_thread *t)
+{
+    if (t && --t->calls_back == 0)
+        t->fast.runs = t->runs_meanwhile;
+}
 /* The calling thread belongs to the collector. All functions of the embedder that it runs are of
  * that kind. */
 void self_joins_collector(void);

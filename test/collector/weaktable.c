@@ -1,5 +1,4 @@
-/* The hash table under weak maps and intern tables, against a model: sorted arrays of what is in
- * it. */
+/* The hash table under weak maps, against a model: sorted arrays of what is in it. */
 #include "base/os.h"
 #include "collector/weaktable.h"
 #include "refuse.h"

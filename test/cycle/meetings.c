@@ -2,6 +2,7 @@
  * another looks for it, makers of Ps, sweepers, a fork; and cycles whose driver has no time, and
  * leaves them at every step. */
 #include "mutator/thread.h"
+#include "collector/weakset.h"
 #include "actors.h"
 #include "build.h"
 
@@ -136,6 +137,68 @@ TEST(found_in_a_table_while_marking)
     CHECK((table = gc_intern_new(&(struct gc_intern_ops){hash_nothing, equal_always, make_pair})));
     CHECK(gc_intern_get(table, "1", 1, NULL));
     read_while_marking(get_from_table);
+}
+
+/* Names are numbers. The first is an object of the heap, the others are none and live for ever. */
+enum { NAMES = 3000 };
+static struct cell names[NAMES];
+static _Thread_local struct gate *gate_in_equal;
+
+static uint64_t hash_number(const void *number, size_t size)
+{
+    (void)size;
+    return *(const size_t *)number;
+}
+static bool is_number(const void *object, const void *number, size_t size)
+{
+    struct gate *stands = gate_in_equal;
+    (void)size;
+    gate_in_equal = NULL;
+    if (stands)
+        gate_stand(stands);
+    return ((const struct cell *)object)->id == *(const size_t *)number;
+}
+static void *make_number(const void *number, size_t size, void *may)
+{
+    size_t n = *(const size_t *)number;
+    (void)size;
+    names[n].id = n;
+    return n > 0 ? &names[n] : may ? new_cell(n) : NULL;
+}
+static void look_for_the_first_slowly(struct actor *a)
+{
+    gate_in_equal = &gate;
+    a->held[0] = gc_intern_get(table, &(size_t){0}, sizeof(size_t), NULL);
+}
+
+/* A reader has found an object, and looks at it. Meanwhile others add so much that all leaves are
+ * replaced: it holds no lock. The object dies, and is taken out; the reader goes on in memory that
+ * nobody else finds any more, and learns that the object is dead (I29). */
+TEST(a_name_dies_while_a_reader_looks_at_it)
+{
+    struct actor reader;
+    stage_set(0, "poison");
+    actor_start(&reader);
+    CHECK((table = gc_intern_new(&(struct gc_intern_ops){hash_number, is_number, make_number})));
+    CHECK(gc_intern_get(table, &(size_t){0}, sizeof(size_t), table));
+    go_to_flush(&reader, 1);
+    actor_do(&reader, answer);
+    actor_tell(&reader, look_for_the_first_slowly);
+    gate_await(&gate);
+    for (size_t i = 1; i < NAMES; i++)
+        CHECK_EQ(gc_intern_get(table, &i, sizeof i, NULL), &names[i]);
+    CHECK(heap->weaksets->discarded);
+    answer(NULL);
+    await_question(STEP_DISARM);
+    CHECK_EQ(gc_intern_count(table), NAMES - 1);
+    CHECK(heap->weaksets->doomed && !heap->weaksets->discarded);
+    gate_open(&gate);
+    actor_await(&reader);
+    CHECK(!reader.held[0]);
+    all_end(&reader, 1);
+    CHECK(!heap->weaksets->doomed);
+    actor_end(&reader);
+    end_heap(heap);
 }
 
 /* ---- A run that opens ---- */

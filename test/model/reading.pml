@@ -11,7 +11,7 @@
 #define REPEAT 1
 #define CUT 2
 
-/* Where in a call a thread is. Up to KEEPS it holds the lock, where there is one. */
+/* Where in a call a thread is. Up to KEEPS it holds the lock of a map. */
 #define IS_MARKED 1   /* weak.c, hold_marking: looks at the mark */
 #define LOOKS 2       /* … at the state */
 #define CHANGES 3     /* … TRACING -> REPEAT */

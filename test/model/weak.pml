@@ -4,7 +4,8 @@
  * CELL      A weak cell, which the sweep of its object clears, and a finalizer. Objects are swept one
  *           by one after FLIP, each in steps; threads read in every phase.
  * TABLE     An entry of an intern table: found without a check in the other phases, cleared between
- *           CUT and DISARM. A reader holds the table's lock.
+ *           CUT and DISARM. A reader holds no lock: the entry may be cleared, and another object
+ *           added, while it looks at what it has found.
  * EPHEMERON An entry of a weak map: its value is kept while its key lives.
  */
 #define CALLS
@@ -63,8 +64,13 @@ unsigned indexed_key : 2; /* white and had a white key */
 unsigned indexed : 2;
 #endif
 bit gone;              /* somebody was told that the object is dead */
+#ifdef TABLE
+#define NOTE_DEATH gone = (ref == I.obj -> true : gone)
+#define TOLD_DEAD (gone || ref != I.obj)
+#else
 #define NOTE_DEATH gone = true
 #define TOLD_DEAD gone
+#endif
 #include "core.pml"
 #include "reading.pml"
 
@@ -141,14 +147,14 @@ bit gone;              /* somebody was told that the object is dead */
 
 #elif defined(TABLE)
 #define GET \
-    :: d_step { RUNS && !LOCKED && ref != 0 && !REACHES(ref) -> \
+    :: d_step { RUNS && ref != 0 && !REACHES(ref) -> \
         printf("M%d looks up: %d\n", self, ref); \
         I.obj = ref; \
         if :: I.phase == MARK -> I.pc = IS_MARKED :: else -> keep() fi } \
     HOLD_MARKING \
     :: d_step { I.pc == KEEPS -> keep() }
 #define ADD(o) \
-    :: d_step { RUNS && !LOCKED && ref == 0 && HAS(I.roots, o) -> \
+    :: d_step { RUNS && ref == 0 && HAS(I.roots, o) -> \
         printf("M%d interns %d\n", self, o); \
         ref = o; gone = false }
 #define WEAK_CALLS GET ADD(1) ADD(2)
@@ -298,10 +304,10 @@ inline sweep() {
 #ifdef TABLE
 inline resolve() { more = false }
 inline give_up() {
-    atomic { !LOCKED -> t = ref; shade(t, queue); t = 0; tidy() }
+    atomic { t = ref; shade(t, queue); t = 0; tidy() }
 }
 inline clear() {
-    atomic { !LOCKED ->
+    atomic {
         if
         :: ref != 0 && !GREY_OR_BLACK(ref) -> printf("entry of %d removed\n", ref); ref = 0
         :: else
