@@ -50,7 +50,7 @@ void gc_weakmap_free(gc_weakmap *map)
 }
 
 /* The calling thread, if it may use this set now. NULL with errno. */
-static gc_thread *enter_set(const char *call, const struct weakset *set)
+INLINE gc_thread *enter_set(const char *call, const struct weakset *set)
 {
     gc_thread *t = entry_enter(call);
     if (t && (!set || set->heap != t->heap))

@@ -88,13 +88,12 @@ static struct interntable *table_of(gc_intern *in, uintptr_t hash)
 /* What a thread looks for. */
 struct request {
     gc_intern *in;
-    struct interntable *table;
     uintptr_t hash;
     const void *key;
     size_t size;
 };
 
-static bool holds(gc_thread *t, const struct request *r, uintptr_t object)
+INLINE bool holds(gc_thread *t, const struct request *r, uintptr_t object)
 {
     return object != INTERN_GONE && r->in->ops.equal((const void *)object, r->key, r->size) &&
            weak_hold(t, object);
@@ -102,9 +101,9 @@ static bool holds(gc_thread *t, const struct request *r, uintptr_t object)
 
 /* 0: there is none. I29: no lock. An object that was found may be dead, and may even have been
  * taken out, but its content is as it was: this thread has not answered DISARM. */
-static uintptr_t find(gc_thread *t, const struct request *r)
+INLINE uintptr_t find(gc_thread *t, const struct request *r)
 {
-    const struct internleaf *leaf = interntable_leaf(r->table, r->hash);
+    const struct internleaf *leaf = interntable_leaf(table_of(r->in, r->hash), r->hash);
     for (size_t i = 0; leaf; i++) {
         const struct internentry *e = internleaf_entry(leaf, r->hash, i);
         uintptr_t object = word_load_acquire(&e->object);
@@ -116,39 +115,29 @@ static uintptr_t find(gc_thread *t, const struct request *r)
     return 0;
 }
 
-/* Calls `hash` and `equal`. */
-static uintptr_t look_up(gc_thread *t, struct request *r)
-{
-    self_calls_back();
-    r->hash = mix(r->in->ops.hash(r->key, r->size));
-    r->table = table_of(r->in, r->hash);
-    uintptr_t object = find(t, r);
-    self_called_back(t);
-    return object;
-}
-
 /* Adds the object. If another thread was faster, returns that thread's object, which is the
  * canonical one. There was no safepoint since the object was made. */
 static void *add(gc_thread *t, const struct request *r, void *object)
 {
-    lock_acquire(&r->table->lock);
-    self_calls_back();
+    struct interntable *table = table_of(r->in, r->hash);
+    lock_acquire(&table->lock);
+    self_thread_calls_back(t);
     uintptr_t there = find(t, r);
     self_called_back(t);
-    bool added = !there && interntable_add_locked(r->table, r->hash, (uintptr_t)object);
-    lock_release(&r->table->lock);
+    bool added = !there && interntable_add_locked(table, r->hash, (uintptr_t)object);
+    lock_release(&table->lock);
     return added ? object : (void *)there;
 }
 
-static void *make(gc_thread *t, const struct request *r, void *arg)
+static NOINLINE void *make(gc_thread *t, struct request r, void *arg)
 {
     int before = errno;
     errno = 0; /* the errno of `make` is passed on */
-    if (!r->in->ops.make)
+    if (!r.in->ops.make)
         return NULL;
-    void *object = r->in->ops.make(r->key, r->size, arg);
+    void *object = r.in->ops.make(r.key, r.size, arg);
     if (object)
-        object = add(t, r, object);
+        object = add(t, &r, object);
     if (object)
         errno = before;
     else if (errno == 0)
@@ -158,7 +147,9 @@ static void *make(gc_thread *t, const struct request *r, void *arg)
 
 void *intern_get(gc_thread *t, gc_intern *in, const void *key, size_t size, void *arg)
 {
-    struct request r = {.in = in, .key = key, .size = size};
-    uintptr_t object = look_up(t, &r);
-    return object ? (void *)object : make(t, &r, arg);
+    self_thread_calls_back(t);
+    struct request r = {in, mix(in->ops.hash(key, size)), key, size};
+    uintptr_t object = find(t, &r);
+    self_called_back(t);
+    return object ? (void *)object : make(t, r, arg);
 }

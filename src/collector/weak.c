@@ -36,15 +36,10 @@ static bool hold_marking(gc_thread *t, uintptr_t object, const struct target *ta
     return true;
 }
 
-/* Invariant: weak_clear has taken out all dead keys before DISARM begins, and nothing dies
- * from then until ROOTS is complete in the next cycle. So only a thread in PHASE_MARK has to
- * look. */
-bool weak_hold(gc_thread *t, uintptr_t object)
+bool weak_hold_marking(gc_thread *t, uintptr_t object)
 {
     struct target target;
-    if (t->phase != PHASE_MARK || !target_resolve(&t->heap->mem, object, &target))
-        return true;
-    return hold_marking(t, object, &target);
+    return !target_resolve(&t->heap->mem, object, &target) || hold_marking(t, object, &target);
 }
 
 /* ---- gc_weak ---- */

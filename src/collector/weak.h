@@ -31,9 +31,16 @@ void weak_free(struct special *weak);
 
 /* ---- Tables ---- */
 
+/* weak_hold() in PHASE_MARK. */
+bool weak_hold_marking(gc_thread *t, uintptr_t object);
 /* Called when a thread has found a reference to `object` in a table since its last safepoint. true:
- * the thread may keep the reference; false: the object is dead. */
-bool weak_hold(gc_thread *t, uintptr_t object);
+ * the thread may keep the reference; false: the object is dead.
+ * Invariant: weak_clear has taken out all dead keys before DISARM begins, and nothing dies from
+ * then until ROOTS is complete in the next cycle. So only a thread in PHASE_MARK has to look. */
+INLINE bool weak_hold(gc_thread *t, uintptr_t object)
+{
+    return LIKELY(t->phase != PHASE_MARK) || weak_hold_marking(t, object);
+}
 
 /* ---- The cycle ---- */
 

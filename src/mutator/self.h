@@ -38,15 +38,20 @@ gc_thread *self_running(void);
  * thread may wait for a heap. */
 bool self_may_wait_for(const gc_heap *heap);
 
-/* Between these two calls the calling thread, attached or not, runs functions of the embedder that
+/* Between these calls the calling thread, attached or not, runs functions of the embedder that
  * must not use the heap. All public calls refuse it, and its runs cannot be reached. */
+INLINE void self_thread_calls_back(gc_thread *self)
+{
+    if (self->calls_back++ == 0) {
+        self->runs_meanwhile = self->fast.runs;
+        self->fast.runs = SELF_NO_RUNS;
+    }
+}
 INLINE gc_thread *self_calls_back(void)
 {
     gc_thread *t = thread_self();
-    if (t && t->calls_back++ == 0) {
-        t->runs_meanwhile = t->fast.runs;
-        t->fast.runs = SELF_NO_RUNS;
-    }
+    if (t)
+        self_thread_calls_back(t);
     return t;
 }
 INLINE void self_called_back(gc_thread *t)
