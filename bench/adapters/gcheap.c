@@ -9,6 +9,10 @@ void bm_start(const char *variant)
     gc_options options = {0};
     if (!strcmp(variant, "stw"))
         options.flags = GC_STOP_WORLD;
+    else if (!strcmp(variant, "400"))
+        options.percent = 400;
+    else if (!strcmp(variant, "small"))
+        options.flags = GC_NO_HUGE_PAGES;
     heap = gc_heap_create(&options);
     if (!heap)
         fail("no heap");

@@ -5,11 +5,14 @@ use warnings;
 use Exporter 'import';
 our @EXPORT_OK = qw(@PEERS jobs key);
 
-# In the order of the tables' columns. A variant runs the program named before the dash.
-our @PEERS = qw(gcheap gcheap-stw go boehm glibc mimalloc jemalloc tcmalloc);
+# In the order of the tables' columns. A variant runs the program named before the dash: stw with
+# GC_STOP_WORLD, 400 with options.percent 400, small with GC_NO_HUGE_PAGES.
+our @PEERS = qw(gcheap gcheap-stw gcheap-400 gcheap-small go boehm glibc mimalloc jemalloc tcmalloc);
 
 my @MALLOC     = qw(glibc mimalloc jemalloc tcmalloc);
 my @COLLECTORS = qw(gcheap gcheap-stw go boehm);
+# Of most programs.
+my @OTHERS = qw(gcheap gcheap-stw go boehm glibc mimalloc jemalloc tcmalloc);
 
 # job(bench, 'key=value …', [peers], rounds wanted, MiB needed, seconds for all peers if long)
 sub job {
@@ -38,19 +41,21 @@ sub alloc_jobs {
 
 sub program_jobs {
     my ($rounds, %size) = @_;
-    return (map({ job($_, $size{$_}, \@PEERS, $rounds) } qw(gcbench hashmap editor broker)),
-            job('fragment', $size{fragment}, \@PEERS, 2));
+    return (map({ job($_, $size{$_}, \@OTHERS, $rounds) } qw(gcbench hashmap editor broker)),
+            job('fragment', $size{fragment}, \@OTHERS, 2));
 }
 
 sub full {
-    my $growth = [qw(gcheap go boehm mimalloc)];
+    my $interning = [qw(gcheap go boehm glibc mimalloc)];
+    my $growth = [qw(gcheap gcheap-400 gcheap-small go boehm mimalloc)];
     return (
         alloc_jobs(20_000_000, 16, 24, 32, 64, 256, 1024),
-        (map { job('tree', "threads=$_ depth=18", \@PEERS) } 1, 2),
+        (map { job('tree', "threads=$_ depth=18", \@OTHERS) } 1, 2),
         job('mark', 'graph=0 depth=22',       \@COLLECTORS, 3, 2000),
         job('mark', 'graph=1 nodes=4000000',  \@COLLECTORS, 3, 1000),
         (map { job('latency', "live=1000000 operations=5000000 threads=$_",
                    [qw(gcheap gcheap-stw go boehm glibc mimalloc)], 3, 2000) } 1, 2, 8),
+        (map { job('intern', "names=$_ hits=5000000 misses=2000000", $interning) } 5000, 1000000),
         job('tiny',     '',           \@COLLECTORS),
         job('micro',    '',           ['gcheap']),
         (map { job('attach', "threads=$_", ['gcheap']) } 1, 2),
@@ -58,18 +63,20 @@ sub full {
         job('metadata', 'pointers=0', ['gcheap']),
         program_jobs(3, gcbench => 'repeat=2', hashmap => 'threads=2', editor => '',
                      broker => '', fragment => ''),
-        (map { job('tree', "threads=$_ depth=18", \@PEERS, 2) } 4, 16, 64),
-        (map { job('growth', "live=$_", $growth, 2, 3000) } '10m', '100m', '1g'),
+        (map { job('tree', "threads=$_ depth=18", \@OTHERS, 2) } 4, 16, 64),
+        (map { job('growth', "live=$_ passes=9", $growth, 2, 3000) } '10m', '100m'),
+        job('growth', 'live=1g passes=9', $growth, 1, 6000, 50),
         job('giveback', '', [qw(gcheap go)], 1, 2000, 75),
         job('mark', 'graph=1 nodes=32000000 collections=1', [qw(gcheap go boehm)], 1, 5000, 100),
-        job('growth', 'live=8g', $growth, 1, 21000, 130),
+        job('growth', 'live=8g passes=1', [qw(gcheap go boehm mimalloc)], 1, 21000, 130),
     );
 }
 
 sub quick {
+    my $interning = [qw(gcheap go boehm glibc mimalloc)];
     return (
         alloc_jobs(4_000_000, 16, 64, 1024),
-        (map { job('tree', "threads=$_ depth=16", \@PEERS) } 1, 2, 16),
+        (map { job('tree', "threads=$_ depth=16", \@OTHERS) } 1, 2, 16),
         job('mark', 'graph=0 depth=20',     \@COLLECTORS),
         job('mark', 'graph=1 nodes=500000', \@COLLECTORS),
         (map { job('latency', "live=100000 operations=1000000 threads=$_",
@@ -81,7 +88,9 @@ sub quick {
         job('metadata', 'pointers=0 live=128m', ['gcheap']),
         program_jobs(2, gcbench => 'repeat=1', hashmap => 'threads=2 keys=200000 operations=800000',
                      editor => 'edits=500000', broker => 'messages=500000', fragment => 'live=16m'),
-        (map { job('growth', "live=$_", [qw(gcheap go boehm mimalloc)], 1) } '10m', '100m'),
+        (map { job('growth', "live=$_ passes=9", [qw(gcheap gcheap-400 gcheap-small go boehm mimalloc)], 1) }
+            '10m', '100m'),
+        job('intern', 'names=5000 hits=2000000 misses=1000000', $interning, 1),
         job('giveback', 'peak=256m live=64m seconds=15', ['gcheap'], 1, 500, 16),
     );
 }

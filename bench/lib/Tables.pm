@@ -131,7 +131,12 @@ sub tables {
         of_programs($r, 'A mutator\'s longest handshake, wall ns', 'handshake_wall_max', '',
                     qw(latency growth tree)),
         of_metric($r, 'Growth: full collection, ns per live object', 'growth', 'mark'),
+        of_metric($r, 'Growth: allocation beside live data, memory touched for the first time, ns per '
+                  . 'object', 'growth', 'alloc_first'),
         of_metric($r, 'Growth: allocation beside live data, ns per object', 'growth', 'alloc'),
+        of_metric($r, 'Growth: the same, CPU ns per object', 'growth', 'alloc_cpu'),
+        of_metrics($r, 'Strings by content, ns: found; made and dropped; CPU time of the latter',
+                   'intern', qw(hit miss miss_cpu)),
         of_metrics($r, 'Collection of a heap of 4 MiB, us', 'tiny', 'time', 'p99'),
         of_metrics($r, 'Inline paths, ns', 'micro', qw(store_plain store store_marking safepoint)),
         of_metrics($r, 'Inline paths, instructions', 'instructions',

@@ -111,6 +111,20 @@ sub label {
     return $p{graph} ? "mark, graph of $p{nodes}" : 'mark, tree';
 }
 
+sub intern_targets {
+    my ($r) = @_;
+    my %names = map { $_->{params}{names} => 1 } $r->entries('intern');
+    return map {
+        my $names = $_;
+        map {
+            my ($what, $limit) = @$_;
+            target("interned string, $what, beside $names / a table of one's own (mimalloc)",
+                   map({ $r->value('intern', $_, $what, names => $names) } qw(gcheap mimalloc)),
+                   '<=', $limit)
+        } ['hit', 1.2], ['miss', 3]
+    } sort { $a <=> $b } keys %names;
+}
+
 sub instruction_targets {
     my ($r) = @_;
     my %limit = (gc_new => 12, gc_store => 4, gc_safepoint => 3);
@@ -201,7 +215,7 @@ sub targets {
         @alloc, tree_targets($r, 1, 0.9), tree_targets($r, 2, 1.3), mark_targets($r),
         memory_targets($r),
         target('latency, 8 threads, p99.99 / Go', latency($r, 8), '<=', 1),
-        instruction_targets($r), own_targets($r),
+        intern_targets($r), instruction_targets($r), own_targets($r),
     );
 }
 

@@ -107,6 +107,10 @@ static void set_checkmark(struct debug_switches *d, uint64_t n)
 {
     d->checkmark = n;
 }
+static void set_ages(struct debug_switches *d, uint64_t n)
+{
+    d->ages = n;
+}
 static void set_delay(struct debug_switches *d, uint64_t n)
 {
     d->delay = n;
@@ -121,12 +125,16 @@ static void set_failos(struct debug_switches *d, uint64_t n)
 }
 
 static const struct debug_switch switches[] = {
-    {"nth", 1, UINT32_MAX, set_nth},       {"poison", 0, 1, set_poison},
-    {"verify", 0, 1, set_verify},          {"checkmark", 0, 1, set_checkmark},
-    {"delay", 1, UINT32_MAX, set_delay},   {"buffers", 1, UINT32_MAX, set_buffers},
+    {"nth", 1, UINT32_MAX, set_nth},
+    {"poison", 0, 1, set_poison},
+    {"verify", 0, 1, set_verify},
+    {"checkmark", 0, 1, set_checkmark},
+    {"ages", 0, 1, set_ages},
+    {"delay", 1, UINT32_MAX, set_delay},
+    {"buffers", 1, UINT32_MAX, set_buffers},
     {"failos", 2, UINT32_MAX, set_failos},
 };
-#define SWITCH_NAMES "nth, poison, verify, checkmark, delay, buffers, failos"
+#define SWITCH_NAMES "nth, poison, verify, checkmark, ages, delay, buffers, failos"
 
 /* One item of a list. */
 struct item {

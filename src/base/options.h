@@ -15,13 +15,14 @@
  *   poison     fill freed small objects with 0xdb
  *   verify     check the heap's structures after each cycle, with the world held
  *   checkmark  mark a second time with the world held, and report what the first time missed
+ *   ages       count what each cycle marks that the one before had marked, and how old the dead are
  *   delay=S    random short waits, from seed S, at marked points of the collector and mutators
  *   buffers=N  work buffers hold N objects, so grey work changes hands all the time
  *   failos=N   one in N calls to the operating system for memory or a thread fails; N > 1
  */
 struct debug_switches {
     uint32_t nth;
-    bool poison, verify, checkmark;
+    bool poison, verify, checkmark, ages;
     uint64_t delay;
     uint64_t buffers;
     uint64_t failos;

@@ -70,6 +70,7 @@ void collector_destroy(gc_heap *heap)
     ASSERT(self_may_wait_for(NULL) && "I21");
     background_stop(heap);
     cycle_finish_left(heap);
+    ages_tell(heap, &heap->cycle->ages, heap->cycle->record.mark_cpu_ns);
     marking_stop_helpers(heap->marking);
     backing_stop(heap);
     weaksets_destroy(heap);

@@ -244,6 +244,7 @@ static void end_marking(struct driver *d)
     count_shaded(heap);
     c->times.marked = os_now_ns();
     verify_after_mark(heap, c->verify_missed);
+    ages_after_mark(heap, &c->ages);
 }
 
 /* ---- The end ---- */

@@ -7,6 +7,7 @@
 #define GC_CYCLE_H
 
 #include "collector/mark.h"
+#include "introspect/ages.h"
 #include "introspect/trace.h"
 
 /* What gc_stats reports of cycles that have ended. */
@@ -30,6 +31,7 @@ struct cycle {
     unsigned *verify_missed;  /* result of a second marking, if one is wanted; under lock */
     struct cycle_times times; /* of the present cycle; its driver's */
     uint64_t flush_waves;     /* of the present cycle; its driver's */
+    struct ages ages;         /* the driver's */
     struct lock record_lock;  /* LOCK_RECORD: record */
     struct cycle_record record;
 };

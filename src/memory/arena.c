@@ -27,6 +27,8 @@ static void unmap_arena(struct arena *a)
 {
     if (a->checkmarks)
         os_unmap(a->checkmarks, sizeof a->mark);
+    if (a->survivors)
+        os_unmap(a->survivors, sizeof a->mark);
     os_unmap((void *)a->base, ARENA_SIZE);
     os_unmap(a, metadata_size());
 }

@@ -54,6 +54,7 @@ struct arena {
                                Written under scavenge_lock, read by any thread */
     uintptr_t marked_base;  /* mark bits are backed ahead up to here; likewise */
     word *checkmarks;       /* a second mark bitmap, while the verifier runs; else NULL */
+    word *survivors;        /* what the last cycle marked, under the switch ages; else NULL */
     char pad1[4096 + CACHE_LINE];
     word heap[ARENA_BITMAP_WORDS];
     char pad2[4096 + CACHE_LINE];

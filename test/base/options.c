@@ -73,7 +73,7 @@ TEST(unknown_switches)
     static const char *const unknown[] = {"nths=1", "",  " nth=1", "Nth=1",
                                           "nth:1",  "=", "=1",     "poisons"};
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
-        check_refused(unknown[i], "nth, poison, verify, checkmark, delay, buffers, failos");
+        check_refused(unknown[i], "nth, poison, verify, checkmark, ages, delay, buffers, failos");
     switches_of("poison,");
     CHECK_EQ(lines, 1);
 }
@@ -91,8 +91,8 @@ TEST(good_switches)
         switches_of("nth=4294967295,delay=1,buffers=3,failos=4294967295,verify=1");
     CHECK(d.nth == UINT32_MAX && d.delay == 1 && d.buffers == 3 && d.failos == UINT32_MAX);
     CHECK(d.verify && !d.poison && lines == 0);
-    d = switches_of("poison=0,checkmark=1,verify");
-    CHECK(!d.poison && d.checkmark && d.verify && lines == 0);
+    d = switches_of("poison=0,checkmark=1,verify,ages");
+    CHECK(!d.poison && d.checkmark && d.verify && d.ages && lines == 0);
     switches_of("");
     CHECK_EQ(lines, 0);
 }

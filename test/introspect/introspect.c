@@ -362,4 +362,50 @@ TEST(census_without_memory)
     drop_kinds();
 }
 
+/* ---- Ages ---- */
+
+static char ages_line[512];
+static void keep_ages(void *unused, enum gc_log_level level, const char *line)
+{
+    (void)unused;
+    if (level == GC_LOG_TRACE && strncmp(line, "ages:", 5) == 0)
+        snprintf(ages_line, sizeof ages_line, "%s", line);
+}
+
+enum { KEPT = 100, DROPPED = 10, YOUNG = 50 };
+
+/* One cycle marks new objects, the next one the same objects again. In the third, some of the old
+ * ones die, with more that were made since. A cell of the dead is used again for what is young. */
+TEST(ages)
+{
+    static struct cell *kept[KEPT];
+    gc_options o = {.flags = GC_NO_BACKGROUND, .debug = "ages", .log = keep_ages};
+    CHECK((heap = gc_heap_create(&o)));
+    const struct ages *a = &heap->cycle->ages;
+    CHECK_EQ(gc_root_range(kept, KEPT), 0);
+    for (int i = 0; i < KEPT; i++)
+        gc_store(&kept[i], new_cell((uint64_t)i));
+    CHECK_EQ(gc_collect(), 0);
+    CHECK(a->marked.objects == KEPT && a->again.objects == 0);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK(a->marked.objects == 2 * KEPT && a->again.objects == KEPT && a->died.objects == 0);
+    for (int i = 0; i < YOUNG; i++)
+        CHECK(new_cell(0));
+    for (int i = 0; i < DROPPED; i++)
+        gc_store(&kept[i], NULL);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(a->again.objects, KEPT + KEPT - DROPPED);
+    CHECK(a->died.objects == YOUNG + DROPPED && a->died_young.objects == YOUNG);
+    CHECK_EQ(a->died.bytes, (YOUNG + DROPPED) * sizeof(struct cell));
+    for (int i = 0; i < KEPT + YOUNG; i++)
+        CHECK(new_cell(0));
+    CHECK_EQ(gc_collect(), 0);
+    CHECK(a->died_young.objects == KEPT + 2 * YOUNG && !a->incomplete);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+    CHECK(strstr(ages_line, "4 cycles marked 380 objects"));
+    CHECK(strstr(ages_line, "by the cycle before: 73.7 % of the objects"));
+    CHECK(strstr(ages_line, "died: 210 objects"));
+    CHECK(strstr(ages_line, "young of these: 95.2 % of the objects"));
+}
+
 TAP_MAIN
