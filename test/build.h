@@ -37,4 +37,12 @@
 /* Every access to memory costs several times as much: sizes are smaller then. */
 #define SLOW (ADDRESS_SANITIZER || THREAD_SANITIZER)
 
+/* What is large to show that time and memory suffice is so in the plain build. Elsewhere it is
+ * divided by this. */
+#if SLOW || UNDEFINED_SANITIZER || (defined(GC_DEBUG) && GC_DEBUG)
+#define SCALE 20
+#else
+#define SCALE 1
+#endif
+
 #endif

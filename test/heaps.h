@@ -113,14 +113,21 @@ static inline void crowd_start(size_t n, void (*work)(void))
     POLL_UNTIL(crowd.attached == n);
 }
 
-/* Whether the calling thread may take a step now; if not, it has let others run. */
+/* Whether the calling thread may take a step now; if not, it has let others run. It rests but
+ * shortly where nobody else wants to run, since the collector waits for its answers. */
 static inline bool crowd_may_step(void)
 {
+    static _Thread_local unsigned refused;
     gc_safepoint();
-    if (atomic_fetch_sub(&crowd.allowed, 1) > 0)
+    if (atomic_fetch_sub(&crowd.allowed, 1) > 0) {
+        refused = 0;
         return true;
+    }
     crowd.allowed++;
-    sched_yield();
+    if (++refused % 64)
+        os_yield();
+    else
+        os_sleep_ns(100 * 1000);
     return false;
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # An OS whose pages are larger than the library's, 16 or 64 KiB, as Apple's and many of ARM's are:
-# some test programs under test/outside/pagesize.c. Under all of them: PAGESIZE_TESTS=all.
+# tests of what is mapped and given back, under test/outside/pagesize.c. Under it all of them:
+# PAGESIZE_TESTS=all.
 . test/tap.bash
 
 not_with_sanitizers 'map memory'
@@ -15,17 +16,20 @@ with_pages() {
     PAGESIZE=$1 LD_PRELOAD=$scratch/pagesize.so "${@:2}"
 }
 
-programs=(os fixalloc hugepages collect)
+# Programs, some with the test to run.
+tests=(os fixalloc hugepages 'collect arenas_are_filled' 'collect release' 'collect scavenging'
+    'collect resident_after_a_peak')
 [[ ${PAGESIZE_TESTS-} != all ]] ||
-    mapfile -t programs < <(for t in "$BUILD"/test/*; do [[ -d $t ]] || basename "$t"; done)
+    mapfile -t tests < <(for t in "$BUILD"/test/*; do [[ -d $t ]] || basename "$t"; done)
 
 check "build" build
 for size in 16384 65536; do
     check "what is given back beside live objects, pages of $size" \
         with_pages "$size" "$scratch/give-back"
-    for program in "${programs[@]}"; do
+    for test in "${tests[@]}"; do
+        read -r program name <<<"$test"
         [[ -x $BUILD/test/$program ]] || continue
-        check "$program, pages of $size" with_pages "$size" "$BUILD/test/$program"
+        check "$test, pages of $size" with_pages "$size" "$BUILD/test/$program" $name
     done
 done
 done_testing

@@ -235,13 +235,13 @@ TEST(chains_without_background)
 /* So long that to look at all for each link would take many minutes. */
 TEST(a_long_chain)
 {
-    chain(SLOW ? 100000 : 400000, 1, 0);
+    chain(400000 / SCALE, 1, 0);
 }
 
 /* Value objects between the keys: markers have to come by them. */
 TEST(a_chain_with_links)
 {
-    enum { N = 100000 };
+    enum { N = 100000 / SCALE };
     gc_heap *heap = new_heap(0);
     gc_weakmap *map = gc_weakmap_new();
     struct cell **keys = gc_new_array(&gc_pointer_type, N), *k = NULL, *link = NULL;
@@ -271,7 +271,7 @@ TEST(a_chain_with_links)
 
 TEST(keys_by_the_million)
 {
-    enum { N = 1000000 };
+    enum { N = 1000000 / SCALE };
     gc_heap *heap = new_heap(0);
     gc_weakmap *map = gc_weakmap_new();
     struct cell **keys = gc_new_array(&gc_pointer_type, N);
@@ -296,13 +296,13 @@ TEST(maps_by_the_thousand)
     gc_heap *heap = new_heap(0);
     struct cell *k = new_cell(1);
     GC_FRAME(k);
-    for (unsigned i = 0; i < 200000; i++) {
+    for (unsigned i = 0; i < 200000 / SCALE; i++) {
         gc_weakmap *map = gc_weakmap_new();
         CHECK(map);
         gc_weakmap_set(map, k, k);
         if (i % 8)
             gc_weakmap_free(map);
-        if (i % 20000 == 0)
+        if (i % (20000 / SCALE) == 0)
             gc_collect();
     }
     gc_heap_destroy(heap);
@@ -454,7 +454,7 @@ TEST(cycles_end_under_restless_reading)
 {
     struct gc_statistics s;
     make_shared("poison", 0);
-    fill_map(300000);
+    fill_map(300000 / SCALE);
     crowd_start(THREADS, restless);
     for (int i = 0; i < 3; i++) {
         gc_collect();
