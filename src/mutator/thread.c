@@ -120,7 +120,7 @@ void thread_frame_error(gc_thread *t, const struct gc_frame *frame, uintptr_t ca
     t->left_told |= entered;
     if (entered)
         t->fast.frames = frame->prev;
-    ASSERT(!"unbalanced GC_FRAME");
+    ASSERT(false && "unbalanced GC_FRAME");
 }
 
 /* ---- Blocking ---- */
