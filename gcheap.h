@@ -39,13 +39,13 @@ extern "C" {
 #endif
 
 #define GC_VERSION_MAJOR 1
-#define GC_VERSION_MINOR 1
+#define GC_VERSION_MINOR 2
 #define GC_VERSION_PATCH 0
 #define GC_VERSION (GC_VERSION_MAJOR * 10000 + GC_VERSION_MINOR * 100 + GC_VERSION_PATCH)
 
 /* The layouts and calls that a compiled program relies on, as one number: that of the soname, and
  * part of the name that gc_self has for the linker. docs/versions.md says what raises it. */
-#define GC_ABI 2
+#define GC_ABI 3
 
 #if defined(__cplusplus)
 #define GC_STATIC_ASSERT(cond, text) static_assert(cond, text)
@@ -150,9 +150,12 @@ struct gc_type {
     gc_trace_fn trace; /* NULL: the mask covers all references */
     uint64_t inline_mask[GC_MASK_WORDS];
     /* The library sets these at first use. */
-    uint32_t run; /* run index; 0: not registered */
-    uint32_t state;
+    uint32_t run;    /* run index; 0: none */
+    uint32_t arrays; /* first run index of arrays of the type, by size class; 0: none */
     void *info;
+    size_t id;   /* a multiple of GC_RUNS_MAX that no other type ever has; 0: none */
+    size_t tail; /* for flexible objects of this head and one type of elements: that type's id plus
+                    the objects' first run index, by size class; 0: none */
 };
 
 /* GC_TYPE(name, T, field, …) defines the gc_type `name` for the C type T. The named fields (at most
@@ -174,7 +177,8 @@ struct gc_type {
 #define GC_TYPE_INIT(text, T, ...)                                                                 \
     {                                                                                              \
         sizeof(T), 0, 0, GC_TFLAG_NAMED, GC_KIND_STRUCT, (uint16_t)GC_ALIGNOF(T),                  \
-            (uint16_t)GC_ALIGNOF(T), 0, NULL, NULL, NULL, text, NULL, {__VA_ARGS__}, 0, 0, NULL    \
+            (uint16_t)GC_ALIGNOF(T), 0, NULL, NULL, NULL, text, NULL, {__VA_ARGS__}, 0, 0, NULL,   \
+            0, 0                                                                                   \
     }
 #ifdef __cplusplus
 #define GC_ALIGNOF(T) alignof(T)
@@ -389,48 +393,84 @@ static inline void *gc_new(gc_type *type)
     return (void *)p;
 }
 
+/* What objects of up to this size have in common: the run index of a kind of objects is the first
+ * index of the kind plus the object's size class. The kinds that are the same in every program: */
+#define GC_INLINE_BYTES_MAX 1024
+#define GC_INLINE_CLASSES 33 /* with class 0, of which there is nothing */
+#define GC_RUNS_BYTES 33     /* memory without references */
+#define GC_RUNS_RAW 101      /* such memory that is not zeroed */
+#define GC_RUNS_MAX 4096     /* run indexes are below */
+/* By size in units of 8 bytes, rounded up: the size class. */
+extern GC_API const uint8_t gc_class_by_8[GC_INLINE_BYTES_MAX / 8 + 1];
+/* Takes a cell for `size` <= GC_INLINE_BYTES_MAX. false: the run is used up, or there is none. */
+static inline bool gc_take_cell(size_t first, size_t size, void **cell)
+{
+    struct gc_run *run = &gc_self->runs[first + gc_class_by_8[(size + 7) / 8]];
+    uintptr_t p = run->cursor;
+    if (GC_UNLIKELY(p == run->limit))
+        return false;
+    __atomic_store_n(&run->cursor, p + run->size, __ATOMIC_RELAXED);
+    *cell = (void *)p;
+    return true;
+}
+
+GC_API void *gc_new_array_slow(gc_type *type, size_t n);
 /* An array of n adjacent elements of `type`. n = 0: the address that all objects of no bytes share.
  * ENOMEM also if the size overflows. EINVAL also for a traced type, and for a type with references
- * whose size is no multiple of the word. */
-GC_API void *gc_new_array(gc_type *type, size_t n);
+ * whose size is no multiple of the word. What the array's cell has beyond its elements (see
+ * gc_object_size) is the library's and must not be written. */
+static inline void *gc_new_array(gc_type *type, size_t n)
+{
+    void *p;
+    /* A type that has `arrays` is not larger than GC_INLINE_BYTES_MAX. Otherwise the product may
+     * overflow, and leads to an empty run. */
+    if (GC_LIKELY(type != NULL && n <= GC_INLINE_BYTES_MAX) &&
+        GC_LIKELY(type->size * n <= GC_INLINE_BYTES_MAX) &&
+        GC_LIKELY(
+            gc_take_cell(__atomic_load_n(&type->arrays, __ATOMIC_RELAXED), type->size * n, &p)))
+        return p;
+    return gc_new_array_slow(type, n);
+}
 
+GC_API void *gc_new_flex_slow(gc_type *head, gc_type *element, size_t n);
 /* An object of type `head` that ends in n elements of type `element`: the elements begin at
- * head->size rounded up to the element's alignment. */
-GC_API void *gc_new_flex(gc_type *head, gc_type *element, size_t n);
+ * head->size rounded up to the element's alignment. For the rest, and beyond the elements, as
+ * gc_new_array(). */
+static inline void *gc_new_flex(gc_type *head, gc_type *element, size_t n)
+{
+    void *p;
+    if (GC_LIKELY(head != NULL && element != NULL && n <= GC_INLINE_BYTES_MAX)) {
+        size_t runs = __atomic_load_n(&head->tail, __ATOMIC_RELAXED) -
+                      __atomic_load_n(&element->id, __ATOMIC_RELAXED);
+        /* If the head has this tail, elements begin at its end, and neither size is larger than
+         * GC_INLINE_BYTES_MAX. Otherwise `runs` is too large; or it is 0, and leads to an empty
+         * run. */
+        size_t size = head->size + element->size * n;
+        if (GC_LIKELY(runs < GC_RUNS_MAX && size <= GC_INLINE_BYTES_MAX) &&
+            GC_LIKELY(gc_take_cell(runs, size, &p)))
+            return p;
+    }
+    return gc_new_flex_slow(head, element, n);
+}
 
 GC_API void *gc_new_bytes_slow(size_t size);
-#define GC_INLINE_BYTES_MAX 1024
-/* By size in units of 8 bytes, rounded up: the run index. */
-extern GC_API const uint8_t gc_bytes_slot[GC_INLINE_BYTES_MAX / 8 + 1];
 /* Memory without references, aligned to 8. 0 bytes: as for gc_new_array(). */
 static inline void *gc_new_bytes(size_t size)
 {
-    if (GC_LIKELY(size <= GC_INLINE_BYTES_MAX)) {
-        struct gc_run *run = &gc_self->runs[gc_bytes_slot[(size + 7) / 8]];
-        uintptr_t p = run->cursor;
-        if (GC_LIKELY(p != run->limit)) {
-            __atomic_store_n(&run->cursor, p + run->size, __ATOMIC_RELAXED);
-            return (void *)p;
-        }
-    }
+    void *p;
+    if (GC_LIKELY(size <= GC_INLINE_BYTES_MAX) && GC_LIKELY(gc_take_cell(GC_RUNS_BYTES, size, &p)))
+        return p;
     return gc_new_bytes_slow(size);
 }
 
 GC_API void *gc_new_bytes_raw_slow(size_t size);
-/* The distance of the run indexes of raw bytes from those of zeroed bytes. */
-#define GC_BYTES_RAW_SLOTS 204
 /* The same, not zeroed: the content is undefined until it is written, and may be what a dead object
  * has left. For buffers and strings that are filled at once. */
 static inline void *gc_new_bytes_raw(size_t size)
 {
-    if (GC_LIKELY(size <= GC_INLINE_BYTES_MAX)) {
-        struct gc_run *run = &gc_self->runs[gc_bytes_slot[(size + 7) / 8] + GC_BYTES_RAW_SLOTS];
-        uintptr_t p = run->cursor;
-        if (GC_LIKELY(p != run->limit)) {
-            __atomic_store_n(&run->cursor, p + run->size, __ATOMIC_RELAXED);
-            return (void *)p;
-        }
-    }
+    void *p;
+    if (GC_LIKELY(size <= GC_INLINE_BYTES_MAX) && GC_LIKELY(gc_take_cell(GC_RUNS_RAW, size, &p)))
+        return p;
     return gc_new_bytes_raw_slow(size);
 }
 

@@ -6,6 +6,8 @@
  *   BM_BYTES(n)                  n bytes without references, unset
  *   BM_BYTES_ZEROED(n)           the same, zeroed
  *   BM_POINTERS(n)               an array of n references, all NULL
+ *   BM_NEW_TAIL(T, name, n)      one T and n references behind it, zeroed
+ *   BM_COPY(target, source, n)   copies n references into a fresh array
  *   BM_STORE(slot, value)        *slot = value, where slot is in an object that others can see,
  *                                or a global. A fresh object and locals are assigned plainly
  *   BM_FREE(p)                   the object is no longer used (nothing, where memory is collected)

@@ -15,6 +15,12 @@ struct workload {
 };
 extern const struct workload workloads[]; /* ends with a NULL name */
 void run_alloc(void);
+void run_arrays(void);
+void run_closures(void);
+void run_strings(void);
+void run_mixture(void);
+void run_vector(void);
+void run_fib(void);
 void run_attach(void);
 void run_broker(void);
 void run_editor(void);

@@ -2,6 +2,12 @@
 
 const struct workload workloads[] = {
     {"alloc", "objects of one size, the last 1024 kept", run_alloc},
+    {"arrays", "arrays of 1 to `most` references", run_arrays},
+    {"closures", "a head, and 1 to `most` references", run_closures},
+    {"strings", "blocks of 1 to `most` bytes", run_strings},
+    {"mixture", "closures, arrays and strings in turn", run_mixture},
+    {"vector", "a vector that grows by doubling", run_vector},
+    {"fib", "activation records on the heap", run_fib},
     {"tree", "binary trees, one long-lived, many short-lived", run_tree},
     {"mark", "full collections of a tree or a random graph", run_mark},
     {"latency", "a window of live messages, every replacement timed", run_latency},

@@ -7,6 +7,7 @@
 
 #define GC_THREADS
 #include <gc.h>
+#include <string.h>
 
 #define BM_COLLECTS 1
 #define BM_TYPE(name, T, ...) _Static_assert(sizeof(T) > 0, "complete type")
@@ -15,6 +16,8 @@
 #define BM_BYTES(n) GC_MALLOC_ATOMIC(n)
 #define BM_BYTES_ZEROED(n) memset(GC_MALLOC_ATOMIC(n), 0, (n))
 #define BM_POINTERS(n) bm_pointers(n)
+#define BM_NEW_TAIL(T, name, n) ((T *)GC_MALLOC(sizeof(T) + (n) * sizeof(void *)))
+#define BM_COPY(target, source, n) memcpy((target), (source), (n) * sizeof(void *))
 #define BM_STORE(slot, value) bm_store((void *)(slot), (value))
 #define BM_FREE(p) ((void)(p))
 #define BM_ROOTS(...) ((void)0)

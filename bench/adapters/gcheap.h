@@ -11,6 +11,8 @@
 #define BM_BYTES(n) gc_new_bytes_raw(n)
 #define BM_BYTES_ZEROED(n) gc_new_bytes(n)
 #define BM_POINTERS(n) ((void **)gc_new_array(&gc_pointer_type, (n)))
+#define BM_NEW_TAIL(T, name, n) ((T *)gc_new_flex(&name, &gc_pointer_type, (n)))
+#define BM_COPY(target, source, n) gc_copy((target), (source), (n) * sizeof(void *))
 #define BM_STORE(slot, value) gc_store((slot), (value))
 #define BM_FREE(p) ((void)(p))
 #define BM_ROOTS(...) GC_FRAME(__VA_ARGS__)

@@ -3,6 +3,7 @@
 #define BENCH_ADAPTERS_MALLOC_H
 
 #include <stdlib.h>
+#include <string.h>
 
 #define BM_COLLECTS 0
 #define BM_TYPE(name, T, ...) _Static_assert(sizeof(T) > 0, "complete type")
@@ -11,6 +12,8 @@
 #define BM_BYTES(n) malloc(n)
 #define BM_BYTES_ZEROED(n) calloc(1, (n))
 #define BM_POINTERS(n) ((void **)calloc((n), sizeof(void *)))
+#define BM_NEW_TAIL(T, name, n) ((T *)calloc(1, sizeof(T) + (n) * sizeof(void *)))
+#define BM_COPY(target, source, n) memcpy((target), (source), (n) * sizeof(void *))
 #define BM_STORE(slot, value) bm_store((void *)(slot), (value))
 #define BM_FREE(p) free(p)
 #define BM_ROOTS(...) ((void)0)

@@ -21,6 +21,9 @@ var workloads = map[string]func(){
 	"growth": runGrowth, "tiny": runTiny, "gcbench": runGCBench, "hashmap": runHashmap,
 	"editor": runEditor, "broker": runBroker, "fragment": runFragment,
 	"giveback": runGiveback, "intern": runIntern,
+	"arrays": runLoop(arraysLoop, 8), "closures": runLoop(closuresLoop, 4),
+	"strings": runLoop(stringsLoop, 15), "mixture": runLoop(mixtureLoop, 6),
+	"vector": runVector, "fib": runFib,
 }
 
 var parameters []string // JSON members, as they were asked for

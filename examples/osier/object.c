@@ -18,36 +18,12 @@ GC_TYPE(coroutine_type, struct coroutine, function);
 GC_TYPE_NOPTR(weak_type, struct weak);
 GC_TYPE_NOPTR(weakmap_type, struct weakmap);
 GC_TYPE(file_type, struct file, path);
+GC_TYPE_NOPTR(record_head, struct object);
 static GC_TYPE_NOPTR(block_head, struct block);
-
-/* ---- Records ------------------------------------------------------------------------------- */
-
-gc_type *record_types[RECORD_WORDS_MAX + 1];
 
 void *new_object_failed(struct thread *t)
 {
     throw_memory(t);
-}
-
-/* A head and `words` references. Two threads may make the same one; the first wins. */
-gc_type *record_type_make(struct thread *t, uint32_t words)
-{
-    uint64_t mask[RECORD_WORDS_MAX / 64 + 1];
-    memset(mask, 0xFF, sizeof mask);
-    mask[0] &= ~(uint64_t)1;
-    struct gc_type_spec spec = {.name = "record",
-                                .size = (1 + (size_t)words) * sizeof(value),
-                                .ptrdata = words ? (1 + (size_t)words) * sizeof(value) : 0,
-                                .mask = words ? mask : NULL,
-                                .mask_bits = words ? 1 + (size_t)words : 0};
-    if (words % 64 != 63)
-        mask[(words + 1) / 64] &= ((uint64_t)1 << (words + 1) % 64) - 1;
-    gc_type *type = check_memory(t, gc_type_create(&spec)), *expected = NULL;
-    if (__atomic_compare_exchange_n(&record_types[words], &expected, type, false, __ATOMIC_ACQ_REL,
-                                    __ATOMIC_ACQUIRE))
-        return type;
-    gc_type_release(type);
-    return expected;
 }
 
 /* ---- Strings ------------------------------------------------------------------------------- */
@@ -436,7 +412,7 @@ void class_add_field(struct thread *t, struct class *class, struct string *name)
     if (class_member(class, name, &number))
         throw_error(t, ERROR_NameError, "class %s has two members '%s'", class->name->bytes,
                     name->bytes);
-    if (class->nfields == RECORD_WORDS_MAX - 1)
+    if (class->nfields == FIELDS_MAX)
         throw_error(t, ERROR_NameError, "class %s has too many fields", class->name->bytes);
     map_set(t, class->members, from_object(name), from_int(class->nfields));
     class->nfields++;

@@ -213,12 +213,16 @@ static inline void *check_memory(struct thread *t, void *p)
 {
     return GC_LIKELY(p != NULL) ? p : new_object_failed(t);
 }
-static inline void *new_object(struct thread *t, gc_type *type, uint32_t kind, uint32_t class_id)
+static inline void *begin_object(struct thread *t, void *p, uint32_t kind, uint32_t class_id)
 {
-    struct object *object = check_memory(t, gc_new(type));
+    struct object *object = check_memory(t, p);
     object->kind = kind;
     object->class_id = class_id;
     return object;
+}
+static inline void *new_object(struct thread *t, gc_type *type, uint32_t kind, uint32_t class_id)
+{
+    return begin_object(t, gc_new(type), kind, class_id);
 }
 static inline void *new_bytes(struct thread *t, size_t size)
 {
@@ -228,26 +232,22 @@ static inline void *new_bytes(struct thread *t, size_t size)
 extern gc_type box_type, list_type, map_type, range_type, buffer_type, bound_type, native_type,
     class_type, function_type, module_type, coroutine_type, weak_type, weakmap_type, file_type;
 
-/* Records are a head, n references or values: instances and closures. */
-#define RECORD_WORDS_MAX 256
-extern gc_type *record_types[RECORD_WORDS_MAX + 1];
-gc_type *record_type_make(struct thread *t, uint32_t words);
-static inline gc_type *record_type(struct thread *t, uint32_t words)
+/* Records are a head and n references or values: instances and closures. */
+extern gc_type record_head;
+static inline void *new_record(struct thread *t, size_t n, uint32_t kind, uint32_t class_id)
 {
-    gc_type *type = __atomic_load_n(&record_types[words], __ATOMIC_ACQUIRE);
-    return GC_LIKELY(type != NULL) ? type : record_type_make(t, words);
+    return begin_object(t, gc_new_flex(&record_head, &gc_word_type, n), kind, class_id);
 }
+#define FIELDS_MAX 255
 static inline struct instance *new_instance(struct thread *t, struct class *class)
 {
-    gc_type *type = record_type(t, 1 + class->nfields);
-    struct instance *self = new_object(t, type, KIND_INSTANCE, class->id);
+    struct instance *self = new_record(t, 1 + class->nfields, KIND_INSTANCE, class->id);
     self->class = class;
     return self;
 }
 static inline struct closure *new_closure(struct thread *t, struct function *fn)
 {
-    struct closure *closure =
-        new_object(t, record_type(t, 1 + fn->ncaptures), KIND_CLOSURE, KIND_CLOSURE);
+    struct closure *closure = new_record(t, 1 + fn->ncaptures, KIND_CLOSURE, KIND_CLOSURE);
     closure->fn = fn;
     return closure;
 }

@@ -2,16 +2,26 @@
 
 const uint64_t malloc_zero_object;
 
-/* Takes a cell of a run, which is refilled when it is used up. */
-static void *from_run(struct mcache *c, unsigned index, unsigned spanclass,
-                      const struct type_info *info)
+static bool is_used_up(const struct gc_run *run)
 {
-    struct gc_run *run = &c->runs[index];
-    if (run->cursor == run->limit && !mcache_refill(c, index, spanclass, info))
-        return NULL;
+    return run->cursor == run->limit;
+}
+
+static void *take_cell(struct gc_run *run)
+{
     uintptr_t p = run->cursor;
     word_store_relaxed(&run->cursor, p + run->size); /* other threads read it: mcache_keeps */
     return (void *)p;
+}
+
+/* Takes a cell of a run, which is refilled when it is used up. */
+static void *from_run(struct mcache *c, unsigned index, unsigned spanclass,
+                      const struct cell_bits *bits)
+{
+    struct gc_run *run = &c->runs[index];
+    if (is_used_up(run) && !mcache_refill(c, index, spanclass, bits))
+        return NULL;
+    return take_cell(run);
 }
 
 /* ---- Small objects ---- */
@@ -31,6 +41,22 @@ static void *small_variable(struct mcache *c, unsigned sizeclass, bool traced)
 {
     return traced ? from_run(c, RUN_TRACED + sizeclass, spanclass_make_traced(sizeclass), NULL)
                   : from_run(c, RUN_VARIABLE + sizeclass, spanclass_make(sizeclass, false), NULL);
+}
+
+/* I30: the heap bits are those of the shape, whatever the object's size within the class is. */
+static bool refill_shape(struct mcache *c, const struct shape *shape, unsigned sizeclass)
+{
+    unsigned words = sizeclass_table[sizeclass].words;
+    struct cell_bits bits = {.mask = shape->mask, .ptr_words = words};
+    if (words <= WORD_BITS)
+        heapbits_pattern(bits.pattern, shape->mask[0], words);
+    return mcache_refill(c, shape->runs + sizeclass, spanclass_make(sizeclass, false), &bits);
+}
+
+static void *small_shape(struct mcache *c, const struct shape *shape, unsigned sizeclass)
+{
+    struct gc_run *run = &c->runs[shape->runs + sizeclass];
+    return is_used_up(run) && !refill_shape(c, shape, sizeclass) ? NULL : take_cell(run);
 }
 
 /* ---- Large objects ---- */
@@ -73,7 +99,7 @@ static void *large_noscan(struct mcache *c, size_t size)
     return finish_large(c, s);
 }
 
-/* ---- Shapes ---- */
+/* ---- Objects with heap bits of their own ---- */
 
 /* What one object is made of; its heap bits are written from this. */
 struct layout {
@@ -87,14 +113,14 @@ struct layout {
 
 static gc_type *traced_type(const struct layout *l)
 {
-    return l->head && l->head->type->trace ? l->head->type : NULL;
+    return l->head ? l->head->bits.traced : NULL;
 }
 
 static void write_layout(const struct layout *l, struct heapbits_sink *sink)
 {
     if (l->head)
-        type_write_bits(l->head, sink);
-    if (l->element && !l->element->noscan) {
+        type_write_bits(&l->head->bits, sink);
+    if (l->element && !l->element->noscan && l->n > 0) {
         heapbits_emit_zeros(sink, (l->tail - (sink->at - sink->start)) >> WORD_SHIFT);
         type_write_array(l->element, sink, l->n);
     }
@@ -116,10 +142,20 @@ static void *large_scan(struct mcache *c, const struct layout *l)
     return finish_large(c, s);
 }
 
+static const struct shape *shape_of(const struct layout *l, unsigned sizeclass)
+{
+    if (!l->element || sizeclass >= RUN_INLINE_CLASSES)
+        return NULL;
+    return l->head ? type_tail_shape(l->head, l->element) : type_array_shape(l->element);
+}
+
 static void *small_scan(struct mcache *c, const struct layout *l, unsigned sizeclass)
 {
     gc_type *traced = traced_type(l);
     size_t words = sizeclass_table[sizeclass].words;
+    const struct shape *shape = shape_of(l, sizeclass);
+    if (shape)
+        return small_shape(c, shape, sizeclass);
     word *p = small_variable(c, sizeclass, traced != NULL);
     if (!p)
         return NULL;
@@ -146,13 +182,20 @@ static void *noscan_aligned(struct mcache *c, size_t size, unsigned align)
     return sizeclass ? small_noscan(c, sizeclass) : large_noscan(c, size);
 }
 
+/* The next one may come from the inline path. */
+static void *flex_noscan(struct mcache *c, const struct layout *l)
+{
+    type_tail_shape(l->head, l->element);
+    return noscan_aligned(c, l->size, l->align);
+}
+
 /* ---- The calls ---- */
 
 void *malloc_typed(struct mcache *c, struct type_info *info)
 {
     unsigned index = u32_load_relaxed(&info->type->run);
     if (index)
-        return from_run(c, index, info->spanclass, info);
+        return from_run(c, index, info->spanclass, info->noscan ? NULL : &info->bits);
     if (info->size == 0)
         return (void *)(uintptr_t)&malloc_zero_object;
     if (info->noscan)
@@ -184,18 +227,10 @@ void *malloc_array(struct mcache *c, struct type_info *info, size_t n)
     return scan(c, &l);
 }
 
-size_t malloc_flex_offset(const struct type_info *head, const struct type_info *element)
-{
-    return align_up(head->type->size, element->align);
-}
-
 void *malloc_flex(struct mcache *c, struct type_info *head, struct type_info *element, size_t n)
 {
-    size_t tail = malloc_flex_offset(head, element);
+    size_t tail = type_tail_offset(head, element);
     size_t size = tail + element->type->size * n;
-    unsigned align = MAX_OF(head->align, element->align);
-    if (head->noscan && element->noscan)
-        return noscan_aligned(c, size, align);
-    struct layout l = {size, align, head, n ? element : NULL, n, tail};
-    return scan(c, &l);
+    struct layout l = {size, MAX_OF(head->align, element->align), head, element, n, tail};
+    return head->noscan && element->noscan ? flex_noscan(c, &l) : scan(c, &l);
 }

@@ -21,8 +21,6 @@ extern const uint64_t malloc_zero_object;
 void *malloc_typed(struct mcache *c, struct type_info *info);
 /* n >= 1 adjacent objects; n * size does not overflow. */
 void *malloc_array(struct mcache *c, struct type_info *info, size_t n);
-/* Offset of the tail of a flexible object; see gc_new_flex. */
-size_t malloc_flex_offset(const struct type_info *head, const struct type_info *element);
 void *malloc_flex(struct mcache *c, struct type_info *head, struct type_info *element, size_t n);
 /* Memory without references; size >= 1. */
 void *malloc_bytes(struct mcache *c, size_t size);

@@ -67,9 +67,9 @@ bool mcache_keeps(const struct mcache *c, unsigned spanclass, uintptr_t base)
     unsigned index;
     do {
         given_up = u32_load_acquire(&c->given_up);
-        index = type_run_of_class(spanclass);
+        index = runindex_first(spanclass);
         while (index && !run_keeps(&c->runs[index], base))
-            index = type_next_run(index);
+            index = runindex_next(index);
         fence_acquire();
     } while (u32_load_relaxed(&c->given_up) != given_up);
     return index != 0;
@@ -109,11 +109,11 @@ static void write_trace_headers(struct gc_span *s, size_t first, size_t n, gc_ty
 }
 
 static void write_bits_once(struct mcache *c, struct gc_span *s, size_t index,
-                            const struct type_info *info)
+                            const struct cell_bits *bits)
 {
     struct heapbits_sink sink;
     heapbits_begin(&sink, &c->heap->arenas, span_cell(s, index));
-    type_write_bits(info, &sink);
+    type_write_bits(bits, &sink);
     heapbits_emit_zeros(&sink, s->words - ((sink.at - sink.start) >> WORD_SHIFT));
     heapbits_end(&sink);
 }
@@ -121,42 +121,42 @@ static void write_bits_once(struct mcache *c, struct gc_span *s, size_t index,
 /* Heap bits of cells of more than WORD_BITS words. They are written for each object, or for one and
  * copied if cells begin at map words. */
 static void write_bits_large(struct mcache *c, struct gc_span *s, size_t first, size_t n,
-                             const struct type_info *info)
+                             const struct cell_bits *bits)
 {
     bool whole = s->words % WORD_BITS == 0;
     for (size_t i = 0; i < (whole ? 1 : n); i++)
-        write_bits_once(c, s, first + i, info);
+        write_bits_once(c, s, first + i, bits);
     if (whole)
         heapbits_copy(s->arena, span_cell(s, first), s->words, n - 1);
 }
 
 static void write_bits(struct mcache *c, struct gc_span *s, size_t first, size_t n,
-                       const struct type_info *info)
+                       const struct cell_bits *bits)
 {
-    if (s->words <= WORD_BITS && !info->program)
-        heapbits_fill(s->arena, span_cell(s, first), n * s->words, info->pattern, s->words);
+    if (s->words <= WORD_BITS && !bits->program)
+        heapbits_fill(s->arena, span_cell(s, first), n * s->words, bits->pattern, s->words);
     else
-        write_bits_large(c, s, first, n, info);
-    if (info->type->trace)
-        write_trace_headers(s, first, n, info->type);
+        write_bits_large(c, s, first, n, bits);
+    if (bits->traced)
+        write_trace_headers(s, first, n, bits->traced);
 }
 
 static bool is_raw(const struct mcache *c, const struct gc_run *run)
 {
     size_t index = (size_t)(run - c->runs);
-    return index >= RUN_RAW && index < RUN_TYPES;
+    return index >= RUN_RAW && index < RUN_VARIABLE;
 }
 
 /* I8: all of this is done before the first cell is handed out. */
 static void open_run(struct mcache *c, struct gc_run *run, struct gc_span *s, size_t first,
-                     size_t n, const struct type_info *info)
+                     size_t n, const struct cell_bits *bits)
 {
     uintptr_t from = span_cell(s, first);
     size_t bytes = n * s->size;
     if (s->needzero && !is_raw(c, run))
         memset((void *)from, 0, bytes);
-    if (info && !info->noscan)
-        write_bits(c, s, first, n, info);
+    if (bits)
+        write_bits(c, s, first, n, bits);
     stress(STRESS_RUN_OPEN);
     if (c->black)
         span_set_marks(s, first, n);
@@ -170,7 +170,7 @@ static void open_run(struct mcache *c, struct gc_run *run, struct gc_span *s, si
 }
 
 static bool open_from_current(struct mcache *c, struct gc_run *run, unsigned spanclass,
-                              const struct type_info *info)
+                              const struct cell_bits *bits)
 {
     struct gc_span *s = c->current[spanclass];
     size_t first, n = s ? span_next_free(s, &first) : 0;
@@ -180,7 +180,7 @@ static bool open_from_current(struct mcache *c, struct gc_run *run, unsigned spa
         n = c->heap->run_limit;
         s->next_cell = (uint32_t)(first + n);
     }
-    open_run(c, run, s, first, n, info);
+    open_run(c, run, s, first, n, bits);
     return true;
 }
 
@@ -193,7 +193,7 @@ static void forget_open(struct mcache *c, unsigned index)
 }
 
 bool mcache_refill(struct mcache *c, unsigned index, unsigned spanclass,
-                   const struct type_info *info)
+                   const struct cell_bits *bits)
 {
     struct gc_run *run = &c->runs[index];
     stress(STRESS_REFILL);
@@ -204,7 +204,7 @@ bool mcache_refill(struct mcache *c, unsigned index, unsigned spanclass,
     } else {
         c->open[c->nopen++] = (uint16_t)index;
     }
-    while (!open_from_current(c, run, spanclass, info)) {
+    while (!open_from_current(c, run, spanclass, bits)) {
         drop_current(c, spanclass, false);
         c->current[spanclass] = mcentral_cache_span(c->heap, &c->heap->centrals[spanclass],
                                                     &c->store, c->sweepgen, c->sweeping);

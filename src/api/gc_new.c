@@ -148,7 +148,7 @@ static bool fits_arrays(const struct type_info *info)
     return false;
 }
 
-void *gc_new_array(gc_type *type, size_t n)
+void *gc_new_array_slow(gc_type *type, size_t n)
 {
     gc_thread *t = ENTER();
     struct type_info *info = t ? type_info(type) : NULL;
@@ -165,7 +165,7 @@ void *gc_new_array(gc_type *type, size_t n)
     return allocate(t, &r);
 }
 
-void *gc_new_flex(gc_type *head, gc_type *element, size_t n)
+void *gc_new_flex_slow(gc_type *head, gc_type *element, size_t n)
 {
     gc_thread *t = ENTER();
     struct type_info *h = t ? type_info(head) : NULL, *e = h ? type_info(element) : NULL;
@@ -175,9 +175,9 @@ void *gc_new_flex(gc_type *head, gc_type *element, size_t n)
     if (!fits_arrays(e))
         return NULL;
     if (__builtin_mul_overflow(element->size, n, &size) || absurd(size) ||
-        absurd(size + malloc_flex_offset(h, e)))
+        absurd(size + type_tail_offset(h, e)))
         return refuse_memory();
-    size += malloc_flex_offset(h, e);
+    size += type_tail_offset(h, e);
     if (size == 0)
         return (void *)(uintptr_t)&malloc_zero_object;
     struct request r = {make_flex, h, e, n, size};

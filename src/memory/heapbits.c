@@ -123,9 +123,13 @@ uintptr_t heapbits_end(struct heapbits_sink *sink)
 
 void heapbits_pattern(word pattern[2], word mask, unsigned words)
 {
-    pattern[0] = pattern[1] = 0;
-    for (unsigned i = 0; i < 2 * WORD_BITS; i++)
-        pattern[i / WORD_BITS] |= (mask >> (i % words) & 1) << (i % WORD_BITS);
+    word low = mask & bits_mask(0, words);
+    for (unsigned have = words; have < WORD_BITS; have += have)
+        low |= low << have;
+    unsigned phase = WORD_BITS % words; /* of the second word */
+    word high = low >> phase;
+    pattern[0] = low;
+    pattern[1] = phase ? high | high << (WORD_BITS - phase) : low;
 }
 
 static void store_bits(word *map, size_t shift, size_t n, word bits)

@@ -19,9 +19,7 @@ _Static_assert(sizeof sizeclass_by_8 == SIZECLASS_BY_8_MAX / 8 + 1 &&
     }
 const struct page_class_info page_class_info[SPANCLASS_COUNT + 1] = {PAGE_CLASS_TABLE};
 
-/* The run indexes for bytes without references are the numbers of their size classes. For 0 bytes
- * the inline path finds run index 0, whose run is always empty. */
-const uint8_t gc_bytes_slot[] = {0, 1, SIZECLASS_TABLE_BY_8_FROM_16};
+const uint8_t gc_class_by_8[] = {0, 1, SIZECLASS_TABLE_BY_8_FROM_16};
 _Static_assert(GC_INLINE_BYTES_MAX == SIZECLASS_BY_8_MAX && SIZECLASS_COUNT - 1 <= UINT8_MAX,
                "gcheap.h: the same table");
 

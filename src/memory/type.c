@@ -6,18 +6,14 @@ _Static_assert(GC_ALIGN_MAX <= PAGE_SIZE, "spans begin at pages");
 _Static_assert(GC_ALIGN_MAX == 8192, "what refusals of an alignment say");
 #define NOT_RELEASED UINT64_MAX
 
-/* Under the lock, except for next_run, which any thread reads. */
 static struct {
-    struct lock lock;
-    uint32_t nruns;                 /* run indexes in use */
-    bool taken[RUN_INDEXES];        /* a type has this run index */
-    uint16_t next_run[RUN_INDEXES]; /* the next run index of the same span class; 0: none. No index
-                                      leaves its list. Atomic */
-    uint64_t clock;                 /* heaps made so far */
+    struct lock lock;                        /* of all of this, of shapes, and of run indexes */
+    word last_id;                            /* the newest type's */
+    struct type_info *heads;                 /* types that have tails */
+    uint64_t clock;                          /* heaps made so far */
     struct type_user *oldest, **newest_link; /* heaps alive, in the order in which they were made */
     struct type_info *released, **last_released; /* released types, in the order of their release */
 } registry = {.lock = LOCK_INIT(LOCK_TYPES),
-              .nruns = RUN_TYPES,
               .newest_link = &registry.oldest,
               .last_released = &registry.released};
 
@@ -35,31 +31,31 @@ bool type_refuse(const char *why)
     return false;
 }
 
-/* ---- Shapes: what a mask or a program describes ---- */
+/* ---- Extents: how many words a mask or a program describes ---- */
 
-struct shape {
+struct extent {
     size_t bits; /* words that it describes */
     size_t last; /* words up to the last reference */
 };
 
-static void shape_add_mask(struct shape *shape, word bits, size_t n)
+static void extent_add_mask(struct extent *extent, word bits, size_t n)
 {
     bits &= bits_mask(0, n);
     if (bits)
-        shape->last = shape->bits + WORD_BITS - bits_leading_zeros(bits);
-    shape->bits += n;
+        extent->last = extent->bits + WORD_BITS - bits_leading_zeros(bits);
+    extent->bits += n;
 }
 
-static bool shape_repeat(struct shape *shape, size_t n, size_t count, size_t limit)
+static bool extent_repeat(struct extent *extent, size_t n, size_t count, size_t limit)
 {
     size_t total;
-    if (n == 0 || n > shape->bits)
+    if (n == 0 || n > extent->bits)
         return type_refuse("GC program repeats more bits than it has made");
-    if (__builtin_mul_overflow(n, count, &total) || total > limit - shape->bits)
+    if (__builtin_mul_overflow(n, count, &total) || total > limit - extent->bits)
         return type_refuse("GC program writes past the size");
-    if (shape->last > shape->bits - n && count > 0)
-        shape->last += total;
-    shape->bits += total;
+    if (extent->last > extent->bits - n && count > 0)
+        extent->last += total;
+    extent->bits += total;
     return true;
 }
 
@@ -127,8 +123,8 @@ static word prog_bits(const uint8_t *bytes, size_t from, size_t n)
     return bits;
 }
 
-static bool shape_of_program(struct shape *shape, const uint8_t *program, size_t length,
-                             size_t limit)
+static bool extent_of_program(struct extent *extent, const uint8_t *program, size_t length,
+                              size_t limit)
 {
     struct prog_reader r = {program, length, false};
     for (;;) {
@@ -138,15 +134,15 @@ static bool shape_of_program(struct shape *shape, const uint8_t *program, size_t
         if (op.what == PROG_STOP)
             return true;
         if (op.what == PROG_REPEAT) {
-            if (!shape_repeat(shape, op.n, op.count, limit))
+            if (!extent_repeat(extent, op.n, op.count, limit))
                 return false;
             continue;
         }
-        if (op.n > limit - shape->bits)
+        if (op.n > limit - extent->bits)
             return type_refuse("GC program writes past the size");
         for (size_t done = 0; done < op.n; done += WORD_BITS / 2) {
             size_t n = MIN_OF(op.n - done, WORD_BITS / 2);
-            shape_add_mask(shape, prog_bits(op.bits, done, n), n);
+            extent_add_mask(extent, prog_bits(op.bits, done, n), n);
         }
     }
 }
@@ -197,20 +193,20 @@ static bool inline_mask_fits(const gc_type *type)
     return true;
 }
 
-static bool shape_of_type(const gc_type *type, struct shape *shape)
+static bool extent_of_type(const gc_type *type, struct extent *extent)
 {
     if (type->kind & GC_KIND_GCPROG) {
         if (!type->gcdata)
             return type_refuse("a GC program kind without a program");
-        return shape_of_program(shape, type->gcdata, SIZE_MAX, type->size / WORD_SIZE);
+        return extent_of_program(extent, type->gcdata, SIZE_MAX, type->size / WORD_SIZE);
     }
     size_t bits;
     const uint64_t *mask = type_mask(type, &bits);
-    for (size_t i = bits; i > 0 && shape->last == 0; i--) {
+    for (size_t i = bits; i > 0 && extent->last == 0; i--) {
         if (type_mask_bit(mask, i - 1))
-            shape->last = i;
+            extent->last = i;
     }
-    shape->bits = bits;
+    extent->bits = bits;
     return type->gcdata || inline_mask_fits(type) ? true
                                                   : type_refuse("a mask bit lies beyond the size");
 }
@@ -220,7 +216,7 @@ static bool align_is_valid(unsigned align)
     return align == 0 || (is_power_of_two(align) && align <= GC_ALIGN_MAX);
 }
 
-static bool validate(const gc_type *type, struct shape *shape)
+static bool validate(const gc_type *type, struct extent *extent)
 {
     if (!align_is_valid(type->align) || !align_is_valid(type->field_align))
         return type_refuse("the alignment is no power of two up to 8192");
@@ -228,13 +224,13 @@ static bool validate(const gc_type *type, struct shape *shape)
         return type_refuse("ptrdata is larger than the size");
     if (type->size > SIZE_MAX / 2)
         return type_refuse("the size is absurd");
-    if (!shape_of_type(type, shape))
+    if (!extent_of_type(type, extent))
         return false;
-    if (shape->last > 0 && type->align % WORD_SIZE != 0)
+    if (extent->last > 0 && type->align % WORD_SIZE != 0)
         return type_refuse("references need the alignment of a word");
-    if (type->ptrdata != 0 && type->ptrdata < shape->last * WORD_SIZE)
+    if (type->ptrdata != 0 && type->ptrdata < extent->last * WORD_SIZE)
         return type_refuse("a mask bit lies beyond ptrdata");
-    if (type->ptrdata > shape->last * WORD_SIZE)
+    if (type->ptrdata > extent->last * WORD_SIZE)
         return type_refuse("ptrdata lies behind the last reference");
     if (type->size == 0 && type->trace)
         return type_refuse("a traced type needs a size");
@@ -253,11 +249,12 @@ uint64_t type_hash_bytes(const void *bytes, size_t n, uint64_t seed)
 
 static uint32_t hash_type(const gc_type *type, const struct type_info *info)
 {
-    uint64_t h = type_hash_bytes(&type->size, sizeof type->size, info->ptr_words);
+    const struct cell_bits *bits = &info->bits;
+    uint64_t h = type_hash_bytes(&type->size, sizeof type->size, bits->ptr_words);
     if (type->name)
         h = type_hash_bytes(type->name, strlen(type->name), h);
-    if (info->mask)
-        h = type_hash_bytes(info->mask, divide_up(info->ptr_words, WORD_BITS) * sizeof(word), h);
+    if (bits->mask)
+        h = type_hash_bytes(bits->mask, divide_up(bits->ptr_words, WORD_BITS) * sizeof(word), h);
     return (uint32_t)(h >> 16) | 1;
 }
 
@@ -269,30 +266,31 @@ static void copy_mask(word *to, const uint64_t *from, size_t bits)
     }
 }
 
-static struct type_info *make_info(gc_type *type, const struct shape *shape)
+static struct type_info *make_info(gc_type *type, const struct extent *extent)
 {
     bool program = type->kind & GC_KIND_GCPROG;
-    size_t mask_words = program ? 0 : divide_up(shape->last, WORD_BITS);
+    size_t mask_words = program ? 0 : divide_up(extent->last, WORD_BITS);
     struct type_info *info = calloc(1, sizeof *info + mask_words * sizeof(word));
     if (!info)
         return NULL;
     info->type = type;
     info->released = NOT_RELEASED;
-    info->noscan = shape->last == 0 && !type->trace;
+    info->noscan = extent->last == 0 && !type->trace;
     info->words = divide_up(type->size, WORD_SIZE);
-    info->ptr_words = shape->last;
+    info->bits.ptr_words = extent->last;
+    info->bits.traced = type->trace ? type : NULL;
     info->size = type->trace ? align_up(type->size, WORD_SIZE) + WORD_SIZE : type->size;
     info->align = type->align ? type->align : (unsigned)WORD_SIZE;
     info->sizeclass = info->size ? sizeclass_of_aligned(info->size, info->align) : 0;
     info->spanclass = type->trace ? spanclass_make_traced(info->sizeclass)
                                   : spanclass_make(info->sizeclass, info->noscan);
     if (program) {
-        info->program = type->gcdata;
+        info->bits.program = type->gcdata;
     } else if (mask_words) {
         size_t bits;
         const uint64_t *mask = type_mask(type, &bits);
-        copy_mask((word *)(info + 1), mask, shape->last);
-        info->mask = (word *)(info + 1);
+        copy_mask((word *)(info + 1), mask, extent->last);
+        info->bits.mask = (word *)(info + 1);
     }
     return info;
 }
@@ -304,53 +302,61 @@ static unsigned cell_words(const struct type_info *info)
 
 static void make_pattern(struct type_info *info)
 {
-    if (info->sizeclass && info->mask && cell_words(info) <= WORD_BITS)
-        heapbits_pattern(info->pattern, info->mask[0], cell_words(info));
+    struct cell_bits *bits = &info->bits;
+    if (info->sizeclass && bits->mask && cell_words(info) <= WORD_BITS)
+        heapbits_pattern(bits->pattern, bits->mask[0], cell_words(info));
 }
 
-/* A run index belongs to one span class for ever, and to one type after the other. It has no two
- * types at a time: a heap that has runs for it does not outlive its type. 0: there are no more. */
-static unsigned free_run_locked(unsigned spanclass)
-{
-    LOCK_ASSERT_HELD(&registry.lock);
-    unsigned first = type_run_of_class(spanclass), run = type_next_run(first);
-    while (run && registry.taken[run])
-        run = type_next_run(run);
-    if (run || registry.nruns == RUN_INDEXES)
-        return run;
-    run = registry.nruns++;
-    registry.next_run[run] = registry.next_run[first];
-    u16_store_release(&registry.next_run[first], (uint16_t)run);
-    return run;
-}
-
+/* A run index has no two types at a time: a heap that has runs for it does not outlive its type. */
 static uint32_t assign_run_locked(struct type_info *info)
 {
     LOCK_ASSERT_HELD(&registry.lock);
-    if (info->noscan || info->sizeclass == 0)
-        return info->sizeclass;
-    unsigned run = free_run_locked(info->spanclass);
-    registry.taken[run] = run != 0;
-    return run;
+    if (info->sizeclass == 0)
+        return 0;
+    return info->noscan ? RUN_NOSCAN + info->sizeclass : runindex_take(info->spanclass);
+}
+
+/* Whether the size of an object with such elements tells its class and overflows nowhere, given
+ * that there are GC_INLINE_BYTES_MAX elements at most. */
+static bool is_simple(const struct type_info *info)
+{
+    return info->type->size <= GC_INLINE_BYTES_MAX && info->align <= 8;
+}
+
+static void publish_arrays(struct type_info *info, uint32_t runs)
+{
+    if (is_simple(info))
+        u32_store_release(&info->type->arrays, runs);
+}
+
+static word new_id_locked(void)
+{
+    LOCK_ASSERT_HELD(&registry.lock);
+    if (registry.last_id > UINTPTR_MAX - 2 * (word)GC_RUNS_MAX)
+        return 0;
+    return registry.last_id += GC_RUNS_MAX;
 }
 
 static void publish_locked(gc_type *type, struct type_info *info)
 {
     LOCK_ASSERT_HELD(&registry.lock);
     if (type->ptrdata == 0)
-        type->ptrdata = info->ptr_words * WORD_SIZE;
+        type->ptrdata = info->bits.ptr_words * WORD_SIZE;
     if (type->hash == 0)
         type->hash = hash_type(type, info);
+    word_store_relaxed(&type->id, new_id_locked());
     ptr_store_release((struct type_info **)&type->info, info);
     u32_store_release(&type->run, assign_run_locked(info));
+    if (info->noscan)
+        publish_arrays(info, RUN_NOSCAN);
 }
 
 static struct type_info *register_locked(gc_type *type)
 {
-    struct shape shape = {0, 0};
-    if (!validate(type, &shape))
+    struct extent extent = {0, 0};
+    if (!validate(type, &extent))
         return NULL;
-    struct type_info *info = make_info(type, &shape);
+    struct type_info *info = make_info(type, &extent);
     if (!info) {
         errno = ENOMEM;
         return NULL;
@@ -375,31 +381,157 @@ struct type_info *type_info_slow(gc_type *type)
     return info;
 }
 
-unsigned type_run_of_class(unsigned spanclass)
+/* ---- Shapes of objects that end in elements ---- */
+
+size_t type_tail_offset(const struct type_info *head, const struct type_info *element)
 {
-    unsigned sizeclass = spanclass_size(spanclass);
-    if (spanclass_noscan(spanclass))
-        return RUN_NOSCAN + sizeclass;
-    return (spanclass_traced(spanclass) ? RUN_TRACED : RUN_VARIABLE) + sizeclass;
+    return align_up(head->type->size, element->align);
 }
 
-unsigned type_next_run(unsigned run)
+/* Adds the slots of an object of this type, as far as they are among the first SHAPE_WORDS words.
+ */
+static void add_slots(word *mask, const struct cell_bits *bits, size_t at)
 {
-    return run < RUN_VARIABLE ? run + RUN_RAW : u16_load_acquire(&registry.next_run[run]);
+    for (size_t i = 0; i < bits->ptr_words && at + i < SHAPE_WORDS; i++)
+        mask[(at + i) / WORD_BITS] |= (word)bits_test(bits->mask, i) << (at + i) % WORD_BITS;
 }
 
-void type_write_bits(const struct type_info *info, struct heapbits_sink *sink)
+/* `head` may be NULL: an array. */
+static struct shape *take_shape(const struct type_info *head, const struct type_info *element)
 {
-    if (info->program)
-        run_program(info->program, sink);
-    else if (info->mask)
-        heapbits_emit_mask(sink, info->mask, info->ptr_words);
+    word mask[SHAPE_WORDS / WORD_BITS] = {0};
+    size_t at = head ? type_tail_offset(head, element) / WORD_SIZE : 0;
+    if ((head && (head->bits.program || head->bits.traced)) || element->bits.program)
+        return NULL;
+    if (head)
+        add_slots(mask, &head->bits, 0);
+    for (; !element->noscan && at < SHAPE_WORDS; at += element->words)
+        add_slots(mask, &element->bits, at);
+    return shape_take(mask);
+}
+
+static void find_array_shape_locked(struct type_info *info)
+{
+    LOCK_ASSERT_HELD(&registry.lock);
+    if (info->array_known)
+        return;
+    info->array = take_shape(NULL, info);
+    u32_store_release(&info->array_known, 1);
+    if (info->array)
+        publish_arrays(info, info->array->runs);
+}
+
+const struct shape *type_array_shape(struct type_info *info)
+{
+    if (!u32_load_acquire(&info->array_known)) {
+        lock_acquire(&registry.lock);
+        find_array_shape_locked(info);
+        lock_release(&registry.lock);
+    }
+    return info->array;
+}
+
+/* The tail of this element type; without one, a free tail, or NULL. Any thread that makes such
+ * objects: while it does, the element type is not freed, and the tail stays. */
+static struct tail_shape *find_tail(struct type_info *head, const struct type_info *element)
+{
+    struct tail_shape *tail = head->tails, *end = tail + TYPE_TAILS, *unused = NULL;
+    for (; tail < end; tail++) {
+        word of = word_load_acquire(&tail->of);
+        if (of == element->type->id)
+            return tail;
+        if (!of)
+            unused = tail;
+    }
+    return unused;
+}
+
+/* The inline path knows of one element type of a head, as long as that type is not freed. */
+static void publish_tail(struct type_info *head, const struct type_info *element, uint32_t runs)
+{
+    gc_type *type = head->type;
+    for (int i = 0; i < TYPE_TAILS; i++) {
+        if (type->tail && head->tails[i].of == type->tail / GC_RUNS_MAX * GC_RUNS_MAX)
+            return;
+    }
+    if (is_simple(head) && is_simple(element) && type_tail_offset(head, element) == type->size)
+        word_store_release(&type->tail, element->type->id + runs);
+}
+
+static void note_head_locked(struct type_info *head)
+{
+    LOCK_ASSERT_HELD(&registry.lock);
+    if (head->head_link)
+        return;
+    head->next_head = registry.heads;
+    head->head_link = &registry.heads;
+    if (registry.heads)
+        registry.heads->head_link = &head->next_head;
+    registry.heads = head;
+}
+
+static struct tail_shape *find_tail_shape_locked(struct type_info *head,
+                                                 const struct type_info *element)
+{
+    LOCK_ASSERT_HELD(&registry.lock);
+    struct tail_shape *tail = element->type->id ? find_tail(head, element) : NULL;
+    if (!tail || tail->of)
+        return tail;
+    bool noscan = head->noscan && element->noscan;
+    tail->shape = noscan ? NULL : take_shape(head, element);
+    if (noscan || tail->shape)
+        publish_tail(head, element, noscan ? RUN_NOSCAN : tail->shape->runs);
+    word_store_release(&tail->of, element->type->id);
+    note_head_locked(head);
+    return tail;
+}
+
+const struct shape *type_tail_shape(struct type_info *head, struct type_info *element)
+{
+    struct tail_shape *tail = find_tail(head, element);
+    if (tail && !word_load_acquire(&tail->of)) {
+        lock_acquire(&registry.lock);
+        tail = find_tail_shape_locked(head, element);
+        lock_release(&registry.lock);
+    }
+    return tail ? tail->shape : NULL;
+}
+
+/* The type is about to be freed. */
+static void drop_shapes_locked(struct type_info *info)
+{
+    LOCK_ASSERT_HELD(&registry.lock);
+    shape_drop(info->array);
+    for (int i = 0; i < TYPE_TAILS; i++)
+        shape_drop(info->tails[i].shape);
+    if (info->head_link)
+        *info->head_link = info->next_head;
+    if (info->next_head)
+        info->next_head->head_link = info->head_link;
+    for (struct type_info *head = registry.heads; head; head = head->next_head) {
+        struct tail_shape *tail = find_tail(head, info);
+        if (!tail || !tail->of)
+            continue;
+        shape_drop(tail->shape);
+        tail->shape = NULL;
+        word_store_release(&tail->of, 0);
+    }
+}
+
+/* ---- Heap bits ---- */
+
+void type_write_bits(const struct cell_bits *bits, struct heapbits_sink *sink)
+{
+    if (bits->program)
+        run_program(bits->program, sink);
+    else if (bits->mask)
+        heapbits_emit_mask(sink, bits->mask, bits->ptr_words);
 }
 
 void type_write_array(const struct type_info *info, struct heapbits_sink *sink, size_t n)
 {
     uintptr_t begin = sink->at;
-    type_write_bits(info, sink);
+    type_write_bits(&info->bits, sink);
     heapbits_emit_zeros(sink, info->words - ((sink->at - begin) >> WORD_SHIFT));
     heapbits_repeat(sink, info->words, n - 1);
 }
@@ -419,9 +551,9 @@ static bool spec_is_valid(const struct gc_type_spec *spec)
         return type_refuse("a program needs ptrdata");
     if (spec->ptrdata > spec->size)
         return type_refuse("ptrdata is larger than the size");
-    struct shape shape = {0, 0};
+    struct extent extent = {0, 0};
     return !spec->program ||
-           shape_of_program(&shape, spec->program, spec->program_size, spec->size / WORD_SIZE);
+           extent_of_program(&extent, spec->program, spec->program_size, spec->size / WORD_SIZE);
 }
 
 static char *copy_string(char *to, const char *from)
@@ -473,7 +605,8 @@ static void free_type_locked(struct type_info *info)
 {
     LOCK_ASSERT_HELD(&registry.lock);
     if (info->type->run >= RUN_TYPES)
-        registry.taken[info->type->run] = false;
+        runindex_give(info->type->run);
+    drop_shapes_locked(info);
     free(info->type);
     free(info);
 }

@@ -6,20 +6,23 @@
 #include "gcheap.h"
 #include "base/forkpart.h"
 #include "memory/heapbits.h"
+#include "memory/shape.h"
 
-/* Run indexes. Each of the following has one per size class, in this order: noscan types (index 0
- * is always empty), types of variable shape, traced types, and noscan ones that are not zeroed.
- * Then comes one for each registered type with references, while there are indexes left. */
-#define RUN_NOSCAN 0
-#define RUN_VARIABLE SIZECLASS_COUNT
-#define RUN_TRACED (2 * SIZECLASS_COUNT)
-#define RUN_RAW (3 * SIZECLASS_COUNT)
-#define RUN_TYPES (4 * SIZECLASS_COUNT)
-#define RUN_INDEXES 4096
-_Static_assert(RUN_TYPES < RUN_INDEXES && RUN_INDEXES - 1 <= UINT16_MAX, "lists of run indexes");
-/* What the inline paths of gcheap.h know of them. */
-_Static_assert(RUN_NOSCAN == 0, "gc_bytes_slot holds size classes");
-_Static_assert(GC_BYTES_RAW_SLOTS == RUN_RAW - RUN_NOSCAN, "gc_new_bytes_raw");
+/* What all cells of a run have in common. */
+struct cell_bits {
+    const word *mask; /* ptr_words bits; NULL with a program */
+    size_t ptr_words; /* up to the last reference */
+    const uint8_t *program;
+    word pattern[2]; /* for cells of at most WORD_BITS words: see heapbits_pattern */
+    gc_type *traced; /* the type, if the cells are those of a traced type; else NULL */
+};
+
+/* The shape of flexible objects with this head and elements of one type. */
+struct tail_shape {
+    word of;             /* the element type's id; 0: free. Atomic */
+    struct shape *shape; /* NULL: there is none */
+};
+#define TYPE_TAILS 4 /* element types for which a head has a shape */
 
 /* What the allocator needs to know of a type; made once, when the type is registered. */
 struct type_info {
@@ -29,12 +32,13 @@ struct type_info {
     unsigned sizeclass; /* 0: large */
     unsigned spanclass;
     bool noscan;
-    size_t words;     /* of an object's type->size, rounded up */
-    size_t ptr_words; /* up to the last reference */
-    const word *mask; /* ptr_words bits; NULL with a program or without references */
-    const uint8_t *program;
-    word pattern[2];   /* for cells of at most WORD_BITS words: see heapbits_pattern */
-    bool owned;        /* made by gc_type_create */
+    size_t words;          /* of an object's type->size, rounded up */
+    struct cell_bits bits; /* without references: mask and program are NULL */
+    struct shape *array;   /* of arrays, if they have one */
+    uint32_t array_known;  /* `array` is final. Atomic */
+    struct tail_shape tails[TYPE_TAILS];
+    struct type_info *next_head, **head_link; /* types that have tails; under LOCK_TYPES */
+    bool owned;                               /* made by gc_type_create */
     uint64_t released; /* the number of heaps that were made before its release; under LOCK_TYPES */
     struct type_info *next; /* next released type; under LOCK_TYPES */
 };
@@ -50,13 +54,16 @@ INLINE struct type_info *type_info(gc_type *type)
     return LIKELY(info != NULL) ? info : type_info_slow(type);
 }
 
-/* The first and the next of the run indexes of a span class; 0: no more. Any thread, as an index
- * never leaves the list. */
-unsigned type_run_of_class(unsigned spanclass);
-unsigned type_next_run(unsigned run);
+/* The shape of arrays of this type, and of flexible objects of these two types. NULL: they have
+ * none, and the heap bits of each are written by themselves if they have references. From then on
+ * the inline paths know where such objects come from. Any thread. */
+const struct shape *type_array_shape(struct type_info *info);
+const struct shape *type_tail_shape(struct type_info *head, struct type_info *element);
+/* Offset of the elements of such an object; see gc_new_flex. */
+size_t type_tail_offset(const struct type_info *head, const struct type_info *element);
 
-/* Writes the heap bits of one object of the type. */
-void type_write_bits(const struct type_info *info, struct heapbits_sink *sink);
+/* Writes the heap bits of one object. */
+void type_write_bits(const struct cell_bits *bits, struct heapbits_sink *sink);
 /* Writes the heap bits of n adjacent elements of the type. */
 void type_write_array(const struct type_info *info, struct heapbits_sink *sink, size_t n);
 

@@ -636,6 +636,81 @@ TEST(types_made_at_run_time)
     end_heap(heap);
 }
 
+static struct {
+    size_t head_words, words;
+    uint64_t head, element;
+} flexible;
+
+static bool in_flexible(size_t i)
+{
+    if (i < flexible.head_words)
+        return flexible.head >> i & 1;
+    return flexible.element >> (i - flexible.head_words) % flexible.words & 1;
+}
+
+static gc_type *flexible_part(size_t words, uint64_t mask)
+{
+    gc_type *type = gc_type_create(&(struct gc_type_spec){
+        .name = "part", .size = words * 8, .mask = &mask, .mask_bits = words});
+    CHECK(type);
+    return type;
+}
+
+/* Objects of one class have the same heap bits, however many elements they have: what they have is
+ * found, and the other words of their elements are not. The second of two comes from the inline
+ * path. */
+static void check_lengths(gc_type *head, gc_type *element)
+{
+    static const size_t lengths[] = {1, 2, 3, 5, 8, 20, 40, 64, 100, 128, 150};
+    for (size_t i = 0; i < LEN(lengths) * 2; i++) {
+        size_t n = lengths[i / 2];
+        void *p = head ? gc_new_flex(head, element, n) : gc_new_array(element, n);
+        size_t words = flexible.head_words + n * flexible.words;
+        CHECK(p && gc_object_size(p) == gc_size_class(words * 8));
+        check_zero(p, gc_object_size(p));
+        check_shape(p, words, in_flexible);
+    }
+}
+
+TEST(elements_of_every_length)
+{
+    static const struct {
+        size_t head_words, words;
+        uint64_t head, element;
+    } kinds[] = {{0, 1, 0, 1}, {0, 3, 0, 5}, {1, 1, 0, 1},
+                 {3, 1, 4, 1}, {2, 2, 3, 1}, {4, 5, 6, 0}};
+    gc_heap *heap = new_heap(0);
+    for (size_t i = 0; i < LEN(kinds); i++) {
+        memcpy(&flexible, &kinds[i], sizeof flexible);
+        gc_type *element = flexible_part(flexible.words, flexible.element), *head = NULL;
+        if (flexible.head_words)
+            head = flexible_part(flexible.head_words, flexible.head);
+        check_lengths(head, element);
+        CHECK_EQ(gc_heap_verify(), 0);
+    }
+    end_heap(heap);
+}
+
+/* Arrays of all lengths in turn fill the cells that others have left: nothing of them is seen. */
+TEST(what_lies_behind_the_elements)
+{
+    gc_heap *heap = new_heap(0);
+    void **last = NULL;
+    GC_FRAME(last);
+    for (size_t i = 0; i < 200000; i++) {
+        size_t n = 1 + i * 7919 % 20;
+        void **array = i % 2 ? gc_new_array(&gc_pointer_type, n)
+                             : gc_new_flex(&cell_type, &gc_pointer_type, n);
+        check_zero(array, gc_object_size(array));
+        for (size_t k = i % 2 ? 0 : sizeof(struct cell) / sizeof *array; k < n; k++)
+            array[k] = last;
+        if (i % 5 == 0)
+            last = array;
+    }
+    CHECK_EQ(gc_heap_verify(), 0);
+    end_heap(heap);
+}
+
 struct fraction {
     int64_t over, under;
 };

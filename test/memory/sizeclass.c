@@ -160,11 +160,12 @@ TEST(class_of_every_size_and_alignment)
     CHECK_EQ(sizeclass_of_aligned(SIZE_MAX, 8), 0);
 }
 
-TEST(slots_of_the_inline_path)
+TEST(classes_of_the_inline_path)
 {
-    CHECK_EQ(gc_bytes_slot[0], 0);
+    CHECK_EQ(gc_class_by_8[0], 0);
     for (size_t size = 1; size <= GC_INLINE_BYTES_MAX; size++)
-        CHECK_EQ(gc_bytes_slot[(size + 7) / 8], sizeclass_of(size));
+        CHECK_EQ(gc_class_by_8[(size + 7) / 8], sizeclass_of(size));
+    CHECK_EQ(gc_class_by_8[GC_INLINE_BYTES_MAX / 8], GC_INLINE_CLASSES - 1);
 }
 
 TEST(span_classes)
