@@ -44,7 +44,7 @@ static void *small_variable(struct mcache *c, unsigned sizeclass, bool traced)
 }
 
 /* I30: the heap bits are those of the shape, whatever the object's size within the class is. */
-static bool refill_shape(struct mcache *c, const struct shape *shape, unsigned sizeclass)
+static bool refill_shape(struct mcache *c, const struct cell_shape *shape, unsigned sizeclass)
 {
     unsigned words = sizeclass_table[sizeclass].words;
     struct cell_bits bits = {.mask = shape->mask, .ptr_words = words};
@@ -53,7 +53,7 @@ static bool refill_shape(struct mcache *c, const struct shape *shape, unsigned s
     return mcache_refill(c, shape->runs + sizeclass, spanclass_make(sizeclass, false), &bits);
 }
 
-static void *small_shape(struct mcache *c, const struct shape *shape, unsigned sizeclass)
+static void *small_shape(struct mcache *c, const struct cell_shape *shape, unsigned sizeclass)
 {
     struct gc_run *run = &c->runs[shape->runs + sizeclass];
     return is_used_up(run) && !refill_shape(c, shape, sizeclass) ? NULL : take_cell(run);
@@ -142,7 +142,7 @@ static void *large_scan(struct mcache *c, const struct layout *l)
     return finish_large(c, s);
 }
 
-static const struct shape *shape_of(const struct layout *l, unsigned sizeclass)
+static const struct cell_shape *shape_of(const struct layout *l, unsigned sizeclass)
 {
     if (!l->element || sizeclass >= RUN_INLINE_CLASSES)
         return NULL;
@@ -153,7 +153,7 @@ static void *small_scan(struct mcache *c, const struct layout *l, unsigned sizec
 {
     gc_type *traced = traced_type(l);
     size_t words = sizeclass_table[sizeclass].words;
-    const struct shape *shape = shape_of(l, sizeclass);
+    const struct cell_shape *shape = shape_of(l, sizeclass);
     if (shape)
         return small_shape(c, shape, sizeclass);
     word *p = small_variable(c, sizeclass, traced != NULL);

@@ -1,26 +1,26 @@
 #include "memory/shape.h"
 
-static struct shape *shapes; /* there are RUN_BLOCKS at most */
+static struct cell_shape *shapes; /* there are RUN_BLOCKS at most */
 
-static struct shape *with_mask(const word *mask)
+static struct cell_shape *with_mask(const word *mask)
 {
-    struct shape *s = shapes;
+    struct cell_shape *s = shapes;
     while (s && memcmp(s->mask, mask, sizeof s->mask) != 0)
         s = s->next;
     return s;
 }
 
-static struct shape *without_users(void)
+static struct cell_shape *without_users(void)
 {
-    struct shape *s = shapes;
+    struct cell_shape *s = shapes;
     while (s && s->users > 0)
         s = s->next;
     return s;
 }
 
-static struct shape *one_more(void)
+static struct cell_shape *one_more(void)
 {
-    struct shape *s = calloc(1, sizeof *s);
+    struct cell_shape *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
     s->runs = runindex_take_block();
@@ -33,9 +33,9 @@ static struct shape *one_more(void)
     return s;
 }
 
-struct shape *shape_take(const word *mask)
+struct cell_shape *shape_take(const word *mask)
 {
-    struct shape *s = with_mask(mask);
+    struct cell_shape *s = with_mask(mask);
     if (!s && ((s = without_users()) || (s = one_more())))
         memcpy(s->mask, mask, sizeof s->mask);
     if (s)
@@ -43,7 +43,7 @@ struct shape *shape_take(const word *mask)
     return s;
 }
 
-void shape_drop(struct shape *shape)
+void shape_drop(struct cell_shape *shape)
 {
     if (shape)
         shape->users--;

@@ -13,18 +13,18 @@
 
 #define SHAPE_WORDS (GC_INLINE_BYTES_MAX / WORD_SIZE)
 
-struct shape {
+struct cell_shape {
     word mask[SHAPE_WORDS / WORD_BITS]; /* which words are slots */
     unsigned runs;                      /* the run index of size class c is runs + c */
     unsigned users;                     /* types, and pairs of types, that have this shape */
-    struct shape *next;
+    struct cell_shape *next;
 };
 
 /* The shape with this mask, which gets one more user; NULL: there are no run indexes left, or there
  * is no memory. */
-struct shape *shape_take(const word *mask);
+struct cell_shape *shape_take(const word *mask);
 /* A user less. A shape without users becomes another one when one is needed: no heap can have runs
  * for it. NULL is ignored. */
-void shape_drop(struct shape *shape);
+void shape_drop(struct cell_shape *shape);
 
 #endif

@@ -397,7 +397,7 @@ static void add_slots(word *mask, const struct cell_bits *bits, size_t at)
 }
 
 /* `head` may be NULL: an array. */
-static struct shape *take_shape(const struct type_info *head, const struct type_info *element)
+static struct cell_shape *take_shape(const struct type_info *head, const struct type_info *element)
 {
     word mask[SHAPE_WORDS / WORD_BITS] = {0};
     size_t at = head ? type_tail_offset(head, element) / WORD_SIZE : 0;
@@ -421,7 +421,7 @@ static void find_array_shape_locked(struct type_info *info)
         publish_arrays(info, info->array->runs);
 }
 
-const struct shape *type_array_shape(struct type_info *info)
+const struct cell_shape *type_array_shape(struct type_info *info)
 {
     if (!u32_load_acquire(&info->array_known)) {
         lock_acquire(&registry.lock);
@@ -486,7 +486,7 @@ static struct tail_shape *find_tail_shape_locked(struct type_info *head,
     return tail;
 }
 
-const struct shape *type_tail_shape(struct type_info *head, struct type_info *element)
+const struct cell_shape *type_tail_shape(struct type_info *head, struct type_info *element)
 {
     struct tail_shape *tail = find_tail(head, element);
     if (tail && !word_load_acquire(&tail->of)) {

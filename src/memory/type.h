@@ -19,8 +19,8 @@ struct cell_bits {
 
 /* The shape of flexible objects with this head and elements of one type. */
 struct tail_shape {
-    word of;             /* the element type's id; 0: free. Atomic */
-    struct shape *shape; /* NULL: there is none */
+    word of;                  /* the element type's id; 0: free. Atomic */
+    struct cell_shape *shape; /* NULL: there is none */
 };
 #define TYPE_TAILS 4 /* element types for which a head has a shape */
 
@@ -32,10 +32,10 @@ struct type_info {
     unsigned sizeclass; /* 0: large */
     unsigned spanclass;
     bool noscan;
-    size_t words;          /* of an object's type->size, rounded up */
-    struct cell_bits bits; /* without references: mask and program are NULL */
-    struct shape *array;   /* of arrays, if they have one */
-    uint32_t array_known;  /* `array` is final. Atomic */
+    size_t words;             /* of an object's type->size, rounded up */
+    struct cell_bits bits;    /* without references: mask and program are NULL */
+    struct cell_shape *array; /* of arrays, if they have one */
+    uint32_t array_known;     /* `array` is final. Atomic */
     struct tail_shape tails[TYPE_TAILS];
     struct type_info *next_head, **head_link; /* types that have tails; under LOCK_TYPES */
     bool owned;                               /* made by gc_type_create */
@@ -57,8 +57,8 @@ INLINE struct type_info *type_info(gc_type *type)
 /* The shape of arrays of this type, and of flexible objects of these two types. NULL: they have
  * none, and the heap bits of each are written by themselves if they have references. From then on
  * the inline paths know where such objects come from. Any thread. */
-const struct shape *type_array_shape(struct type_info *info);
-const struct shape *type_tail_shape(struct type_info *head, struct type_info *element);
+const struct cell_shape *type_array_shape(struct type_info *info);
+const struct cell_shape *type_tail_shape(struct type_info *head, struct type_info *element);
 /* Offset of the elements of such an object; see gc_new_flex. */
 size_t type_tail_offset(const struct type_info *head, const struct type_info *element);
 

@@ -13,12 +13,12 @@ static gc_type *new_type(size_t words, uint64_t mask)
     return type;
 }
 
-static const struct shape *array_shape(gc_type *type)
+static const struct cell_shape *array_shape(gc_type *type)
 {
     return type_array_shape(type_info(type));
 }
 
-static const struct shape *tail_shape(gc_type *head, gc_type *element)
+static const struct cell_shape *tail_shape(gc_type *head, gc_type *element)
 {
     return type_tail_shape(type_info(head), type_info(element));
 }
@@ -38,7 +38,7 @@ TEST(which_words_are_slots)
         head &= ((uint64_t)1 << head_words) - 1;
         element &= ((uint64_t)1 << words) - 1;
         gc_type *h = new_type(head_words, head), *e = new_type(words, element);
-        const struct shape *array = array_shape(e), *flexible = tail_shape(h, e);
+        const struct cell_shape *array = array_shape(e), *flexible = tail_shape(h, e);
         CHECK(array && flexible);
         for (size_t i = 0; i < SHAPE_WORDS; i++) {
             CHECK_EQ(bits_test(array->mask, i), is_slot(0, 0, words, element, i));
@@ -52,7 +52,7 @@ TEST(which_words_are_slots)
 TEST(types_share_a_shape)
 {
     gc_type *pair = new_type(2, 3), *second = new_type(2, 2), *one = new_type(1, 1);
-    const struct shape *all = array_shape(&gc_pointer_type);
+    const struct cell_shape *all = array_shape(&gc_pointer_type);
     CHECK(all && array_shape(&gc_word_type) == all && array_shape(pair) == all);
     CHECK(tail_shape(one, pair) == all && tail_shape(pair, one) == all);
     CHECK(array_shape(second) != all && tail_shape(second, second) == array_shape(second));
@@ -62,7 +62,7 @@ TEST(types_share_a_shape)
 /* The run indexes of a shape are those of its classes, and of no others. */
 TEST(run_indexes_of_a_shape)
 {
-    const struct shape *s = array_shape(&gc_pointer_type);
+    const struct cell_shape *s = array_shape(&gc_pointer_type);
     for (unsigned c = 1; c < RUN_INLINE_CLASSES; c++) {
         unsigned run = runindex_first(spanclass_make(c, false));
         while (run && run != s->runs + c)
@@ -71,7 +71,7 @@ TEST(run_indexes_of_a_shape)
     }
     CHECK_EQ(gc_class_by_8[GC_INLINE_BYTES_MAX / 8], RUN_INLINE_CLASSES - 1);
     CHECK_EQ(gc_pointer_type.arrays, s->runs);
-    const struct shape *other = array_shape(new_type(2, 2));
+    const struct cell_shape *other = array_shape(new_type(2, 2));
     CHECK(other->runs >= s->runs + RUN_INLINE_CLASSES ||
           s->runs >= other->runs + RUN_INLINE_CLASSES);
 }
@@ -87,7 +87,7 @@ TEST(what_the_inline_paths_know)
     CHECK_EQ(head->id % GC_RUNS_MAX, 0);
     CHECK(!head->tail && !one->arrays && !unknown.id);
     CHECK_EQ(bytes->arrays, GC_RUNS_BYTES);
-    const struct shape *s = tail_shape(head, one);
+    const struct cell_shape *s = tail_shape(head, one);
     CHECK_EQ(head->tail, one->id + s->runs);
     CHECK(tail_shape(head, two) != s && tail_shape(head, one) == s);
     CHECK_EQ(head->tail, one->id + s->runs);
@@ -102,7 +102,7 @@ TEST(what_the_inline_paths_know)
 TEST(elements_behind_a_gap)
 {
     static gc_type odd = {.size = 4, .align = 4, .name = "odd"};
-    const struct shape *s = tail_shape(&odd, &gc_pointer_type);
+    const struct cell_shape *s = tail_shape(&odd, &gc_pointer_type);
     CHECK(s && !odd.tail);
     CHECK(!bits_test(s->mask, 0) && bits_test(s->mask, 1));
 }
@@ -121,7 +121,7 @@ TEST(more_element_types_than_a_head_has_tails)
     gc_type *next = new_type(9, 1);
     CHECK(!tail_shape(head, next));
     CHECK_EQ(gc_type_release(elements[0]), 0);
-    const struct shape *s = tail_shape(head, next);
+    const struct cell_shape *s = tail_shape(head, next);
     CHECK(s);
     CHECK_EQ(head->tail, next->id + s->runs); /* the inline path has it in place of the first */
 }
@@ -142,11 +142,11 @@ TEST(no_more_shapes)
     }
     CHECK(!tail_shape(head, types[3]));
     CHECK(tail_shape(types[3], types[3]) == array_shape(types[3]));
-    const struct shape *third = array_shape(types[3]), *fourth = array_shape(types[4]);
+    const struct cell_shape *third = array_shape(types[3]), *fourth = array_shape(types[4]);
     CHECK_EQ(gc_type_release(types[4]), 0);
     CHECK_EQ(gc_type_release(types[3]), 0);
     gc_type *later[2] = {with_mask(1000), with_mask(1001)};
-    const struct shape *a = array_shape(later[0]), *b = array_shape(later[1]);
+    const struct cell_shape *a = array_shape(later[0]), *b = array_shape(later[1]);
     CHECK((a == third && b == fourth) || (a == fourth && b == third));
     CHECK(bits_test(a->mask, 4) && !bits_test(a->mask, 1));
     CHECK(!array_shape(with_mask(1002)));
@@ -157,7 +157,7 @@ TEST(shapes_of_released_types)
 {
     gc_type *type = with_mask(77);
     gc_heap *heap = gc_heap_create(NULL);
-    const struct shape *s = array_shape(type);
+    const struct cell_shape *s = array_shape(type);
     uint64_t before = s->users;
     CHECK_EQ(gc_type_release(type), 0);
     CHECK_EQ(s->users, before);
