@@ -85,13 +85,19 @@ struct gc_run {
     void *span;
 };
 
-/* One GC_FRAME: the addresses of n slots, or n adjacent slots. */
+/* The head of a GC_FRAME. The addresses of its slots lie behind it; GC_FRAME_LAST is added to the
+ * last of them. */
 struct gc_frame {
     struct gc_frame *prev;
-    size_t n;
-    void *const *slots; /* the slots' addresses; NULL when adjacent */
-    void *base;         /* first of the adjacent slots */
 };
+#define GC_FRAME_LAST 1
+/* A GC_FRAME_ARRAY: n adjacent slots. */
+struct gc_frame_array {
+    struct gc_frame head;
+    size_t size; /* GC_FRAME_SIZE(n) */
+    void *base;  /* the first of them */
+};
+#define GC_FRAME_SIZE(n) ((size_t)(n)*4 + 2) /* no address of a slot ends in these bits */
 
 struct gc_fast {
     struct gc_run *runs;     /* by run index (gc_type.run); the run of index 0 is always empty */
@@ -550,25 +556,30 @@ static inline void gc_keep_alive(const void *object)
  * enclosing block ends. longjmp (see gc_frame_mark) and computed gotos leave a block without ending
  * it, so they must not leave one that has a frame. Nothing may jump into the block past the frame.
  */
-#define GC_FRAME(...) GC_FRAME_(GC_UNIQUE(gc_slots_), GC_UNIQUE(gc_frame_), __VA_ARGS__)
-#define GC_FRAME_(slots_, frame_, ...)                                                             \
-    void *const slots_[] = {GC_MAP(GC_SLOT_ADDRESS, 0, 0, __VA_ARGS__)};                           \
-    struct gc_frame __attribute__((cleanup(gc_frame_pop)))                                         \
-    frame_ = {gc_self->frames, sizeof slots_ / sizeof slots_[0], slots_, NULL};                    \
-    gc_self->frames = &frame_
+#define GC_FRAME(...) GC_FRAME_(GC_UNIQUE(gc_frame_), GC_NARGS(__VA_ARGS__), __VA_ARGS__)
+#define GC_FRAME_(frame_, n, ...)                                                                  \
+    struct {                                                                                       \
+        struct gc_frame head;                                                                      \
+        uintptr_t slots[n];                                                                        \
+    } frame_ __attribute__((cleanup(gc_frame_pop))) = {                                            \
+        {gc_self->frames}, {GC_MAP(GC_SLOT_ADDRESS, 0, 0, __VA_ARGS__)}};                          \
+    frame_.slots[(n)-1] += GC_FRAME_LAST;                                                          \
+    gc_self->frames = &frame_.head
 #define GC_SLOT_ADDRESS(unused, unused2, local)                                                    \
-    (void *)((char *)&(local) + 0 * sizeof(char[sizeof(local) == sizeof(void *) ? 1 : -1])),
+    (uintptr_t) & (local) + 0 * sizeof(char[sizeof(local) == sizeof(void *) ? 1 : -1]),
 
 /* GC_FRAME_ARRAY(array, n): likewise, the first n words of an array or memory block are roots. */
 #define GC_FRAME_ARRAY(array, n) GC_FRAME_ARRAY_(GC_UNIQUE(gc_frame_), array, n)
 #define GC_FRAME_ARRAY_(frame_, array, n)                                                          \
-    struct gc_frame __attribute__((cleanup(gc_frame_pop)))                                         \
-    frame_ = {gc_self->frames, (n), NULL, (void *)(array)};                                        \
-    gc_self->frames = &frame_
+    struct gc_frame_array __attribute__((cleanup(gc_frame_pop)))                                   \
+    frame_ = {{gc_self->frames}, GC_FRAME_SIZE(n), (void *)(array)};                               \
+    gc_self->frames = &frame_.head
 
 GC_API void gc_frame_error(struct gc_frame *frame);
-static inline void gc_frame_pop(struct gc_frame *frame)
+/* Of the frame that is innermost, given by its address. */
+static inline void gc_frame_pop(void *innermost)
 {
+    struct gc_frame *frame = (struct gc_frame *)innermost;
     if (GC_UNLIKELY(gc_self->frames != frame))
         gc_frame_error(frame);
     else

@@ -120,9 +120,11 @@ template <class T> class root
 {
   public:
     root() : root(nullptr) {}
-    root(T *value) : value_(value), frame_{gc_self->frames, 1, nullptr, &value_}
+    root(T *value)
+        : value_(value), frame_{{gc_self->frames},
+                                reinterpret_cast<std::uintptr_t>(&value_) + GC_FRAME_LAST}
     {
-        gc_self->frames = &frame_;
+        gc_self->frames = &frame_.head;
     }
     root(const ref<T> &value) : root(value.get()) {}
     ~root() { gc_frame_pop(&frame_); }
@@ -142,7 +144,10 @@ template <class T> class root
 
   private:
     T *value_;
-    struct gc_frame frame_;
+    struct {
+        struct gc_frame head;
+        std::uintptr_t slot;
+    } frame_;
 };
 
 namespace detail

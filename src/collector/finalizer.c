@@ -14,7 +14,7 @@
  * object and keeps the thread attached, as any open frame does. A call is found by its frame. If
  * longjmp leaves the function, the frames are reset, and so the call is over. */
 struct call {
-    struct gc_frame frame;
+    struct gc_frame_array frame;
     void *object;     /* a root of the frame; NULL: the call is a cleanup's */
     const void *mark; /* &call_mark, which is no object: another slot of the frame */
     gc_thread *thread;
@@ -26,8 +26,9 @@ static const char call_mark;
 
 READS_DEAD_FRAMES static bool is_call(const struct gc_frame *f)
 {
-    const struct call *c = CONTAINER_OF(f, struct call, frame);
-    return f->n == 2 && !f->slots && f->base == &c->object && c->mark == &call_mark;
+    const struct call *c = CONTAINER_OF(f, struct call, frame.head);
+    return c->frame.size == GC_FRAME_SIZE(2) && c->frame.base == &c->object &&
+           c->mark == &call_mark;
 }
 
 /* How many finalizers and cleanups are running on the calling mutator, each within the one before.
@@ -40,11 +41,11 @@ static size_t depth_of(const gc_thread *t, uintptr_t caller)
 static void begin_call(struct call *c, gc_thread *t, void *object, uintptr_t fn)
 {
     *c = (struct call){.object = object, .mark = &call_mark};
-    c->frame = (struct gc_frame){t->fast.frames, 2, NULL, &c->object};
+    c->frame = (struct gc_frame_array){{t->fast.frames}, GC_FRAME_SIZE(2), &c->object};
     c->thread = t;
     c->fiber = t->fiber;
     c->fn = fn;
-    t->fast.frames = &c->frame;
+    t->fast.frames = &c->frame.head;
 }
 
 static COLD void complain(const struct call *c, const char *how, const char *remedy)
@@ -72,9 +73,9 @@ static NOINLINE void end_call(struct call *c)
         complain(c, "in another fiber", "gc_fiber_switch() back to the one it found");
         fiber_switch(t, c->fiber, STACK_CALLER());
     }
-    if (UNLIKELY(t->fast.frames != &c->frame))
+    if (UNLIKELY(t->fast.frames != &c->frame.head))
         complain(c, "with an open GC_FRAME", "gc_frame_reset() where a longjmp lands");
-    t->fast.frames = c->frame.prev;
+    t->fast.frames = c->frame.head.prev;
 }
 
 /* ---- Running ---- */

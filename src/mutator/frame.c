@@ -11,6 +11,35 @@
 /* No array has more words. */
 #define ARRAY_MAX (UINTPTR_MAX / WORD_SIZE / 2)
 
+/* ---- What lies behind the head ---- */
+
+READS_DEAD_FRAMES static uintptr_t word_of(const struct gc_frame *f, size_t i)
+{
+    return ((const uintptr_t *)(f + 1))[i];
+}
+
+READS_DEAD_FRAMES static bool is_array(const struct gc_frame *f)
+{
+    return word_of(f, 0) % 4 == GC_FRAME_SIZE(0);
+}
+
+READS_DEAD_FRAMES static size_t array_length(const struct gc_frame *f)
+{
+    return word_of(f, 0) / 4;
+}
+
+static const void *slot_at(uintptr_t w)
+{
+    return (const void *)(w & ~(uintptr_t)GC_FRAME_LAST);
+}
+
+static bool is_last(uintptr_t w)
+{
+    return w & GC_FRAME_LAST;
+}
+
+/* ---- Walks ---- */
+
 /* A walk from the innermost frame outwards. */
 struct walk {
     const struct frame_view *view;
@@ -41,12 +70,28 @@ static bool is_below(const struct frame_view *v, const struct stack *s, const st
     return v->sp - (uintptr_t)f - 1 < DEAD_MAX && stack_contains(s, v->sp - 1);
 }
 
-READS_DEAD_FRAMES static bool looks_sound(const struct gc_frame *f, const struct stack *s)
+static bool may_be_read(const struct walk *w, const void *p, size_t n)
 {
-    if (f->slots)
-        return f->n - 1 < SLOTS_MAX && !f->base && is_aligned((const void *)f->slots) &&
-               stack_contains(s, (uintptr_t)f->slots);
-    return f->n <= ARRAY_MAX && is_aligned(f->base) && (f->base || f->n == 0);
+    return p && is_aligned(p) && (stack_of(w->view, p) || os_is_mapped(p, n * WORD_SIZE));
+}
+
+/* What lies behind the head is a frame's, as far as one can see. The frame lies on the stack s. */
+READS_DEAD_FRAMES static bool looks_sound(const struct walk *w, const struct stack *s)
+{
+    const struct gc_frame *f = w->at;
+    const uintptr_t *words = (const uintptr_t *)(f + 1);
+    if (!stack_contains(s, (uintptr_t)&words[1])) /* at least a return address lies behind */
+        return false;
+    if (is_array(f))
+        return array_length(f) <= ARRAY_MAX && is_aligned((const void *)words[1]) &&
+               (words[1] || array_length(f) == 0);
+    for (size_t i = 0; i < SLOTS_MAX && stack_contains(s, (uintptr_t)&words[i]); i++) {
+        if (!may_be_read(w, slot_at(words[i]), 1))
+            return false;
+        if (is_last(words[i]))
+            return true;
+    }
+    return false;
 }
 
 /* Two frames of one function may lie in either order. Of two functions' frames the outer one lies
@@ -56,21 +101,10 @@ static bool is_ambiguous(const struct walk *w, const struct stack *s)
     return w->inner && w->at < w->inner && s && s == stack_of(w->view, w->inner);
 }
 
-static bool may_be_read(const struct walk *w, const void *p, size_t n)
-{
-    return is_aligned(p) && (stack_of(w->view, p) || os_is_mapped(p, n * WORD_SIZE));
-}
-
+/* What looks sound lists slots that may be read; an array's length may be anything. */
 READS_DEAD_FRAMES static bool may_be_visited(const struct walk *w)
 {
-    const struct gc_frame *f = w->at;
-    if (!f->slots)
-        return f->base && may_be_read(w, f->base, f->n);
-    for (size_t i = 0; i < f->n; i++) {
-        if (!may_be_read(w, f->slots[i], 1))
-            return false;
-    }
-    return true;
+    return !is_array(w->at) || may_be_read(w, (const void *)word_of(w->at, 1), array_length(w->at));
 }
 
 static const char *fault_of(const struct walk *w)
@@ -86,7 +120,7 @@ static const char *fault_of(const struct walk *w)
                    : NULL;
     if (is_below(w->view, s, w->at))
         return LEFT;
-    if (!looks_sound(w->at, s) || (is_ambiguous(w, s) && !may_be_visited(w)))
+    if (!looks_sound(w, s) || (is_ambiguous(w, s) && !may_be_visited(w)))
         return OVERWRITTEN;
     return NULL;
 }
@@ -128,10 +162,17 @@ READS_DEAD_FRAMES static void visit_slot(const void *slot, bool ambiguous, struc
 READS_DEAD_FRAMES static void visit(const struct walk *w, struct gc_tracer *tracer)
 {
     const struct gc_frame *f = w->at;
-    bool ambiguous = is_ambiguous(w, stack_of(w->view, f));
-    const slot_word *base = f->base;
-    for (size_t i = 0; i < f->n; i++)
-        visit_slot(f->slots ? f->slots[i] : (const void *)&base[i], ambiguous, tracer);
+    bool ambiguous = is_ambiguous(w, stack_of(w->view, f)), last = false;
+    if (is_array(f)) {
+        const slot_word *base = (const slot_word *)word_of(f, 1);
+        for (size_t i = 0, n = array_length(f); i < n; i++)
+            visit_slot(&base[i], ambiguous, tracer);
+        return;
+    }
+    for (size_t i = 0; !last; i++) {
+        last = is_last(word_of(f, i));
+        visit_slot(slot_at(word_of(f, i)), ambiguous, tracer);
+    }
 }
 
 const char *frame_fault(const struct gc_frame *innermost, const struct frame_view *view)

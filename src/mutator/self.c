@@ -16,11 +16,12 @@ _Static_assert(GC_ABI == 3 && AT(gc_fast, runs, 0) && AT(gc_fast, barrier, 1) &&
 _Static_assert(GC_ABI == 3 && AT(gc_run, cursor, 0) && AT(gc_run, limit, 1) &&
                    AT(gc_run, size, 2) && sizeof(struct gc_run) == 4 * sizeof(void *),
                "struct gc_run");
-_Static_assert(GC_ABI == 3 && AT(gc_frame, prev, 0) && AT(gc_frame, n, 1) &&
-                   AT(gc_frame, slots, 2) && AT(gc_frame, base, 3) &&
-                   sizeof(struct gc_frame) == 4 * sizeof(void *),
+_Static_assert(GC_ABI == 3 && AT(gc_frame, prev, 0) && sizeof(struct gc_frame) == sizeof(void *) &&
+                   AT(gc_frame_array, size, 1) && AT(gc_frame_array, base, 2) &&
+                   GC_FRAME_LAST == 1 && GC_FRAME_SIZE(1) == 6,
                "struct gc_frame");
-_Static_assert(GC_ABI == 3 && GC_RUNS_BYTES == 33 && GC_RUNS_RAW == 101 && GC_INLINE_BYTES_MAX == 1024,
+_Static_assert(GC_ABI == 3 && GC_RUNS_BYTES == 33 && GC_RUNS_RAW == 101 &&
+                   GC_INLINE_BYTES_MAX == 1024,
                "gc_new_bytes");
 
 void self_set_current(gc_thread *t)

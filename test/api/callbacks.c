@@ -63,9 +63,9 @@ static void change_fiber(void)
 static void open_a_frame(void)
 {
     static void *slot;
-    static struct gc_frame frame = {NULL, 1, NULL, &slot};
-    frame.prev = gc_self->frames;
-    open_frame = gc_self->frames = &frame;
+    static struct gc_frame_array frame = {{NULL}, GC_FRAME_SIZE(1), &slot};
+    frame.head.prev = gc_self->frames;
+    open_frame = gc_self->frames = &frame.head;
 }
 
 static const struct careless {

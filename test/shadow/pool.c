@@ -20,7 +20,7 @@ static struct pooled *pool_take(struct mutator *m, bool there)
 /* What was on its C stack goes to the thread's roots. */
 static void pool_resumed(struct mutator *m, struct pooled *p)
 {
-    const struct gc_frame *frame = p->depth ? &p->frames[p->depth - 1] : NULL;
+    const struct gc_frame *frame = p->depth ? &p->frames[p->depth - 1].head : NULL;
     if (gc_fiber_current() != p->fiber || gc_frame_mark() != frame)
         BAD("a fiber does not come back as it was left");
     space_add(m, &p->stack_space);
@@ -75,18 +75,18 @@ static void clear_space(const struct space *s, size_t from)
 /* The fiber that runs opens a frame, or closes its innermost one. */
 static void pool_frame(struct mutator *m, struct pooled *p)
 {
-    struct gc_frame *frame = &p->frames[p->depth];
+    struct gc_frame_array *frame = &p->frames[p->depth];
     size_t n = p->local_space.n;
     if (p->depth && (p->depth == POOL_FRAMES || random_one_in(&m->random, 2))) {
-        gc_frame_reset(p->frames[--p->depth].prev);
+        gc_frame_reset(p->frames[--p->depth].head.prev);
         p->local_space.n -= POOL_LOCALS;
         return;
     }
     p->depth++;
     p->local_space.n += POOL_LOCALS;
     clear_space(&p->local_space, n);
-    *frame = (struct gc_frame){gc_frame_mark(), POOL_LOCALS, NULL, &p->locals[n]};
-    gc_frame_reset(frame);
+    *frame = (struct gc_frame_array){{gc_frame_mark()}, GC_FRAME_SIZE(POOL_LOCALS), &p->locals[n]};
+    gc_frame_reset(&frame->head);
 }
 
 /* Objects that nothing else refers to, and others. */

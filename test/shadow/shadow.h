@@ -162,7 +162,7 @@ struct pooled {
     struct shadow stack_shadows[POOL_STACK];
     struct space stack_space;
     /* Its frames, as many as are open. */
-    struct gc_frame frames[POOL_FRAMES];
+    struct gc_frame_array frames[POOL_FRAMES];
     unsigned depth;
     shape_word locals[POOL_FRAMES * POOL_LOCALS];
     struct shadow local_shadows[POOL_FRAMES * POOL_LOCALS];
