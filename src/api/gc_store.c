@@ -36,26 +36,37 @@ bool gc_cas_value(uint64_t *slot, uint64_t expected, uint64_t desired)
     return gc_cas(slot, (void *)(uintptr_t)expected, (void *)(uintptr_t)desired);
 }
 
-static void copy_word(const char *call, slot_word *to, const slot_word *from)
+INLINE void copy_word(const char *call, slot_word *to, const slot_word *from, bool shades)
 {
     word value = slot_load_acquire(from);
-    if (UNLIKELY(gc_self->barrier))
+    if (shades)
         barrier(call, slot_load_acquire(to), value);
     slot_store_release(to, value);
 }
 
-void gc_copy(void *target, const void *source, size_t bytes)
+INLINE void copy(slot_word *to, const slot_word *from, size_t n, bool shades)
 {
-    slot_word *to = target;
-    const slot_word *from = source;
-    size_t n = bytes / WORD_SIZE;
     if ((uintptr_t)to <= (uintptr_t)from) {
         for (size_t i = 0; i < n; i++)
-            copy_word(__func__, &to[i], &from[i]);
+            copy_word("gc_copy", &to[i], &from[i], shades);
     } else {
         for (size_t i = n; i > 0; i--)
-            copy_word(__func__, &to[i - 1], &from[i - 1]);
+            copy_word("gc_copy", &to[i - 1], &from[i - 1], shades);
     }
+}
+
+static NOINLINE void copy_and_shade(slot_word *to, const slot_word *from, size_t n)
+{
+    copy(to, from, n, true);
+}
+
+/* The barrier goes on and off in safepoints, and there is none meanwhile. */
+void gc_copy(void *target, const void *source, size_t bytes)
+{
+    if (UNLIKELY(gc_self->barrier))
+        copy_and_shade(target, source, bytes / WORD_SIZE);
+    else
+        copy(target, source, bytes / WORD_SIZE, false);
 }
 
 void gc_clear(void *target, size_t bytes)
@@ -63,5 +74,5 @@ void gc_clear(void *target, size_t bytes)
     static const slot_word zero;
     slot_word *to = target;
     for (size_t i = 0; i < bytes / WORD_SIZE; i++)
-        copy_word(__func__, &to[i], &zero);
+        copy_word(__func__, &to[i], &zero, gc_self->barrier);
 }

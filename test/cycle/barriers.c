@@ -56,6 +56,11 @@ static void clear_root(void)
 {
     gc_clear(&root, sizeof root);
 }
+static void copy_over_root(void)
+{
+    void *const nothing = NULL;
+    gc_copy(&root, &nothing, sizeof root);
+}
 static void exchange_root(void)
 {
     CHECK(gc_cas(&root, root, NULL));
@@ -106,6 +111,10 @@ TEST(a_root_that_is_overwritten)
 TEST(a_root_that_is_cleared)
 {
     root_goes(make_root, clear_root);
+}
+TEST(a_root_that_is_copied_over)
+{
+    root_goes(make_root, copy_over_root);
 }
 TEST(a_root_that_is_exchanged)
 {
