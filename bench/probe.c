@@ -19,6 +19,13 @@ static GC_TYPE(node_type, struct node, left, right);
         statement;                                                                                 \
     } while (0)
 
+/* A block with a frame of one slot, in which something may happen. */
+#define FRAME(local)                                                                               \
+    do {                                                                                           \
+        GC_FRAME(local);                                                                           \
+        __asm__ volatile("" : : : "memory");                                                       \
+    } while (0)
+
 #define PROBE_TIMES(function, statement)                                                           \
     static __attribute__((noinline)) void function(struct node *n)                                 \
     {                                                                                              \
@@ -32,6 +39,10 @@ static GC_TYPE(node_type, struct node, left, right);
 
 PROBE(probe_new, KEEP(gc_new(&node_type)))
 PROBE(probe_new_bytes, KEEP(gc_new_bytes(32)))
+/* The number of elements is known at run time only. */
+PROBE(probe_new_array, KEEP(gc_new_array(&gc_pointer_type, n->value)))
+PROBE(probe_new_flex, KEEP(gc_new_flex(&node_type, &gc_pointer_type, n->value)))
+PROBE(probe_frame, FRAME(n))
 PROBE(probe_store, gc_store(&n->left, n))
 PROBE(probe_store_plain, *(struct node *volatile *)&n->left = n)
 PROBE(probe_safepoint, gc_safepoint())
@@ -52,10 +63,14 @@ int main(void)
         return 1;
     GC_FRAME(node);
     node = gc_new(&node_type);
+    node->value = 4;
     gc_set_percent(GC_PERCENT_OFF);
     for (int i = 0; i < CALLS; i++) {
         RUN(probe_new);
         RUN(probe_new_bytes);
+        RUN(probe_new_array);
+        RUN(probe_new_flex);
+        RUN(probe_frame);
         RUN(probe_store);
         RUN(probe_store_plain);
         RUN(probe_safepoint);

@@ -39,6 +39,20 @@ sub alloc_jobs {
     return @jobs;
 }
 
+# Small objects of variable size.
+sub shape_jobs {
+    my ($count, $fib) = @_;
+    my @peers = qw(gcheap go boehm glibc mimalloc);
+    return (
+        (map { job('arrays', "most=$_ count=$count", \@peers) } 1, 8, 16),
+        job('closures', "most=4 count=$count",  \@peers),
+        job('strings',  "most=15 count=$count", \@peers),
+        job('mixture',  "most=6 count=$count",  \@peers),
+        job('vector',   'most=100 count=' . $count / 50, \@peers),
+        job('fib',      "n=$fib", \@peers),
+    );
+}
+
 sub program_jobs {
     my ($rounds, %size) = @_;
     return (map({ job($_, $size{$_}, \@OTHERS, $rounds) } qw(gcbench hashmap editor broker)),
@@ -49,7 +63,7 @@ sub full {
     my $interning = [qw(gcheap go boehm glibc mimalloc)];
     my $growth = [qw(gcheap gcheap-400 gcheap-small go boehm mimalloc)];
     return (
-        alloc_jobs(20_000_000, 16, 24, 32, 64, 256, 1024),
+        alloc_jobs(20_000_000, 16, 24, 32, 64, 256, 1024), shape_jobs(10_000_000, 30),
         (map { job('tree', "threads=$_ depth=18", \@OTHERS) } 1, 2),
         job('mark', 'graph=0 depth=22',       \@COLLECTORS, 3, 2000),
         job('mark', 'graph=1 nodes=4000000',  \@COLLECTORS, 3, 1000),
@@ -75,7 +89,7 @@ sub full {
 sub quick {
     my $interning = [qw(gcheap go boehm glibc mimalloc)];
     return (
-        alloc_jobs(4_000_000, 16, 64, 1024),
+        alloc_jobs(4_000_000, 16, 64, 1024), shape_jobs(2_000_000, 27),
         (map { job('tree', "threads=$_ depth=16", \@OTHERS) } 1, 2, 16),
         job('mark', 'graph=0 depth=20',     \@COLLECTORS),
         job('mark', 'graph=1 nodes=500000', \@COLLECTORS),

@@ -114,6 +114,8 @@ sub tables {
     my ($r) = @_;
     return join '',
         of_metric($r, 'Allocation, ns per object (zero=1: zeroed, calloc; zero=0: not, malloc)', 'alloc', 'time'),
+        of_programs($r, 'Objects of variable size, ns an object; a vector; a call with its activation '
+                    . 'record', 'time', '', @Targets::SHAPES, 'vector', 'fib'),
         of_metric($r, 'Binary trees, seconds', 'tree', 'time'),
         of_metric($r, 'Binary trees, CPU seconds', 'tree', 'cpu'),
         of_metric($r, 'Full collection, ns per live object', 'mark', 'time'),
@@ -140,7 +142,8 @@ sub tables {
         of_metrics($r, 'Collection of a heap of 4 MiB, us', 'tiny', 'time', 'p99'),
         of_metrics($r, 'Inline paths, ns', 'micro', qw(store_plain store store_marking safepoint)),
         of_metrics($r, 'Inline paths, instructions', 'instructions',
-                   qw(gc_new gc_new_bytes gc_store gc_safepoint store_plain)),
+                   qw(gc_new gc_new_bytes gc_new_array gc_new_flex gc_store gc_safepoint GC_FRAME
+                      store_plain)),
         of_metrics($r, 'A thread that attaches and detaches, ns; around one allocation', 'attach',
                    qw(pair task)),
         of_metrics($r, 'Memory back after a peak: seconds until within 20 % of the goal; resident / '

@@ -54,6 +54,31 @@ sub alloc_targets {
     return @targets;
 }
 
+# Objects of 1 to 16 words whose size is random.
+our @SHAPES = qw(arrays closures strings mixture);
+
+sub shape_target {
+    my ($r, $bench, $parameters, $limit) = @_;
+    my %t = map { $_ => $r->value($bench, $_, 'time', %$parameters) } qw(gcheap mimalloc boehm go);
+    my $what = join ' ', $bench, map {"$_=$parameters->{$_}"} sort keys %$parameters;
+    return (
+        target("$what / mimalloc calloc+free", $t{gcheap}, $t{mimalloc}, '<=', $limit),
+        target("$what: better of Boehm and Go / gcheap", least($t{boehm}, $t{go}), $t{gcheap},
+               '>=', 4),
+    );
+}
+
+sub shape_targets {
+    my ($r) = @_;
+    my %limit = (mixture => 0.8);
+    my @small = map { my $bench = $_; my %seen;
+                      map { shape_target($r, $bench, { most => $_ }, $limit{$bench} // 1) }
+                          grep { !$seen{$_}++ } map { $_->{params}{most} } $r->entries($bench) }
+        @SHAPES;
+    my ($fib) = $r->entries('fib');
+    return (@small, $fib ? shape_target($r, 'fib', { n => $fib->{params}{n} }, 1) : ());
+}
+
 sub tree_targets {
     my ($r, $threads, $limit) = @_;
     my %t = map { $_ => $r->value('tree', $_, 'time', threads => $threads) }
@@ -127,7 +152,8 @@ sub intern_targets {
 
 sub instruction_targets {
     my ($r) = @_;
-    my %limit = (gc_new => 12, gc_store => 4, gc_safepoint => 3);
+    my %limit = (gc_new => 12, gc_new_array => 20, gc_new_flex => 24, gc_store => 4,
+                 gc_safepoint => 3, GC_FRAME => 12);
     return map { bound("instructions of $_, each further one",
                        $r->value('instructions', 'gcheap', $_, first => 0), $limit{$_}) }
         sort keys %limit;
@@ -212,7 +238,7 @@ sub targets {
     my ($r) = @_;
     my @alloc = map { my $size = $_; map { alloc_targets($r, $size, $_) } 1, 0 } alloc_sizes($r);
     return (
-        @alloc, tree_targets($r, 1, 0.9), tree_targets($r, 2, 1.3), mark_targets($r),
+        @alloc, shape_targets($r), tree_targets($r, 1, 0.9), tree_targets($r, 2, 1.3), mark_targets($r),
         memory_targets($r),
         target('latency, 8 threads, p99.99 / Go', latency($r, 8), '<=', 1),
         intern_targets($r), instruction_targets($r), own_targets($r),
