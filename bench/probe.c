@@ -20,11 +20,11 @@ static GC_TYPE(node_type, struct node, left, right);
     } while (0)
 
 /* A block with a frame of one slot, in which something may happen. */
-#define FRAME(local)                                                                               \
-    do {                                                                                           \
-        GC_FRAME(local);                                                                           \
-        __asm__ volatile("" : : : "memory");                                                       \
-    } while (0)
+static inline void frame(struct node *local)
+{
+    GC_FRAME(local);
+    __asm__ volatile("" : : : "memory");
+}
 
 #define PROBE_TIMES(function, statement)                                                           \
     static __attribute__((noinline)) void function(struct node *n)                                 \
@@ -42,7 +42,7 @@ PROBE(probe_new_bytes, KEEP(gc_new_bytes(32)))
 /* The number of elements is known at run time only. */
 PROBE(probe_new_array, KEEP(gc_new_array(&gc_pointer_type, n->value)))
 PROBE(probe_new_flex, KEEP(gc_new_flex(&node_type, &gc_pointer_type, n->value)))
-PROBE(probe_frame, FRAME(n))
+PROBE(probe_frame, frame(n))
 PROBE(probe_store, gc_store(&n->left, n))
 PROBE(probe_store_plain, *(struct node *volatile *)&n->left = n)
 PROBE(probe_safepoint, gc_safepoint())
