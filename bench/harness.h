@@ -29,6 +29,7 @@ void run_gcbench(void);
 void run_giveback(void);
 void run_growth(void);
 void run_hashmap(void);
+void run_holes(void);
 void run_intern(void);
 void run_latency(void);
 void run_mark(void);
@@ -107,5 +108,21 @@ void histogram_merge(struct histogram *into, const struct histogram *from);
 double histogram_percentile(const struct histogram *h, double p);
 /* Reports 50 … 99.999 % and the maximum. */
 void histogram_result(const struct histogram *h);
+
+/* Operations that took longer than STALL_NS, by cause; a thread's own. */
+#define STALL_NS 500000u
+#define STALL_LOOK 256 /* operations between two looks */
+enum { STALL_CAUSES = 14 };
+struct stalls {
+    uint64_t at, cpu, faults, waits, preempted; /* the last look */
+    uint64_t count[STALL_CAUSES], longest[STALL_CAUSES];
+};
+/* A look takes a microsecond, and belongs to no operation. */
+void stalls_look(struct stalls *s);
+/* Called after an operation that took long: finds the cause, and looks. */
+void stalls_note(struct stalls *s, uint64_t begin, uint64_t end);
+void stalls_merge(struct stalls *into, const struct stalls *from);
+/* Reports how many, and the longest, for each cause that there was. */
+void stalls_result(const struct stalls *s);
 
 #endif /* BENCH_HARNESS_H */

@@ -19,6 +19,7 @@ const struct workload workloads[] = {
     {"metadata", "the heap's tables against what it holds", run_metadata},
     {"giveback", "memory back to the system after a peak", run_giveback},
     {"gcbench", "GCBench: trees top down and bottom up", run_gcbench},
+    {"holes", "GCBench with holes, by several threads", run_holes},
     {"hashmap", "a concurrent hash map with churn", run_hashmap},
     {"editor", "a document tree, long-lived and slowly changing", run_editor},
     {"broker", "a message broker: producers, topics, consumers", run_broker},

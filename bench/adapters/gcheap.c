@@ -1,4 +1,5 @@
 #include "../harness.h"
+#include "base/stalls.h" /* of the library: a listener is no part of the API */
 
 #include <stdio.h>
 
@@ -32,6 +33,46 @@ void bm_thread_begin(void)
 void bm_thread_end(void)
 {
     gc_thread_detach();
+}
+
+/* What has kept the thread last. */
+enum { KEPT = 64 };
+static _Thread_local struct {
+    struct {
+        enum stall_kind kind;
+        uint64_t begin, end;
+    } all[KEPT];
+    size_t n;
+} kept;
+
+static void note_stall(enum stall_kind kind, uint64_t begin, uint64_t end)
+{
+    size_t i = kept.n++ % KEPT;
+    kept.all[i].kind = kind;
+    kept.all[i].begin = begin;
+    kept.all[i].end = end;
+}
+
+void bm_stall_listen(void)
+{
+    stalls_listen(note_stall);
+}
+
+/* The clock is the same. A piece may lie within another: the shorter one tells more. */
+int bm_stall_kind(uint64_t begin, uint64_t end)
+{
+    uint64_t best = UINT64_MAX;
+    int kind = -1;
+    for (size_t i = 0; i < KEPT && i < kept.n; i++) {
+        uint64_t took = kept.all[i].end - kept.all[i].begin;
+        if (kept.all[i].begin < begin || kept.all[i].end > end || took < (end - begin) / 2)
+            continue;
+        if (took < best) {
+            best = took;
+            kind = (int)kept.all[i].kind;
+        }
+    }
+    return kind;
 }
 
 void bm_report_collector(void)

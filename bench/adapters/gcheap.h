@@ -25,6 +25,8 @@ void bm_stop(void);
 void bm_thread_begin(void);
 void bm_thread_end(void);
 void bm_report_collector(void);
+void bm_stall_listen(void);
+int bm_stall_kind(uint64_t begin, uint64_t end);
 
 static inline void bm_block_begin(void)
 {
@@ -38,6 +40,10 @@ static inline void bm_mark_in_parallel(void) {}
 static inline void bm_poll(void)
 {
     gc_safepoint();
+}
+static inline void bm_set_percent(int percent)
+{
+    gc_set_percent(percent);
 }
 static inline void bm_collect(void)
 {

@@ -31,6 +31,16 @@ static inline void bm_store(void *slot, void *value)
 static inline void bm_stop(void) {}
 static inline void bm_thread_begin(void) {}
 static inline void bm_thread_end(void) {}
+static inline void bm_set_percent(int percent)
+{
+    (void)percent;
+}
+static inline void bm_stall_listen(void) {}
+static inline int bm_stall_kind(uint64_t begin, uint64_t end)
+{
+    (void)begin, (void)end;
+    return -1;
+}
 static inline void bm_block_begin(void) {}
 static inline void bm_block_end(void) {}
 static inline void bm_mark_in_parallel(void) {}

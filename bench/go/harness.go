@@ -19,7 +19,7 @@ import (
 var workloads = map[string]func(){
 	"alloc": runAlloc, "tree": runTree, "mark": runMark, "latency": runLatency,
 	"growth": runGrowth, "tiny": runTiny, "gcbench": runGCBench, "hashmap": runHashmap,
-	"editor": runEditor, "broker": runBroker, "fragment": runFragment,
+	"holes": runHoles, "editor": runEditor, "broker": runBroker, "fragment": runFragment,
 	"giveback": runGiveback, "intern": runIntern,
 	"arrays": runLoop(arraysLoop, 8), "closures": runLoop(closuresLoop, 4),
 	"strings": runLoop(stringsLoop, 15), "mixture": runLoop(mixtureLoop, 6),

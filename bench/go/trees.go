@@ -2,6 +2,7 @@ package main
 
 import (
 	"runtime"
+	"runtime/debug"
 	"sync/atomic"
 )
 
@@ -287,4 +288,106 @@ func runGCBench() {
 	}
 	result("time", since(t0), "s")
 	check(count)
+}
+
+// ---- holes ----
+
+type hollow struct {
+	left, right *hollow
+	i, depth    int32
+}
+
+const lengthCount, longLivedDepth = 256, 16
+
+var lengths [lengthCount]int
+
+func makeLengths() {
+	r := random{7}
+	for i := range lengths {
+		for r.below(1000) >= 150 && lengths[i] < 255 {
+			lengths[i]++
+		}
+	}
+}
+
+type maker struct {
+	hole  int
+	count uint64
+	last  []uint64 // so that holes are allocated in the heap
+}
+
+func (m *maker) makeHole() {
+	n := lengths[m.hole%lengthCount]
+	m.hole++
+	if n > 0 {
+		m.last = make([]uint64, n+1)
+		m.last[0] = uint64(n)
+	}
+}
+
+func (m *maker) node(depth int) *hollow {
+	m.count++
+	return &hollow{depth: int32(depth)}
+}
+
+func (m *maker) populate(depth int, n *hollow) {
+	if depth <= 0 {
+		return
+	}
+	m.makeHole()
+	left := m.node(depth - 1)
+	m.makeHole()
+	right := m.node(depth - 1)
+	n.left, n.right = left, right
+	m.populate(depth-1, left)
+	m.populate(depth-1, right)
+}
+
+func (m *maker) bottomUp(depth int) *hollow {
+	if depth <= 0 {
+		return m.node(0)
+	}
+	left, right := m.bottomUp(depth-1), m.bottomUp(depth-1)
+	m.makeHole()
+	n := m.node(depth)
+	n.left, n.right = left, right
+	return n
+}
+
+func (m *maker) makeTrees(depth int) {
+	n := 2 * (2<<18 - 1) / (2<<uint(depth) - 1)
+	for i := 0; i < n; i++ {
+		m.populate(depth, m.node(depth))
+	}
+	for i := 0; i < n; i++ {
+		m.bottomUp(depth)
+	}
+}
+
+func runHoles() {
+	threads := parameter("threads", 1)
+	debug.SetGCPercent(parameter("percent", 100))
+	makeLengths()
+	sums := make([]uint64, threads)
+	cpu0 := cpuSeconds()
+	seconds := inThreads(threads, func(_ *team, index int) {
+		m := &maker{}
+		tree := m.node(longLivedDepth)
+		m.populate(longLivedDepth, tree)
+		doubles := make([]float64, 500000)
+		for i := 1; i < len(doubles)/2; i++ {
+			doubles[i] = 1 / float64(i)
+		}
+		for depth := 4; depth <= 16; depth += 2 {
+			m.makeTrees(depth)
+		}
+		sums[index] = m.count + uint64(tree.right.depth) + uint64(doubles[1000]*1000+0.5)
+	})
+	result("time", seconds, "s")
+	result("cpu", cpuSeconds()-cpu0, "s")
+	total := uint64(0)
+	for _, s := range sums {
+		total += s
+	}
+	check(total)
 }

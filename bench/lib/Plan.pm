@@ -56,6 +56,7 @@ sub shape_jobs {
 sub program_jobs {
     my ($rounds, %size) = @_;
     return (map({ job($_, $size{$_}, \@OTHERS, $rounds) } qw(gcbench hashmap editor broker)),
+            map({ job('holes', "threads=$_ percent=150", \@OTHERS, $rounds) } 1, 2),
             job('fragment', $size{fragment}, \@OTHERS, 2));
 }
 

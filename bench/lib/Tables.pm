@@ -21,7 +21,7 @@ sub number {
 sub cell {
     my ($e, $how) = @_;
     return '' unless $e;
-    return number(Results::median(@{ $e->{rss} })) if $how eq 'rss';
+    return number(Results::median(@{ $e->{$how} })) if $how;
     my $spread = Results::spread($e);
     return number(Results::median(@{ $e->{samples} }))
         . (defined $spread && $spread > $NOISY ? '~' : '');
@@ -108,12 +108,16 @@ sub of_programs {
     return @rows ? grid($title, @rows) : '';
 }
 
-my @PROGRAMS = qw(gcbench hashmap editor broker fragment);
+# Of bench/stalls.c.
+my @CAUSES = qw(handshake assist sweep drive proc claim held held_back lock fault preempted waited
+    stolen other);
+my @PROGRAMS = qw(gcbench holes hashmap editor broker fragment);
 
 sub tables {
     my ($r) = @_;
     return join '',
         of_metric($r, 'Allocation, ns per object (zero=1: zeroed, calloc; zero=0: not, malloc)', 'alloc', 'time'),
+        of_metric($r, 'Allocation, CPU seconds of the process', 'alloc', 'time', 'cpu'),
         of_programs($r, 'Objects of variable size, ns an object; a vector; a call with its activation '
                     . 'record', 'time', '', @Targets::SHAPES, 'vector', 'fib'),
         of_metric($r, 'Binary trees, seconds', 'tree', 'time'),
@@ -122,6 +126,10 @@ sub tables {
         of_metric($r, 'Full collection, CPU ns per live object', 'mark', 'cpu'),
         of_metrics($r, 'Latency of replacing a message, ns; whole run, s', 'latency',
                    qw(p50 p99 p99.9 p99.99 p99.999 max time cpu)),
+        of_metrics($r, 'Operations of more than 0.5 ms: how many, for each cause', 'latency',
+                   max => map({"stalls_$_"} @CAUSES)),
+        of_metrics($r, 'Operations of more than 0.5 ms: the longest, ns, for each cause', 'latency',
+                   max => map({"longest_$_"} @CAUSES)),
         of_programs($r, 'Stall: longest visit to the collector (Boehm, Go: world stopped), ns',
                     'stall_max', '', qw(latency growth tree)),
         of_programs($r, 'Stall: longest visit to the collector, CPU ns', 'stall_cpu_max', '',
@@ -150,6 +158,7 @@ sub tables {
                    . 'goal; MiB', 'giveback', qw(settled residence goal resident pages tables)),
         of_metric($r, 'Tables of the heap, % of the heap', 'metadata', 'metadata'),
         of_programs($r, 'Programs, seconds', 'time', '', @PROGRAMS, 'language'),
+        of_programs($r, 'Programs, CPU seconds', 'time', 'cpu', @PROGRAMS, 'language'),
         of_metrics($r, 'Fragmentation: resident, % of live', 'fragment',
                    qw(resident_mean resident_worst resident_released)),
         of_programs($r, 'Peak resident memory, MiB', 'time', 'rss', 'tree', 'mark', 'latency',

@@ -16,6 +16,7 @@ BM_TYPE(message_type, struct message, body);
 static size_t live, operations;
 static int threads;
 static struct histogram *histograms; /* one per thread */
+static struct stalls *stalls;        /* the same */
 static uint64_t checksums[256];
 static uint64_t cpu_start;
 
@@ -39,11 +40,28 @@ static uint64_t message_end(struct message *m)
     return sum;
 }
 
+/* Looks for the cause of a long operation, and now and then in any case. Returns when the next
+ * operation begins. */
+static uint64_t look_after(struct stalls *s, size_t i, uint64_t before, uint64_t now)
+{
+    bool is_long = now - before >= STALL_NS;
+    if (!is_long && i % STALL_LOOK)
+        return now;
+    if (is_long)
+        stalls_note(s, before, now);
+    else
+        stalls_look(s);
+    return now_ns();
+}
+
 static uint64_t replace(struct message **window, size_t n, size_t count, int index)
 {
     struct histogram *h = &histograms[index];
+    struct stalls *s = &stalls[index];
     struct random r = {(uint64_t)index};
-    uint64_t sum = 0, before = now_ns();
+    uint64_t sum = 0;
+    stalls_look(s);
+    uint64_t before = now_ns();
     for (size_t i = 0; i < count; i++) {
         size_t slot = random_below(&r, n);
         struct message *fresh = message_new(i);
@@ -51,7 +69,7 @@ static uint64_t replace(struct message **window, size_t n, size_t count, int ind
         BM_STORE(&window[slot], fresh);
         uint64_t now = now_ns();
         histogram_add(h, now - before);
-        before = now;
+        before = look_after(s, i, before, now);
     }
     return sum;
 }
@@ -78,18 +96,24 @@ void run_latency(void)
     operations = (size_t)parameter("operations", 5 * 1000 * 1000);
     threads = (int)parameter("threads", 1);
     histograms = calloc((size_t)threads, sizeof *histograms);
-    if (!histograms)
+    stalls = calloc((size_t)threads, sizeof *stalls);
+    if (!histograms || !stalls)
         fail("out of memory");
+    bm_stall_listen();
     double seconds = in_threads(threads, one_thread);
     result("time", seconds, "s");
     result("cpu", (double)(cpu_ns() - cpu_start) / 1e9, "s");
     uint64_t sum = 0;
     for (int i = 0; i < threads; i++) {
         sum += checksums[i];
-        if (i)
+        if (i) {
             histogram_merge(&histograms[0], &histograms[i]);
+            stalls_merge(&stalls[0], &stalls[i]);
+        }
     }
     histogram_result(&histograms[0]);
+    stalls_result(&stalls[0]);
     check(sum);
     free(histograms);
+    free(stalls);
 }

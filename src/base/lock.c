@@ -1,5 +1,5 @@
 #include "base/lock.h"
-#include "base/os.h"
+#include "base/stalls.h"
 
 #define SPINS 100
 
@@ -24,8 +24,10 @@ NOINLINE void lock_acquire_slow(struct lock *lock)
 {
     if (spin(lock))
         return;
+    uint64_t begin = stall_begin();
     while (u32_exchange_acq_rel(&lock->state, 2) != 0)
         os_wait(&lock->state, 2, -1);
+    stall_end(STALL_LOCK, begin);
 }
 
 /* Once the state is 0, another thread may free the memory of the lock. Only its address is used

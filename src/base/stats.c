@@ -37,8 +37,9 @@ struct stopwatch stopwatch_short(uint64_t start)
     return (struct stopwatch){wall, MIN_OF(wall, SHORT_VISIT_NS)};
 }
 
-void times_add_stall(struct thread_times *t, struct stopwatch elapsed)
+void times_add_stall(struct thread_times *t, enum stall_kind kind, struct stopwatch elapsed)
 {
+    stall_was(kind, elapsed.wall);
     histogram_add(&t->stall, elapsed.wall);
     histogram_add(&t->stall_cpu, elapsed.cpu);
 }

@@ -5,6 +5,7 @@
 #include "gcheap.h"
 #include "base/atomics.h"
 #include "base/os.h"
+#include "base/stalls.h"
 
 /* One thread's times. The thread writes them, or the collector on its behalf, and any thread reads
  * them; all accesses are relaxed. */
@@ -24,8 +25,8 @@ struct stopwatch {
 };
 struct stopwatch stopwatch_start(void);
 struct stopwatch stopwatch_elapsed(const struct stopwatch *start);
-/* Records for how long a mutator was kept by work for the collector. */
-void times_add_stall(struct thread_times *t, struct stopwatch elapsed);
+/* Records for how long a mutator was kept by work for the collector, which ends at this moment. */
+void times_add_stall(struct thread_times *t, enum stall_kind kind, struct stopwatch elapsed);
 /* The same as stopwatch_elapsed, for work that is so short that two readings of the thread's clock
  * would be most of its cost. `start` is os_now_ns() at its beginning. The result's CPU time is the
  * elapsed time, but SHORT_VISIT_NS at most; for the rest the thread did not run. */

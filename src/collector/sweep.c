@@ -113,7 +113,7 @@ struct gc_span *sweep_for_cells_upcall(void *self, unsigned spanclass, uint32_t 
     }
     leave(sw);
     if (start.wall)
-        times_add_stall(&thread_self()->times, stopwatch_elapsed(&start));
+        times_add_stall(&thread_self()->times, STALL_SWEEP, stopwatch_elapsed(&start));
     return found;
 }
 
@@ -301,7 +301,7 @@ void sweep_reclaim_upcall(void *self, size_t npages)
         return;
     struct stopwatch start = stopwatch_start();
     reclaim(heap, npages);
-    times_add_stall(&thread_self()->times, stopwatch_elapsed(&start));
+    times_add_stall(&thread_self()->times, STALL_SWEEP, stopwatch_elapsed(&start));
 }
 
 /* ---- Fork ---- */

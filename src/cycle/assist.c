@@ -45,7 +45,7 @@ static void run_until(gc_heap *heap, gc_thread *t, struct cycle_patience patienc
 {
     struct stopwatch start = stopwatch_start();
     run_here(heap, t, patience, false);
-    times_add_stall(&t->times, stopwatch_elapsed(&start));
+    times_add_stall(&t->times, STALL_DRIVE, stopwatch_elapsed(&start));
 }
 
 /* Drives the cycle to its end, unless a thread does not answer (I2). Once that thread has answered,
@@ -63,7 +63,7 @@ static void run_quickly(gc_heap *heap, gc_thread *t)
     struct cycle_patience patience = {start + CYCLE_QUICK_NS, HANDSHAKE_NOW};
     if (!run_here(heap, t, patience, true))
         background_request_cycle(heap);
-    times_add_stall(&t->times, stopwatch_short(start));
+    times_add_stall(&t->times, STALL_DRIVE, stopwatch_short(start));
     if (special_any(heap))
         background_kick(heap); /* finalizers and cleanups wait for sweeping */
 }
@@ -179,7 +179,7 @@ static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
     os_cancel_restore(cancel);
     struct stopwatch elapsed = stopwatch_short(start);
     u64_fetch_add_relaxed(&marking->assist_ns, elapsed.cpu);
-    times_add_stall(&t->times, elapsed);
+    times_add_stall(&t->times, STALL_ASSIST, elapsed);
 }
 
 /* ---- Waiting (I22) ---- */
@@ -223,7 +223,9 @@ static NOINLINE void await_cycle(gc_heap *heap, gc_thread *t, uint32_t cycle, ui
         waited = os_now_ns() - start;
     }
     thread_leave_blocked(t);
-    histogram_add(&t->times.held_back, os_now_ns() - start);
+    waited = os_now_ns() - start;
+    histogram_add(&t->times.held_back, waited);
+    stall_was(STALL_HELD_BACK, waited);
 }
 
 /* Called when the heap is far beyond its goal, because allocation is faster than collection. The
@@ -256,7 +258,7 @@ static void assist_sweeping(gc_heap *heap, gc_thread *t)
     uint64_t start = os_now_ns();
     while (word_load_relaxed(&sweeping->swept_pages) < due && sweep_one(heap) > 0)
         ;
-    times_add_stall(&t->times, stopwatch_short(start));
+    times_add_stall(&t->times, STALL_SWEEP, stopwatch_short(start));
 }
 
 void assist_allocation(gc_heap *heap, gc_thread *t, size_t more)

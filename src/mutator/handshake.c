@@ -134,12 +134,14 @@ void handshake_catch_up(gc_thread *t)
         struct stopwatch elapsed = stopwatch_elapsed(&start);
         histogram_add(&t->times.handshake_wall, elapsed.wall);
         histogram_add(&t->times.handshake_cpu, elapsed.cpu);
-        times_add_stall(&t->times, elapsed);
+        times_add_stall(&t->times, STALL_HANDSHAKE, elapsed);
         os_cancel_restore(cancel);
     } else {
         uint64_t start = os_now_ns();
         catch_up(t, epoch, step);
-        histogram_add(&t->times.handshake_wall, os_now_ns() - start);
+        uint64_t wall = os_now_ns() - start;
+        histogram_add(&t->times.handshake_wall, wall);
+        stall_was(STALL_HANDSHAKE, wall);
     }
 }
 

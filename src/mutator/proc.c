@@ -179,8 +179,11 @@ bool proc_acquire(gc_heap *heap, gc_thread *t)
         p = make_proc(heap);
     if (!p && u32_load_acquire(&procs->count) == 0)
         return false;
-    if (!p)
+    if (!p) {
+        uint64_t begin = stall_begin();
         p = wait_turn(procs, &t->waiter);
+        stall_end(STALL_PROC, begin);
+    }
     t->proc = p;
     t->fast.runs = p->cache->runs;
     ptr_store_release(&p->owner, t); /* a thread that asks it to poll sees its struct made */

@@ -147,8 +147,10 @@ void thread_become_running(gc_thread *t)
         if (state_of(st) == THREAD_CLAIMED) {
             u32_store_seq_cst(&t->waits, 1);
             fence_seq_cst();
+            uint64_t begin = stall_begin();
             if (u32_load_acquire(&t->st) == st)
                 os_wait(&t->st, st, -1);
+            stall_end(STALL_CLAIM, begin);
             u32_store_relaxed(&t->waits, 0);
         } else if (u32_cas_acquire(&t->st, st, state_word(epoch_of(st), THREAD_RUN))) {
             t->epoch = epoch_of(st);
@@ -200,7 +202,9 @@ static void wait_while_held(gc_thread *t)
     while (u32_load_acquire(&m->held))
         os_wait(&m->held, 1, -1);
     thread_become_running(t);
-    histogram_add(&t->times.held, os_now_ns() - start);
+    uint64_t waited = os_now_ns() - start;
+    histogram_add(&t->times.held, waited);
+    stall_was(STALL_HELD, waited);
 }
 
 static void yield_proc(gc_thread *t)

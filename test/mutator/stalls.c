@@ -1,0 +1,113 @@
+/* Why a mutator did not go on, as a listener is told. */
+#include "actors.h"
+
+static atomic_uint told[STALL_KINDS];
+static _Thread_local uint64_t last_end;
+
+static void listen_to(enum stall_kind kind, uint64_t begin, uint64_t end)
+{
+    CHECK(begin <= end && end <= os_now_ns());
+    CHECK(end >= last_end); /* an outer piece ends after an inner one */
+    last_end = end;
+    told[kind]++;
+}
+
+static void begin(const gc_options *o)
+{
+    for (int i = 0; i < STALL_KINDS; i++)
+        told[i] = 0;
+    stalls_listen(listen_to);
+    CHECK((heap = gc_heap_create(o)));
+}
+
+static void end(void)
+{
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+    stalls_listen(NULL);
+}
+
+static void *attach_once(void *arg)
+{
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    CHECK_EQ(gc_thread_detach(), 0);
+    return arg;
+}
+
+TEST(a_wait_for_a_p)
+{
+    begin(&(gc_options){.max_procs = 1, .flags = GC_NO_BACKGROUND});
+    pthread_t other = start_thread(attach_once, NULL);
+    WAIT_UNTIL(u32_load_acquire(&heap->procs.waiting));
+    CHECK_EQ(told[STALL_PROC], 0);
+    CHECK_EQ(gc_blocking_begin(), 0);
+    join_thread(other);
+    CHECK_EQ(gc_blocking_end(), 0);
+    CHECK_EQ(told[STALL_PROC], 1);
+    end();
+}
+
+TEST(handshakes)
+{
+    begin(&(gc_options){.flags = GC_NO_BACKGROUND});
+    begin_cycle();
+    answer_until(STEP_ROOTS);
+    unsigned before = told[STALL_HANDSHAKE];
+    gc_safepoint();
+    CHECK_EQ(told[STALL_HANDSHAKE], before + 1);
+    BLOCK_UNTIL(u32_load_acquire(&heap->cycle->flipped) == 1);
+    end_cycle();
+    end();
+}
+
+TEST(a_cycle_that_an_allocation_drives)
+{
+    begin(&(gc_options){.flags = GC_NO_BACKGROUND, .min_heap = 1 << 20});
+    while (u32_load_acquire(&heap->cycle->flipped) < 3)
+        CHECK(gc_new_bytes(512));
+    CHECK(told[STALL_DRIVE] >= 3);
+    CHECK_EQ(told[STALL_PROC] + told[STALL_HELD_BACK], 0);
+    end();
+}
+
+static void *hold_world(void *arg)
+{
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    CHECK_EQ(gc_heap_verify(), 0);
+    CHECK_EQ(gc_thread_detach(), 0);
+    return arg;
+}
+
+TEST(a_world_that_is_held)
+{
+    begin(&(gc_options){.flags = GC_NO_BACKGROUND});
+    pthread_t other = start_thread(hold_world, NULL);
+    POLL_UNTIL(told[STALL_HELD]);
+    CHECK_EQ(gc_blocking_begin(), 0);
+    join_thread(other);
+    CHECK_EQ(gc_blocking_end(), 0);
+    end();
+}
+
+static struct lock lock = LOCK_INIT(LOCK_HEAP);
+
+static void *take_lock(void *arg)
+{
+    lock_acquire(&lock);
+    lock_release(&lock);
+    return arg;
+}
+
+TEST(a_lock)
+{
+    begin(NULL);
+    lock_acquire(&lock);
+    pthread_t other = start_thread(take_lock, NULL);
+    WAIT_UNTIL(u32_load_acquire(&lock.state) == 2); /* it sleeps, or is about to */
+    CHECK_EQ(told[STALL_LOCK], 0);
+    lock_release(&lock);
+    join_thread(other);
+    CHECK_EQ(told[STALL_LOCK], 1);
+    end();
+}
+
+TAP_MAIN
