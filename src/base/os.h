@@ -60,6 +60,10 @@ void os_yield(void);
 /* Names the calling thread for the system's tools, which keep at most 15 bytes. */
 void os_thread_title(const char *title);
 
+/* The calling thread asks for short time slices: it gets a processor soon when it wakes up, and
+ * other threads do not wait long for it. Advice only. */
+void os_thread_brief(void);
+
 /* A thread of the library. All signals are blocked on it, and it is never cancelled or detached.
  * The struct stays at its place until run() begins; a copy of it can be joined. Returns 0 or an
  * errno. */

@@ -214,6 +214,27 @@ void os_thread_title(const char *title)
     prctl(PR_SET_NAME, title, 0, 0, 0);
 }
 
+/* The kernel's sched_attr. */
+struct sched_attributes {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+};
+
+/* Since Linux 6.12 a thread can have a time slice of its own; older kernels ignore it. A thread of
+ * another policy, as real-time, keeps what it has. */
+void os_thread_brief(void)
+{
+    KEEP_ERRNO;
+    struct sched_attributes a = {.size = sizeof a};
+    if (syscall(SYS_sched_getattr, 0, &a, sizeof a, 0) != 0 || a.policy != SCHED_OTHER)
+        return;
+    a.runtime = 100 * 1000;
+    syscall(SYS_sched_setattr, 0, &a, 0);
+}
+
 void os_after_fork_in_child(void) {}
 
 /* A static program has neither of these. */

@@ -175,6 +175,8 @@ bool os_life_is_over(struct os_life *life)
     (void)life;
     return false;
 }
+void os_thread_brief(void) {}
+
 void os_thread_title(const char *title)
 {
     (void)title;

@@ -19,6 +19,7 @@ static void thread_main(void *arg)
 {
     struct service *s = arg;
     os_thread_title(s->title);
+    os_thread_brief();
     join_predecessor(s);
     s->run(s->arg);
 }

@@ -756,6 +756,7 @@ static bool start_helper(gc_heap *heap, struct marking *marking)
 void marking_begin(struct marking *marking, bool whole)
 {
     u8_store_relaxed(&marking->whole, whole);
+    u8_store_relaxed(&marking->by_mutators, 0);
     word_store_relaxed(&marking->marked_objects, 0);
     word_store_relaxed(&marking->marked_bytes, 0);
     word_store_relaxed(&marking->credit, 0);

@@ -152,13 +152,27 @@ static NOINLINE void go_on_with_cycle(gc_heap *heap, gc_thread *t)
 /* ---- Assisting ---- */
 
 #define ASSIST_MIN ((uint64_t)16 << 10)
+/* If mutators do all of the marking, each byte that is allocated pays at least so many, up to so
+ * many at once. A cycle that is over soon leaves less behind that was born black, and the pieces
+ * are no longer for it. */
+#define ALL_PER_BYTE 8
+#define ALL_AT_ONCE ((uint64_t)32 << 10)
+
+static uint64_t marking_owed(gc_heap *heap, uint64_t bytes)
+{
+    const struct marking *marking = heap->marking;
+    uint64_t debt = pacing_marking_due(heap, bytes, word_load_relaxed(&marking->marked_bytes));
+    if (u8_load_relaxed(&marking->by_mutators))
+        debt = MAX_OF(debt, MIN_OF(bytes * ALL_PER_BYTE, ALL_AT_ONCE));
+    return debt;
+}
 
 /* What `bytes` allocated while the cycle marks owe is taken from the credit first; for the rest the
  * thread marks (Go: bgScanCredit). */
 static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
 {
     struct marking *marking = heap->marking;
-    uint64_t debt = pacing_marking_due(heap, bytes, word_load_relaxed(&marking->marked_bytes));
+    uint64_t debt = marking_owed(heap, bytes);
     debt -= marking_take_credit(marking, debt);
     if (debt < ASSIST_MIN / 16)
         return;

@@ -39,7 +39,7 @@ static void run_cycle(gc_heap *heap)
 
 /* ---- Sweeping, and memory that goes back ---- */
 
-static bool nothing_to_sweep(void *heap)
+static bool nothing_to_sweep(const gc_heap *heap)
 {
     return is_called(heap) || sweep_is_done(heap);
 }
@@ -52,15 +52,27 @@ static void sweep_for(gc_heap *heap, uint64_t ns)
     u64_fetch_add_relaxed(&heap->sweeping->cpu_ns, os_thread_cpu_ns() - cpu);
 }
 
+#define MUTATORS_PAUSE_NS (1000 * 1000)
+
+/* If mutators run on all processors, they sweep as they allocate. Returns whether they get on with
+ * it. What finalizers, cleanups and external bytes wait for is not left to them. */
+static bool mutators_sweep(gc_heap *heap)
+{
+    const struct service *s = &heap->background->service;
+    const word *swept = &heap->sweeping->swept_pages;
+    word before = word_load_relaxed(swept);
+    uint32_t kicks;
+    if (service_goes_on(s, &kicks) && !has_cycle(heap))
+        service_sleep(s, kicks, MUTATORS_PAUSE_NS);
+    return is_called(heap) || (!special_any(heap) && word_load_relaxed(swept) != before);
+}
+
 static void background_sweep(gc_heap *heap)
 {
     while (!nothing_to_sweep(heap)) {
-        struct proc *p = NULL;
-        if (cycle_processors_taken(heap))
-            p = proc_borrow(&heap->procs, nothing_to_sweep, heap);
-        sweep_for(heap, p ? PROC_LOAN_NS : CYCLE_SHORT_SLICE_NS);
-        if (p)
-            proc_return(&heap->procs, p);
+        bool taken = cycle_processors_taken(heap);
+        if (!taken || !mutators_sweep(heap))
+            sweep_for(heap, taken ? CYCLE_BESIDE_NS : CYCLE_SHORT_SLICE_NS);
     }
 }
 

@@ -94,30 +94,32 @@ static void begin(gc_heap *heap)
 
 /* ---- Marking ---- */
 
-/* The background thread takes a processor that mutators leave idle. If there is none, it works
- * beside them for a short time, which is enough for a small heap, and rests as long as its share
- * demands. For a large heap it borrows a P instead, so that there are not more threads than
- * processors; the OS would let these wait for each other (Go: a worker runs on a P). */
+/* The background thread takes a processor that mutators leave idle. If there is none, it leaves the
+ * marking to mutators, which assist: a processor that it took would be missing to one of them. In
+ * each pause they are to mark at least MUTATORS_LEAST. If they do not, as they allocate little or
+ * nothing, the background works beside them for a short time, and rests as long as its share
+ * demands. */
 #define BACKGROUND_SHARE 0.25
 #define SLICE_BYTES ((uint64_t)256 << 10)
-#define BORROW_MIN_BYTES ((word)64 << 20)
+#define BESIDE_SLICE_BYTES ((uint64_t)32 << 10)
+#define MUTATORS_PAUSE_NS (1000 * 1000)
+#define MUTATORS_LEAST ((word)128 << 10)
 
-static bool drain_for(gc_heap *heap, struct marker *m, uint64_t ns)
+static bool drain_for(gc_heap *heap, struct marker *m, uint64_t budget, uint64_t ns)
 {
     struct marking *marking = heap->marking;
-    uint64_t budget = u8_load_relaxed(&marking->whole) ? UINT64_MAX : SLICE_BYTES;
     uint64_t end = os_now_ns() + ns;
     bool over;
     do {
-        over = marker_drain(m, budget);
+        over = marker_drain(m, u8_load_relaxed(&marking->whole) ? UINT64_MAX : budget);
         marking_give_credit(marking, m);
     } while (!over && workqueue_has_work(&heap->work) && os_now_ns() < end);
     return over;
 }
 
-static bool nothing_to_mark(void *heap)
+static bool drain_beside(gc_heap *heap, struct marker *m)
 {
-    return !workqueue_has_work(&((gc_heap *)heap)->work);
+    return drain_for(heap, m, BESIDE_SLICE_BYTES, CYCLE_BESIDE_NS);
 }
 
 static void rest_from(const gc_heap *heap, uint64_t busy)
@@ -127,32 +129,39 @@ static void rest_from(const gc_heap *heap, uint64_t busy)
         os_sleep_ns((uint64_t)((double)busy * (1 / share - 1)));
 }
 
+static bool leave_to_mutators(gc_heap *heap, struct marker *m)
+{
+    struct marking *marking = heap->marking;
+    word before = word_load_relaxed(&marking->marked_bytes);
+    workqueue_await_end(&heap->work, MUTATORS_PAUSE_NS);
+    stress(STRESS_LEFT_TO_MUTATORS);
+    if (workqueue_is_idle(&heap->work))
+        return true;
+    if (word_load_relaxed(&marking->marked_bytes) - before >= MUTATORS_LEAST)
+        return false;
+    uint64_t start = os_now_ns();
+    bool over = drain_beside(heap, m);
+    if (!over)
+        rest_from(heap, os_now_ns() - start);
+    return over;
+}
+
 /* Works for a while, if there is a processor. Returns whether all is drained. */
 static bool drain_some(gc_heap *heap, struct marker *m)
 {
-    if (!cycle_processors_taken(heap))
-        return drain_for(heap, m, CYCLE_SHORT_SLICE_NS);
-    if (word_load_relaxed(&heap->pacing->heap_before) < BORROW_MIN_BYTES) {
-        uint64_t start = os_now_ns();
-        bool over = drain_for(heap, m, CYCLE_SHORT_SLICE_NS);
-        if (!over)
-            rest_from(heap, os_now_ns() - start);
-        return over;
-    }
-    struct proc *p = proc_borrow(&heap->procs, nothing_to_mark, heap);
-    bool over = drain_for(heap, m, p ? PROC_LOAN_NS : CYCLE_SHORT_SLICE_NS);
-    if (p)
-        proc_return(&heap->procs, p);
-    return over;
+    bool taken = cycle_processors_taken(heap);
+    u8_store_relaxed(&heap->marking->by_mutators, taken);
+    return taken ? leave_to_mutators(heap, m)
+                 : drain_for(heap, m, SLICE_BYTES, CYCLE_SHORT_SLICE_NS);
 }
 
 /* Drains until the work word is 0. */
 static void drain_patiently(gc_heap *heap, struct marker *m)
 {
     marking_call_helpers(heap, heap->marking);
-    bool over = drain_for(heap, m, CYCLE_SHORT_SLICE_NS);
+    bool over = drain_beside(heap, m); /* the last few objects of a wave */
     while (!over) {
-        if (workqueue_has_work(&heap->work)) {
+        if (workqueue_has_work(&heap->work) || cycle_processors_taken(heap)) {
             over = drain_some(heap, m);
         } else {
             workqueue_wait(&heap->work, 50 * 1000, true);

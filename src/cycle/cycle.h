@@ -83,8 +83,10 @@ INLINE bool cycle_processors_taken(const gc_heap *heap)
 {
     return !u8_load_relaxed(&heap->marking->whole) && procs_idle(&heap->procs) == 0;
 }
-/* How long the background works beside mutators that run on all processors. */
+/* How long the background works before it looks again whether there is a processor for it; and how
+ * long beside mutators that run on all of them, each time. */
 #define CYCLE_SHORT_SLICE_NS ((uint64_t)250 * 1000)
+#define CYCLE_BESIDE_NS ((uint64_t)100 * 1000)
 
 /* What gc_stats reports of cycles. */
 void cycle_report(gc_heap *heap, struct gc_statistics *s);

@@ -2,7 +2,7 @@
 #include "mutator/self.h"
 
 /* How long a thread keeps its P while others wait for one. To hand it over costs much less. */
-#define SLICE_NS (20 * 1000 * 1000)
+#define SLICE_NS (10 * 1000 * 1000)
 /* How often a thread that waits to borrow a P looks whether it still wants one. */
 #define BORROW_LOOK_NS (2 * 1000 * 1000)
 

@@ -65,7 +65,7 @@ unsigned procs_idle(const struct procs *procs);
 
 /* For one of the library's threads, which is put first in the queue: borrows the next P that
  * becomes free, with its processor. NULL: waiting became pointless, or took too long. */
-#define PROC_LOAN_NS ((uint64_t)20 * 1000 * 1000) /* the longest time for which a P is borrowed */
+#define PROC_LOAN_NS ((uint64_t)1000 * 1000) /* the longest time for which a P is borrowed */
 struct proc *proc_borrow(struct procs *procs, bool (*pointless)(void *), void *arg);
 void proc_return(struct procs *procs, struct proc *p);
 

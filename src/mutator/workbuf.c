@@ -237,8 +237,23 @@ void workqueue_wait(struct workqueue *q, int64_t timeout_ns, bool until_idle)
     u32_fetch_sub_acq_rel(&q->waiters, 1);
 }
 
+void workqueue_await_end(struct workqueue *q, int64_t ns)
+{
+    uint32_t seen = u32_load_acquire(&q->ends);
+    u32_store_seq_cst(&q->end_wanted, 1);
+    fence_seq_cst();
+    if (!workqueue_is_idle(q))
+        os_wait(&q->ends, seen, ns);
+    u32_store_relaxed(&q->end_wanted, 0);
+}
+
 void workqueue_wake_waiters(struct workqueue *q)
 {
+    fence_seq_cst(); /* pairs with workqueue_await_end: it sees the 0, or its wait is seen */
+    if (u32_load_relaxed(&q->end_wanted)) {
+        u32_fetch_add_acq_rel(&q->ends, 1);
+        os_wake(&q->ends, OS_WAKE_ALL);
+    }
     if (u32_load_relaxed(&q->sleepers))
         workqueue_wake_all(q);
 }

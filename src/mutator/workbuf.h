@@ -35,6 +35,8 @@ struct workqueue {
     uint32_t sleepers; /* waiters that sleep on `wakeups`, or are about to */
     uint32_t asked;    /* a thread that does not wait found nothing to do */
     uint32_t wakeups;
+    uint32_t ends;       /* futex; increased when the word has become 0, and a thread waits for it */
+    uint32_t end_wanted; /* a thread sleeps on `ends`, or is about to */
     struct workbuf *ambiguous; /* see workqueue_defer; under lock */
     bool puts_off;             /* under lock */
 };
@@ -76,8 +78,10 @@ void workqueue_activate(struct workqueue *q);
 /* Waits until there may be work, for timeout_ns at most; with `until_idle` also until the word is
  * 0. It spins for some microseconds, as long as it takes to be woken, and then sleeps. */
 void workqueue_wait(struct workqueue *q, int64_t timeout_ns, bool until_idle);
+/* Sleeps until the word is 0, for `ns` at most. One thread at a time. */
+void workqueue_await_end(struct workqueue *q, int64_t ns);
 void workqueue_wake_all(struct workqueue *q);
-/* The same, if any waiter sleeps. */
+/* Called when the word has become 0: wakes the threads that sleep until then, if there are any. */
 void workqueue_wake_waiters(struct workqueue *q);
 /* Asks the markers to share their work, and does not wait. */
 void workqueue_ask(struct workqueue *q);

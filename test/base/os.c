@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 
 #if defined(__linux__) && !defined(TEST_PORTABLE)
@@ -441,6 +442,49 @@ TEST(cpu_count)
     CHECK_EQ(os_cpu_count(), 1);
 #endif
     os_yield();
+}
+
+#if LINUX
+struct attributes {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+};
+
+static struct attributes attributes_here(void)
+{
+    struct attributes a = {.size = sizeof a};
+    CHECK(syscall(SYS_sched_getattr, 0, &a, sizeof a, 0) == 0);
+    return a;
+}
+
+static void be_brief(void *arg)
+{
+    struct attributes *a = arg;
+    a[0] = attributes_here();
+    os_thread_brief();
+    a[1] = attributes_here();
+}
+#endif
+
+/* Before Linux 6.12 no thread has a time slice of its own. */
+TEST(brief_threads)
+{
+#if LINUX
+    struct attributes a[2];
+    struct os_thread thread;
+    CHECK_EQ(os_thread_start(&thread, be_brief, a), 0);
+    os_thread_join(&thread);
+    CHECK(a[1].policy == a[0].policy && a[1].nice == a[0].nice);
+    if (a[0].runtime == 0 || a[0].policy != SCHED_OTHER)
+        SKIP("not on this system");
+    CHECK(a[1].runtime < a[0].runtime && a[1].runtime > 0);
+    CHECK_EQ(attributes_here().runtime, a[0].runtime);
+#else
+    os_thread_brief();
+#endif
 }
 
 /* ---- Panic ---- */
