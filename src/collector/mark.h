@@ -60,11 +60,11 @@ struct marking {
     word credit;                       /* bytes marked that no allocation has owed yet; atomic */
     /* Helpers, started when there is work for them; they sleep between cycles. */
     struct mark_helper *helpers[MARK_WORKERS_MAX];
-    uint32_t nhelpers; /* the cycle's driver's */
+    uint32_t nhelpers;   /* the cycle's driver's */
     uint8_t by_mutators; /* they run on all processors, and the driver leaves it to them; atomic */
-    uint8_t whole;     /* this cycle uses all processors; atomic: helpers may lag a cycle behind */
-    uint32_t run; /* changes when helpers are called, and at the end; odd: called. Atomic; futex
-                     of helpers without a processor */
+    uint8_t whole; /* this cycle uses all processors; atomic: helpers may lag a cycle behind */
+    uint32_t run;  /* changes when helpers are called, and at the end; odd: called. Atomic; futex
+                      of helpers without a processor */
     uint64_t helper_cpu_ns;                              /* this cycle; atomic */
     uint64_t assist_ns;                                  /* mutators', total; atomic */
     void (*on_mark)(struct marker *m, uintptr_t object); /* set while no thread marks; atomic */

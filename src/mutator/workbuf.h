@@ -35,8 +35,8 @@ struct workqueue {
     uint32_t sleepers; /* waiters that sleep on `wakeups`, or are about to */
     uint32_t asked;    /* a thread that does not wait found nothing to do */
     uint32_t wakeups;
-    uint32_t ends;       /* futex; increased when the word has become 0, and a thread waits for it */
-    uint32_t end_wanted; /* a thread sleeps on `ends`, or is about to */
+    uint32_t ends; /* futex; increased when the word has become 0, and a thread waits for it */
+    uint32_t end_wanted;       /* a thread sleeps on `ends`, or is about to */
     struct workbuf *ambiguous; /* see workqueue_defer; under lock */
     bool puts_off;             /* under lock */
 };
