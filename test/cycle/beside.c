@@ -47,8 +47,10 @@ TEST(mutators_mark_while_the_driver_waits)
     stop_library(STRESS_LEFT_TO_MUTATORS, &left);
     CHECK_EQ(gc_collect_start(), 0);
     unsigned n = 0;
-    for (unsigned turns = 0; u32_load_acquire(&left.state) == GATE_FREE; let_run(&turns))
+    for (unsigned turns = 0; u32_load_acquire(&left.state) == GATE_FREE; let_run(&turns)) {
+        CHECK(!is_over());
         allocate_some(&n);
+    }
     n = 0;
     while (!workqueue_is_idle(&heap->work))
         allocate_some(&n);
