@@ -10,7 +10,7 @@ for test in base/os base/lock memory/spanset; do
     # shellcheck disable=SC2086
     if ${CC:-cc} -std=c11 -D_DEFAULT_SOURCE -DGC_ATOMICS_C11 -DTEST_PORTABLE ${SANFLAGS-} -O0 -g \
         -Isrc -Itest -pthread -o "$out/test" "test/$test.c" src/base/base.c src/base/os_common.c \
-        src/base/os_posix.c src/base/lock.c src/memory/persistent.c src/memory/fixalloc.c \
+        src/base/os_posix.c src/base/lock.c src/base/stalls.c src/memory/persistent.c src/memory/fixalloc.c \
         src/memory/spanset.c >"$out/log" 2>&1 &&
         "$out/test" >>"$out/log" 2>&1; then
         echo "ok $number - test/$test.c"
