@@ -686,6 +686,8 @@ TEST(elements_of_every_length)
         if (flexible.head_words)
             head = flexible_part(flexible.head_words, flexible.head);
         check_lengths(head, element);
+        CHECK_EQ(gc_type_release(element), 0);
+        CHECK(!head || gc_type_release(head) == 0);
         CHECK_EQ(gc_heap_verify(), 0);
     }
     end_heap(heap);

@@ -4,12 +4,15 @@
 #include "random.h"
 #include "tap.h"
 
-/* A type of so many words, of which the mask's are references. It is never released. */
+/* A type of so many words, of which the mask's are references. Most are never released. */
 static gc_type *new_type(size_t words, uint64_t mask)
 {
+    static gc_type *made[200];
+    static size_t n;
     gc_type *type = gc_type_create(&(struct gc_type_spec){
         .name = "t", .size = words * sizeof(void *), .mask = &mask, .mask_bits = words});
     CHECK(type);
+    made[n++ % (sizeof made / sizeof *made)] = type;
     return type;
 }
 
@@ -57,6 +60,18 @@ TEST(types_share_a_shape)
     CHECK(tail_shape(one, pair) == all && tail_shape(pair, one) == all);
     CHECK(array_shape(second) != all && tail_shape(second, second) == array_shape(second));
     CHECK(tail_shape(one, second) != all && tail_shape(one, second) != array_shape(second));
+}
+
+/* Bit i of the two words is bit i % words of the mask. */
+TEST(patterns)
+{
+    uint64_t state = 2;
+    for (unsigned words = 1; words <= WORD_BITS; words++) {
+        word pattern[2], mask = (word)random_next(&state);
+        heapbits_pattern(pattern, mask, words);
+        for (unsigned i = 0; i < 2 * WORD_BITS; i++)
+            CHECK_EQ(bits_test(pattern, i), mask >> i % words & 1);
+    }
 }
 
 /* The run indexes of a shape are those of its classes, and of no others. */
