@@ -152,7 +152,7 @@ sub intern_targets {
 
 sub instruction_targets {
     my ($r) = @_;
-    my %limit = (gc_new => 12, gc_new_array => 20, gc_new_flex => 24, gc_store => 4,
+    my %limit = (gc_new => 12, gc_new_array => 24, gc_new_flex => 28, gc_store => 4,
                  gc_safepoint => 3, GC_FRAME => 12);
     return map { bound("instructions of $_, each further one",
                        $r->value('instructions', 'gcheap', $_, first => 0), $limit{$_}) }
