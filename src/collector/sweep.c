@@ -185,6 +185,7 @@ bool sweep_prepare(gc_heap *heap, bool patient)
     while (u32_load_acquire(&sw->sweepers) > 0) {
         if (!patient)
             return false;
+        stress(STRESS_SWEEP_AWAITED);
         os_yield();
     }
     u32_store_relaxed(&sw->class_cursor, 0);

@@ -548,6 +548,27 @@ TEST(without_memory_for_a_table)
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
+/* There is none for the attachment of the library's thread: it tries again until there is. */
+TEST(without_memory_for_the_thread)
+{
+    if (!malloc_is_ours())
+        SKIP("malloc is the sanitizer's");
+    gc_heap *heap = new_heap(GC_NO_BACKGROUND | GC_FINALIZER_THREAD);
+    struct cell *c = new_cell(1);
+    GC_FRAME(c);
+    CHECK_EQ(gc_finalizer_set(c, finalize, NULL), 0);
+    c = NULL;
+    fail_malloc_of_others(true);
+    CHECK_EQ(gc_collect(), 0);
+    WAIT_UNTIL(calls_of_others_refused() >= 3);
+    CHECK_EQ(nran, 0);
+    fail_malloc_of_others(false);
+    BLOCK_UNTIL(nran == 1);
+    CHECK_EQ(ran[0], 1);
+    gc_frame_reset(NULL);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
 enum { CLEANED = 200, STAY = 10 };
 
 /* Cells with a cleanup each, of which a few stay. malloc refuses the table that grows, or its nth

@@ -1,6 +1,8 @@
 /* Two threads that meet between two lines: readers of weak references, who opens a run while
  * another looks for it, makers of Ps, sweepers, a fork; and cycles whose driver has no time, and
  * leaves them at every step. */
+#include "collector/weak.h"
+#include "cycle/background.h"
 #include "mutator/thread.h"
 #include "collector/weakset.h"
 #include "actors.h"
@@ -197,6 +199,56 @@ TEST(a_name_dies_while_a_reader_looks_at_it)
     CHECK(!reader.held[0]);
     all_end(&reader, 1);
     CHECK(!heap->weaksets->doomed);
+    actor_end(&reader);
+    end_heap(heap);
+}
+
+static gc_weak *unheld[WEAK_PATIENCE];
+static size_t next_read;
+
+static void get_next(struct actor *a)
+{
+    CHECK((a->held[0] = gc_weak_get(unheld[next_read++])));
+}
+
+static void check_entry(void)
+{
+    struct cell *k = NULL, *v = NULL;
+    size_t at = 0;
+    GC_FRAME(k, v);
+    CHECK(gc_weakmap_next(map, &at, (void **)&k, (void **)&v));
+    CHECK(is_cell(k, 3));
+    check_chain(v, 2);
+}
+
+/* A read before each wave: in the end the cycle keeps all that maps have, though nobody holds the
+ * key. The next one does not. */
+TEST(a_map_is_kept_if_reads_do_not_end)
+{
+    struct actor reader;
+    stage_set(0, "poison");
+    actor_start(&reader);
+    CHECK_EQ(gc_root(&key), 0);
+    key = new_cell(3);
+    CHECK((map = gc_weakmap_new()));
+    CHECK_EQ(gc_weakmap_set(map, key, new_chain(2)), 0);
+    key = NULL;
+    for (uint64_t i = 0; i < WEAK_PATIENCE; i++)
+        CHECK((unheld[i] = gc_weak_new(new_cell(i))));
+    go_to_flush(&reader, 1);
+    while (next_read < WEAK_PATIENCE) {
+        actor_do(&reader, get_next);
+        all_answer(&reader, 1, STEP_FLUSH);
+    }
+    all_end(&reader, 1);
+    CHECK_EQ(gc_weakmap_count(map), 1);
+    check_entry();
+    begin_cycle();
+    all_end(&reader, 1);
+    CHECK_EQ(gc_weakmap_count(map), 0);
+    for (size_t i = 0; i < WEAK_PATIENCE; i++)
+        gc_weak_free(unheld[i]);
+    gc_weakmap_free(map);
     actor_end(&reader);
     end_heap(heap);
 }
@@ -757,6 +809,65 @@ TEST(a_driver_that_leaves_for_a_sweeper)
     push_to_the_end();
     give_cycle_back();
     sweep_finish(heap);
+    check_chain(list, 100);
+    end_heap(heap);
+}
+
+/* One that is patient waits for the sweeper, which goes on when it does. */
+TEST(a_patient_driver_waits_for_a_sweeper)
+{
+    stage_set(GC_NO_BACKGROUND, "poison");
+    list = new_chain(100);
+    CHECK_EQ(gc_root(&list), 0);
+    CHECK_EQ(gc_collect(), 0);
+    pthread_t sweeper = start_thread(sweep_slowly, NULL);
+    gate_await(&gate);
+    open_when_i_come(STRESS_SWEEP_AWAITED, &gate);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(gate.state, GATE_OPEN);
+    join_thread(sweeper);
+    sweep_finish(heap);
+    check_chain(list, 100);
+    end_heap(heap);
+}
+
+static _Thread_local bool allocates;
+static unsigned drives, disarms;
+static pthread_t slow_sweeper;
+
+/* When the first cycle is over, another one is late, and a sweeper will be in its way. */
+static void meet_a_sweeper(enum stress_point point)
+{
+    stop_here(point);
+    if (!allocates)
+        return;
+    if (point == STRESS_CYCLE_LEFT && drives++ == 0) {
+        sweep_finish(heap);
+        slow_sweeper = start_thread(sweep_slowly, NULL);
+        gate_await(&gate);
+        u32_store_release(&heap->background->wanted, heap->cycle->started + 1);
+    } else if (point == STRESS_DISARMED) {
+        CHECK(++disarms <= 2);
+    } else if (point == STRESS_SWEEP_AWAITED) {
+        gate_open(&gate);
+    }
+}
+
+/* A thread that is far beyond the goal drives a cycle that is late. It is patient if it holds the
+ * world: else nobody could go on. */
+TEST(a_held_cycle_is_not_left)
+{
+    stage_set(GC_STOP_WORLD | GC_NO_BACKGROUND, "poison");
+    stress_stop_set(meet_a_sweeper);
+    list = new_chain(100);
+    CHECK_EQ(gc_root(&list), 0);
+    allocates = true;
+    CHECK(gc_new_bytes((size_t)32 << 20));
+    allocates = false;
+    CHECK_EQ(gate.state, GATE_OPEN);
+    join_thread(slow_sweeper);
+    CHECK_EQ(drives, 2);
+    CHECK(!cycle_is_left(heap->cycle));
     check_chain(list, 100);
     end_heap(heap);
 }

@@ -140,6 +140,68 @@ TEST(not_lent)
     end();
 }
 
+static pthread_t second;
+static struct proc_waiter *first_in_queue;
+
+/* Another borrower comes, which has its turn before. */
+static bool when_another_waits(void *arg)
+{
+    second = start_thread(borrow, arg);
+    WAIT_UNTIL(u32_load_acquire(&heap->procs.waiting) == 2);
+    first_in_queue = heap->procs.queue;
+    return true;
+}
+
+/* A borrower that waits no longer goes, and none other. */
+TEST(withdrawn_from_the_middle)
+{
+    pthread_t runner;
+    begin();
+    runner = start_thread(hold_on, NULL);
+    wait_for(&turns);
+    CHECK(!proc_borrow(&heap->procs, when_another_waits, NULL));
+    const struct proc_waiter *left = heap->procs.queue;
+    CHECK(!left || left == first_in_queue);
+    CHECK(u32_load_acquire(&heap->procs.waiting) <= 1);
+    u32_store_release(&enough, 1);
+    join_thread(runner);
+    join_thread(second);
+    CHECK_EQ(heap->procs.waiting, 0);
+    CHECK(!heap->procs.queue && heap->procs.queue_tail == &heap->procs.queue);
+    end();
+}
+
+static struct gate claimed;
+
+static void *claim_slowly(void *arg)
+{
+    of_the_test = true;
+    stop_me(STRESS_PROC_CLAIMED, &claimed);
+    handshake(heap, STEP_SETTLE);
+    return arg;
+}
+
+/* A P is not given back while a handshake has claimed it. */
+TEST(returned_when_the_claim_has_ended)
+{
+    pthread_t borrower, collector;
+    stress_stop_set(stop_here);
+    begin();
+    borrower = start_thread(borrow, NULL);
+    wait_for(&lent);
+    collector = start_thread(claim_slowly, NULL);
+    gate_await(&claimed);
+    u32_store_release(&enough, 1);
+    for (unsigned i = 0; i < 300;)
+        let_run(&i);
+    CHECK_EQ(u32_load_acquire(&heap->procs.all[0]->state), PROC_CLAIMED);
+    gate_open(&claimed);
+    join_thread(borrower);
+    join_thread(collector);
+    CHECK_EQ(heap->procs.all[0]->state, PROC_IDLE);
+    end();
+}
+
 static void *handshakes(void *arg)
 {
     handshake(heap, STEP_SETTLE);
