@@ -27,8 +27,10 @@ COLD void entry_refuse_foreign(const gc_thread *t, const char *call);
 INLINE gc_thread *entry_enter(const char *call)
 {
     gc_thread *t = thread_self();
-    if (UNLIKELY(!t || t->calls_back || state_of(u32_load_relaxed(&t->st)) != THREAD_RUN))
-        return entry_refuse(t, call);
+    if (UNLIKELY(!t || t->calls_back || state_of(u32_load_relaxed(&t->st)) != THREAD_RUN)) {
+        entry_refuse(t, call);
+        return NULL; /* what the compiler can see: so the caller need not save its arguments */
+    }
     ptr_store_relaxed(&t->last_call, call);
     return t;
 }

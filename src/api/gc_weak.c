@@ -4,7 +4,7 @@
 #include "collector/weak.h"
 #include "collector/weakmap.h"
 
-static void *refuse(int error)
+static COLD void *refuse(int error)
 {
     errno = error;
     return NULL;
@@ -53,8 +53,10 @@ void gc_weakmap_free(gc_weakmap *map)
 INLINE gc_thread *enter_set(const char *call, const struct weakset *set)
 {
     gc_thread *t = entry_enter(call);
-    if (t && (!set || set->heap != t->heap))
-        return refuse(EINVAL);
+    if (t && (!set || set->heap != t->heap)) {
+        refuse(EINVAL);
+        return NULL;
+    }
     return t;
 }
 #define ENTER_MAP(map) enter_set(__func__, map ? &map->set : NULL)

@@ -83,14 +83,16 @@ static struct internleaf *leaf_of_locked(const struct interntable *t, uintptr_t 
 {
     LOCK_ASSERT_HELD(&t->lock);
     const struct interndirectory *d = t->directory;
-    return d->leaves[hash >> (WORD_BITS - d->bits)];
+    return d->leaves[hash >> d->shift];
 }
 
 static struct interndirectory *directory_make(unsigned bits)
 {
-    struct interndirectory *d = malloc(sizeof *d + (sizeof d->leaves[0] << bits));
-    if (d)
+    struct interndirectory *d = malloc(sizeof *d + (sizeof(struct internleaf *) << bits));
+    if (d) {
         d->bits = bits;
+        d->shift = (unsigned)WORD_BITS - bits;
+    }
     return d;
 }
 
@@ -128,7 +130,7 @@ static void publish_locked(struct interntable *t, uintptr_t hash, struct internl
     LOCK_ASSERT_HELD(&t->lock);
     struct interndirectory *d = t->directory;
     size_t n = (size_t)1 << (d->bits - leaf->depth);
-    size_t first = (size_t)(hash >> (WORD_BITS - d->bits)) & ~(n - 1);
+    size_t first = (size_t)(hash >> d->shift) & ~(n - 1);
     for (size_t i = 0; i < n; i++)
         ptr_store_release(&d->leaves[first + i], leaf);
 }

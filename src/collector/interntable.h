@@ -35,6 +35,7 @@ struct internleaf {
 struct interndirectory {
     struct discarded discarded; /* first */
     unsigned bits;              /* log2 of the number of its leaves; not 0 */
+    unsigned shift;             /* WORD_BITS - bits */
     struct internleaf *leaves[];
 };
 
@@ -56,7 +57,7 @@ void interntable_destroy(struct interntable *t);
 INLINE const struct internleaf *interntable_leaf(const struct interntable *t, uintptr_t hash)
 {
     const struct interndirectory *d = ptr_load_acquire(&t->directory);
-    return d ? ptr_load_acquire(&d->leaves[hash >> (WORD_BITS - d->bits)]) : NULL;
+    return d ? ptr_load_acquire(&d->leaves[hash >> d->shift]) : NULL;
 }
 
 /* The i-th entry of the search for a hash. */
