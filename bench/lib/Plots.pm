@@ -9,6 +9,7 @@ our @EXPORT_OK = qw(plots);
 
 my %COLOUR = (
     gcheap   => '#d62728', 'gcheap-stw' => '#ff9896', go       => '#1f77b4', boehm    => '#9467bd',
+    'gcheap-400' => '#8c564b', 'gcheap-small' => '#e377c2',
     glibc    => '#7f7f7f', mimalloc     => '#2ca02c', jemalloc => '#bcbd22', tcmalloc => '#ff7f0e',
 );
 
@@ -101,6 +102,15 @@ sub plot_alloc {
     }
 }
 
+sub plot_variable {
+    my ($r, $dir) = @_;
+    my @rows = map { [$_, values_of($r, $_, 'time')] } qw(arrays closures strings mixture fib);
+    push @rows, ['interned: found', values_of($r, 'intern', 'hit', names => 5000)],
+        ['made, dropped', values_of($r, 'intern', 'miss', names => 5000)];
+    bars($dir, 'variable', 'Small objects of variable size, and strings by content', 'ns each',
+         'set logscale y; set yrange [1:]', @rows);
+}
+
 sub plot_mark {
     my ($r, $dir) = @_;
     my @rows = (['tree', values_of($r, 'mark', 'time', graph => 0)]);
@@ -160,7 +170,7 @@ sub plot_programs {
 sub plots {
     my ($r, $dir) = @_;
     $_->($r, $dir)
-        for \&plot_alloc, \&plot_mark, \&plot_latency, \&plot_growth, \&plot_threads, \&plot_programs;
+        for \&plot_alloc, \&plot_variable, \&plot_mark, \&plot_latency, \&plot_growth, \&plot_threads, \&plot_programs;
 }
 
 1;
