@@ -79,7 +79,8 @@ void ages_tell(const gc_heap *heap, const struct ages *a, uint64_t mark_ns)
         "%llu bytes; young of these: %.1f %% of the objects, %.1f %% of the bytes; counting "
         "took %.3f ms%s",
         (unsigned long long)a->cycles, (unsigned long long)a->marked.objects,
-        (unsigned long long)a->marked.bytes, (double)mark_ns / 1e6,
+        (unsigned long long)a->marked.bytes,
+        (double)(mark_ns - MIN_OF(mark_ns, a->counting_ns)) / 1e6,
         percent(a->again.objects, a->marked.objects), percent(a->again.bytes, a->marked.bytes),
         (unsigned long long)a->died.objects, (unsigned long long)a->died.bytes,
         percent(a->died_young.objects, a->died.objects),

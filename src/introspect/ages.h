@@ -24,8 +24,8 @@ struct ages {
 /* Counts, if the switch is on. The cycle's driver calls it when marking has ended, before
  * DISARM. */
 void ages_after_mark(gc_heap *heap, struct ages *ages);
-/* Writes the sums to the log, if the switch is on. `mark_ns`: CPU time of all marking. No thread
- * uses the heap any more. */
+/* Writes the sums to the log, if the switch is on. `mark_ns`: CPU time of all cycles, the
+ * counting included. No thread uses the heap any more. */
 void ages_tell(const gc_heap *heap, const struct ages *ages, uint64_t mark_ns);
 
 #endif
