@@ -70,7 +70,7 @@ sub full {
         job('mark', 'graph=1 nodes=4000000',  \@COLLECTORS, 3, 1000),
         (map { job('latency', "live=1000000 operations=5000000 threads=$_",
                    [qw(gcheap gcheap-stw go boehm glibc mimalloc)], 3, 2000) } 1, 2, 8),
-        (map { job('intern', "names=$_ hits=5000000 misses=2000000", $interning) } 5000, 1000000),
+        (map { job('intern', "names=$_ hits=5000000 misses=1000000", $interning, 2) } 5000, 1000000),
         job('tiny',     '',           \@COLLECTORS),
         job('micro',    '',           ['gcheap']),
         (map { job('attach', "threads=$_", ['gcheap']) } 1, 2),
