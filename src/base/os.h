@@ -113,7 +113,8 @@ void os_after_fork_in_child(void);
 int os_stack_bounds(uintptr_t *low, uintptr_t *high);
 /* Whether all of a range is mapped. */
 bool os_is_mapped(const void *p, size_t size);
-/* Finds the readable memory around an address, without a gap: [*low, *high). false: it is not
+/* Finds the memory around an address in which a stack can lie, without a gap: [*low, *high). It can
+ * be read and written, and goes on into no file's mapping. false: there is none, or it is not
  * known. */
 bool os_mapping(uintptr_t address, uintptr_t *low, uintptr_t *high);
 

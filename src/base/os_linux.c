@@ -319,22 +319,48 @@ static uintptr_t next_number(struct maps *m)
     return value;
 }
 
-/* Adjacent readable mappings count as one. */
+/* Whether code can have its stack in a mapping, and whether the next one may belong to it: pages of
+ * a file's mapping that lie behind the file's end cannot be read. */
+enum mapping { MAPPING_NO_STACK, MAPPING_OF_FILE, MAPPING_OF_MEMORY };
+
+/* Reads "rwxp offset device inode". */
+static enum mapping next_kind(struct maps *m)
+{
+    bool stack = next_char(m) == 'r';
+    stack &= next_char(m) == 'w';
+    while (next_char(m) > ' ')
+        continue;
+    next_number(m);
+    next_number(m);
+    if (!stack)
+        return MAPPING_NO_STACK;
+    return next_number(m) ? MAPPING_OF_FILE : MAPPING_OF_MEMORY;
+}
+
+static bool next_line(struct maps *m)
+{
+    char c;
+    do {
+        c = next_char(m);
+    } while (c && c != '\n');
+    return c;
+}
+
+/* Adjacent mappings of memory count as one. */
 static bool find_mapping(struct maps *m, uintptr_t address, uintptr_t *low, uintptr_t *high)
 {
+    enum mapping last = MAPPING_NO_STACK;
     *low = *high = 0;
-    for (char c = '\n'; c;) {
+    do {
         uintptr_t from = next_number(m), to = next_number(m);
-        bool readable = next_char(m) == 'r';
-        if (*low <= address && address < *high && (!readable || from != *high))
+        enum mapping kind = next_kind(m);
+        bool one = kind == MAPPING_OF_MEMORY && last == kind && from == *high;
+        if (last && *low <= address && address < *high && !one)
             return true;
-        if (from != *high || !readable)
-            *low = from;
-        *high = readable ? to : from;
-        do {
-            c = next_char(m);
-        } while (c && c != '\n');
-    }
+        *low = one ? *low : from;
+        *high = to;
+        last = kind;
+    } while (next_line(m));
     return false;
 }
 

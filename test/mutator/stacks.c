@@ -587,6 +587,24 @@ TEST(a_coroutine_without_a_fiber)
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
+/* Behind it lies the mapping of a file, longer than the file. */
+TEST(a_stack_that_is_not_told_before_a_file)
+{
+    struct coroutine c;
+    FILE *file = tmpfile();
+    char *stack = map_stack(2 * (size_t)MEDIUM);
+    CHECK(file && mmap(stack + MEDIUM, MEDIUM, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+                       fileno(file), 0) == stack + MEDIUM);
+    make_heap(GC_STACK_CONSERVATIVE, "nth=1,poison");
+    start(&c, stack, MEDIUM, 16, be_no_fiber);
+    swap_to(&c);
+    CHECK(has_logged("gc_fiber_stack"));
+    finish(&c);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+    CHECK_EQ(munmap(stack + MEDIUM, MEDIUM), 0);
+    CHECK_EQ(fclose(file), 0);
+}
+
 /* The bounds of the first thread's stack are in a file of the system's. */
 TEST(bounds_that_cannot_be_found)
 {
