@@ -31,6 +31,7 @@ void run_growth(void);
 void run_hashmap(void);
 void run_holes(void);
 void run_intern(void);
+void run_large(void);
 void run_latency(void);
 void run_mark(void);
 void run_metadata(void);

@@ -12,6 +12,7 @@ const struct workload workloads[] = {
     {"mark", "full collections of a tree or a random graph", run_mark},
     {"latency", "a window of live messages, every replacement timed", run_latency},
     {"growth", "marking and allocation beside a given live size", run_growth},
+    {"large", "blocks of kilobytes to megabytes", run_large},
     {"tiny", "a full collection of a heap of 4 MiB", run_tiny},
     {"micro", "a store, a store while marking, a safepoint", run_micro},
     {"attach", "a thread that attaches and detaches per task", run_attach},

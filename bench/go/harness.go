@@ -24,6 +24,7 @@ var workloads = map[string]func(){
 	"arrays": runLoop(arraysLoop, 8), "closures": runLoop(closuresLoop, 4),
 	"strings": runLoop(stringsLoop, 15), "mixture": runLoop(mixtureLoop, 6),
 	"vector": runVector, "fib": runFib,
+	"large": runLarge,
 }
 
 var parameters []string // JSON members, as they were asked for

@@ -53,6 +53,17 @@ sub shape_jobs {
     );
 }
 
+# Blocks of one size, and of sizes in turn beside others that live. 'from to live count'.
+sub large_jobs {
+    my ($rounds, @rows) = @_;
+    my @peers = qw(gcheap go boehm glibc mimalloc);
+    return map {
+        my ($from, $to, $live, $count) = split ' ';
+        map { job('large', "from=$from to=$to live=$live count=$count zero=$_", \@peers, $rounds) }
+            1, 0;
+    } @rows;
+}
+
 sub program_jobs {
     my ($rounds, %size) = @_;
     return (map({ job($_, $size{$_}, \@OTHERS, $rounds) } qw(gcbench hashmap editor broker)),
@@ -71,6 +82,8 @@ sub full {
         (map { job('latency', "live=1000000 operations=5000000 threads=$_",
                    [qw(gcheap gcheap-stw go boehm glibc mimalloc)], 3, 2000) } 1, 2, 8),
         (map { job('intern', "names=$_ hits=5000000 misses=1000000", $interning, 2) } 5000, 1000000),
+        large_jobs(2, '2k 6k 1 300000', '32k 32k 1 40000', '64k 64k 1 20000', '256k 256k 1 5000',
+                   '1m 1m 1 1500', '4m 4m 1 400', '4k 1m 16 5000', '4k 1m 256 5000'),
         job('tiny',     '',           \@COLLECTORS),
         job('micro',    '',           ['gcheap']),
         (map { job('attach', "threads=$_", ['gcheap']) } 1, 2),
@@ -96,6 +109,7 @@ sub quick {
         job('mark', 'graph=1 nodes=500000', \@COLLECTORS),
         (map { job('latency', "live=100000 operations=1000000 threads=$_",
                    [qw(gcheap gcheap-stw go boehm glibc mimalloc)]) } 1, 8),
+        large_jobs(1, '2k 6k 1 100000', '64k 64k 1 10000', '4k 1m 16 2000'),
         job('tiny',     '',                     \@COLLECTORS),
         job('micro',    'count=10000000 depth=20', ['gcheap']),
         (map { job('attach', "threads=$_ count=200000", ['gcheap']) } 1, 2),

@@ -79,6 +79,28 @@ sub shape_targets {
     return (@small, $fib ? shape_target($r, 'fib', { n => $fib->{params}{n} }, 1) : ());
 }
 
+# Blocks of kilobytes to megabytes: against calloc where they are zeroed, else a bound in us; and
+# what the heap takes for what is alive, where that is much more than the smallest heap.
+sub large_targets {
+    my ($r) = @_;
+    return map {
+        my %p = %{ $_->{params} };
+        my %t = map { $_ => $r->value('large', $_, 'time', %p) } qw(gcheap mimalloc boehm);
+        my $what = sprintf 'block of %s%s, %d alive%s', kib($p{from}),
+            $p{to} > $p{from} ? ' to ' . kib($p{to}) : '', $p{live}, $p{zero} ? ', zeroed' : '';
+        my ($peak, $live) = map { $r->value('large', 'gcheap', $_, %p) } qw(peak live);
+        (($p{zero} ? target("$what / mimalloc calloc+free", $t{gcheap}, $t{mimalloc}, '<=', 1.2)
+                   : bound("$what, us", $t{gcheap}, 0.5)),
+         target("$what / Boehm", $t{gcheap}, $t{boehm}, '<=', 1),
+         $p{zero} && ($live // 0) >= 16 ? target("$what: peak / alive", $peak, $live, '<=', 2.5) : ());
+    } grep { $_->{peer} eq 'gcheap' && $_->{metric} eq 'time' } $r->entries('large');
+}
+
+sub kib {
+    my ($bytes) = @_;
+    return $bytes < 1 << 20 ? $bytes / 1024 . ' KiB' : $bytes / (1 << 20) . ' MiB';
+}
+
 sub tree_targets {
     my ($r, $threads, $limit) = @_;
     my %t = map { $_ => $r->value('tree', $_, 'time', threads => $threads) }
@@ -238,7 +260,7 @@ sub targets {
     my ($r) = @_;
     my @alloc = map { my $size = $_; map { alloc_targets($r, $size, $_) } 1, 0 } alloc_sizes($r);
     return (
-        @alloc, shape_targets($r), tree_targets($r, 1, 0.9), tree_targets($r, 2, 1.2), mark_targets($r),
+        @alloc, shape_targets($r), large_targets($r), tree_targets($r, 1, 0.9), tree_targets($r, 2, 1.2), mark_targets($r),
         memory_targets($r),
         tail_targets($r, 1), tail_targets($r, 2), percentile_targets($r, 8),
         intern_targets($r), instruction_targets($r), own_targets($r),
