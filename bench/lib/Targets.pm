@@ -260,7 +260,8 @@ sub targets {
     my ($r) = @_;
     my @alloc = map { my $size = $_; map { alloc_targets($r, $size, $_) } 1, 0 } alloc_sizes($r);
     return (
-        @alloc, shape_targets($r), large_targets($r), tree_targets($r, 1, 0.9), tree_targets($r, 2, 1.2), mark_targets($r),
+        @alloc, shape_targets($r), large_targets($r), tree_targets($r, 1, 0.9),
+        tree_targets($r, 2, 1.2), mark_targets($r),
         memory_targets($r),
         tail_targets($r, 1), tail_targets($r, 2), percentile_targets($r, 8),
         intern_targets($r), instruction_targets($r), own_targets($r),

@@ -279,7 +279,7 @@ static void give_up_all(struct mcache *c, bool stale)
         close_run(c, s, stale);
     }
     c->nopen = 0;
-    for (unsigned i = 0; i < SPANCLASS_COUNT; i++)
+    for (unsigned i = 0; (i = mheap_next_class(c->heap, i)) < SPANCLASS_COUNT; i++)
         drop_current(c, i, stale);
 }
 

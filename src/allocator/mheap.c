@@ -186,6 +186,13 @@ static bool pages_are_zero(struct mheap *h, uintptr_t base, size_t npages, size_
     return scavenged == npages || fresh;
 }
 
+static void note_class(struct mheap *h, unsigned spanclass)
+{
+    if (UNLIKELY(!bits_test(h->used_classes, spanclass)))
+        word_fetch_or_relaxed(&h->used_classes[spanclass / WORD_BITS],
+                              (word)1 << spanclass % WORD_BITS);
+}
+
 struct gc_span *mheap_alloc_span(struct mheap *h, struct mheap_store *store, size_t npages,
                                  unsigned spanclass, uint32_t sweepgen, bool *zeroed)
 {
@@ -201,6 +208,7 @@ struct gc_span *mheap_alloc_span(struct mheap *h, struct mheap_store *store, siz
     *zeroed = pages_are_zero(h, base, npages, scavenged);
     span_init(s, arena_of(&h->arenas, base), base, npages, spanclass);
     s->needzero = !*zeroed;
+    note_class(h, spanclass);
     if (scavenged > 0)
         hugepages_note_use(&h->huge, base, npages);
     if (*zeroed || scavenged > 0)
@@ -216,18 +224,37 @@ struct gc_span *mheap_alloc_span(struct mheap *h, struct mheap_store *store, siz
     return s;
 }
 
-void mheap_free_span(struct mheap *h, struct gc_span *s)
+void mheap_free_later(struct mheap *h, struct mheap_dead *dead, struct gc_span *s)
 {
-    uintptr_t base = s->base;
-    size_t npages = s->npages;
+    if (dead->n > 0 && (dead->end != s->base || dead->n == ARRAY_LEN(dead->spans)))
+        mheap_free_dead(h, dead);
+    if (dead->n == 0)
+        dead->base = s->base;
+    dead->end = span_end(s);
+    dead->spans[dead->n++] = s;
     stress(STRESS_SPAN_FREE);
     span_retract(s, &h->arenas);
-    word_fetch_sub_relaxed(&h->counts.pages_inuse, npages);
+    word_fetch_sub_relaxed(&h->counts.pages_inuse, s->npages);
     word_fetch_sub_relaxed(&h->counts.spans_inuse, 1);
+}
+
+void mheap_free_dead(struct mheap *h, struct mheap_dead *dead)
+{
+    if (dead->n == 0)
+        return;
     lock_acquire(&h->lock);
-    pagealloc_free(&h->pages, base, npages);
-    fixalloc_free(&h->spans, s);
+    pagealloc_free(&h->pages, dead->base, (dead->end - dead->base) >> PAGE_SHIFT);
+    while (dead->n > 0)
+        fixalloc_free(&h->spans, dead->spans[--dead->n]);
     lock_release(&h->lock);
+}
+
+void mheap_free_span(struct mheap *h, struct gc_span *s)
+{
+    struct mheap_dead dead;
+    dead.n = 0;
+    mheap_free_later(h, &dead, s);
+    mheap_free_dead(h, &dead);
 }
 
 void mheap_flush_store(struct mheap *h, struct mheap_store *store)

@@ -49,6 +49,9 @@ struct mheap {
     unsigned huge_pages;     /* GC_HUGE_PAGES, GC_NO_HUGE_PAGES or neither */
     uint32_t backing_wanted; /* a call of back_ahead was not heard yet; atomic */
     uint32_t run_limit;      /* debug: the most cells in a run; 0: those of a page */
+    /* A bit for each span class that ever had a span, set before its first span is in use; atomic.
+     * Most heaps use a few of the classes, and a cycle looks at those alone. */
+    word used_classes[(SPANCLASS_COUNT + WORD_BITS - 1) / WORD_BITS];
     struct hugepages huge;
     struct mheap_upcalls up;
     /* The generation in force. The cycle writes it when FLIP begins (release). A P goes by its own
@@ -80,6 +83,12 @@ INLINE size_t mheap_live_bytes(const struct mheap *h)
     uint64_t freed = u64_load_acquire(&h->counts.freed_bytes);
     freed += u64_load_acquire(&h->counts.returned_bytes);
     return (size_t)(u64_load_relaxed(&h->counts.taken_bytes) - freed);
+}
+
+/* The first span class from `from` on that ever had a span; SPANCLASS_COUNT: there is none. */
+INLINE unsigned mheap_next_class(const struct mheap *h, unsigned from)
+{
+    return (unsigned)bits_find_set(h->used_classes, from, SPANCLASS_COUNT);
 }
 
 /* How much unused memory is backed ahead where huge pages are wanted: a 32nd of what is in use, but
@@ -118,6 +127,18 @@ struct gc_span *mheap_alloc_span(struct mheap *h, struct mheap_store *store, siz
                                  unsigned spanclass, uint32_t sweepgen, bool *zeroed);
 /* Gives the span's pages back. The caller owns the span and has cleared its alloc bits. */
 void mheap_free_span(struct mheap *h, struct gc_span *s);
+
+/* Spans that lie side by side, [base, end), and are dead. Their pages go back together, as each
+ * change of the free pages costs a lock and the path to the top of their tree. */
+struct mheap_dead {
+    uintptr_t base, end;
+    size_t n;
+    struct gc_span *spans[WORD_BITS];
+};
+/* The same as mheap_free_span, but the pages may go back later: at the next span that is not a
+ * neighbour, or with mheap_free_dead. `dead` begins with n = 0. */
+void mheap_free_later(struct mheap *h, struct mheap_dead *dead, struct gc_span *s);
+void mheap_free_dead(struct mheap *h, struct mheap_dead *dead);
 
 /* Notes that memory which was never used is backed. Pages of it that stay free may go back to the
  * OS. */

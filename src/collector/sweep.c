@@ -117,33 +117,33 @@ struct gc_span *sweep_for_cells_upcall(void *self, unsigned spanclass, uint32_t 
     return found;
 }
 
-/* Large objects first: they give back the most. */
-static unsigned class_at(uint32_t cursor)
+static void advance(uint32_t *cursor, uint32_t to)
 {
-    static const uint8_t large[] = {0, 1, SPANCLASS_TRACED};
-    if (cursor < ARRAY_LEN(large))
-        return large[cursor];
-    unsigned class = cursor - (unsigned)ARRAY_LEN(large) + 2;
-    return class < SPANCLASS_TRACED ? class : class + 1;
+    uint32_t at = u32_load_relaxed(cursor);
+    while (at < to && !u32_cas_relaxed(cursor, at, to))
+        at = u32_load_relaxed(cursor);
 }
 
+/* The span classes come in their order: large objects first, which give back the most, but for
+ * those that are traced. Once FLIP is complete, a class without unswept spans stays so. */
 size_t sweep_one(gc_heap *heap)
 {
     struct sweeping *sw = sweeping_of(heap);
+    struct gc_span *s = NULL;
     size_t pages = 0;
     if (!enter(sw))
         return 0;
-    uint32_t sweepgen = u32_load_acquire(&heap->mem.sweepgen);
-    for (uint32_t i = u32_load_relaxed(&sw->class_cursor); i < SPANCLASS_COUNT; i++) {
-        struct mcentral *c = &heap->mem.centrals[class_at(i)];
-        struct gc_span *s = mcentral_claim_unswept(&heap->mem, c, sweepgen);
-        if (s) {
-            pages = s->npages;
-            sweep_and_file(heap, s, sweepgen);
+    uint32_t sweepgen = u32_load_acquire(&heap->mem.sweepgen),
+             i = u32_load_relaxed(&sw->class_cursor);
+    for (; (i = mheap_next_class(&heap->mem, i)) < SPANCLASS_COUNT; i++) {
+        s = mcentral_claim_unswept(&heap->mem, &heap->mem.centrals[i], sweepgen);
+        if (s)
             break;
-        }
-        /* FLIP is complete: a class without unswept spans stays so. */
-        u32_cas_relaxed(&sw->class_cursor, i, i + 1);
+    }
+    advance(&sw->class_cursor, i);
+    if (s) {
+        pages = s->npages;
+        sweep_and_file(heap, s, sweepgen);
     }
     leave(sw);
     return pages;
@@ -168,12 +168,22 @@ bool sweep_is_done(const gc_heap *heap)
     return u32_cas_acq_rel(&sw->active, sweepgen, 0);
 }
 
+bool sweep_step(gc_heap *heap)
+{
+    if (sweep_is_done(heap))
+        return true;
+    if (sweep_one(heap) > 0)
+        return false;
+    bool done = sweep_is_done(heap);
+    if (!done)
+        os_yield();
+    return done;
+}
+
 void sweep_finish(gc_heap *heap)
 {
-    while (!sweep_is_done(heap)) {
-        if (sweep_one(heap) == 0)
-            os_yield();
-    }
+    while (!sweep_step(heap))
+        ;
 }
 
 bool sweep_prepare(gc_heap *heap, bool patient)
@@ -199,7 +209,7 @@ bool sweep_prepare(gc_heap *heap, bool patient)
 
 void sweep_begin(gc_heap *heap, bool keep_none)
 {
-    for (unsigned i = 0; i < SPANCLASS_COUNT; i++)
+    for (unsigned i = 0; (i = mheap_next_class(&heap->mem, i)) < SPANCLASS_COUNT; i++)
         mcentral_begin_sweep(&heap->mem.centrals[i], keep_none);
     u32_store_release(&sweeping_of(heap)->open, 1);
 }
@@ -210,7 +220,9 @@ void sweep_begin(gc_heap *heap, bool keep_none)
  * pages. */
 static size_t reclaim_word(gc_heap *heap, struct arena *a, size_t i, uint32_t sweepgen)
 {
+    struct mheap_dead list;
     size_t freed = 0;
+    list.n = 0;
     word dead = word_load_acquire(&a->page_in_use[i]) & ~word_load_relaxed(&a->page_marks[i]);
     for (; dead; dead &= dead - 1) {
         size_t page = i * WORD_BITS + bits_trailing_zeros(dead);
@@ -222,15 +234,16 @@ static size_t reclaim_word(gc_heap *heap, struct arena *a, size_t i, uint32_t sw
         if (u32_load_relaxed(&s->sweepgen) != sweepgen - 2 ||
             !u32_cas_acq_rel(&s->sweepgen, sweepgen - 2, sweepgen - 1))
             continue;
-        size_t npages = s->npages;
         sweep_bits(heap, s);
         if (s->live > 0) {
             mcentral_file_swept(&heap->mem, s, sweepgen);
         } else {
-            free_span(heap, s);
-            freed += npages;
+            freed += s->npages;
+            mheap_free_later(&heap->mem, &list, s);
         }
     }
+    mheap_free_dead(&heap->mem, &list);
+    word_fetch_add_relaxed(&sweeping_of(heap)->freed_pages, freed);
     return freed;
 }
 
@@ -300,9 +313,9 @@ void sweep_reclaim_upcall(void *self, size_t npages)
     struct sweeping *sw = sweeping_of(heap);
     if (!u32_load_relaxed(&sw->active) || all_looked_at(heap) || take_credit(sw, npages))
         return;
-    struct stopwatch start = stopwatch_start();
+    uint64_t start = os_now_ns();
     reclaim(heap, npages);
-    times_add_stall(&thread_self()->times, STALL_SWEEP, stopwatch_elapsed(&start));
+    times_add_stall(&thread_self()->times, STALL_SWEEP, stopwatch_short(start));
 }
 
 /* ---- Fork ---- */

@@ -24,6 +24,9 @@ struct sweeping {
 /* Claims and sweeps one span of any class. Returns its number of pages; 0: nothing is left to
  * claim. */
 size_t sweep_one(gc_heap *heap);
+/* Sweeps one span. If there is none to claim, lets the threads go on that sweep the last ones.
+ * Returns whether every span is swept. */
+bool sweep_step(gc_heap *heap);
 /* Sweeps everything, and waits for other sweepers. FLIP must be complete. */
 void sweep_finish(gc_heap *heap);
 /* Before FLIP: ends sweeping. If it is not patient, it returns false while a sweeper is counted;

@@ -69,10 +69,8 @@ static bool may_call_back(struct driver *d)
 static bool sweep_the_rest(struct driver *d)
 {
     bool done;
-    while (!(done = sweep_is_done(d->heap)) && has_time(d)) {
-        if (sweep_one(d->heap) == 0)
-            os_yield();
-    }
+    while (!(done = sweep_step(d->heap)) && has_time(d))
+        ;
     return done;
 }
 

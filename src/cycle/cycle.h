@@ -73,10 +73,15 @@ INLINE bool cycle_may_be_quick(const struct cycle *c)
 void cycle_collect(gc_heap *heap, gc_thread *t);
 /* The same with a second marking. *missed: how many objects the first one missed. */
 void cycle_collect_verified(gc_heap *heap, gc_thread *t, unsigned *missed);
-/* Whether the heap fits a processor's caches, more or less. */
+/* Whether what a cycle and its sweep look at fits a processor's caches, more or less: a few MiB of
+ * small objects, or as many spans, which may be large objects of any size. */
+#define CYCLE_SMALL_PAGES ((word)8 << 20 >> PAGE_SHIFT)
+#define CYCLE_SMALL_SPANS ((word)256)
 INLINE bool cycle_heap_is_small(const gc_heap *heap)
 {
-    return word_load_relaxed(&heap->mem.counts.pages_inuse) << PAGE_SHIFT <= (word)8 << 20;
+    const struct mheap_counts *counts = &heap->mem.counts;
+    return word_load_relaxed(&counts->pages_inuse) <= CYCLE_SMALL_PAGES ||
+           word_load_relaxed(&counts->spans_inuse) <= CYCLE_SMALL_SPANS;
 }
 /* Whether mutators run on all processors, and no thread waits for the cycle. */
 INLINE bool cycle_processors_taken(const gc_heap *heap)

@@ -29,16 +29,38 @@ static void span_set_state(struct gc_span *s, enum span_state to)
     u8_store_release(&s->state, (uint8_t)to);
 }
 
-void span_publish(struct gc_span *s, const struct arena_index *index)
+/* Pages of a span that lie in one arena: [at, stop) are their numbers in it. */
+struct stretch {
+    struct arena *arena;
+    size_t at, stop;
+};
+
+/* The stretch that begins at the address `at` of the span. Small spans have one (I14). */
+static struct stretch stretch_at(const struct gc_span *s, uintptr_t at,
+                                 const struct arena_index *index)
+{
+    size_t page = arena_page(at), left = (span_end(s) - at) >> PAGE_SHIFT;
+    return (struct stretch){index->map[at >> ARENA_SHIFT], page, MIN_OF(page + left, ARENA_PAGES)};
+}
+
+/* `step` is 1 in a small span, whose pages are numbered, and 0 in a large one. */
+static void publish_stretch(struct gc_span *s, struct stretch p, size_t step)
 {
     uint8_t class = page_class_of_span(s->spanclass);
+    for (size_t i = p.at; i < p.stop; i++)
+        ptr_store_relaxed(&p.arena->spans[i], s);
+    for (size_t i = p.at, number = 0; i < p.stop; i++, number += step)
+        u16_store_release(&p.arena->page_tag[i], page_tag_make(class, number));
+}
+
+void span_publish(struct gc_span *s, const struct arena_index *index)
+{
+    size_t step = span_is_large(s) ? 0 : 1;
     span_set_state(s, SPAN_IN_USE);
-    for (size_t i = 0; i < s->npages; i++) {
-        uintptr_t at = s->base + (i << PAGE_SHIFT);
-        struct arena *a = index->map[at >> ARENA_SHIFT];
-        size_t page = arena_page(at);
-        ptr_store_relaxed(&a->spans[page], s);
-        u16_store_release(&a->page_tag[page], page_tag_make(class, span_is_large(s) ? 0 : i));
+    for (uintptr_t at = s->base; at < span_end(s);) {
+        struct stretch p = stretch_at(s, at, index);
+        publish_stretch(s, p, step);
+        at += (p.stop - p.at) << PAGE_SHIFT;
     }
     size_t first = arena_page(s->base);
     word_fetch_or_acq_rel(&s->arena->page_in_use[first / WORD_BITS], (word)1 << first % WORD_BITS);
@@ -57,10 +79,11 @@ void span_retract(struct gc_span *s, const struct arena_index *index)
     clear_page_bit(s->arena->page_in_use, first);
     span_clear_page_marks(s);
     clear_page_bit(s->arena->page_specials, first);
-    for (size_t i = 0; i < s->npages; i++) {
-        uintptr_t at = s->base + (i << PAGE_SHIFT);
-        u16_store_release(&index->map[at >> ARENA_SHIFT]->page_tag[arena_page(at)],
-                          PAGE_CLASS_FREE);
+    for (uintptr_t at = s->base; at < span_end(s);) {
+        struct stretch p = stretch_at(s, at, index);
+        for (size_t i = p.at; i < p.stop; i++)
+            u16_store_release(&p.arena->page_tag[i], PAGE_CLASS_FREE);
+        at += (p.stop - p.at) << PAGE_SHIFT;
     }
     span_set_state(s, SPAN_DEAD);
 }

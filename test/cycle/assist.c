@@ -353,6 +353,28 @@ TEST(without_background_cycles_change_hands)
     }
 }
 
+/* ---- Small heaps ---- */
+
+/* What counts is what a cycle looks at: the pages of small objects, or the spans. */
+TEST(a_few_large_objects_are_a_small_heap)
+{
+    enum { LARGE = CYCLE_SMALL_SPANS / 2, SMALL = 2 * CYCLE_SMALL_SPANS };
+    static void *kept[LARGE + SMALL];
+    CHECK((heap = gc_heap_create(&(gc_options){.percent = GC_PERCENT_OFF})));
+    CHECK_EQ(gc_root_range(kept, LARGE + SMALL), 0);
+    for (size_t i = 0; i < LARGE; i++)
+        gc_store(&kept[i], gc_new_bytes_raw(1 << 20));
+    CHECK(heap->mem.counts.pages_inuse > CYCLE_SMALL_PAGES && cycle_heap_is_small(heap));
+    for (size_t i = LARGE; i < LARGE + SMALL; i++)
+        gc_store(&kept[i], gc_new_bytes_raw(SIZECLASS_MAX_SIZE));
+    CHECK(!cycle_heap_is_small(heap));
+    for (size_t i = 0; i < LARGE + SMALL; i++)
+        gc_store(&kept[i], NULL);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK(cycle_heap_is_small(heap));
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
 /* ---- Far beyond the goal ---- */
 
 static atomic_bool is_marking, may_go_on;
