@@ -7,7 +7,7 @@
 
 static inline gc_heap *new_heap(unsigned flags)
 {
-    gc_heap *heap = gc_heap_create(&(gc_options){.flags = flags, .debug = "poison"});
+    gc_heap *heap = gc_heap_create(&(gc_options){.flags = flags, .debug = "poison=2"});
     CHECK(heap);
     return heap;
 }

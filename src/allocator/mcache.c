@@ -1,4 +1,5 @@
 #include "allocator/mcache.h"
+#include "base/access.h"
 
 static size_t runs_size(void)
 {
@@ -169,6 +170,19 @@ static void open_run(struct mcache *c, struct gc_run *run, struct gc_span *s, si
     c->unreported += bytes;
 }
 
+/* Debug: how many of the n free cells the run gets. Only those may be touched. */
+static COLD size_t limit_run(const struct mheap *h, struct gc_span *s, size_t first, size_t n)
+{
+    size_t most = MIN_OF(n, (size_t)h->run_limit);
+    if (most < n)
+        s->next_cell = (uint32_t)(first + most);
+    if (h->guarded) {
+        access_forbid((void *)span_cell(s, first), n * s->size);
+        access_allow((void *)span_cell(s, first), most * s->size);
+    }
+    return most;
+}
+
 static bool open_from_current(struct mcache *c, struct gc_run *run, unsigned spanclass,
                               const struct cell_bits *bits)
 {
@@ -176,10 +190,8 @@ static bool open_from_current(struct mcache *c, struct gc_run *run, unsigned spa
     size_t first, n = s ? span_next_free(s, &first) : 0;
     if (n == 0)
         return false;
-    if (UNLIKELY(c->heap->run_limit && n > c->heap->run_limit)) {
-        n = c->heap->run_limit;
-        s->next_cell = (uint32_t)(first + n);
-    }
+    if (UNLIKELY(c->heap->run_limit))
+        n = limit_run(c->heap, s, first, n);
     open_run(c, run, s, first, n, bits);
     return true;
 }
@@ -222,7 +234,11 @@ struct gc_span *mcache_alloc_large(struct mcache *c, size_t npages, unsigned spa
 {
     if (c->sweeping)
         c->heap->up.reclaim(c->heap->up.self, npages);
-    return mheap_alloc_span(c->heap, &c->store, npages, spanclass, c->sweepgen + 3, zeroed);
+    struct gc_span *s =
+        mheap_alloc_span(c->heap, &c->store, npages, spanclass, c->sweepgen + 3, zeroed);
+    if (UNLIKELY(c->heap->guarded) && s)
+        access_allow((void *)s->base, span_bytes(s));
+    return s;
 }
 
 void mcache_arm(struct mcache *c)

@@ -1,4 +1,5 @@
 #include "allocator/object.h"
+#include "memory/notes.h"
 
 uintptr_t object_cell(const struct mheap *h, uintptr_t address)
 {
@@ -18,7 +19,7 @@ uintptr_t object_cell(const struct mheap *h, uintptr_t address)
         base = arena_cell_start(address, tag);
         a = arena_of(&h->arenas, base);
     }
-    return bits_test(a->alloc, arena_bit(base)) ? base : 0;
+    return bits_test(a->alloc, arena_bit(base)) && !notes_is_dead(a, base) ? base : 0;
 }
 
 static bool is_kept(const struct mheap *h, const struct mcache *cache, uintptr_t base)

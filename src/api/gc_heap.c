@@ -24,6 +24,8 @@ NOINLINE int gc_heap_destroy(gc_heap *heap)
         return -EINVAL;
     if (heap->orphan || !MAY_PASS())
         return -EPERM;
+    if (UNLIKELY(heap->strays != NULL) && gc_heap_current() == heap)
+        gc_collect(); /* tells what is found last */
     return lifetime_end(heap, STACK_CALLER());
 }
 

@@ -1,6 +1,7 @@
 /* Allocation: safepoint, assist, the attempt, and what follows if memory is refused. */
 #include "api/entry.h"
 #include "cycle/assist.h"
+#include "introspect/checks.h"
 
 #define ASSIST_BYTES ((size_t)32 << 10)
 
@@ -10,14 +11,30 @@ static size_t assist_bytes(const gc_thread *t)
     return t->phase == PHASE_MARK ? ASSIST_BYTES / 8 : ASSIST_BYTES;
 }
 
+/* The switch nth. If collections become rarer, their cost stays in proportion to that of the
+ * allocations. */
+static COLD bool is_nth(gc_heap *heap)
+{
+    uint32_t n = u32_fetch_add_relaxed(&heap->debug_allocations, 1);
+    if (!heap->debug.rarer)
+        return n % heap->debug.nth == 0;
+    uint32_t next = u32_load_relaxed(&heap->debug_next);
+    uint32_t objects = (uint32_t)(mheap_live_bytes(&heap->mem) / 256);
+    return (int32_t)(n - next) >= 0 &&
+           u32_cas_relaxed(&heap->debug_next, next, n + 1 + n / 256 + objects);
+}
+
 /* Every allocation that takes the slow path is a safepoint first, and assists for what it owes. */
 static struct mcache *allocation_point(gc_thread *t, size_t bytes)
 {
     gc_heap *heap = t->heap;
+    if (UNLIKELY(heap->checks))
+        assist_checks(heap, t);
     thread_poll(t);
-    if (UNLIKELY(heap->debug.nth) &&
-        u32_fetch_add_relaxed(&heap->debug_allocations, 1) % heap->debug.nth == 0)
-        assist_collect(heap, t);
+    if (UNLIKELY(heap->debug.nth) && is_nth(heap))
+        assist_nth(heap, t);
+    if (UNLIKELY(heap->debug.stay))
+        assist_stay(heap, t);
     if (mcache_unassisted(t->proc->cache) + bytes >= assist_bytes(t))
         assist_allocation(heap, t, bytes);
     return t->proc->cache;
@@ -28,6 +45,7 @@ struct request {
     void *(*make)(struct mcache *c, const struct request *r);
     struct type_info *type, *element;
     size_t n, size;
+    enum site_kind kind;
 };
 
 /* Called when memory was refused. The first attempt is a full collection, the others ask the
@@ -54,6 +72,15 @@ static void zero_in_pieces(gc_thread *t, void *object, size_t bytes)
     }
 }
 
+/* The public call's frame holds the request. */
+static COLD void note_allocation(gc_thread *t, void *object, const struct request *r)
+{
+    const struct checks_request noted = {r->kind, r->type ? r->type->type : NULL,
+                                         r->element ? r->element->type : NULL, r->size,
+                                         (uintptr_t)r};
+    checks_allocated(t, object, &noted);
+}
+
 static void *allocate(gc_thread *t, const struct request *r)
 {
     gc_heap *heap = t->heap;
@@ -67,6 +94,8 @@ static void *allocate(gc_thread *t, const struct request *r)
         zero_in_pieces(t, p, unzeroed);
     if (UNLIKELY(!p))
         errno = ENOMEM;
+    else if (UNLIKELY(heap->checks))
+        note_allocation(t, p, r);
     return p;
 }
 
@@ -111,12 +140,12 @@ void *gc_new_slow(gc_type *type)
         return NULL;
     if (absurd(info->size))
         return refuse_memory();
-    struct request r = {make_typed, info, NULL, 1, info->size};
+    struct request r = {make_typed, info, NULL, 1, info->size, SITE_TYPED};
     return allocate(t, &r);
 }
 
 static void *new_bytes(gc_thread *t, size_t size,
-                       void *(*make)(struct mcache *, const struct request *))
+                       void *(*make)(struct mcache *, const struct request *), enum site_kind kind)
 {
     if (!t)
         return NULL;
@@ -124,18 +153,18 @@ static void *new_bytes(gc_thread *t, size_t size,
         return (void *)(uintptr_t)&malloc_zero_object;
     if (absurd(size))
         return refuse_memory();
-    struct request r = {make, NULL, NULL, 1, size};
+    struct request r = {make, NULL, NULL, 1, size, kind};
     return allocate(t, &r);
 }
 
 void *gc_new_bytes_slow(size_t size)
 {
-    return new_bytes(ENTER(), size, make_bytes);
+    return new_bytes(ENTER(), size, make_bytes, SITE_BYTES);
 }
 
 void *gc_new_bytes_raw_slow(size_t size)
 {
-    return new_bytes(ENTER(), size, make_bytes_raw);
+    return new_bytes(ENTER(), size, make_bytes_raw, SITE_RAW);
 }
 
 /* Whether elements of this type fit into arrays: a traced object needs a header of its own, and the
@@ -161,7 +190,7 @@ void *gc_new_array_slow(gc_type *type, size_t n)
         return refuse_memory();
     if (size == 0)
         return (void *)(uintptr_t)&malloc_zero_object;
-    struct request r = {make_array, info, NULL, n, size};
+    struct request r = {make_array, info, NULL, n, size, SITE_ARRAY};
     return allocate(t, &r);
 }
 
@@ -180,7 +209,7 @@ void *gc_new_flex_slow(gc_type *head, gc_type *element, size_t n)
     size += type_tail_offset(h, e);
     if (size == 0)
         return (void *)(uintptr_t)&malloc_zero_object;
-    struct request r = {make_flex, h, e, n, size};
+    struct request r = {make_flex, h, e, n, size, SITE_FLEX};
     return allocate(t, &r);
 }
 

@@ -21,7 +21,7 @@ static bool slot_is_valid(const void *slot)
  * object is dropped there before it was scanned, the collector has not visited these roots yet. */
 static void shade_slots(gc_thread *t, const slot_word *base, size_t n)
 {
-    if (!t->fast.barrier)
+    if (!thread_shades(t))
         return;
     for (size_t i = 0; i < n; i++)
         barrier_shade(t, value_address(&t->heap->options.format, slot_load_acquire(&base[i])));
@@ -119,7 +119,8 @@ int gc_root_callback_remove(gc_root_fn fn, void *arg)
     if (rootset_remove_callback(&t->roots.callbacks, callback) == 0)
         return 0;
     struct shading_tracer shade = handshake_shading_tracer(t);
-    return roots_remove_callback(&t->heap->roots, callback, t->fast.barrier ? &shade.tracer : NULL);
+    return roots_remove_callback(&t->heap->roots, callback,
+                                 thread_shades(t) ? &shade.tracer : NULL);
 }
 
 void gc_trace_slot(gc_tracer *tracer, const void *slot)

@@ -1,24 +1,43 @@
 /* Stores of references. */
 #include "api/entry.h"
+#include "introspect/checks.h"
 #include "mutator/barrier.h"
 
-/* Called if the calling thread's barrier is on, or if the thread may not store. */
-static void barrier(const char *call, word old, word value)
+/* Whether the store will take place: a compare-and-swap may not. */
+enum outcome { SURE, UNSURE };
+
+/* The thread may not store, or its stores are checked. */
+static COLD void barrier_flagged(const char *call, const void *slot, word old, word value,
+                                 enum outcome outcome)
 {
-    if (UNLIKELY(gc_self->barrier & BARRIER_SHUT))
+    gc_thread *t = thread_self();
+    if (gc_self->barrier & BARRIER_SHUT) {
         entry_refuse_store(call, old, value);
+        return;
+    }
+    const struct checks_stored stored = {call, slot, value, outcome == SURE, STACK_CALLER()};
+    checks_store(t, &stored);
+    if (thread_shades(t))
+        barrier_write(t, old, value);
+}
+
+/* Called if the calling thread's barrier is on, or has a flag. */
+INLINE void barrier(const char *call, const void *slot, word old, word value, enum outcome outcome)
+{
+    if (UNLIKELY(gc_self->barrier & BARRIER_FLAGS))
+        barrier_flagged(call, slot, old, value, outcome);
     else
         barrier_write(thread_self(), old, value);
 }
 
 void gc_barrier_store(void *slot, void *value)
 {
-    barrier("gc_store", slot_load_acquire(slot), (word)value);
+    barrier("gc_store", slot, slot_load_acquire(slot), (word)value, SURE);
 }
 
 void gc_barrier_store_value(uint64_t *slot, uint64_t value)
 {
-    barrier("gc_store_value", slot_load_acquire(slot), (word)value);
+    barrier("gc_store_value", slot, slot_load_acquire(slot), (word)value, SURE);
 }
 
 /* Both values are shaded before the exchange is tried, as it may succeed. */
@@ -26,7 +45,7 @@ bool gc_cas(void *slot, void *expected, void *desired)
 {
     word want = (word)expected;
     if (UNLIKELY(gc_self->barrier))
-        barrier(__func__, want, (word)desired);
+        barrier(__func__, slot, want, (word)desired, UNSURE);
     return __atomic_compare_exchange_n((slot_word *)slot, &want, (word)desired, false,
                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
@@ -40,7 +59,7 @@ INLINE void copy_word(const char *call, slot_word *to, const slot_word *from, bo
 {
     word value = slot_load_acquire(from);
     if (shades)
-        barrier(call, slot_load_acquire(to), value);
+        barrier(call, to, slot_load_acquire(to), value, SURE);
     slot_store_release(to, value);
 }
 

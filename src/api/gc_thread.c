@@ -1,5 +1,6 @@
 /* Threads, safepoints, blocking regions. */
 #include "api/entry.h"
+#include "cycle/assist.h"
 #include "mutator/attach.h"
 
 NOINLINE int gc_thread_attach(gc_heap *heap)
@@ -45,7 +46,11 @@ int gc_thread_scan_stack(bool on)
 static void safepoint(gc_thread *t)
 {
     ptr_store_relaxed(&t->last_call, "gc_safepoint");
+    if (UNLIKELY(t->heap->checks))
+        assist_checks(t->heap, t);
     thread_safepoint(t);
+    if (UNLIKELY(t->heap->debug.stay))
+        assist_stay(t->heap, t);
 }
 
 /* If the thread may do nothing here, it does nothing, and errno stays. */
@@ -64,6 +69,8 @@ NOINLINE int gc_blocking_begin(void)
     if (!t || !MAY_PASS())
         return -EPERM;
     ptr_store_relaxed(&t->last_call, __func__);
+    if (UNLIKELY(t->heap->checks))
+        assist_checks(t->heap, t);
     thread_blocking_begin(t, STACK_CALLER());
     return 0;
 }

@@ -31,6 +31,7 @@ enum lock_rank {
     LOCK_PERSISTENT,   /* linear off-heap memory */
     LOCK_PACING,       /* the pacer */
     LOCK_RECORD,       /* the record of the last cycle */
+    LOCK_NOTES,        /* who allocated objects, and what stores have written (debug switches) */
     LOCK_RANKS         /* number of ranks + 1 */
 };
 
@@ -42,7 +43,8 @@ _Static_assert(LOCK_RANKS < 32, "a set of ranks is one word");
  * for a few steps; while the world is held and all is swept, no thread does. Each other rank
  * belongs to one fork_part. */
 #define LOCK_BITS_AT_REST                                                                          \
-    (LOCK_BIT(LOCK_WEAKTABLE) | LOCK_BIT(LOCK_SPECIALS) | LOCK_BIT(LOCK_SPANSET))
+    (LOCK_BIT(LOCK_WEAKTABLE) | LOCK_BIT(LOCK_SPECIALS) | LOCK_BIT(LOCK_SPANSET) |                 \
+     LOCK_BIT(LOCK_NOTES))
 
 /* A small mutex that spins briefly and then sleeps. It is not recursive. A free lock is zero,
  * except for its rank. It is not padded; its owner may do that. */

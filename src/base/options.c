@@ -13,7 +13,7 @@
 static COLD PRINTF_LIKE(2, 3) bool refuse(const struct options_listener *to, const char *format,
                                           ...)
 {
-    char line[256];
+    char line[400];
     va_list args;
     va_start(args, format);
     vsnprintf(line, sizeof line, format, args);
@@ -87,17 +87,23 @@ int options_resolve(const gc_options *user, gc_options *result, const struct opt
 
 struct debug_switch {
     const char *name;
-    uint64_t least, most; /* bounds of its value; with least == 0 it may be left out */
+    uint64_t least, most; /* bounds of its value; with most <= 2 it may be left out */
     void (*set)(struct debug_switches *, uint64_t);
+    const char *help;
 };
 
 static void set_nth(struct debug_switches *d, uint64_t n)
 {
     d->nth = (uint32_t)n;
 }
+static void set_stay(struct debug_switches *d, uint64_t n)
+{
+    d->stay = (uint32_t)n;
+}
 static void set_poison(struct debug_switches *d, uint64_t n)
 {
-    d->poison = n;
+    d->poison = n > 0;
+    d->quarantine = n == 1;
 }
 static void set_verify(struct debug_switches *d, uint64_t n)
 {
@@ -111,6 +117,30 @@ static void set_ages(struct debug_switches *d, uint64_t n)
 {
     d->ages = n;
 }
+static void set_stores(struct debug_switches *d, uint64_t n)
+{
+    d->stores = n;
+}
+static void set_roots(struct debug_switches *d, uint64_t n)
+{
+    d->roots = (uint32_t)n;
+}
+static void set_fields(struct debug_switches *d, uint64_t n)
+{
+    d->fields = n;
+}
+static void set_freed(struct debug_switches *d, uint64_t n)
+{
+    d->freed = n;
+    if (n)
+        set_poison(d, 1);
+}
+static void set_redzones(struct debug_switches *d, uint64_t n)
+{
+    d->redzones = n;
+    if (n)
+        set_poison(d, 1);
+}
 static void set_delay(struct debug_switches *d, uint64_t n)
 {
     d->delay = n;
@@ -123,18 +153,10 @@ static void set_failos(struct debug_switches *d, uint64_t n)
 {
     d->failos = n;
 }
-
-static const struct debug_switch switches[] = {
-    {"nth", 1, UINT32_MAX, set_nth},
-    {"poison", 0, 1, set_poison},
-    {"verify", 0, 1, set_verify},
-    {"checkmark", 0, 1, set_checkmark},
-    {"ages", 0, 1, set_ages},
-    {"delay", 1, UINT32_MAX, set_delay},
-    {"buffers", 1, UINT32_MAX, set_buffers},
-    {"failos", 2, UINT32_MAX, set_failos},
-};
-#define SWITCH_NAMES "nth, poison, verify, checkmark, ages, delay, buffers, failos"
+static void set_watchdog(struct debug_switches *d, uint64_t n)
+{
+    d->watchdog = n + 1;
+}
 
 /* One item of a list. */
 struct item {
@@ -142,6 +164,68 @@ struct item {
     const char *text;
     size_t length, name_length;
 };
+
+static const struct debug_switch switches[] = {
+    {"nth", 1, UINT32_MAX, set_nth, "collects at every Nth allocation: finds missing roots"},
+    {"stay", 1, UINT32_MAX, set_stay,
+     "marks in N parts, one at each safepoint: with checkmark finds stores without gc_store()"},
+    {"poison", 0, 2, set_poison,
+     "fills dead objects with 0xdb, and gives their memory out late (=2: at once)"},
+    {"verify", 0, 1, set_verify,
+     "checks the whole heap after each cycle, and ends the process at a fault"},
+    {"checkmark", 0, 1, set_checkmark,
+     "marks a second time, and ends the process if the first time missed an object"},
+    {"ages", 0, 1, set_ages,
+     "counts how many objects each cycle marks again, and how old the dead are"},
+    {"stores", 0, 1, set_stores, "tells which slots were written without gc_store()"},
+    {"fields", 0, 1, set_fields,
+     "tells which fields hold references that their type does not name"},
+    {"freed", 0, 1, set_freed, "tells what refers to dead objects, and who allocated them"},
+    {"roots", 0, 2, set_roots,
+     "tells which objects only C stacks and static data hold; =2: also which malloc() holds"},
+    {"redzones", 0, 1, set_redzones,
+     "lets AddressSanitizer and Valgrind find uses of dead objects, and beyond an object's end"},
+    {"delay", 1, UINT32_MAX, set_delay, "short random waits from seed N: finds races"},
+    {"buffers", 1, UINT32_MAX, set_buffers, "marks with buffers of N objects"},
+    {"failos", 2, UINT32_MAX, set_failos, "one in N requests to the system for memory fails"},
+    {"watchdog", 0, UINT32_MAX - 1, set_watchdog,
+     "names threads that keep the collector waiting for N ms; 0: never"},
+};
+
+/* "nth, stay, ...": the names of all switches. */
+static const char *switch_names(char *text, size_t room)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(switches) && n < room; i++)
+        n += (size_t)snprintf(text + n, room - n, "%s, ", switches[i].name);
+    snprintf(text + MIN_OF(n, room - sizeof "all, help"), sizeof "all, help", "all, help");
+    return text;
+}
+
+/* What a debugging session wants: slow, but not without bounds. */
+static void set_all(struct debug_switches *d)
+{
+    d->nth = 1;
+    d->rarer = true;
+    d->stay = 16;
+    d->poison = d->quarantine = d->verify = d->checkmark = d->stores = d->fields = d->freed =
+        d->redzones = true;
+    d->roots = 2;
+}
+
+static bool is_word(const struct item *item, const char *name)
+{
+    return item->length == strlen(name) && strncmp(item->text, name, item->length) == 0;
+}
+
+static void tell_switches(const struct options_listener *to)
+{
+    for (size_t i = 0; i < ARRAY_LEN(switches); i++) {
+        const struct debug_switch *s = &switches[i];
+        refuse(to, "GCHEAP_DEBUG: %s%s: %s", s->name, s->most <= 2 ? "" : "=N", s->help);
+    }
+    refuse(to, "GCHEAP_DEBUG: all: all of these that find mistakes of a program; begin with it");
+}
 
 static const struct debug_switch *find_switch(const struct item *item)
 {
@@ -166,7 +250,7 @@ static bool item_value(const struct item *item, const struct debug_switch *s, ui
 {
     *value = 1;
     if (item->length == item->name_length)
-        return s->least == 0;
+        return s->most <= 2;
     return parse_number(item->text + item->name_length + 1, item->text + item->length, value) &&
            *value >= s->least && *value <= s->most;
 }
@@ -178,9 +262,14 @@ static void parse_item(const struct item *item, struct debug_switches *d, unsign
     const struct debug_switch *s = find_switch(item);
     uint64_t value;
     int length = (int)MIN_OF(item->length, (size_t)60);
-    if (!s) {
-        refuse(to, "%s: \"%.*s\" is no switch, and ignored; there are " SWITCH_NAMES, item->source,
-               length, item->text);
+    char names[200];
+    if (is_word(item, "help")) {
+        tell_switches(to);
+    } else if (is_word(item, "all")) {
+        set_all(d);
+    } else if (!s) {
+        refuse(to, "%s: \"%.*s\" is no switch, and ignored; there are %s", item->source, length,
+               item->text, switch_names(names, sizeof names));
     } else if (!item_value(item, s, &value)) {
         refuse(to, "%s: \"%.*s\" is ignored: %s takes a whole number from %" PRIu64 " to %" PRIu64,
                item->source, length, item->text, s->name, s->least, s->most);

@@ -11,21 +11,33 @@
 
 /* Switches for testing an embedding, and the library itself: a comma-separated list. Each is off
  * unless named.
+ *   help       write a line about each switch to the log
  *   nth=N      collect at every Nth allocation; all allocations take the slow path
- *   poison     fill freed small objects with 0xdb
+ *   stay=N     each cycle marks in N parts, one at each safepoint; likewise
+ *   poison=N   fill freed objects with 0xdb, and give their cells out again late; 2: at once
  *   verify     check the heap's structures after each cycle, with the world held
  *   checkmark  mark a second time with the world held, and report what the first time missed
  *   ages       count what each cycle marks that the one before had marked, and how old the dead are
+ *   stores     tell which slots of objects were written without gc_store
+ *   fields     tell which words that hold the address of an object are no slots
+ *   freed      tell what refers to dead objects; with poison
+ *   roots=N    tell which objects only the C stacks and static data hold; 2: or malloc's memory
+ *   redzones   tell AddressSanitizer and Valgrind what is no object; with poison
+ *   all        all of these that find mistakes of the program, and a collection now and then
  *   delay=S    random short waits, from seed S, at marked points of the collector and mutators
  *   buffers=N  work buffers hold N objects, so grey work changes hands all the time
  *   failos=N   one in N calls to the operating system for memory or a thread fails; N > 1
+ *   watchdog=N milliseconds of options.watchdog_ms; 0: no watchdog
  */
 struct debug_switches {
-    uint32_t nth;
-    bool poison, verify, checkmark, ages;
+    uint32_t nth, stay;
+    bool rarer; /* collects at each of the first allocations, then less and less often */
+    bool poison, quarantine, verify, checkmark, stores, fields, freed, redzones, ages;
+    uint32_t roots; /* 2: malloc's memory too */
     uint64_t delay;
     uint64_t buffers;
     uint64_t failos;
+    uint64_t watchdog; /* 1 more than its value; 0: it is not in the list */
 };
 
 /* Called for each mistake, with a line that names the place, the value and what may stand there. */

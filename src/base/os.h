@@ -118,6 +118,9 @@ bool os_is_mapped(const void *p, size_t size);
  * known. */
 bool os_mapping(uintptr_t address, uintptr_t *low, uintptr_t *high);
 
+/* The memory from which malloc() takes small blocks. false: it is not known. */
+bool os_malloc_bounds(uintptr_t *low, uintptr_t *high);
+
 /* Makes `count` fallible calls in a row fail, from the nth from now on (1: the next). 0: none
  * fails. */
 void os_fail_nth(uint64_t n, uint64_t count);

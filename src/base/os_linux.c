@@ -374,3 +374,9 @@ bool os_mapping(uintptr_t address, uintptr_t *low, uintptr_t *high)
     errno = error;
     return found;
 }
+
+bool os_malloc_bounds(uintptr_t *low, uintptr_t *high)
+{
+    uintptr_t end = (uintptr_t)sbrk(0);
+    return end && os_mapping(end - 1, low, high);
+}

@@ -206,3 +206,9 @@ bool os_mapping(uintptr_t address, uintptr_t *low, uintptr_t *high)
     (void)address, (void)low, (void)high;
     return false;
 }
+
+bool os_malloc_bounds(uintptr_t *low, uintptr_t *high)
+{
+    (void)low, (void)high;
+    return false;
+}

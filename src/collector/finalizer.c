@@ -106,7 +106,7 @@ static void run_finalizer(gc_thread *t, struct special *r)
     struct call c;
     begin_call(&c, t, object, (uintptr_t)fn);
     c.type = type_name(t->heap, r->object);
-    if (t->fast.barrier)
+    if (thread_shades(t))
         barrier_shade(t, r->object);
     special_unqueue(t->heap, r);
     special_free(t->heap, r);

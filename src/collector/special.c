@@ -331,7 +331,7 @@ static void set_waits(gc_heap *heap, struct special *r, bool waits)
 static void shade_children(gc_thread *t, const struct place *place)
 {
     struct target target;
-    if (t->fast.barrier && !span_noscan(place->s) &&
+    if (thread_shades(t) && !span_noscan(place->s) &&
         target_resolve(&t->heap->mem, place->object, &target) && !target_is_marked(&target))
         barrier_scan(t, place->object);
 }

@@ -1,4 +1,5 @@
 #include "collector/sweep.h"
+#include "collector/quarantine.h"
 #include "collector/special.h"
 #include "mutator/self.h"
 
@@ -9,12 +10,12 @@ static struct sweeping *sweeping_of(const gc_heap *heap)
 
 /* ---- One span ---- */
 
-static void poison(struct gc_span *s)
+static void poison(const gc_heap *heap, struct gc_span *s)
 {
     for (size_t i = 0; i < s->ncells; i++) {
         uintptr_t cell = span_cell(s, i);
         if (!bits_test(s->arena->alloc, arena_bit(cell)))
-            memset((void *)cell, 0xdb, s->size);
+            quarantine_fill(heap, cell, s->size);
     }
 }
 
@@ -32,6 +33,8 @@ static void sweep_bits(gc_heap *heap, struct gc_span *s)
     size_t before = s->live, live = 0;
     stress(STRESS_SWEEP_SPAN);
     special_sweep(heap, s);
+    if (UNLIKELY(heap->debug.quarantine))
+        before += quarantine_sweep(heap, s);
     if (span_has_marks(s)) {
         live = span_flip_bits(s);
         span_clear_page_marks(s);
@@ -44,7 +47,7 @@ static void sweep_bits(gc_heap *heap, struct gc_span *s)
     count_freed(heap, (before - live) * span_object_bytes(s));
     word_fetch_add_relaxed(&sweeping_of(heap)->swept_pages, s->npages);
     if (UNLIKELY(heap->debug.poison) && !span_is_large(s))
-        poison(s);
+        poison(heap, s);
 }
 
 /* Frees a span that has no live object. */
@@ -209,6 +212,8 @@ bool sweep_prepare(gc_heap *heap, bool patient)
 
 void sweep_begin(gc_heap *heap, bool keep_none)
 {
+    if (UNLIKELY(heap->debug.quarantine))
+        quarantine_begin_sweep(heap);
     for (unsigned i = 0; (i = mheap_next_class(&heap->mem, i)) < SPANCLASS_COUNT; i++)
         mcentral_begin_sweep(&heap->mem.centrals[i], keep_none);
     u32_store_release(&sweeping_of(heap)->open, 1);

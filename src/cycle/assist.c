@@ -4,6 +4,7 @@
 #include "collector/sweep.h"
 #include "collector/weakset.h"
 #include "cycle/background.h"
+#include "introspect/checks.h"
 #include "mutator/fiber.h"
 #include "mutator/self.h"
 #include "mutator/thread.h"
@@ -145,6 +146,8 @@ static void start_cycle(gc_heap *heap, gc_thread *t)
 /* Goes on with a cycle that was left because a thread did not answer. */
 static NOINLINE void go_on_with_cycle(gc_heap *heap, gc_thread *t)
 {
+    if (cycle_stays(heap->cycle))
+        return;
     if (is_without_background(heap) && !handshake_is_unanswered(heap))
         run_alone(heap, t);
 }
@@ -250,7 +253,7 @@ static NOINLINE void hold_back(gc_heap *heap, gc_thread *t)
     uint32_t wanted = background_wanted(heap), started = u32_load_acquire(&c->started);
     bool late = (int32_t)(wanted - started) > 0;
     uint32_t cycle = late ? wanted : started;
-    if (is_over(c, cycle) || is_hindered(heap))
+    if (is_over(c, cycle) || is_hindered(heap) || cycle_stays(c))
         return;
     if (late)
         await_cycle(heap, t, cycle, LATE_NS);
@@ -279,7 +282,7 @@ void assist_allocation(gc_heap *heap, gc_thread *t, size_t more)
 {
     struct cycle *c = heap->cycle;
     uint64_t bytes = mcache_take_unassisted(t->proc->cache) + more;
-    if (t->phase == PHASE_MARK)
+    if (t->phase == PHASE_MARK && !cycle_stays(c))
         assist(heap, t, bytes);
     if (UNLIKELY(cycle_is_left(c)))
         go_on_with_cycle(heap, t);
@@ -321,14 +324,77 @@ static NOINLINE void collect_elsewhere(gc_heap *heap, gc_thread *t)
     thread_leave_blocked(t);
 }
 
+static bool collects_elsewhere(gc_heap *heap)
+{
+    return !(heap->options.flags & (GC_STOP_WORLD | GC_NO_BACKGROUND)) &&
+           roots_call_back(&heap->roots);
+}
+
 void assist_collect(gc_heap *heap, gc_thread *t)
 {
-    bool elsewhere = !(heap->options.flags & (GC_STOP_WORLD | GC_NO_BACKGROUND)) &&
-                     roots_call_back(&heap->roots);
-    if (elsewhere)
+    if (collects_elsewhere(heap))
         collect_elsewhere(heap, t);
     else
         cycle_collect(heap, t);
+}
+
+/* ---- The switches nth and stay ---- */
+
+/* Begins a cycle, which is left as soon as it marks; or goes on with it. */
+static NOINLINE void drive_staying(gc_heap *heap, gc_thread *t)
+{
+    struct cycle *c = heap->cycle;
+    thread_enter_blocked(t, STACK_CALLER());
+    lock_acquire(&c->lock);
+    cycle_drive(heap, (struct cycle_patience){0, 0});
+    lock_release(&c->lock);
+    thread_leave_blocked(t);
+}
+
+void assist_nth(gc_heap *heap, gc_thread *t)
+{
+    bool ends = heap->debug.rarer && heap->cycle_number % 4 != 3; /* a cycle that ends at once */
+    if (!heap->debug.stay || ends || heap->options.flags & GC_STOP_WORLD)
+        assist_collect(heap, t);
+    else if (collects_elsewhere(heap))
+        background_request_cycle(heap);
+    else if (cycle_is_idle(heap->cycle))
+        drive_staying(heap, t);
+}
+
+void assist_stay(gc_heap *heap, gc_thread *t)
+{
+    struct cycle *c = heap->cycle;
+    uint32_t parts = u32_load_relaxed(&c->stays);
+    if (parts == 0 || !cycle_is_left(c))
+        return;
+    if (u32_cas_relaxed(&c->stays, parts, parts - 1))
+        drive_staying(heap, t);
+}
+
+/* ---- Checks ---- */
+
+/* A cycle that stays in marking goes on to stay. No thread is in the middle of a store while the
+ * world is held. */
+static NOINLINE void look(gc_heap *heap, gc_thread *t)
+{
+    struct cycle *c = heap->cycle;
+    thread_enter_blocked(t, STACK_CALLER());
+    lock_acquire(&c->lock);
+    if (!cycle_stays(c))
+        cycle_finish_left(heap);
+    sweep_finish(heap);
+    handshake_hold(heap);
+    checks_look(heap, t);
+    handshake_release(heap);
+    lock_release(&c->lock);
+    thread_leave_blocked(t);
+}
+
+void assist_checks(gc_heap *heap, gc_thread *t)
+{
+    if (checks_safepoint(t) && t->blocking == 0)
+        look(heap, t);
 }
 
 /* ---- Settings ---- */

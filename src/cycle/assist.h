@@ -14,6 +14,15 @@ void assist_allocation(gc_heap *heap, gc_thread *t, size_t more);
  * holds. */
 void assist_collect(gc_heap *heap, gc_thread *t);
 
+/* Called at each Nth allocation (switch nth): collects; or begins a cycle that stays in marking. */
+void assist_nth(gc_heap *heap, gc_thread *t);
+/* Called at each safepoint (switch stay): marks a part of what is left of a cycle that stays. */
+void assist_stay(gc_heap *heap, gc_thread *t);
+
+/* Called at a safepoint before anything else, if the heap has checks: looks at the heap, if that is
+ * due. */
+void assist_checks(gc_heap *heap, gc_thread *t);
+
 /* Change a setting of the pacer, with effect at once, for the background too. Return the previous
  * value. Each value that was set is returned by one later call only. */
 int assist_set_percent(gc_heap *heap, int percent);

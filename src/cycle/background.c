@@ -18,7 +18,7 @@ bool background_is_late(const gc_heap *heap)
 
 static bool has_cycle(const gc_heap *heap)
 {
-    return cycle_is_left(heap->cycle) || background_is_late(heap);
+    return background_is_late(heap) || (cycle_is_left(heap->cycle) && !cycle_stays(heap->cycle));
 }
 
 /* Whether the thread has more important work than what it does. */
@@ -32,6 +32,8 @@ static void run_cycle(gc_heap *heap)
 {
     stress(STRESS_CYCLE_WANTED);
     lock_acquire(&heap->cycle->lock);
+    if (cycle_is_left(heap->cycle))
+        cycle_end_stay(heap->cycle);
     if (has_cycle(heap))
         cycle_drive(heap, (struct cycle_patience){0, 0});
     lock_release(&heap->cycle->lock);

@@ -3,6 +3,7 @@
 #include "collector/ephemeron.h"
 #include "collector/finalizer.h"
 #include "collector/pacing.h"
+#include "collector/quarantine.h"
 #include "collector/scavenge.h"
 #include "collector/sweep.h"
 #include "collector/weak.h"
@@ -25,6 +26,7 @@ struct collector {
     struct weaks weaks;
     struct weaksets weaksets;
     struct ephemerons ephemerons;
+    struct quarantine quarantine;
 };
 
 static void link_parts(gc_heap *heap, struct collector *c)
@@ -42,6 +44,7 @@ static void link_parts(gc_heap *heap, struct collector *c)
     heap->weaks = &c->weaks;
     heap->weaksets = &c->weaksets;
     heap->ephemerons = &c->ephemerons;
+    heap->quarantine = &c->quarantine;
 }
 
 int collector_create(gc_heap *heap)

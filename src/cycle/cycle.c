@@ -4,6 +4,8 @@
 #include "collector/sweep.h"
 #include "collector/weak.h"
 #include "collector/ephemeron.h"
+#include "introspect/checks.h"
+#include "introspect/strays.h"
 #include "introspect/verify.h"
 #include "mutator/fiber.h"
 #include "mutator/self.h"
@@ -74,9 +76,31 @@ static bool sweep_the_rest(struct driver *d)
     return done;
 }
 
+/* The switch stay. A cycle for which a thread waits goes to its end at once. */
+static void begin_stay(gc_heap *heap)
+{
+    struct cycle *c = heap->cycle;
+    if (!heap->debug.stay || c->forced || heap->options.flags & GC_STOP_WORLD)
+        return;
+    c->part = mheap_live_bytes(&heap->mem) / heap->debug.stay + 1;
+    u32_store_relaxed(&c->stays, heap->debug.stay);
+}
+
+/* What this cycle finds dead is named before. */
+static void look_before_cycle(gc_heap *heap)
+{
+    if (LIKELY(!heap->checks))
+        return;
+    handshake_hold(heap);
+    checks_look(heap, NULL);
+    handshake_release(heap);
+}
+
 static void begin(gc_heap *heap)
 {
     struct cycle *c = heap->cycle;
+    begin_stay(heap);
+    look_before_cycle(heap);
     c->times.begin = os_now_ns();
     scavenge_note_peak(heap, c->times.begin);
     pacing_cycle_begins(heap);
@@ -175,6 +199,11 @@ static void drain_patiently(gc_heap *heap, struct marker *m)
 static bool drain(struct driver *d)
 {
     struct marker *m = &d->marker;
+    if (cycle_stays(d->heap->cycle)) {
+        marker_drain(m, d->heap->cycle->part);
+        d->leaves = true;
+        return false;
+    }
     if (d->patience.works_until == 0) {
         drain_patiently(d->heap, m);
         return true;
@@ -229,6 +258,8 @@ static bool was_last_wave(struct driver *d)
     if (UNLIKELY(c->flush_waves == WEAK_PATIENCE))
         weak_give_up(heap, &d->marker);
     bool dirty = u8_load_relaxed(&heap->mutators.handed) || !workqueue_is_idle(&heap->work);
+    if (UNLIKELY(heap->strays != NULL) && !dirty)
+        dirty = strays_mark(heap, &d->marker);
     return !dirty && weak_cut(heap, &d->marker);
 }
 
@@ -469,6 +500,7 @@ NOINLINE bool cycle_drive(gc_heap *heap, struct cycle_patience patience)
 
 void cycle_finish_left(gc_heap *heap)
 {
+    cycle_end_stay(heap->cycle);
     if (cycle_is_left(heap->cycle))
         cycle_drive(heap, (struct cycle_patience){0, 0});
 }

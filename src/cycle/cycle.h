@@ -22,12 +22,14 @@ struct cycle {
     /* Numbers of cycles, atomic. started >= flipped. */
     uint32_t started CACHE_ALIGNED;
     uint32_t flipped;
-    uint32_t left;            /* a cycle was left; set under lock, atomic */
-    bool forced;              /* a thread waits: use every processor. Under lock */
-    uint64_t driver_ns;       /* time that the drivers of the present cycle took; under lock */
-    bool quick;               /* the present cycle was begun by a mutator; under lock */
-    uint32_t quick_backoff;   /* number of cycles, see note_quick; under lock */
-    uint32_t quick_from;      /* a mutator may begin this cycle, or a later one; atomic */
+    uint32_t left;          /* a cycle was left; set under lock, atomic */
+    uint32_t stays;         /* parts in which the present cycle still marks (switch stay); atomic */
+    uint64_t part;          /* bytes to mark in each; under lock */
+    bool forced;            /* a thread waits: use every processor. Under lock */
+    uint64_t driver_ns;     /* time that the drivers of the present cycle took; under lock */
+    bool quick;             /* the present cycle was begun by a mutator; under lock */
+    uint32_t quick_backoff; /* number of cycles, see note_quick; under lock */
+    uint32_t quick_from;    /* a mutator may begin this cycle, or a later one; atomic */
     unsigned *verify_missed;  /* result of a second marking, if one is wanted; under lock */
     struct cycle_times times; /* of the present cycle; its driver's */
     uint64_t flush_waves;     /* of the present cycle; its driver's */
@@ -56,6 +58,16 @@ INLINE bool cycle_is_idle(const struct cycle *c)
 INLINE bool cycle_is_left(const struct cycle *c)
 {
     return u32_load_acquire(&c->left);
+}
+/* Whether the present cycle marks in parts, one at each safepoint of a mutator. */
+INLINE bool cycle_stays(const struct cycle *c)
+{
+    return UNLIKELY(u32_load_relaxed(&c->stays) > 0);
+}
+/* Its next driver takes it to its end. */
+INLINE void cycle_end_stay(struct cycle *c)
+{
+    u32_store_relaxed(&c->stays, 0);
 }
 /* Called by a thread that has just taken the lock for something else than a cycle. Drives a cycle
  * that was left to its end. */

@@ -2,6 +2,8 @@
 #include "collector/finalizer.h"
 #include "cycle/collector.h"
 #include "cycle/fork.h"
+#include "introspect/checks.h"
+#include "introspect/strays.h"
 #include "mutator/attach.h"
 #include "mutator/fiber.h"
 #include "mutator/heaps.h"
@@ -32,6 +34,8 @@ static int init_parts(gc_heap *heap)
 static void destroy_parts(gc_heap *heap)
 {
     collector_destroy(heap);
+    checks_destroy(heap);
+    strays_destroy(heap);
     fibers_destroy(heap);
     procs_destroy(&heap->procs);
     roots_destroy(&heap->roots);
@@ -53,6 +57,11 @@ static int resolve_options(gc_heap *heap, const gc_options *options)
     return options_resolve(options, &heap->options, &listener);
 }
 
+static bool needs_checks(const struct debug_switches *d)
+{
+    return d->stores || d->fields || d->freed || d->roots || d->redzones;
+}
+
 static void read_environment(gc_heap *heap)
 {
     const struct options_listener listener = {warn, heap};
@@ -64,7 +73,17 @@ static void read_environment(gc_heap *heap)
         os_fail_one_in(heap->debug.failos);
     if (heap->debug.buffers)
         workqueue_set_room(&heap->work, heap->debug.buffers);
-    heap->mem.run_limit = heap->debug.nth ? 1 : 0;
+    if (heap->debug.watchdog)
+        heap->options.watchdog_ms =
+            heap->debug.watchdog > 1 ? (unsigned)heap->debug.watchdog - 1 : GC_WATCHDOG_OFF;
+    if (heap->options.flags & GC_STOP_WORLD)
+        heap->debug.stores = false; /* plain stores are allowed */
+    if (heap->debug.roots)
+        strays_create(heap);
+    if (needs_checks(&heap->debug) && checks_create(heap) && heap->debug.stores + heap->debug.freed)
+        heap->watch = BARRIER_WATCH;
+    heap->polls_always = heap->debug.stay > 0 || heap->checks;
+    heap->mem.run_limit = heap->debug.nth || heap->polls_always ? 1 : 0;
     heap->trace = options_trace();
 }
 

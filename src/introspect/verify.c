@@ -1,5 +1,7 @@
 #include "introspect/verify.h"
+#include "introspect/site.h"
 #include "allocator/object.h"
+#include "collector/quarantine.h"
 #include "collector/special.h"
 #include "collector/sweep.h"
 #include "mutator/fiber.h"
@@ -51,7 +53,7 @@ static void each_span(gc_heap *heap, void (*fn)(void *, struct gc_span *), void 
         fn(arg, s);
 }
 
-static bool cell_is_object(const struct gc_span *s, size_t i)
+static bool cell_is_taken(const struct gc_span *s, size_t i)
 {
     return bits_test(s->arena->alloc, arena_bit(s->base) + i * s->words);
 }
@@ -63,7 +65,8 @@ void verify_each_object(gc_heap *heap, bool (*fn)(void *arg, struct gc_span *s, 
     struct gc_span *s;
     while ((s = next_span(heap, &at)) != NULL) {
         for (size_t i = 0; i < s->ncells; i++) {
-            if (cell_is_object(s, i) && !fn(arg, s, span_cell(s, i)))
+            if (cell_is_taken(s, i) && !notes_is_dead(s->arena, span_cell(s, i)) &&
+                !fn(arg, s, span_cell(s, i)))
                 return;
         }
     }
@@ -98,7 +101,7 @@ static void check_bits(struct check *c, struct gc_span *s)
     size_t first = arena_bit(s->base), taken = 0;
     size_t bits = span_is_large(s) ? WORD_BITS : s->npages * PAGE_WORDS;
     for (size_t i = 0; i < s->ncells; i++)
-        taken += cell_is_object(s, i);
+        taken += cell_is_taken(s, i);
     EXPECT(c, bits_count_range(s->arena->alloc, first, first + bits) == taken, s->base, taken);
     EXPECT(c, bits_count_range(s->arena->mark, first, first + bits) == 0, s->base, s->spanclass);
     EXPECT(c, !span_has_marks(s), s->base, s->spanclass);
@@ -200,6 +203,7 @@ unsigned verify_heap(gc_heap *heap)
     each_span(heap, check_span, &c);
     EXPECT(&c, c.pages == heap->mem.counts.pages_inuse, c.pages, heap->mem.counts.pages_inuse);
     EXPECT(&c, c.spans == heap->mem.counts.spans_inuse, c.spans, heap->mem.counts.spans_inuse);
+    c.live_bytes -= quarantine_bytes(heap);
     EXPECT(&c, c.live_bytes == mheap_live_bytes(&heap->mem), c.live_bytes,
            mheap_live_bytes(&heap->mem));
     verify_each_object(heap, check_object, &e);
@@ -230,27 +234,51 @@ static word *checkmarks_of(struct arena *a)
     return a->checkmarks;
 }
 
+/* It leaves no addresses behind in malloc's memory, which the switch roots may scan. */
+static void free_stack(struct remark *r)
+{
+    if (r->stack)
+        memset(r->stack, 0, r->capacity * sizeof *r->stack);
+    __asm__ volatile("" : : "r"(r->stack) : "memory"); /* it is not left out */
+    free(r->stack);
+}
+
+static bool grow_stack(struct remark *r)
+{
+    size_t wanted = r->capacity ? r->capacity * 2 : 4096;
+    uintptr_t *stack = malloc(wanted * sizeof *stack);
+    if (!stack)
+        return false;
+    for (size_t i = 0; i < r->n; i++)
+        stack[i] = r->stack[i];
+    free_stack(r);
+    r->stack = stack;
+    r->capacity = wanted;
+    return true;
+}
+
 static void remark_push(struct remark *r, uintptr_t object)
 {
-    if (r->n == r->capacity) {
-        size_t wanted = r->capacity ? r->capacity * 2 : 4096;
-        uintptr_t *stack = realloc(r->stack, wanted * sizeof *stack);
-        if (!stack) {
-            r->out_of_memory = true;
-            return;
-        }
-        r->stack = stack;
-        r->capacity = wanted;
+    if (r->n == r->capacity && !grow_stack(r)) {
+        r->out_of_memory = true;
+        return;
     }
     r->stack[r->n++] = object;
 }
 
 static void tell_missed(struct remark *r, const struct target *t)
 {
-    if (r->missed++ < FAULTS_TOLD)
-        log_write(r->heap, GC_LOG_ERROR,
-                  "marking missed the object at 0x%zx (class %u), which is referred to from 0x%zx",
-                  (size_t)t->base, page_tag_class(t->tag), (size_t)r->from);
+    char name[100], from[100] = "a root";
+    if (r->missed++ >= FAULTS_TOLD)
+        return;
+    if (r->from)
+        site_object_text(r->heap, r->from, from, sizeof from);
+    log_write(
+        r->heap, GC_LOG_ERROR,
+        "marking missed the object at 0x%zx (%s), which is referred to from 0x%zx (%s): was it "
+        "stored there, or moved from elsewhere, without gc_store()?",
+        (size_t)t->base, site_object_text(r->heap, t->base, name, sizeof name), (size_t)r->from,
+        from);
 }
 
 static void remark_value(struct gc_tracer *tracer, word value)
@@ -303,7 +331,7 @@ unsigned verify_marks(gc_heap *heap)
         r.from = r.stack[--r.n];
         visit_object(heap, mheap_span_of(&heap->mem, r.from), r.from, &r.tracer);
     }
-    free(r.stack);
+    free_stack(&r);
     drop_checkmarks(heap);
     if (r.out_of_memory)
         log_write(heap, GC_LOG_WARNING, "no memory for a whole second marking");

@@ -29,6 +29,8 @@ static void unmap_arena(struct arena *a)
         os_unmap(a->checkmarks, sizeof a->mark);
     if (a->survivors)
         os_unmap(a->survivors, sizeof a->mark);
+    if (a->notes)
+        os_unmap(a->notes, align_up(sizeof *a->notes, os_page_size()));
     os_unmap((void *)a->base, ARENA_SIZE);
     os_unmap(a, metadata_size());
 }

@@ -9,6 +9,7 @@
 #include "memory/sizeclass.h"
 
 struct gc_span;
+struct arena_notes;
 
 #define ARENA_BITMAP_WORDS (ARENA_WORDS / WORD_BITS)
 #define ARENA_PAGE_WORDS (ARENA_PAGES / WORD_BITS)
@@ -27,6 +28,23 @@ INLINE size_t page_tag_offset(uint16_t tag)
 {
     return tag >> PAGE_CLASS_BITS;
 }
+
+/* The value that a slot should have, as far as stores are known. */
+struct slot_note {
+    word value;
+    uint32_t look;   /* in which it was last stored to; see slots.h */
+    uint32_t writer; /* by which thread */
+};
+
+/* What debug switches note of each word; see notes.h. The OS backs each part as it is touched. An
+ * object's notes stand at its first word. */
+struct arena_notes {
+    word dead[ARENA_BITMAP_WORDS]; /* in quarantine: the object is dead, its alloc bit is set.
+                                      Written by the span's sweeper, relaxed */
+    uint32_t cycle[ARENA_WORDS];   /* in which it was made, or found dead; its owner's */
+    uint32_t site[ARENA_WORDS];    /* who allocated it, see site.h; its thread's. Atomic */
+    struct slot_note slots[ARENA_WORDS];
+};
 
 /* One arena's metadata. The OS backs it page by page as it is touched, so memory without references
  * never backs `heap`. The distances between the three big maps are not multiples of 4 KiB. If they
@@ -55,6 +73,7 @@ struct arena {
     uintptr_t marked_base;  /* mark bits are backed ahead up to here; likewise */
     word *checkmarks;       /* a second mark bitmap, while the verifier runs; else NULL */
     word *survivors;        /* what the last cycle marked, under the switch ages; else NULL */
+    struct arena_notes *notes; /* of debug switches, see notes.h; NULL: none. Atomic */
     char pad1[4096 + CACHE_LINE];
     word heap[ARENA_BITMAP_WORDS];
     char pad2[4096 + CACHE_LINE];

@@ -12,7 +12,7 @@ static void adopt_locked(struct mutators *m, gc_thread *t)
     LOCK_ASSERT_HELD(&m->lock);
     t->epoch = m->epoch;
     t->phase = m->phase;
-    t->fast.barrier = m->barrier;
+    t->fast.barrier = m->barrier | t->heap->watch;
     u32_store_release(&t->st, state_word(t->epoch, THREAD_BLOCKED));
 }
 
@@ -39,10 +39,13 @@ static void renew_locked(gc_heap *heap, gc_thread *t)
     t->fast.frames = NULL;
     t->os_id = os_thread_id();
     ptr_store_relaxed(&t->last_call, NULL);
+    t->call_before = NULL;
+    t->fresh = 0;
     t->name[0] = 0;
     t->blocking = 0;
     t->calls_back = 0;
     t->left_told = false;
+    t->never_entered = 0;
     os_life_begin(&t->life);
 }
 

@@ -90,7 +90,7 @@ void barrier_write(gc_thread *t, word old, word value)
     stress(STRESS_BARRIER_LOADED);
     if (old)
         barrier_shade(t, value_address(format, old));
-    if (t->fast.barrier == BARRIER_BOTH && value)
+    if ((t->fast.barrier & BARRIER_BOTH) && value)
         barrier_shade(t, value_address(format, value));
     stress(STRESS_BARRIER_SHADED);
 }

@@ -5,6 +5,7 @@
 #define GC_HEAP_H
 
 #include "base/options.h"
+#include "base/place.h"
 #include "base/stats.h"
 #include "mutator/proc.h"
 #include "mutator/step.h"
@@ -24,6 +25,10 @@ struct ephemerons;
 struct pacing;
 struct cycle;
 struct background;
+struct quarantine;
+struct checks;
+struct strays;
+struct sites;
 
 struct gc_fiber {
     gc_heap *heap;
@@ -34,18 +39,21 @@ struct gc_fiber {
     gc_fiber *next, *prev; /* in the heap's list; under LOCK_FIBERS */
 };
 
+#define THREAD_FRAMES 32
+
 /* Unless marked, a field belongs to the thread, and to the collector while it has CLAIMED the
  * thread. */
 struct gc_thread {
-    struct gc_fast fast; /* first: gc_self points here. poll: atomic, any thread sets it */
-    gc_heap *heap;       /* never changes, so any thread that has found the struct may read it */
-    uint32_t st;         /* state word; atomic */
-    uint32_t waits;      /* it sleeps on st, or is about to; the thread's; atomic */
-    uint32_t epoch;      /* the thread's copy of its epoch */
-    uint8_t phase;       /* enum thread_phase */
-    unsigned blocking;   /* depth of gc_blocking_begin */
-    bool left_told;      /* a frame left in the chain was already reported */
-    unsigned calls_back; /* depth of self_calls_back() */
+    struct gc_fast fast;    /* first: gc_self points here. poll: atomic, any thread sets it */
+    gc_heap *heap;          /* never changes, so any thread that has found the struct may read it */
+    uint32_t st;            /* state word; atomic */
+    uint32_t waits;         /* it sleeps on st, or is about to; the thread's; atomic */
+    uint32_t epoch;         /* the thread's copy of its epoch */
+    uint8_t phase;          /* enum thread_phase */
+    unsigned blocking;      /* depth of gc_blocking_begin */
+    bool left_told;         /* a frame left in the chain was already reported */
+    unsigned never_entered; /* how often the end of a frame without its beginning was reported */
+    unsigned calls_back;    /* depth of self_calls_back() */
     struct gc_run *runs_meanwhile;   /* fast.runs before that */
     struct gc_frame *frames_blocked; /* fast.frames when its blocking region began */
     struct proc *proc;               /* held while RUN */
@@ -57,8 +65,15 @@ struct gc_thread {
     struct stacks stacks;
     uint64_t slice_start;  /* when its time slice began; 0: no thread waits for a P */
     const char *last_call; /* a hint for messages; atomic */
-    uint32_t reported;     /* epoch + 1 of the request for which it was named; the collector's */
-    char name[32];         /* under LOCK_REGISTRY, as is os_id */
+    /* Of the debug switches, the thread's: the object that may be written plainly until its next
+     * safepoint, and last_call of the last safepoint. */
+    uintptr_t fresh;
+    const char *call_before;
+    /* Set with stacks.here: the functions that the thread is in. */
+    size_t nframes;
+    struct place_frame frames_noted[THREAD_FRAMES];
+    uint32_t reported; /* epoch + 1 of the request for which it was named; the collector's */
+    char name[32];     /* under LOCK_REGISTRY, as is os_id */
     uint64_t os_id;
     struct os_life life; /* from attaching to detaching (I28) */
     struct thread_times times;
@@ -109,7 +124,10 @@ struct gc_heap {
     gc_options options;
     struct debug_switches debug;
     uint32_t debug_allocations; /* counted for the switch nth; atomic */
+    uint32_t debug_next;        /* with debug.rarer: when the next collection is due; atomic */
     bool trace;                 /* GCHEAP_TRACE */
+    bool polls_always;          /* debug: each safepoint of a thread takes its slow path */
+    uint8_t watch;              /* BARRIER_WATCH if all stores are checked, else 0 */
     uint64_t created_ns;
     struct mutators mutators;
     struct type_user types;
@@ -134,6 +152,10 @@ struct gc_heap {
     struct pacing *pacing;
     struct cycle *cycle;
     struct background *background;
+    struct quarantine *quarantine;
+    struct sites *sites;       /* of debug switches that name objects; else NULL */
+    struct strays *strays;     /* of the switch roots; else NULL */
+    struct checks *checks;     /* of debug switches; NULL: none needs them */
     struct gc_heap *next_heap; /* all heaps of the process; see heaps.h */
     bool orphan;               /* in the child of a fork: nothing in it can be relied on */
 };

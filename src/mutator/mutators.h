@@ -44,15 +44,28 @@ INLINE bool epoch_reached(uint32_t a, uint32_t b)
 /* Where in the cycle a mutator is, in its own view. */
 enum thread_phase { PHASE_IDLE, PHASE_ARM, PHASE_MARK, PHASE_DONE };
 
-/* gc_fast.barrier: a mode, and perhaps the flag that the thread must not store. */
-enum barrier_mode { BARRIER_OFF, BARRIER_BOTH, BARRIER_OLD, BARRIER_SHUT = 1 << 2 };
+/* gc_fast.barrier: a mode, and perhaps flags: the thread must not store; its stores are checked. */
+enum barrier_mode {
+    BARRIER_OFF,
+    BARRIER_BOTH,
+    BARRIER_OLD,
+    BARRIER_SHUT = 1 << 2,
+    BARRIER_WATCH = 1 << 3
+};
+#define BARRIER_MODES (BARRIER_BOTH | BARRIER_OLD)
+#define BARRIER_FLAGS (BARRIER_SHUT | BARRIER_WATCH)
 _Static_assert(BARRIER_OFF == 0, "gc_store of gcheap.h calls the barrier if the byte is not 0");
-_Static_assert(!(BARRIER_SHUT & (BARRIER_BOTH | BARRIER_OLD)), "the flag is no part of a mode");
+_Static_assert(!(BARRIER_FLAGS & BARRIER_MODES), "a flag is no part of a mode");
 
 /* Sets the barrier's mode. Owner or claimant. */
 INLINE void thread_set_barrier(gc_thread *t, enum barrier_mode mode)
 {
-    t->fast.barrier = (uint8_t)(mode | (t->fast.barrier & BARRIER_SHUT));
+    t->fast.barrier = (uint8_t)(mode | (t->fast.barrier & BARRIER_FLAGS));
+}
+/* Whether the thread's stores shade. */
+INLINE bool thread_shades(const gc_thread *t)
+{
+    return t->fast.barrier & BARRIER_MODES;
 }
 
 /* Asks the thread to come to its slow path soon. Any thread. */

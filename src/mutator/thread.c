@@ -40,7 +40,10 @@ static void note_stack(gc_thread *t, uintptr_t caller)
     const char *fault = frame_fault(t->fast.frames, &view);
     if (UNLIKELY(fault))
         thread_panic_on_frames(t->heap, t, fault);
-    if ((t->stacks.scanned || of_fiber) && !stacks_note(&t->stacks, of_fiber, caller))
+    bool shown = UNLIKELY(t->heap->debug.roots > 0);
+    if (shown)
+        t->nframes = place_frames(t->frames_noted, THREAD_FRAMES, caller);
+    if ((t->stacks.scanned || of_fiber || shown) && !stacks_note(&t->stacks, of_fiber, caller))
         tell_stray(t);
 }
 
@@ -104,11 +107,14 @@ static bool was_entered(const gc_thread *t, const struct gc_frame *frame,
            (frame_fault(t->fast.frames, view) && !frame_fault(frame, view));
 }
 
+/* In a loop it may happen very often. */
+#define NEVER_ENTERED_TOLD 10
+
 void thread_frame_error(gc_thread *t, const struct gc_frame *frame, uintptr_t caller)
 {
     const struct frame_view view = {&t->stacks.own, thread_fiber_stack(t), caller};
     bool entered = was_entered(t, frame, &view);
-    if (!entered || !t->left_told)
+    if (entered ? !t->left_told : t->never_entered++ < NEVER_ENTERED_TOLD)
         log_write(t->heap, GC_LOG_ERROR,
                   "GC_FRAME: a block ends whose frame is not the innermost; %s",
                   entered ? "an inner one was left by longjmp without gc_frame_reset(), by a C++ "
@@ -237,6 +243,8 @@ NOINLINE void thread_safepoint(gc_thread *t)
             again = true;
         }
     } while (again);
+    if (UNLIKELY(t->heap->polls_always))
+        thread_request_poll(t);
 }
 
 void thread_set_name(gc_thread *t, const char *name)

@@ -40,7 +40,7 @@ static uint64_t check_tree(const struct node *node, uint64_t id)
 /* Each object leads to two others of its page. */
 TEST(a_tree_on_a_page)
 {
-    begin("poison");
+    begin("poison=2");
     struct node *tree = NULL;
     GC_FRAME(tree);
     tree = new_tree(7, 1);
@@ -54,7 +54,7 @@ TEST(a_tree_on_a_page)
 TEST(stacks_of_three)
 {
     enum { TREES = 301 };
-    begin("poison,buffers=3");
+    begin("poison=2,buffers=3");
     struct node **trees = NULL;
     GC_FRAME(trees);
     trees = gc_new_array(&gc_pointer_type, TREES);
@@ -117,7 +117,7 @@ TEST(rests_of_black_runs_are_no_objects)
 /* What is made after a cycle is white in the next one. */
 TEST(made_after_a_cycle)
 {
-    begin("poison");
+    begin("poison=2");
     CHECK_EQ(gc_collect(), 0);
     gc_weak *weak = gc_weak_new(new_cell(1));
     CHECK_EQ(gc_collect(), 0);

@@ -229,7 +229,7 @@ TEST(at_every_moment_of_a_cycle)
 {
     static const enum step moments[] = {STEP_ARM,   STEP_SETTLE, STEP_ROOTS,
                                         STEP_FLUSH, STEP_DISARM, STEP_FLIP};
-    heap = gc_heap_create(&(gc_options){.max_procs = 4, .debug = "poison"});
+    heap = gc_heap_create(&(gc_options){.max_procs = 4, .debug = "poison=2"});
     CHECK(heap);
     GC_FRAME_ARRAY(made, MADE);
     for (size_t i = 0; i < MAKERS; i++)
@@ -349,12 +349,12 @@ static void what_is_shown(const char *debug, size_t rounds)
 
 TEST(what_is_shown_is_an_object)
 {
-    what_is_shown("poison", SLOW ? 5000 : 40000);
+    what_is_shown("poison=2", SLOW ? 5000 : 40000);
 }
 
 TEST(what_is_shown_is_an_object_with_delays)
 {
-    what_is_shown("poison,delay=5", SLOW ? 5000 : 20000);
+    what_is_shown("poison=2,delay=5", SLOW ? 5000 : 20000);
 }
 
 /* ---- Between two looks ---- */

@@ -960,7 +960,7 @@ static uint64_t box_double(double d)
 TEST(nan_boxes)
 {
     gc_heap *heap = gc_heap_create(
-        &(gc_options){.debug = "poison",
+        &(gc_options){.debug = "poison=2",
                       .format = {UINT64_C(0xffff) << 48, BOX_REFERENCE, (UINT64_C(1) << 48) - 1}});
     CHECK(heap);
     {
@@ -1022,7 +1022,7 @@ TEST(low_bit_tags)
 {
     static uint64_t root;
     gc_heap *heap =
-        gc_heap_create(&(gc_options){.debug = "poison,verify,checkmark",
+        gc_heap_create(&(gc_options){.debug = "poison=2,verify,checkmark",
                                      .format = {TAG_MASK, TAG_REFERENCE, ~(uint64_t)TAG_MASK}});
     CHECK(heap);
     CHECK_EQ(gc_root(&root), 0);
@@ -1929,7 +1929,7 @@ TEST(stop_world_needs_no_barriers)
     enum { N = 2000 };
     static struct cell **table;
     gc_heap *heap = gc_heap_create(&(gc_options){
-        .flags = GC_STOP_WORLD, .debug = "poison,verify", .percent = 50, .min_heap = MIB / 4});
+        .flags = GC_STOP_WORLD, .debug = "poison=2,verify", .percent = 50, .min_heap = MIB / 4});
     CHECK(heap);
     CHECK_EQ(gc_root(&table), 0);
     table = gc_new_array(&gc_pointer_type, N);

@@ -73,7 +73,10 @@ TEST(unknown_switches)
     static const char *const unknown[] = {"nths=1", "",  " nth=1", "Nth=1",
                                           "nth:1",  "=", "=1",     "poisons"};
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
-        check_refused(unknown[i], "nth, poison, verify, checkmark, ages, delay, buffers, failos");
+        check_refused(unknown[i],
+                      "nth, stay, poison, verify, checkmark, ages, stores, fields, freed, "
+                      "roots, redzones, delay, buffers, failos, "
+                      "watchdog, all, help");
     switches_of("poison,");
     CHECK_EQ(lines, 1);
 }
@@ -95,6 +98,40 @@ TEST(good_switches)
     CHECK(!d.poison && d.checkmark && d.verify && d.ages && lines == 0);
     switches_of("");
     CHECK_EQ(lines, 0);
+}
+
+/* Each switch that may be unknown is known to the help, and the others are in force. */
+TEST(help)
+{
+    struct debug_switches d = switches_of("nth=3,help,poison");
+    CHECK(d.nth == 3 && d.poison);
+    for (const char *name = "nth\0stay\0poison\0verify\0checkmark\0delay\0buffers\0failos\0watchdog"
+                            "\0ages\0all\0stores\0"
+                            "fields\0freed\0roots\0redzones\0";
+         *name; name += strlen(name) + 1, lines--) {
+        char start[32];
+        snprintf(start, sizeof start, "GCHEAP_DEBUG: %s", name);
+        CHECK(strstr(said, start));
+    }
+    CHECK_EQ(lines, 0);
+}
+
+static unsigned watchdog_of(const char *list, unsigned ms)
+{
+    gc_heap *heap = gc_heap_create(&(gc_options){.debug = list, .watchdog_ms = ms, .log = keep});
+    unsigned result = gc_heap_options(heap)->watchdog_ms;
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+    return result;
+}
+
+TEST(the_watchdog_can_be_turned_off)
+{
+    CHECK_EQ(watchdog_of("watchdog=0", 0), GC_WATCHDOG_OFF);
+    CHECK_EQ(watchdog_of("watchdog=0", 7), GC_WATCHDOG_OFF);
+    CHECK_EQ(watchdog_of("watchdog=30", GC_WATCHDOG_OFF), 30);
+    CHECK_EQ(watchdog_of("poison", 0), 100);
+    check_refused("watchdog", "from 0 to");
+    check_refused("watchdog=4294967295", "from 0 to 4294967294");
 }
 
 TEST(switches_of_the_environment)

@@ -78,7 +78,7 @@ static void rise(void *object, void *arg)
 /* The heap check, and the second marking, know finalizers that are set and that are queued. */
 static void verified(unsigned flags)
 {
-    gc_options o = {.flags = flags, .debug = "poison,verify,checkmark"};
+    gc_options o = {.flags = flags, .debug = "poison=2,verify,checkmark"};
     gc_heap *heap = gc_heap_create(&o);
     CHECK(heap);
     for (uint64_t i = 0; i < 100; i++) {
@@ -354,7 +354,7 @@ TEST(finalizers_within_finalizers)
 /* A finalizer is set while the collector marks: what the object reaches is marked all the same. */
 TEST(set_while_marking)
 {
-    gc_options o = {.debug = "poison,delay=21"};
+    gc_options o = {.debug = "poison=2,delay=21"};
     gc_heap *heap = gc_heap_create(&o);
     struct cell *c = NULL;
     int count = 0, made = 0;
@@ -1084,19 +1084,19 @@ static void stress_owners(const char *debug, unsigned flags, unsigned cycles)
 
 TEST(owners_and_cycles)
 {
-    stress_owners("poison", 0, 30);
+    stress_owners("poison=2", 0, 30);
 }
 TEST(owners_and_delayed_cycles)
 {
-    stress_owners("poison,delay=13", 0, 20);
+    stress_owners("poison=2,delay=13", 0, 20);
 }
 TEST(owners_and_finalizer_thread)
 {
-    stress_owners("poison,delay=14", GC_FINALIZER_THREAD, 20);
+    stress_owners("poison=2,delay=14", GC_FINALIZER_THREAD, 20);
 }
 TEST(owners_and_stopped_cycles)
 {
-    stress_owners("poison", GC_STOP_WORLD, 20);
+    stress_owners("poison=2", GC_STOP_WORLD, 20);
 }
 
 TAP_MAIN

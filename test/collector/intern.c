@@ -380,15 +380,15 @@ static void stress_interners(const char *debug, unsigned flags, unsigned cycles)
 
 TEST(interning_during_cycles)
 {
-    stress_interners("poison", 0, 50);
+    stress_interners("poison=2", 0, 50);
 }
 TEST(interning_during_delayed_cycles)
 {
-    stress_interners("poison,delay=11", 0, 40);
+    stress_interners("poison=2,delay=11", 0, 40);
 }
 TEST(interning_and_stopped_cycles)
 {
-    stress_interners("poison", GC_STOP_WORLD, 50);
+    stress_interners("poison=2", GC_STOP_WORLD, 50);
 }
 
 TAP_MAIN

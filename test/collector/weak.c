@@ -291,15 +291,15 @@ static void stress_readers(const char *debug, unsigned flags, unsigned cycles)
 
 TEST(readers_and_cycles)
 {
-    stress_readers("poison", 0, 40);
+    stress_readers("poison=2", 0, 40);
 }
 TEST(readers_and_delayed_cycles)
 {
-    stress_readers("poison,delay=7", 0, 30);
+    stress_readers("poison=2,delay=7", 0, 30);
 }
 TEST(readers_and_stopped_cycles)
 {
-    stress_readers("poison", GC_STOP_WORLD, 40);
+    stress_readers("poison=2", GC_STOP_WORLD, 40);
 }
 
 /* The same object's cell made and freed by many threads, while it lives and while it dies. */
@@ -326,7 +326,7 @@ static void maker(void)
 
 TEST(makers_and_cycles)
 {
-    crowd_heap("poison", 0, 0);
+    crowd_heap("poison=2", 0, 0);
     handle = gc_handle_new(new_cell(1));
     crowd_start(3, maker);
     for (uint64_t i = 0; i < 30; i++) {

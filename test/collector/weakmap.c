@@ -415,15 +415,15 @@ static void stress_changers(const char *debug, unsigned flags, unsigned cycles)
 
 TEST(changes_during_cycles)
 {
-    stress_changers("poison", 0, 12);
+    stress_changers("poison=2", 0, 12);
 }
 TEST(changes_during_delayed_cycles)
 {
-    stress_changers("poison,delay=3", 0, 12);
+    stress_changers("poison=2,delay=3", 0, 12);
 }
 TEST(changes_and_stopped_cycles)
 {
-    stress_changers("poison", GC_STOP_WORLD, 25);
+    stress_changers("poison=2", GC_STOP_WORLD, 25);
 }
 
 /* Threads that do nothing but read all there is: the cycle must end all the same. */
@@ -453,7 +453,7 @@ static void fill_map(uint64_t n)
 TEST(cycles_end_under_restless_reading)
 {
     struct gc_statistics s;
-    make_shared("poison", 0);
+    make_shared("poison=2", 0);
     fill_map(300000 / SCALE);
     crowd_start(THREADS, restless);
     for (int i = 0; i < 3; i++) {
@@ -543,7 +543,7 @@ TEST(chains_without_memory_stop_world)
 
 TEST(chains_that_change)
 {
-    make_shared("poison,delay=5", 0);
+    make_shared("poison=2,delay=5", 0);
     crowd_start(THREADS, walker);
     crowd_collect(15, 0);
     while (shared.changes < 20)
@@ -573,7 +573,7 @@ static void map_maker(void)
 
 TEST(makers_and_cycles)
 {
-    crowd_heap("poison,delay=9", 0, 0);
+    crowd_heap("poison=2,delay=9", 0, 0);
     crowd_start(THREADS, map_maker);
     crowd_collect(40, 0);
     crowd_stop();

@@ -79,7 +79,7 @@ static void allocate_under_the_lock(uint64_t id)
 
 TEST(callbacks_wait_for_a_lock_of_who_allocates)
 {
-    make_guarded_heap(&(gc_options){.min_heap = 1 << 17, .debug = "poison"});
+    make_guarded_heap(&(gc_options){.min_heap = 1 << 17, .debug = "poison=2"});
     for (uint64_t round = 0; round < 30; round++) {
         allocate_under_the_lock(round);
         for (uint64_t i = 0; i < 8; i++)
@@ -211,7 +211,7 @@ static void make_lonely_heap(unsigned flags)
                     .min_heap = 1 << 17,
                     .max_procs = 4,
                     .watchdog_ms = GC_WATCHDOG_OFF,
-                    .debug = "poison"};
+                    .debug = "poison=2"};
     CHECK((heap = gc_heap_create(&o)));
 }
 
@@ -341,7 +341,7 @@ TEST(without_background_cycles_change_hands)
 {
     for (unsigned seed = 0; seed < 3; seed++) {
         char debug[64];
-        snprintf(debug, sizeof debug, "poison,delay=%u", seed);
+        snprintf(debug, sizeof debug, "poison=2,delay=%u", seed);
         gc_options o = {
             .flags = GC_NO_BACKGROUND, .min_heap = 1 << 17, .max_procs = 3, .debug = debug};
         CHECK((heap = crowd.heap = gc_heap_create(&o)));

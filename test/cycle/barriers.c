@@ -76,7 +76,7 @@ static void load_root(struct actor *a)
 static void root_goes(void (*make)(void), void (*go)(void))
 {
     struct actor reader;
-    stage_set(0, "poison");
+    stage_set(0, "poison=2");
     actor_start(&reader);
     root = new_chain(2);
     make();
@@ -132,7 +132,7 @@ static void add_root(struct actor *a)
 TEST(a_root_that_is_added)
 {
     struct actor actors[2], *reader = &actors[0], *owner = &actors[1];
-    stage_set(0, "poison");
+    stage_set(0, "poison=2");
     actors_start(actors, 2);
     owner->held[1] = new_chain(2);
     go_to_roots(actors, 2);
@@ -162,7 +162,7 @@ static void run_finalizers(struct actor *a)
 TEST(a_finalizer_that_runs_while_marking)
 {
     struct actor runner;
-    stage_set(0, "poison");
+    stage_set(0, "poison=2");
     CHECK_EQ(gc_finalizer_set(new_chain(2), keep_object, &runner), 0);
     CHECK_EQ(gc_collect(), 0);
     CHECK_EQ(gc_finalizers_pending(), 1);
@@ -186,7 +186,7 @@ TEST(what_a_grey_thread_stores)
 {
     struct actor maker;
     struct cell *only = NULL;
-    stage_set(0, "poison");
+    stage_set(0, "poison=2");
     actor_start(&maker);
     {
         GC_FRAME(only);
@@ -232,7 +232,7 @@ static void edge_goes(struct actor *actors, size_t n, struct actor *cutter)
 
 static void begin_with_chain(struct actor *actors, size_t n)
 {
-    stage_set(0, "poison");
+    stage_set(0, "poison=2");
     actors_start(actors, n);
     root = new_chain(3);
     make_root();
@@ -259,7 +259,7 @@ TEST(what_a_newcomer_overwrites)
 TEST(what_one_that_was_blocked_overwrites)
 {
     struct actor actors[2];
-    stage_set(0, "poison");
+    stage_set(0, "poison=2");
     actors_start(actors, 2);
     actor_do(&actors[1], begin_blocking);
     root = new_chain(3);
@@ -299,7 +299,7 @@ static void answer_one(struct actor *a)
 TEST(a_store_from_before_the_end_of_arm)
 {
     struct actor actors[2], *slow = &actors[0], *late = &actors[1];
-    stage_set(0, "poison");
+    stage_set(0, "poison=2");
     actors_start(actors, 2);
     root = new_chain(2);
     make_root();
@@ -356,7 +356,7 @@ static void born_black(void (*before)(struct actor *), void (*make)(struct actor
                        void (*check)(struct actor *), uint32_t run_limit)
 {
     struct actor maker;
-    stage_set(0, "poison");
+    stage_set(0, "poison=2");
     heap->mem.run_limit = run_limit;
     actor_start(&maker);
     actor_do(&maker, before);
@@ -421,7 +421,7 @@ static void take_out_of_fiber(struct actor *a)
 
 static void begin_with_fiber(struct actor *a)
 {
-    stage_set(0, "poison");
+    stage_set(0, "poison=2");
     CHECK((fiber = gc_fiber_create()));
     actor_start(a);
     a->held[0] = new_chain(2);
@@ -555,7 +555,7 @@ static void end_waves(uint64_t kept)
  * and in between one that had answered already has become grey. */
 TEST(grey_that_is_handed_over_in_a_wave)
 {
-    begin_waves("poison");
+    begin_waves("poison=2");
     answer(NULL);
     await_question(STEP_FLUSH);
     actor_do(other, answer);
@@ -570,7 +570,7 @@ TEST(grey_that_is_handed_over_in_a_wave)
 TEST(grey_of_one_that_detaches)
 {
     driver_gate = &gate;
-    begin_waves("poison");
+    begin_waves("poison=2");
     answer(NULL);
     gate_await(&gate);
     actor_leave(owner);
@@ -587,7 +587,7 @@ TEST(grey_of_one_that_detaches)
 TEST(grey_of_one_that_detaches_is_scanned)
 {
     driver_gate = &gate;
-    begin_waves("poison");
+    begin_waves("poison=2");
     answer(NULL);
     gate_await(&gate);
     other->held[0] = third;
@@ -599,7 +599,7 @@ TEST(grey_of_one_that_detaches_is_scanned)
 /* A buffer of two is full, and given away before the wave comes to its owner. */
 TEST(grey_that_overflows)
 {
-    begin_waves("poison,buffers=2");
+    begin_waves("poison=2,buffers=2");
     answer(NULL);
     await_question(STEP_FLUSH);
     actor_do(other, answer);
@@ -620,7 +620,7 @@ static void overwrite_spare(struct actor *a)
 /* What did not fit the buffer is scanned. */
 TEST(grey_that_was_given_away)
 {
-    begin_waves("poison,buffers=1");
+    begin_waves("poison=2,buffers=1");
     other->held[0] = third;
     actor_do(owner, overwrite_spare);
     answer(NULL);
@@ -638,7 +638,7 @@ static uint64_t waves_of_last_cycle(void)
 TEST(grey_from_before_roots)
 {
     struct actor a;
-    stage_set(0, "poison");
+    stage_set(0, "poison=2");
     actor_start(&a);
     root = new_chain(3);
     make_root();
@@ -657,7 +657,7 @@ TEST(grey_from_before_roots)
 TEST(one_wave_more_than_finds_something)
 {
     struct actor a;
-    stage_set(0, "poison");
+    stage_set(0, "poison=2");
     actor_start(&a);
     root = new_chain(3);
     make_root();

@@ -33,7 +33,7 @@ static void get_when_it_is_late(struct actor *a)
 TEST(revived_while_marking)
 {
     struct actor reader;
-    stage_set(0, "poison");
+    stage_set(0, "poison=2");
     actor_start(&reader);
     weak = gc_weak_new(new_chain(2));
     go_to_flush(&reader, 1);
@@ -50,7 +50,7 @@ TEST(revived_while_marking)
 TEST(revived_in_the_last_wave)
 {
     struct actor actors[2], *slow = &actors[0], *late = &actors[1];
-    stage_set(0, "poison");
+    stage_set(0, "poison=2");
     actors_start(actors, 2);
     weak = gc_weak_new(gc_new_bytes(64));
     other_weak = gc_weak_new(gc_new_bytes(64));
@@ -108,7 +108,7 @@ static void read_while_marking(void (*read)(struct actor *))
 
 TEST(read_from_a_map_while_marking)
 {
-    stage_set(0, "poison");
+    stage_set(0, "poison=2");
     CHECK_EQ(gc_root(&key), 0);
     key = new_cell(3);
     CHECK((map = gc_weakmap_new()));
@@ -134,7 +134,7 @@ static void *make_pair(const void *text, size_t size, void *arg)
 
 TEST(found_in_a_table_while_marking)
 {
-    stage_set(0, "poison");
+    stage_set(0, "poison=2");
     CHECK_EQ(gc_root(&key), 0);
     CHECK((table = gc_intern_new(&(struct gc_intern_ops){hash_nothing, equal_always, make_pair})));
     CHECK(gc_intern_get(table, "1", 1, NULL));
@@ -394,7 +394,7 @@ static bool it_is_claimed(void)
  * come back (I3). */
 TEST(a_claim_is_waited_for)
 {
-    stage_set(0, "poison");
+    stage_set(0, "poison=2");
     actor_start(&blocked);
     blocked.held[0] = new_chain(2);
     actor_do(&blocked, begin_blocking);
@@ -425,7 +425,7 @@ static struct cell *list;
 TEST(sweeping_is_not_done_while_somebody_sweeps)
 {
     struct actor actor;
-    stage_set(GC_NO_BACKGROUND, "poison");
+    stage_set(GC_NO_BACKGROUND, "poison=2");
     actor_start(&actor);
     list = new_chain(2);
     CHECK_EQ(gc_root(&list), 0);
@@ -450,7 +450,7 @@ TEST(sweeping_is_not_done_while_somebody_sweeps)
 TEST(nobody_sweeps_during_flip)
 {
     struct actor actor;
-    stage_set(GC_NO_BACKGROUND, "poison");
+    stage_set(GC_NO_BACKGROUND, "poison=2");
     list = new_chain(2);
     CHECK_EQ(gc_root(&list), 0);
     CHECK_EQ(gc_collect(), 0);
@@ -482,7 +482,7 @@ static uintptr_t weak_dead_object;
 /* A cycle, and nothing is swept. */
 static void collect_without_sweep(void)
 {
-    stage_set(GC_NO_BACKGROUND, "poison");
+    stage_set(GC_NO_BACKGROUND, "poison=2");
     actor_start(&other);
     CHECK_EQ(gc_root(&alive), 0);
     gc_store(&alive, new_cell(1));
@@ -596,7 +596,7 @@ TEST(a_cell_is_used_again_while_a_reader_looks)
 TEST(a_span_is_freed_while_a_reader_looks)
 {
     gc_weak *large;
-    stage_set(GC_NO_BACKGROUND, "poison");
+    stage_set(GC_NO_BACKGROUND, "poison=2");
     large = gc_weak_new(gc_new_bytes(1 << 20));
     seize_cycle();
     while (!push_on()) {}
@@ -629,7 +629,7 @@ static void read_while_flipped(struct actor *a)
 TEST(flip_begins_while_a_reader_looks_for_the_mark)
 {
     struct actor reader;
-    stage_set(GC_NO_BACKGROUND, "poison");
+    stage_set(GC_NO_BACKGROUND, "poison=2");
     actor_start(&reader);
     CHECK_EQ(gc_root(&alive), 0);
     gc_store(&alive, new_cell(1));
@@ -683,7 +683,7 @@ static void visit_slowly(void *number, gc_tracer *tracer)
  */
 TEST(a_callback_is_removed_while_it_runs)
 {
-    stage_set(0, "poison");
+    stage_set(0, "poison=2");
     list = new_chain(2);
     CHECK_EQ(gc_root_callback(GC_ROOT_HEAP, visit_slowly, NULL), 0);
     begin_cycle();
@@ -700,7 +700,7 @@ TEST(a_callback_is_removed_while_it_runs)
 /* An earlier one goes while a later one runs: those behind it are called all the same. */
 TEST(a_callback_is_removed_while_another_runs)
 {
-    stage_set(0, "poison");
+    stage_set(0, "poison=2");
     list = new_chain(2);
     CHECK_EQ(gc_root_callback(GC_ROOT_HEAP, visit_and_count, (void *)0), 0);
     CHECK_EQ(gc_root_callback(GC_ROOT_HEAP, visit_slowly, (void *)1), 0);
@@ -729,7 +729,7 @@ TEST(a_driver_that_leaves_while_it_drains)
 {
     enum { N = 40000 };
     struct actor cutter;
-    stage_set(GC_NO_BACKGROUND, "poison");
+    stage_set(GC_NO_BACKGROUND, "poison=2");
     actor_start(&cutter);
     struct cell *stays = new_chain(N);
     GC_FRAME(stays);
@@ -767,7 +767,7 @@ TEST(a_driver_that_leaves_while_it_drains)
 /* What a weak map marks is grey in the hands of the driver, which has no time to scan it (I20). */
 TEST(a_driver_that_leaves_after_a_weak_map)
 {
-    stage_set(GC_NO_BACKGROUND, "poison");
+    stage_set(GC_NO_BACKGROUND, "poison=2");
     struct cell *dies_not = new_cell(7);
     GC_FRAME(dies_not);
     gc_weakmap *values = gc_weakmap_new();
@@ -792,7 +792,7 @@ static void *sweep_slowly(void *unused)
 
 TEST(a_driver_that_leaves_for_a_sweeper)
 {
-    stage_set(GC_NO_BACKGROUND, "poison");
+    stage_set(GC_NO_BACKGROUND, "poison=2");
     list = new_chain(100);
     CHECK_EQ(gc_root(&list), 0);
     CHECK_EQ(gc_collect(), 0);
@@ -879,7 +879,7 @@ TEST(a_fork_in_the_middle_of_a_sweep)
 {
     if (SLOW)
         SKIP("a child of a program with threads, in a sanitizer");
-    stage_set(GC_FORK_SAFE, "poison");
+    stage_set(GC_FORK_SAFE, "poison=2");
     list = new_chain(10);
     CHECK_EQ(gc_root(&list), 0);
     weak = gc_weak_new(list); /* so that the background sweeps at once */
@@ -945,7 +945,7 @@ TEST(a_fork_while_another_thread_runs_a_fiber)
     if (SLOW)
         SKIP("a child of a program with threads, in a sanitizer");
     struct actor runner;
-    stage_set(GC_FORK_SAFE | GC_NO_BACKGROUND, "poison");
+    stage_set(GC_FORK_SAFE | GC_NO_BACKGROUND, "poison=2");
     actor_start(&runner);
     runner.held[0] = new_chain(2);
     actor_do(&runner, run_fiber);

@@ -47,7 +47,7 @@ static void *load_visited(void *unused)
 /* Roots that go before the collector has come by, while somebody has loaded what they refer to. */
 TEST(a_callback_removed_while_roots_are_scanned)
 {
-    make_heap("poison");
+    make_heap("poison=2");
     CHECK(gc_root_callback(GC_ROOT_HEAP, visit, NULL) == 0);
     gc_store(&visited, new_cell(1));
     gc_store(&visited->next, new_cell(2));
@@ -67,7 +67,7 @@ TEST(a_callback_removed_while_roots_are_scanned)
  * once the object is dead. */
 TEST(a_fresh_fiber_after_the_cut)
 {
-    make_heap("poison");
+    make_heap("poison=2");
     static uintptr_t stack[4];
     struct cell *c = new_cell(1);
     GC_FRAME(c);
@@ -112,7 +112,7 @@ static void *set_stacks(void *unused)
 
 TEST(fibers_whose_stacks_are_set)
 {
-    make_heap("poison,delay=3");
+    make_heap("poison=2,delay=3");
     for (unsigned i = 0; i < FIBERS; i++) {
         struct fiber *f = &fibers[i];
         CHECK((f->fiber = gc_fiber_create()));
@@ -256,7 +256,7 @@ static void await_cycles(void)
 /* More is alive than at the cycle before: it takes longer than the mutator is to have. */
 TEST(a_cycle_begun_quickly_and_left)
 {
-    make_small_heap(0, "poison");
+    make_small_heap(0, "poison=2");
     struct cell *list = NULL;
     GC_FRAME(list);
     for (; quick.left < 3; list = NULL) {
@@ -294,7 +294,7 @@ static void leave_a_cycle(struct cell **list)
 static void make_delayed_heap(unsigned flags, unsigned seed)
 {
     char debug[64];
-    snprintf(debug, sizeof debug, "poison,delay=%u", seed);
+    snprintf(debug, sizeof debug, "poison=2,delay=%u", seed);
     make_small_heap(flags, debug);
 }
 
@@ -547,7 +547,7 @@ static void move_reference(void *(*collect)(void *), void (*store)(struct cell *
 
 static void move_and_collect(void (*store)(struct cell **, struct cell *))
 {
-    make_checked_heap("poison,checkmark");
+    make_checked_heap("poison=2,checkmark");
     move_reference(drive, store);
     CHECK(gc_heap_destroy(heap) == 0);
 }
@@ -560,7 +560,7 @@ TEST(the_second_marking_finds_a_missing_barrier)
 
 static void move_and_verify(void (*store)(struct cell **, struct cell *))
 {
-    make_checked_heap("poison");
+    make_checked_heap("poison=2");
     move_reference(verify, store);
     CHECK(gc_heap_destroy(heap) == 0);
 }
@@ -629,7 +629,7 @@ static const struct {
 
 TEST(gc_heap_verify_finds_what_is_broken)
 {
-    make_checked_heap("poison");
+    make_checked_heap("poison=2");
     GC_FRAME(large);
     large = gc_new_array(&gc_pointer_type, 100000);
     CHECK_EQ(gc_heap_verify(), 0);
@@ -646,7 +646,7 @@ TEST(gc_heap_verify_finds_what_is_broken)
 
 static void break_and_collect(void (*damage)(void))
 {
-    make_checked_heap("poison,verify");
+    make_checked_heap("poison=2,verify");
     GC_FRAME(large);
     large = gc_new_array(&gc_pointer_type, 100000);
     CHECK(gc_collect() == 0);

@@ -94,7 +94,7 @@ static void hold_and_let_go(void)
 
 TEST(handles_come_and_go_while_the_heap_is_collected)
 {
-    crowd_heap("poison", 0, 4);
+    crowd_heap("poison=2", 0, 4);
     crowd.allowed = 3;
     crowd_start(3, hold_and_let_go);
     while (crowd.allowed > 0)

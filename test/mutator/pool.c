@@ -117,7 +117,7 @@ static void *with_locals(void *unused)
 TEST(thread_local_range)
 {
     pthread_t threads[3];
-    heap = gc_heap_create(&(gc_options){.debug = "nth=50,poison"});
+    heap = gc_heap_create(&(gc_options){.debug = "nth=50,poison=2"});
     CHECK_EQ(gc_thread_local_range(NULL, 8), -EINVAL);
     CHECK_EQ(gc_thread_local_range((char *)locals + 1, 8), -EINVAL);
     CHECK_EQ(gc_thread_local_range(locals, 1), -EINVAL);

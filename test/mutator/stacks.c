@@ -186,7 +186,7 @@ static void turns(char *stacks, size_t size)
 static void turns_with(unsigned flags, size_t size)
 {
     char *stacks = map_stack(CROWD_OF * size);
-    make_heap(flags | GC_STACK_CONSERVATIVE, "nth=1,poison");
+    make_heap(flags | GC_STACK_CONSERVATIVE, "nth=1,poison=2");
     turns(stacks, size);
     CHECK(!has_logged(""));
     end_heap(heap);
@@ -208,7 +208,7 @@ TEST(all_of_a_suspended_frame)
 {
     static struct coroutine c;
     char *stack = map_stack(MEDIUM);
-    make_heap(GC_STACK_CONSERVATIVE, "poison");
+    make_heap(GC_STACK_CONSERVATIVE, "poison=2");
     start(&c, stack, MEDIUM, 0, hold_many);
     resume(&c);
     collect_elsewhere(NULL);
@@ -239,7 +239,7 @@ TEST(coroutines_without_background)
 /* The heap asks nobody to scan; the fibers' stacks are scanned all the same, suspended or not. */
 static void *hold_frames(void *stacks)
 {
-    make_heap(0, "nth=1,poison");
+    make_heap(0, "nth=1,poison=2");
     struct coroutine c;
     start(&c, stacks, MEDIUM, 1, hold_some);
     while (!c.over)
@@ -258,7 +258,7 @@ TEST(a_fibers_stack_in_a_precise_heap)
 /* A thread whose stack lies below or above those of its coroutines. */
 static void *run_beside(void *stacks)
 {
-    make_heap(GC_STACK_CONSERVATIVE, "nth=1,poison");
+    make_heap(GC_STACK_CONSERVATIVE, "nth=1,poison=2");
     turns(stacks, MEDIUM);
     CHECK_EQ(gc_heap_destroy(heap), 0);
     return NULL;
@@ -298,7 +298,7 @@ TEST(coroutines_with_holes_between)
 TEST(coroutines_within_the_threads_stack)
 {
     char stacks[CROWD_OF * MEDIUM];
-    make_heap(GC_STACK_CONSERVATIVE, "nth=1,poison");
+    make_heap(GC_STACK_CONSERVATIVE, "nth=1,poison=2");
     turns(stacks, MEDIUM);
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
@@ -330,7 +330,7 @@ static __attribute__((noinline)) void go_deeper(struct coroutine *c)
 
 TEST(coroutines_that_resume_others)
 {
-    make_heap(GC_STACK_CONSERVATIVE, "nth=1,poison");
+    make_heap(GC_STACK_CONSERVATIVE, "nth=1,poison=2");
     start(nest, map_stack(MEDIUM), MEDIUM, 1, go_deeper);
     struct cell *mine = new_cell(99);
     while (!nest->over) {
@@ -413,7 +413,7 @@ TEST(coroutines_that_wander)
 {
     static struct coroutine all[SHARED];
     pthread_t threads[THREADS];
-    make_heap(GC_STACK_CONSERVATIVE, "poison,delay=7");
+    make_heap(GC_STACK_CONSERVATIVE, "poison=2,delay=7");
     for (unsigned i = 0; i < SHARED; i++) {
         start(&all[i], map_stack(MEDIUM), MEDIUM, i * 1000, wander);
         give_shared(&all[i]);
@@ -453,7 +453,7 @@ static void *leave_running(void *arg)
 TEST(a_thread_that_ends_with_a_fiber_on)
 {
     struct coroutine c;
-    make_heap(GC_STACK_CONSERVATIVE, "nth=1,poison");
+    make_heap(GC_STACK_CONSERVATIVE, "nth=1,poison=2");
     start(&c, map_stack(MEDIUM), MEDIUM, 3, outlive);
     run_thread(leave_running, &c);
     collect_elsewhere(NULL);
@@ -481,7 +481,7 @@ static __attribute__((noinline)) void hold_until_resumed(struct coroutine *c)
 TEST(a_collection_between_the_switches)
 {
     struct coroutine c;
-    make_heap(GC_STACK_CONSERVATIVE, "nth=1,poison");
+    make_heap(GC_STACK_CONSERVATIVE, "nth=1,poison=2");
     struct cell *mine = new_cell(7);
     start(&c, map_stack(MEDIUM), MEDIUM, 8, hold_until_resumed);
     while (!c.over) {
@@ -515,7 +515,7 @@ static __attribute__((noinline)) void be_switched_late(struct coroutine *c)
 TEST(stacks_switched_before_fibers)
 {
     struct coroutine c;
-    make_heap(GC_STACK_CONSERVATIVE, "nth=1,poison");
+    make_heap(GC_STACK_CONSERVATIVE, "nth=1,poison=2");
     char *stack = map_stack(MEDIUM);
     start(&c, stack, MEDIUM, 11, be_switched_late);
     ucontext_t *outside = c.context, *inside = (ucontext_t *)(void *)stack;
@@ -545,7 +545,7 @@ TEST(stacks_switched_before_fibers)
 TEST(a_stack_that_is_not_told)
 {
     struct coroutine c;
-    make_heap(GC_STACK_CONSERVATIVE, "nth=1,poison");
+    make_heap(GC_STACK_CONSERVATIVE, "nth=1,poison=2");
     CHECK_EQ(gc_thread_name("stray"), 0);
     struct cell *mine = new_cell(13);
     start(&c, map_stack(MEDIUM), MEDIUM, 14, hold_some);
@@ -578,7 +578,7 @@ static __attribute__((noinline)) void be_no_fiber(struct coroutine *c)
 TEST(a_coroutine_without_a_fiber)
 {
     struct coroutine c;
-    make_heap(GC_STACK_CONSERVATIVE, "nth=1,poison");
+    make_heap(GC_STACK_CONSERVATIVE, "nth=1,poison=2");
     struct cell *mine = new_cell(15);
     start(&c, map_stack(MEDIUM), MEDIUM, 16, be_no_fiber);
     swap_to(&c);

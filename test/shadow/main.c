@@ -178,12 +178,14 @@ static struct setup random_setup(uint64_t *random)
         add_switch(s.debug, sizeof s.debug, "delay", 1 + random_below(random, 1000000));
     if (random_one_in(random, 4))
         add_switch(s.debug, sizeof s.debug, "nth", 20 + random_below(random, 500));
+    if (random_one_in(random, 6))
+        add_switch(s.debug, sizeof s.debug, "stay", 1 + random_below(random, 100));
     if (random_one_in(random, 3))
         add_switch(s.debug, sizeof s.debug, "buffers", 1 + random_below(random, 4));
     if (random_one_in(random, 6))
         add_switch(s.debug, sizeof s.debug, "failos", 3 + random_below(random, 20));
     if (random_one_in(random, 3))
-        add_switch(s.debug, sizeof s.debug, "poison", 1);
+        add_switch(s.debug, sizeof s.debug, "poison", 1 + random_below(random, 2));
     if (random_one_in(random, 2))
         add_switch(s.debug, sizeof s.debug, "verify", 1);
     if (random_one_in(random, 2))

@@ -1,0 +1,289 @@
+#include "base/place.h"
+#include "base/atomics.h"
+#include "base/os.h"
+
+#if defined(__has_include)
+#if __has_include(<link.h>) && __has_include(<unwind.h>)
+#define HAS_TABLES 1
+#endif
+#endif
+
+#ifdef HAS_TABLES
+
+#include <elf.h>
+#include <fcntl.h>
+#include <link.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <unwind.h>
+
+/* ---- Unwinding ---- */
+
+struct unwinding {
+    struct place_frame *frames;
+    size_t n, most;
+    uintptr_t sp;
+};
+
+static _Unwind_Reason_Code note_frame(struct _Unwind_Context *context, void *arg)
+{
+    struct unwinding *u = arg;
+    uintptr_t sp = _Unwind_GetCFA(context), pc = _Unwind_GetIP(context);
+    if (pc && sp >= u->sp)
+        u->frames[u->n++] = (struct place_frame){sp, pc};
+    return u->n == u->most ? _URC_END_OF_STACK : _URC_NO_REASON;
+}
+
+NOINLINE size_t place_frames(struct place_frame *frames, size_t most, uintptr_t sp)
+{
+    struct unwinding u = {frames, 0, most, sp};
+    _Unwind_Backtrace(note_frame, &u);
+    return u.n;
+}
+
+/* ---- Static data ---- */
+
+struct each_data {
+    void (*fn)(void *arg, uintptr_t low, uintptr_t high);
+    void *arg;
+};
+
+static int visit_data(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    const struct each_data *e = arg;
+    (void)size;
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+        uintptr_t low = info->dlpi_addr + p->p_vaddr;
+        if (p->p_type == PT_LOAD && p->p_flags & PF_W)
+            e->fn(e->arg, low, low + p->p_memsz);
+    }
+    return 0;
+}
+
+void place_each_data(void (*fn)(void *arg, uintptr_t low, uintptr_t high), void *arg)
+{
+    struct each_data e = {fn, arg};
+    dl_iterate_phdr(visit_data, &e);
+}
+
+/* ---- Symbols ---- */
+
+/* A program or shared library whose file is mapped, and stays so. */
+struct module {
+    uintptr_t base;   /* what is added to the addresses of its symbols */
+    const char *path; /* the loader's */
+    const char *file;
+    size_t size;
+};
+
+struct search {
+    uintptr_t address;
+    struct module found;
+};
+
+static int is_in_module(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    struct search *s = arg;
+    (void)size;
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+        if (p->p_type == PT_LOAD && s->address - (info->dlpi_addr + p->p_vaddr) < p->p_memsz) {
+            s->found.base = info->dlpi_addr;
+            s->found.path = info->dlpi_name;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static void map_file(struct module *m)
+{
+    struct stat st;
+    int fd = open(m->path && m->path[0] ? m->path : "/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (fstat(fd, &st) == 0 && st.st_size > (off_t)sizeof(ElfW(Ehdr))) {
+        void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        m->file = p == MAP_FAILED ? NULL : p;
+        m->size = (size_t)st.st_size;
+    }
+    close(fd);
+}
+
+/* The module of an address. Files that were mapped for earlier questions are kept. */
+static struct module module_of(uintptr_t address)
+{
+    static struct module known[16];
+    static uint32_t taken; /* a lock: a message is not written twice at a time */
+    struct search s = {address, {0, NULL, NULL, 0}};
+    if (!dl_iterate_phdr(is_in_module, &s) || !u32_cas_acquire(&taken, 0, 1))
+        return s.found;
+    size_t i = 0;
+    while (i < ARRAY_LEN(known) && known[i].file && known[i].base != s.found.base)
+        i++;
+    if (i < ARRAY_LEN(known) && !known[i].file) {
+        map_file(&s.found);
+        known[i] = s.found;
+    } else if (i < ARRAY_LEN(known)) {
+        s.found = known[i];
+    }
+    u32_store_release(&taken, 0);
+    return s.found;
+}
+
+static const ElfW(Shdr) * section(const struct module *m, size_t i)
+{
+    const ElfW(Ehdr) *e = (const void *)m->file;
+    size_t at = e->e_shoff + i * e->e_shentsize;
+    bool lies = i < e->e_shnum && at + sizeof(ElfW(Shdr)) <= m->size;
+    return lies ? (const void *)(m->file + at) : NULL;
+}
+
+/* The table of all symbols, or else that of the public ones. */
+static const ElfW(Shdr) * symbol_table(const struct module *m)
+{
+    const ElfW(Shdr) *best = NULL, *s;
+    for (size_t i = 0; (s = section(m, i)) != NULL; i++) {
+        if (s->sh_type == SHT_SYMTAB || (s->sh_type == SHT_DYNSYM && !best))
+            best = s;
+    }
+    return best && best->sh_offset + best->sh_size <= m->size ? best : NULL;
+}
+
+struct symbol {
+    const char *name;
+    uintptr_t offset; /* of the address from its start */
+};
+
+/* The symbol of one type (STT_FUNC, STT_OBJECT) that contains the address. */
+static bool find_symbol(uintptr_t address, unsigned type, struct symbol *found)
+{
+    struct module m = module_of(address);
+    const ElfW(Shdr) *table = m.file ? symbol_table(&m) : NULL;
+    const ElfW(Shdr) *names = table ? section(&m, table->sh_link) : NULL;
+    if (!names || names->sh_offset + names->sh_size > m.size)
+        return false;
+    const ElfW(Sym) *symbols = (const void *)(m.file + table->sh_offset);
+    for (size_t i = 0; i < table->sh_size / sizeof *symbols; i++) {
+        const ElfW(Sym) *s = &symbols[i];
+        if ((s->st_info & 15) != type || s->st_shndx == SHN_UNDEF ||
+            address - (m.base + s->st_value) >= s->st_size || s->st_name >= names->sh_size)
+            continue;
+        found->name = m.file + names->sh_offset + s->st_name;
+        found->offset = address - (m.base + s->st_value);
+        return true;
+    }
+    return false;
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    return slash ? slash + 1 : path && path[0] ? path : "program";
+}
+
+/* A return address lies behind the call, perhaps in the next function. */
+static size_t write_function(uintptr_t pc, char *text, size_t room, bool with_offset)
+{
+    struct symbol s;
+    if (find_symbol(pc - 1, STT_FUNC, &s))
+        return (size_t)snprintf(text, room, with_offset ? "%s+0x%zx" : "%s", s.name,
+                                (size_t)s.offset + 1);
+    struct module m = module_of(pc - 1);
+    return (size_t)snprintf(text, room, "%s+0x%zx", base_name(m.path), (size_t)(pc - m.base));
+}
+
+bool place_variable(uintptr_t address, char *text, size_t room)
+{
+    struct symbol s;
+    if (!find_symbol(address, STT_OBJECT, &s))
+        return false;
+    snprintf(text, room, s.offset ? "%s + %zu" : "%s", s.name, (size_t)s.offset);
+    return true;
+}
+
+#else
+
+void place_each_data(void (*fn)(void *arg, uintptr_t low, uintptr_t high), void *arg)
+{
+    (void)fn, (void)arg;
+}
+
+size_t place_frames(struct place_frame *frames, size_t most, uintptr_t sp)
+{
+    (void)frames, (void)most, (void)sp;
+    return 0;
+}
+
+static size_t write_function(uintptr_t pc, char *text, size_t room, bool with_offset)
+{
+    (void)with_offset;
+    return (size_t)snprintf(text, room, "0x%zx", (size_t)pc);
+}
+
+bool place_variable(uintptr_t address, char *text, size_t room)
+{
+    (void)address, (void)text, (void)room;
+    return false;
+}
+
+#endif
+
+/* ---- Texts ---- */
+
+NOINLINE void place_take(struct callers *p, uintptr_t sp)
+{
+    struct place_frame frames[PLACE_FRAMES];
+    size_t n = place_frames(frames, PLACE_FRAMES, sp);
+    for (size_t i = 0; i < PLACE_FRAMES; i++)
+        p->pc[i] = i < n ? frames[i].pc : 0;
+}
+
+const char *place_function(uintptr_t pc, char *text, size_t room)
+{
+    write_function(pc, text, room, false);
+    return text;
+}
+
+/* A public call, or an inline function of gcheap.h. */
+static bool is_of_library(uintptr_t pc)
+{
+    char name[32];
+    write_function(pc, name, sizeof name, false);
+    return strncmp(name, "gc_", 3) == 0 && name[3] != 0;
+}
+
+/* A call that ended in a jump has no frame. */
+size_t place_skip(const struct place_frame *frames, size_t n)
+{
+    size_t i = 0;
+    while (i < n && !is_of_library(frames[i].pc))
+        i++;
+    while (i < n && is_of_library(frames[i].pc))
+        i++;
+    return i < n ? i : 0;
+}
+
+#define SHOWN 6
+
+/* main() is the last one that is worth naming. */
+const char *place_text(const struct callers *p, char *text, size_t room)
+{
+    struct place_frame frames[PLACE_FRAMES];
+    size_t count = 0, n = 0;
+    snprintf(text, room, "?");
+    for (; count < PLACE_FRAMES && p->pc[count]; count++)
+        frames[count] = (struct place_frame){0, p->pc[count]};
+    size_t first = place_skip(frames, count);
+    for (size_t i = first; i < MIN_OF(count, first + SHOWN) && n + 1 < room; i++) {
+        size_t at = n + (i > first ? (size_t)snprintf(text + n, room - n, " < ") : 0);
+        if (at + 1 >= room)
+            break;
+        n = at + write_function(p->pc[i], text + at, room - at, true);
+        if (n - at > 5 && strncmp(text + at, "main+", 5) == 0)
+            break;
+    }
+    return text;
+}

@@ -1,0 +1,37 @@
+/* Where in the program code stands: the functions that called each other, by the unwind tables and
+ * symbol tables of the program. For messages; slow. */
+#ifndef GC_PLACE_H
+#define GC_PLACE_H
+
+#include "base/base.h"
+
+#define PLACE_FRAMES 16
+
+/* Return addresses, innermost first; 0 where there are no more. */
+struct callers {
+    uintptr_t pc[PLACE_FRAMES];
+};
+
+/* The functions that the calling thread is in. Those whose stack pointer lies below `sp` are left
+ * out. */
+void place_take(struct callers *p, uintptr_t sp);
+/* Writes "build+0x1f < main+0x33" to `text`; "?" if nothing is known. Leaves out the frames of the
+ * library, and what is far out. Returns `text`. */
+const char *place_text(const struct callers *p, char *text, size_t room);
+
+/* The stack pointer of each function that the calling thread is in, with its address in it; for
+ * finding the function in whose frame a local lies. Returns how many there are, `most` at most. */
+struct place_frame {
+    uintptr_t sp, pc;
+};
+size_t place_frames(struct place_frame *frames, size_t most, uintptr_t sp);
+/* How many of the innermost frames belong to the library: those of a public call and within. */
+size_t place_skip(const struct place_frame *frames, size_t n);
+/* Writes the name of the function that contains pc, or its module and offset. */
+const char *place_function(uintptr_t pc, char *text, size_t room);
+/* Calls fn for the writable static data of the program and its shared libraries. */
+void place_each_data(void (*fn)(void *arg, uintptr_t low, uintptr_t high), void *arg);
+/* Writes the name of the variable that contains the address. false: it is not known. */
+bool place_variable(uintptr_t address, char *text, size_t room);
+
+#endif

@@ -1,0 +1,511 @@
+#include "introspect/checks.h"
+#include "allocator/object.h"
+#include "base/access.h"
+#include "mutator/barrier.h"
+#include "mutator/fiber.h"
+#include "mutator/log.h"
+#include "mutator/thread.h"
+
+/* slot_note.writer: several threads stored since the last look, and any of them may have been the
+ * last. */
+#define SEVERAL UINT32_MAX
+/* How many words a look may read for each safepoint since the last one. */
+#define WORDS_PER_SAFEPOINT 64
+
+/* ---- Telling ---- */
+
+enum mistake {
+    PLAIN_STORE,
+    HIDDEN_FIELD,
+    DEAD_IN_SLOT,
+    DEAD_IN_ROOT,
+    DEAD_STORED,
+    STRAY,
+    STRAY_USED
+};
+
+struct texts {
+    char word[120], other[120], before[40], last[40], place[400];
+};
+
+/* Whether such a mistake, of objects from these two sites, is told for the first time. */
+static bool is_news(struct checks *c, enum mistake mistake, const struct site *a, uintptr_t more)
+{
+    uint64_t key = ((uint64_t)(uintptr_t)a * 31 + more) * 8 + mistake + 1;
+    bool news = c->ntold < CHECKS_TOLD;
+    for (uint32_t i = 0; i < c->ntold && news; i++)
+        news = c->told[i] != key;
+    if (news)
+        c->told[c->ntold++] = key;
+    return news;
+}
+
+/* The slow path of an inline call counts as that. */
+static const char *call_name(const char *call, char *text, size_t room)
+{
+    snprintf(text, room, "%s", call ? call : "gc_thread_attach");
+    size_t n = strlen(text);
+    if (n > 5 && strcmp(text + n - 5, "_slow") == 0)
+        text[n - 5] = 0;
+    return text;
+}
+
+/* Where the thread is that has met the mistake. */
+static void tell_place(const gc_heap *heap, const gc_thread *t, uintptr_t sp, struct texts *x)
+{
+    struct callers place;
+    if (!t)
+        return;
+    place_take(&place, sp);
+    log_write(heap, GC_LOG_ERROR,
+              "  found by thread %llu%s%s, whose last calls were %s and %s, in %s",
+              (unsigned long long)t->os_id, t->name[0] ? " " : "", t->name,
+              call_name(t->call_before, x->before, sizeof x->before),
+              call_name(ptr_load_relaxed(&t->last_call), x->last, sizeof x->last),
+              place_text(&place, x->place, sizeof x->place));
+}
+
+static void tell_maker(const gc_heap *heap, const struct site *site, uintptr_t object,
+                       struct texts *x)
+{
+    if (site)
+        log_write(heap, GC_LOG_ERROR, "  0x%zx was allocated by thread %llu%s%s in %s",
+                  (size_t)object, (unsigned long long)site->thread, site->name[0] ? " " : "",
+                  site->name, place_text(&site->place, x->place, sizeof x->place));
+}
+
+static const char *word_text(const gc_heap *heap, uintptr_t object, uintptr_t at, struct texts *x)
+{
+    return site_word_text(heap, object, at, x->word, sizeof x->word);
+}
+static const char *object_text(const gc_heap *heap, uintptr_t object, struct texts *x)
+{
+    return site_object_text(heap, object, x->other, sizeof x->other);
+}
+
+bool checks_stray_is_news(const gc_heap *heap, uintptr_t object, bool used_again)
+{
+    return !heap->checks ||
+           is_news(heap->checks, used_again ? STRAY_USED : STRAY, site_of(heap, object), 0);
+}
+
+void checks_tell_maker(const gc_heap *heap, uintptr_t object)
+{
+    struct texts x;
+    if (heap->checks)
+        tell_maker(heap, site_of(heap, object), object, &x);
+}
+
+/* ---- The objects ---- */
+
+/* The end of what an object's type, and heap bits, speak of. */
+static uintptr_t end_of(const struct gc_span *s, uintptr_t object)
+{
+    if (span_is_large(s))
+        return MAX_OF(s->scan_limit, object);
+    return object + s->size - (spanclass_traced(s->spanclass) ? WORD_SIZE : 0);
+}
+
+static struct slot_note *note_at(const gc_heap *heap, uintptr_t at)
+{
+    struct arena *a = arena_of(&heap->mem.arenas, at);
+    struct arena_notes *notes = a ? notes_make(a) : NULL;
+    return notes ? &notes->slots[arena_bit(at)] : NULL;
+}
+
+static bool is_slot(const gc_heap *heap, uintptr_t at)
+{
+    return heapbits_load(arena_of(&heap->mem.arenas, at), at, 1);
+}
+
+/* The start of the dead object to which a slot's word leads, or 0. */
+static uintptr_t dead_target(const gc_heap *heap, word value)
+{
+    struct target target;
+    uintptr_t address = value_address(&heap->options.format, value);
+    if (!address || !target_resolve(&heap->mem, address, &target) ||
+        !bits_test(target.arena->alloc, arena_bit(target.base)) ||
+        !notes_is_dead(target.arena, target.base))
+        return 0;
+    return target.base;
+}
+
+static uint32_t died_in(const gc_heap *heap, uintptr_t dead)
+{
+    return notes_of(arena_of(&heap->mem.arenas, dead))->cycle[arena_bit(dead)];
+}
+
+/* ---- Stores ---- */
+
+static uint32_t writer_of(const gc_thread *t)
+{
+    return (uint32_t)t->os_id;
+}
+
+static void learn(const struct checks *c, struct slot_note *note, word value)
+{
+    *note = (struct slot_note){value, c->look, 0};
+}
+
+static uintptr_t object_of(const gc_heap *heap, uintptr_t at)
+{
+    struct target target;
+    return target_resolve(&heap->mem, at, &target) ? target.base : 0;
+}
+
+/* All elements of an array count as one. */
+static uintptr_t offset_of(const struct site *site, uintptr_t offset)
+{
+    bool array = site && site->kind == SITE_ARRAY && site->type->size > 0;
+    return array ? offset % site->type->size : offset;
+}
+
+static void tell_plain_store(const gc_heap *heap, gc_thread *t, uintptr_t at, word was, word is,
+                             uintptr_t sp)
+{
+    struct checks *c = heap->checks;
+    struct texts x;
+    uintptr_t object = object_of(heap, at);
+    if (!is_news(c, PLAIN_STORE, site_of(heap, object),
+                 offset_of(site_of(heap, object), at - object)))
+        return;
+    log_write(heap, GC_LOG_ERROR,
+              "%s of the object at 0x%zx changed from 0x%zx to 0x%zx without gc_store(): store "
+              "references with gc_store(), and use gc_copy() instead of memmove()",
+              word_text(heap, object, at, &x), (size_t)object, (size_t)was, (size_t)is);
+    tell_place(heap, t, sp, &x);
+    tell_maker(heap, site_of(heap, object), object, &x);
+}
+
+/* A slot that holds what was not stored to it. */
+static void check_slot(const gc_heap *heap, gc_thread *t, uintptr_t at, struct slot_note *note,
+                       uintptr_t sp)
+{
+    word value = slot_load_acquire((const slot_word *)at);
+    if (note->look && !(note->look == heap->checks->look && note->writer == SEVERAL) &&
+        note->value != value)
+        tell_plain_store(heap, t, at, note->value, value, sp);
+}
+
+/* What the slot holds when the store is done. Two threads may store to it at once; then only the
+ * next look tells. */
+static void note_store_locked(gc_thread *t, struct slot_note *note, const struct checks_stored *s)
+{
+    struct checks *c = t->heap->checks;
+    LOCK_ASSERT_HELD(&c->lock);
+    bool first = note->look && note->look != c->look;
+    bool others = !first && note->writer && note->writer != writer_of(t);
+    if (note->look && !others)
+        check_slot(t->heap, t, (uintptr_t)s->slot, note, s->sp);
+    if (note->look)
+        note->look = c->look;
+    note->writer = others || !s->known ? SEVERAL : writer_of(t);
+    note->value = s->value;
+}
+
+static void tell_dead_store(gc_thread *t, const struct checks_stored *s, uintptr_t dead)
+{
+    gc_heap *heap = t->heap;
+    struct texts x;
+    log_write(heap, GC_LOG_ERROR,
+              "%s stores a dead object (%s at 0x%zx), which cycle %u found unreachable: keep it in "
+              "a GC_FRAME, a gc_root() or a handle across safepoints",
+              s->call, object_text(heap, dead, &x), (size_t)dead, died_in(heap, dead));
+    tell_place(heap, t, s->sp, &x);
+    tell_maker(heap, site_of(heap, dead), dead, &x);
+}
+
+void checks_store(gc_thread *t, const struct checks_stored *s)
+{
+    gc_heap *heap = t->heap;
+    struct checks *c = heap->checks;
+    struct slot_note *note = heap->debug.stores ? note_at(heap, (uintptr_t)s->slot) : NULL;
+    uintptr_t dead = heap->debug.freed ? dead_target(heap, s->value) : 0;
+    lock_acquire(&c->lock);
+    if (note && is_slot(heap, (uintptr_t)s->slot))
+        note_store_locked(t, note, s);
+    if (dead && is_news(c, DEAD_STORED, site_of(heap, dead), 0))
+        tell_dead_store(t, s, dead);
+    lock_release(&c->lock);
+}
+
+/* ---- Fresh objects ---- */
+
+/* Their slots are written plainly until the thread's next safepoint. */
+static void settle(gc_thread *t)
+{
+    gc_heap *heap = t->heap;
+    uintptr_t object = t->fresh;
+    if (!object)
+        return;
+    t->fresh = 0;
+    const struct gc_span *s = mheap_span_of(&heap->mem, object);
+    lock_acquire(&heap->checks->lock);
+    for (uintptr_t at = object; at < end_of(s, object); at += WORD_SIZE) {
+        struct slot_note *note = is_slot(heap, at) ? note_at(heap, at) : NULL;
+        bool others = note && note->writer && note->writer != writer_of(t);
+        if (!note)
+            continue;
+        learn(heap->checks, note, slot_load_acquire((const slot_word *)at));
+        note->writer = others ? SEVERAL : 0;
+    }
+    lock_release(&heap->checks->lock);
+}
+
+static void forget_slots(gc_heap *heap, uintptr_t object)
+{
+    const struct gc_span *s = mheap_span_of(&heap->mem, object);
+    for (uintptr_t at = object; at < end_of(s, object); at += WORD_SIZE) {
+        struct slot_note *note = note_at(heap, at);
+        if (note && (note->look || note->writer))
+            *note = (struct slot_note){0, 0, 0};
+    }
+}
+
+/* What is left of the cell is a redzone, except for the word of a traced object's type. */
+static void guard(const struct gc_span *s, void *object, const struct checks_request *r)
+{
+    uintptr_t end =
+        (uintptr_t)object + (r->type && r->kind == SITE_TYPED ? r->type->size : r->size);
+    uintptr_t cell_end = (uintptr_t)object + span_object_bytes(s);
+    if (!span_is_large(s) && spanclass_traced(s->spanclass))
+        cell_end -= WORD_SIZE;
+    access_begin(object, end - (uintptr_t)object);
+    if (end < cell_end)
+        access_forbid((void *)end, cell_end - end);
+}
+
+/* For AddressSanitizer, which knows neither objects nor heaps. */
+static gc_heap *guarded_heap; /* the last one; atomic */
+
+static void explain(uintptr_t address)
+{
+    const gc_heap *heap = ptr_load_acquire(&guarded_heap);
+    uintptr_t object = heap && arena_of(&heap->mem.arenas, address) ? object_of(heap, address) : 0;
+    struct texts x;
+    if (!object)
+        return;
+    bool dead = notes_is_dead(arena_of(&heap->mem.arenas, object), object);
+    log_write(heap, GC_LOG_ERROR, "0x%zx lies at %s of the object at 0x%zx, which %s",
+              (size_t)address, word_text(heap, object, address, &x), (size_t)object,
+              dead ? "is dead: keep it in a GC_FRAME, a gc_root() or a handle"
+                   : "ends before it, or was never handed out");
+    tell_maker(heap, site_of(heap, object), object, &x);
+}
+
+void checks_allocated(gc_thread *t, void *object, const struct checks_request *r)
+{
+    gc_heap *heap = t->heap;
+    struct site site;
+    const struct gc_span *s = mheap_span_of(&heap->mem, (uintptr_t)object);
+    if (!s)
+        return;                    /* of no bytes */
+    memset(&site, 0, sizeof site); /* it is compared by bytes */
+    site.kind = r->kind;
+    site.type = r->type;
+    site.element = r->element;
+    site.thread = t->os_id;
+    memcpy(site.name, t->name, sizeof site.name);
+    place_take(&site.place, r->sp);
+    site_note(heap, (uintptr_t)object, &site);
+    if (heap->mem.guarded)
+        guard(s, object, r);
+    if (!heap->debug.stores || span_noscan(s))
+        return;
+    forget_slots(heap, (uintptr_t)object);
+    t->fresh = (uintptr_t)object;
+}
+
+bool checks_safepoint(gc_thread *t)
+{
+    struct checks *c = t->heap->checks;
+    settle(t);
+    uint32_t rest = u32_load_relaxed(&c->rest);
+    if (rest > 0) {
+        u32_cas_relaxed(&c->rest, rest, rest - 1);
+        t->call_before = ptr_load_relaxed(&t->last_call);
+    }
+    return rest == 0;
+}
+
+/* ---- Looks ---- */
+
+static void tell_hidden(const gc_heap *heap, uintptr_t object, uintptr_t at, uintptr_t other)
+{
+    struct checks *c = heap->checks;
+    const struct site *site = site_of(heap, object);
+    struct texts x;
+    if (!is_news(c, HIDDEN_FIELD, (const void *)site->type, at - object))
+        return;
+    log_write(heap, GC_LOG_ERROR,
+              "%s of the object at 0x%zx is the address of an object (%s at 0x%zx), but the type "
+              "has no reference there: name the field in its GC_TYPE",
+              word_text(heap, object, at, &x), (size_t)object, object_text(heap, other, &x),
+              (size_t)other);
+    tell_place(heap, c->looks, c->looks ? c->looks->stacks.here.sp : 0, &x);
+    tell_maker(heap, site, object, &x);
+}
+
+/* A word that its type does not name. The contents of raw bytes may be what a dead object has left;
+ * a traced type has its own function. */
+static void check_other_word(const gc_heap *heap, uintptr_t object, uintptr_t at)
+{
+    const struct site *site = site_of(heap, object);
+    word value = slot_load_relaxed((const slot_word *)at);
+    if (!value || value % WORD_SIZE != 0 || value == object || !site || site->kind == SITE_RAW ||
+        (site->type && site->type->trace) || object_cell(&heap->mem, value) != value)
+        return;
+    tell_hidden(heap, object, at, value);
+}
+
+static void tell_dead(const gc_heap *heap, uintptr_t object, uintptr_t at, uintptr_t dead)
+{
+    struct checks *c = heap->checks;
+    struct texts x;
+    if (!is_news(c, DEAD_IN_SLOT, site_of(heap, dead), at - object))
+        return;
+    log_write(
+        heap, GC_LOG_ERROR,
+        "%s of the object at 0x%zx refers to a dead object (%s at 0x%zx), which cycle %u "
+        "found unreachable: keep it in a GC_FRAME, a gc_root() or a handle until it is stored",
+        word_text(heap, object, at, &x), (size_t)object, object_text(heap, dead, &x), (size_t)dead,
+        died_in(heap, dead));
+    tell_place(heap, c->looks, c->looks ? c->looks->stacks.here.sp : 0, &x);
+    tell_maker(heap, site_of(heap, dead), dead, &x);
+}
+
+static void look_at_slot(gc_heap *heap, uintptr_t object, uintptr_t at)
+{
+    struct checks *c = heap->checks;
+    word value = slot_load_acquire((const slot_word *)at);
+    struct slot_note *note = heap->debug.stores ? note_at(heap, at) : NULL;
+    uintptr_t dead = heap->debug.freed ? dead_target(heap, value) : 0;
+    if (note) {
+        check_slot(heap, c->looks, at, note, c->looks ? c->looks->stacks.here.sp : 0);
+        learn(c, note, value);
+    }
+    if (dead)
+        tell_dead(heap, object, at, dead);
+}
+
+static bool look_at_object(void *arg, struct gc_span *s, uintptr_t object)
+{
+    gc_heap *heap = arg;
+    uintptr_t end = end_of(s, object);
+    for (uintptr_t at = object; at < end; at += WORD_SIZE) {
+        if (!span_noscan(s) && is_slot(heap, at))
+            look_at_slot(heap, object, at);
+        else if (heap->debug.fields)
+            check_other_word(heap, object, at);
+    }
+    heap->checks->words += (end - object) / WORD_SIZE;
+    return true;
+}
+
+/* ---- Roots ---- */
+
+struct root_look {
+    struct gc_tracer tracer;
+    const gc_thread *thread; /* whose roots they are; NULL: the heap's, or a fiber's */
+};
+
+static void look_at_root(struct gc_tracer *tracer, word value)
+{
+    struct root_look *r = CONTAINER_OF(tracer, struct root_look, tracer);
+    const gc_heap *heap = tracer->heap;
+    uintptr_t dead = dead_target(heap, value);
+    struct texts x;
+    if (!dead || !is_news(heap->checks, DEAD_IN_ROOT, site_of(heap, dead), 0))
+        return;
+    log_write(heap, GC_LOG_ERROR,
+              "a root%s%s leads to a dead object (%s at 0x%zx), which cycle %u found unreachable: "
+              "root it before the safepoint that collects it",
+              r->thread ? " of thread " : "", r->thread ? r->thread->name : "",
+              object_text(heap, dead, &x), (size_t)dead, died_in(heap, dead));
+    tell_place(heap, heap->checks->looks,
+               heap->checks->looks ? heap->checks->looks->stacks.here.sp : 0, &x);
+    tell_maker(heap, site_of(heap, dead), dead, &x);
+}
+
+static void ignore(struct gc_tracer *tracer, word value)
+{
+    (void)tracer, (void)value;
+}
+
+static void look_at_roots(gc_heap *heap)
+{
+    struct root_look r = {{look_at_root, ignore, heap}, NULL};
+    for (gc_thread *t = heap->mutators.list; t; t = t->next) {
+        r.thread = t;
+        thread_visit_roots(t, &r.tracer);
+    }
+    r.thread = NULL;
+    roots_visit(&heap->roots, &r.tracer);
+}
+
+void checks_look(gc_heap *heap, gc_thread *t)
+{
+    struct checks *c = heap->checks;
+    for (gc_thread *each = heap->mutators.list; each; each = each->next)
+        settle(each);
+    c->words = 0;
+    c->looks = t;
+    verify_each_object(heap, look_at_object, heap);
+    if (heap->debug.freed)
+        look_at_roots(heap);
+    c->look += c->look + 1 < 1 ? 2 : 1; /* 0: not known */
+    u32_store_relaxed(&c->rest, (uint32_t)MIN_OF(c->words / WORDS_PER_SAFEPOINT, (size_t)1 << 20));
+    for (gc_thread *each = heap->mutators.list; each; each = each->next)
+        each->call_before = ptr_load_relaxed(&each->last_call);
+}
+
+/* ---- Life ---- */
+
+bool checks_create(gc_heap *heap)
+{
+    struct checks *c = calloc(1, sizeof *c);
+    if (!c || !sites_create(heap)) {
+        log_write(heap, GC_LOG_WARNING, "no memory for the checks of the debug switches");
+        free(c);
+        return false;
+    }
+    lock_init(&c->lock, LOCK_NOTES);
+    c->look = 1;
+    heap->checks = c;
+    if (heap->debug.redzones && access_is_watched()) {
+        heap->mem.guarded = true;
+        ptr_store_release(&guarded_heap, heap);
+        access_explain(explain);
+    }
+    return true;
+}
+
+/* The memory goes back to the system. */
+static bool end_object(void *unused, struct gc_span *s, uintptr_t object)
+{
+    (void)unused;
+    access_end((void *)object, span_object_bytes(s));
+    return true;
+}
+
+static void unguard(gc_heap *heap)
+{
+    const struct arena_index *index = &heap->mem.arenas;
+    if (ptr_load_acquire(&guarded_heap) == heap)
+        ptr_store_release(&guarded_heap, NULL);
+    verify_each_object(heap, end_object, NULL);
+    for (const struct arena *a = ptr_load_acquire(&index->newest); a; a = a->older)
+        access_allow((void *)a->base, ARENA_SIZE);
+    heap->mem.guarded = false;
+}
+
+void checks_destroy(gc_heap *heap)
+{
+    if (!heap->checks)
+        return;
+    if (heap->mem.guarded)
+        unguard(heap);
+    sites_destroy(heap);
+    free(heap->checks);
+    heap->checks = NULL;
+}

@@ -1,0 +1,58 @@
+/* Checks of what an embedder must do, which name a mistake where it is made or soon after it: the
+ * switches stores, fields and freed.
+ *
+ * A look goes over all objects while the world is held. Every thread is at a safepoint then. So no
+ * store is in flight, and each slot holds what the last gc_store() wrote, or what was written
+ * plainly while the object was fresh. A look takes time in proportion to the heap, so the next one
+ * comes after as many safepoints. */
+#ifndef GC_CHECKS_H
+#define GC_CHECKS_H
+
+#include "introspect/site.h"
+#include "introspect/verify.h"
+
+#define CHECKS_TOLD 256
+
+struct checks {
+    struct lock lock; /* LOCK_NOTES: the slots of notes, told */
+    uint32_t look;    /* number of the next look; changes in looks */
+    uint32_t rest;    /* safepoints until then; atomic */
+    size_t words;     /* that the present look has read */
+    gc_thread *looks; /* the thread at whose safepoint it is; NULL: a cycle begins */
+    uint32_t ntold;   /* mistakes of one kind and place are told once */
+    uint64_t told[CHECKS_TOLD];
+};
+
+/* Called when a heap with such switches is made. false: no memory, and no checks. */
+bool checks_create(gc_heap *heap);
+void checks_destroy(gc_heap *heap);
+
+/* An allocation has made an object, which is fresh until the thread's next safepoint. `sp` is an
+ * address in the frame of the public call. */
+struct checks_request {
+    enum site_kind kind;
+    const gc_type *type, *element;
+    size_t size;
+    uintptr_t sp;
+};
+void checks_allocated(gc_thread *t, void *object, const struct checks_request *r);
+/* The thread is about to store to a slot. `known`: the slot will hold `value`. */
+struct checks_stored {
+    const char *call;
+    const void *slot;
+    word value;
+    bool known;
+    uintptr_t sp; /* as above */
+};
+void checks_store(gc_thread *t, const struct checks_stored *stored);
+/* For strays.h: whether the stray was not yet told, nor another one of its site; a line that names
+ * who allocated an object. */
+bool checks_stray_is_news(const gc_heap *heap, uintptr_t object, bool used_again);
+void checks_tell_maker(const gc_heap *heap, uintptr_t object);
+/* The thread is at a safepoint. true: a look is due. */
+bool checks_safepoint(gc_thread *t);
+/* Looks at all objects. World held, everything swept, or a cycle is marking. `t`: the thread at
+ * whose safepoint it is; NULL: a cycle begins. */
+void checks_look(gc_heap *heap, gc_thread *t);
+
+#endif

@@ -1,0 +1,295 @@
+#include "introspect/strays.h"
+#include "allocator/object.h"
+#include "base/access.h"
+#include "collector/quarantine.h"
+#include "collector/weakset.h"
+#include "introspect/checks.h"
+#include "mutator/log.h"
+
+/* AddressSanitizer poisons memory between the locals of a C stack, and around variables. */
+#define UNCHECKED __attribute__((no_sanitize("address", "thread")))
+
+enum holder_kind { OF_STACK, OF_DATA, OF_MALLOC };
+
+struct holder {
+    enum holder_kind kind;
+    const gc_thread *thread; /* OF_STACK */
+    uintptr_t at;            /* address of the word */
+};
+
+struct stray {
+    uintptr_t object;
+    uint32_t cycles; /* in a row that have found it */
+    enum holder_kind kind;
+    char where[144];
+};
+
+/* A word that is left over in a function's frame may be there again at its next call. */
+#define PATIENCE 3
+
+/* The strays of one cycle. All of it is mapped, as malloc's memory may be scanned. */
+#define INDEX_ROOM (2 * STRAYS_MAX)
+struct stray_set {
+    size_t n;
+    struct stray items[STRAYS_MAX];
+    uint16_t index[INDEX_ROOM]; /* by hash of the object: 1 more than the number of its item */
+};
+_Static_assert(STRAYS_MAX < UINT16_MAX, "an index holds numbers of items");
+
+struct strays {
+    uint32_t cycle; /* the last one that looked for strays */
+    struct marker *marker;
+    struct stray_set *now, *before; /* of this cycle, of the one before */
+    struct stray_set sets[2];
+};
+
+#define STRAYS_BYTES align_up(sizeof(struct strays), os_page_size())
+
+bool strays_create(gc_heap *heap)
+{
+    struct strays *s = os_map(STRAYS_BYTES);
+    if (!s) {
+        log_write(heap, GC_LOG_WARNING, "no memory for the switch roots");
+        return false;
+    }
+    s->now = &s->sets[0];
+    s->before = &s->sets[1];
+    heap->strays = s;
+    return true;
+}
+
+void strays_destroy(gc_heap *heap)
+{
+    if (heap->strays)
+        os_unmap(heap->strays, STRAYS_BYTES);
+    heap->strays = NULL;
+}
+
+/* ---- Sets ---- */
+
+/* The index entry of an object; 0 if the object is not in the set. */
+static uint16_t *find(struct stray_set *set, uintptr_t object)
+{
+    size_t i = (size_t)((uint64_t)object * UINT64_C(0x9e3779b97f4a7c15) >> 40) % INDEX_ROOM;
+    while (set->index[i] && set->items[set->index[i] - 1].object != object)
+        i = (i + 1) % INDEX_ROOM;
+    return &set->index[i];
+}
+
+static void empty(struct stray_set *set)
+{
+    if (set->n > 0)
+        memset(set->index, 0, sizeof set->index);
+    set->n = 0;
+}
+
+/* ---- Telling ---- */
+
+static const char *const remedies[] = {[OF_STACK] = "is it in a GC_FRAME?",
+                                       [OF_DATA] = "is the variable a gc_root()?",
+                                       [OF_MALLOC] = "use a gc_handle, or gc_root() on the slot"};
+
+static void describe(const struct holder *h, char *text, size_t room)
+{
+    char name[60];
+    const gc_thread *t = h->thread;
+    if (h->kind == OF_MALLOC) {
+        snprintf(text, room, "memory of malloc() near 0x%zx", (size_t)h->at);
+    } else if (h->kind == OF_DATA) {
+        if (!place_variable(h->at, name, sizeof name))
+            snprintf(name, sizeof name, "at 0x%zx", (size_t)h->at);
+        snprintf(text, room, "the variable %s", name);
+    } else {
+        size_t i = place_skip(t->frames_noted, t->nframes);
+        while (i + 1 < t->nframes && t->frames_noted[i + 1].sp <= h->at)
+            i++;
+        place_function(t->nframes ? t->frames_noted[i].pc : 0, name, sizeof name);
+        snprintf(text, room, "the stack of thread %llu%s%s, in %s()", (unsigned long long)t->os_id,
+                 t->name[0] ? " " : "", t->name, name);
+    }
+}
+
+static void tell_stray(const gc_heap *heap, const struct stray *stray, bool used_again)
+{
+    char name[120];
+    if (!checks_stray_is_news(heap, stray->object, used_again))
+        return;
+    site_object_text(heap, stray->object, name, sizeof name);
+    if (used_again)
+        log_write(heap, GC_LOG_ERROR,
+                  "the object at 0x%zx (%s) was held only by %s in the last cycle, and is in use "
+                  "again: without this switch it would be freed; %s",
+                  (size_t)stray->object, name, stray->where, remedies[stray->kind]);
+    else
+        log_write(heap, GC_LOG_ERROR, "the object at 0x%zx (%s) is held only by %s: %s",
+                  (size_t)stray->object, name, stray->where, remedies[stray->kind]);
+    checks_tell_maker(heap, stray->object);
+}
+
+/* ---- Scanning ---- */
+
+/* An object that is not marked, and that this cycle has not met. */
+static void note_stray(gc_heap *heap, uintptr_t object, const struct holder *h)
+{
+    struct strays *s = heap->strays;
+    uint16_t *index = find(s->now, object);
+    marker_edge(s->marker, object);
+    if (s->now->n == STRAYS_MAX)
+        return;
+    struct stray *stray = &s->now->items[s->now->n++];
+    *index = (uint16_t)s->now->n;
+    stray->object = object;
+    stray->kind = h->kind;
+    describe(h, stray->where, sizeof stray->where);
+    uint16_t before = *find(s->before, object);
+    stray->cycles = before ? s->before->items[before - 1].cycles + 1 : 1;
+    if (stray->cycles == PATIENCE)
+        tell_stray(heap, stray, false);
+}
+
+static void scan_word(gc_heap *heap, word value, const struct holder *h)
+{
+    struct target target;
+    uintptr_t object = object_cell(&heap->mem, value_address(&heap->options.format, value));
+    if (!object || !target_resolve(&heap->mem, object, &target) || target_is_marked(&target))
+        return;
+    if (!*find(heap->strays->now, object))
+        note_stray(heap, object, h);
+}
+
+UNCHECKED static void scan_words(gc_heap *heap, uintptr_t low, uintptr_t high, struct holder h,
+                                 uintptr_t copied_from)
+{
+    for (uintptr_t at = align_up(low, WORD_SIZE); at + WORD_SIZE <= high; at += WORD_SIZE) {
+        word value = *(volatile slot_word *)at;
+        h.at = copied_from ? copied_from : at;
+        if (value)
+            scan_word(heap, value, &h);
+    }
+}
+
+/* What lies below the stack pointer, the registers among it, was copied. */
+static void scan_stack(gc_heap *heap, const gc_thread *t)
+{
+    const struct stacks *s = &t->stacks;
+    const struct holder h = {OF_STACK, t, 0};
+    if (s->scanned || s->here_on != STACK_OWN || !s->here.sp)
+        return;
+    scan_words(heap, s->here.sp, s->here_high, h, 0);
+    scan_words(heap, (uintptr_t)s->here.words, (uintptr_t)&s->here.words[s->here.n], h, s->here.sp);
+}
+
+static void scan_data(void *arg, uintptr_t low, uintptr_t high)
+{
+    scan_words(arg, low, high, (struct holder){OF_DATA, NULL, 0}, 0);
+}
+
+/* A part of malloc's memory that is the library's. */
+struct own {
+    uintptr_t low, high;
+};
+
+static void prefer(struct own *first, uintptr_t at, const void *p, const void *end)
+{
+    if ((uintptr_t)p >= at && (uintptr_t)p < first->low)
+        *first = (struct own){(uintptr_t)p, (uintptr_t)end};
+}
+
+/* The first one at or above `at`. They hold copies of what is on stacks, and addresses of arenas,
+ * where objects may lie. */
+static struct own next_own(const gc_heap *heap, uintptr_t at, uintptr_t high)
+{
+    struct own first = {high, high};
+    prefer(&first, at, heap, heap + 1);
+    prefer(&first, at, heap->cycle, heap->quarantine + 1); /* struct collector */
+    for (const gc_thread *t = heap->mutators.list; t; t = t->next)
+        prefer(&first, at, t, t + 1);
+    for (uint32_t i = 0; i < u32_load_acquire(&heap->procs.count); i++)
+        prefer(&first, at, heap->procs.all[i], heap->procs.all[i] + 1);
+    return first;
+}
+
+static void scan_malloc(gc_heap *heap, uintptr_t low, uintptr_t high)
+{
+    const struct holder h = {OF_MALLOC, NULL, 0};
+    for (uintptr_t at = low; at < high;) {
+        struct own own = next_own(heap, at, high);
+        scan_words(heap, at, own.low, h, 0);
+        at = own.high;
+    }
+}
+
+/* Weak maps and intern tables lie in malloc's memory, and refer to objects that they do not keep.
+ */
+static void scan_all(gc_heap *heap)
+{
+    uintptr_t low, high;
+    for (const gc_thread *t = heap->mutators.list; t; t = t->next)
+        scan_stack(heap, t);
+    place_each_data(scan_data, heap);
+    if (heap->debug.roots > 1 && !weaksets_any(heap) && os_malloc_bounds(&low, &high))
+        scan_malloc(heap, low, high);
+}
+
+/* ---- A cycle ---- */
+
+/* Objects that were made in this cycle are marked, and their references are not looked at: what the
+ * program put there was marked, or a stray. */
+static bool scan_new(void *arg, struct gc_span *s, uintptr_t object)
+{
+    gc_heap *heap = arg;
+    const struct arena_notes *notes = notes_of(s->arena);
+    if (!span_noscan(s) && notes && notes->cycle[arena_bit(object)] == heap->cycle_number &&
+        bits_test(s->arena->mark, arena_bit(object)))
+        marker_scan(heap->strays->marker, object, span_object_bytes(s));
+    return true;
+}
+
+static bool is_marked(const gc_heap *heap, uintptr_t object)
+{
+    struct target target;
+    return target_resolve(&heap->mem, object, &target) && target_is_marked(&target);
+}
+
+/* Before this cycle's strays are marked: strays of the last cycle that are marked can be reached
+ * from a root. */
+static void look_for_used(gc_heap *heap)
+{
+    const struct stray_set *set = heap->strays->before;
+    for (size_t i = 0; i < set->n; i++) {
+        if (is_marked(heap, set->items[i].object))
+            tell_stray(heap, &set->items[i], true);
+    }
+}
+
+static void swap_sets(struct strays *s)
+{
+    struct stray_set *before = s->now;
+    s->now = s->before;
+    s->before = before;
+    empty(s->now);
+}
+
+bool strays_mark(gc_heap *heap, struct marker *m)
+{
+    struct strays *s = heap->strays;
+    bool held = u32_load_relaxed(&heap->mutators.held);
+    if (s->cycle == heap->cycle_number)
+        return false;
+    s->cycle = heap->cycle_number;
+    if (!m->active)
+        workqueue_activate(&heap->work);
+    m->active = true;
+    s->marker = m;
+    swap_sets(s);
+    if (!held)
+        handshake_hold(heap);
+    access_ignore();
+    look_for_used(heap);
+    scan_all(heap);
+    verify_each_object(heap, scan_new, heap);
+    access_heed();
+    if (!held)
+        handshake_release(heap);
+    return true;
+}

@@ -1,0 +1,25 @@
+/* The switch roots: finds objects that only C memory holds, which means that a root is missing.
+ *
+ * When marking would end, the C stacks, the registers and the static data are scanned
+ * conservatively (roots=2: malloc's memory as well). An unmarked object to which a word leads is a
+ * stray. It is marked, so that the program goes on. A word may be left over, so one stray alone
+ * tells nothing. What tells is a stray that stays one for several cycles, or one that a root
+ * reaches again: the program has used it. */
+#ifndef GC_STRAYS_H
+#define GC_STRAYS_H
+
+#include "collector/mark.h"
+
+/* More are kept alive, but not told. */
+#define STRAYS_MAX ((size_t)1 << 14)
+
+struct strays;
+/* false: no memory. */
+bool strays_create(gc_heap *heap);
+void strays_destroy(gc_heap *heap);
+
+/* Called when a wave was clean: marks the strays, once for each cycle. Returns whether there are
+ * any; then marking goes on. */
+bool strays_mark(gc_heap *heap, struct marker *m);
+
+#endif

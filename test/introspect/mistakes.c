@@ -1,0 +1,432 @@
+/* Mistakes of an embedder, each planted once: the switch that looks for it names it, and where. */
+#include "heaps.h"
+#include "log.h"
+
+struct node {
+    struct node *next;
+    long n;
+};
+static GC_TYPE(node_type, struct node, next);
+
+/* ---- A store without its barrier, by a program of one thread ---- */
+
+enum { BOXES = 400 };
+
+/* References go from list to list, plainly or by gc_store. */
+static void move_about(const char *switches, bool plainly)
+{
+    gc_heap *heap = gc_heap_create(
+        &(gc_options){.flags = GC_NO_BACKGROUND, .debug = switches, .log = keep_line});
+    struct node **box = NULL, *p = NULL;
+    GC_FRAME(box, p);
+    box = gc_new_array(&gc_pointer_type, BOXES);
+    for (int i = 0; i < 25 * BOXES; i++) {
+        p = gc_new(&node_type);
+        p->next = box[i % BOXES]; /* fresh: no safepoint since */
+        gc_store(&box[i % BOXES], p);
+    }
+    for (unsigned i = 0, a = 1; i < 4000; i++) {
+        a = a * 1103515245u + 12345;
+        struct node **from = &box[(a >> 8) % BOXES], **to = &box[(a >> 16) % BOXES];
+        if (!(p = *from))
+            continue;
+        if (plainly) {
+            *from = p->next;
+            p->next = *to;
+            *to = p;
+        } else {
+            gc_store(from, p->next);
+            gc_store(&p->next, *to);
+            gc_store(to, p);
+        }
+        gc_safepoint();
+        if (i % 4 == 0)
+            gc_new(&node_type);
+    }
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(a_cycle_stays_while_the_program_stores)
+{
+    EXPECT_ABORT("marking missed the object", move_about("nth=20,stay=20,checkmark", true));
+    EXPECT_ABORT("marking missed the object", move_about("nth=300,stay=200,checkmark", true));
+    move_about("nth=20,stay=20,checkmark,poison,verify", false);
+}
+
+TEST(a_cycle_that_stays_ends_for_who_waits)
+{
+    gc_heap *heap = gc_heap_create(&(gc_options){.debug = "nth=3,stay=1000000", .log = keep_line});
+    struct node *kept = NULL;
+    GC_FRAME(kept);
+    struct gc_statistics stats;
+    for (int i = 1; i <= 10; i++) {
+        for (int k = 0; k < 10; k++) {
+            struct node *fresh = gc_new(&node_type);
+            fresh->next = kept;
+            kept = fresh;
+        }
+        CHECK_EQ(gc_collect(), 0);
+        CHECK_EQ(gc_stats(&stats), 0);
+        CHECK(stats.forced_cycles == (uint64_t)i && stats.cycles > (uint64_t)i);
+    }
+    CHECK_EQ(gc_heap_verify(), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* ---- What is told ---- */
+
+static char said[16384];
+
+static void listen(void *unused, enum gc_log_level level, const char *line)
+{
+    (void)unused;
+    if (level == GC_LOG_TRACE)
+        return;
+    snprintf(said + strlen(said), sizeof said - strlen(said), "%s\n", line);
+}
+
+static gc_heap *checked_heap(const char *switches)
+{
+    gc_heap *heap =
+        gc_heap_create(&(gc_options){.flags = GC_NO_BACKGROUND, .debug = switches, .log = listen});
+    CHECK(heap);
+    CHECK_EQ(gc_thread_name("tester"), 0);
+    return heap;
+}
+
+static void expect(const char *text)
+{
+    if (!strstr(said, text))
+        FAIL("not said: %s\nbut:\n%s", text, said);
+}
+
+static void expect_silence(void)
+{
+    if (said[0])
+        FAIL("said:\n%s", said);
+}
+
+/* ---- stores ---- */
+
+struct tree {
+    struct tree *left, *right;
+    long n;
+};
+static GC_TYPE(tree_type, struct tree, left, right);
+
+static __attribute__((noinline)) struct tree *plant(void)
+{
+    struct tree *t = gc_new(&tree_type);
+    gc_keep_alive(t); /* no tail call: the function is named */
+    return t;
+}
+
+/* What the program may do is not told: plain stores to a fresh object, and all kinds of gc_store.
+ */
+static void store_properly(struct tree *t, struct tree **array)
+{
+    struct tree *fresh = NULL;
+    GC_FRAME(t, array, fresh);
+    fresh = plant();
+    fresh->left = t;
+    fresh->right = fresh;
+    gc_safepoint();
+    gc_store(&fresh->left, fresh);
+    gc_store(&t->right, fresh);
+    CHECK(gc_cas(&t->right, fresh, t) && !gc_cas(&t->right, fresh, NULL));
+    gc_store(&array[3], t);
+    gc_copy(&array[1], &array[3], 4 * sizeof *array);
+    gc_clear(array, 2 * sizeof *array);
+    gc_safepoint();
+    gc_store(&t->right, NULL);
+    fresh = plant();
+    gc_store(&fresh->left, t);
+    fresh->left = NULL;
+    CHECK_EQ(gc_collect(), 0);
+}
+
+TEST(plain_stores)
+{
+    gc_heap *heap = checked_heap("stores");
+    struct tree *t = NULL, **array = NULL;
+    GC_FRAME(t, array);
+    t = plant();
+    array = gc_new_array(&gc_pointer_type, 10);
+    store_properly(t, array);
+    expect_silence();
+    t->right = t;
+    gc_safepoint();
+    expect("struct tree + 8 of the object at 0x");
+    expect(" changed from 0x0 to 0x");
+    expect("without gc_store(): store references with gc_store()");
+    expect("tester, whose last calls were gc_");
+    expect("test_plain_stores+0x");
+    expect("was allocated by thread ");
+    expect("tester in plant+0x");
+    said[0] = 0;
+    gc_safepoint();
+    t->right = NULL; /* of one place it is told once */
+    gc_safepoint();
+    expect_silence();
+    gc_store(&array[2], t);
+    memmove(&array[6], &array[2], sizeof *array);
+    gc_safepoint();
+    expect("array of pointer [6] of the object at 0x");
+    said[0] = 0;
+    t->left = t;
+    gc_store(&t->left, NULL); /* the next store to the slot tells */
+    expect("struct tree + 0 of the object");
+    said[0] = 0;
+    store_properly(t, array);
+    expect_silence();
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+static gc_heap *common_heap;
+
+/* Two threads that store to the same slots at once do nothing wrong. */
+static void *store_often(void *arg)
+{
+    struct tree **shared = arg;
+    CHECK_EQ(gc_thread_attach(common_heap), 0);
+    for (int i = 0; i < 20000; i++) {
+        gc_store(&shared[i % 3], shared[(i + 1) % 3]);
+        gc_cas(&shared[i % 3], shared[(i + 2) % 3], NULL);
+        if (i % 8 == 0)
+            gc_store(&shared[i % 3], plant());
+    }
+    CHECK_EQ(gc_thread_detach(), 0);
+    return NULL;
+}
+
+TEST(stores_of_several_threads)
+{
+    gc_heap *heap = common_heap =
+        gc_heap_create(&(gc_options){.debug = "stores,freed,fields,nth=500", .log = listen});
+    struct tree **shared = NULL;
+    GC_FRAME(shared);
+    shared = gc_new_array(&gc_pointer_type, 3);
+    pthread_t threads[3];
+    for (int i = 0; i < 3; i++)
+        threads[i] = start_thread(store_often, shared);
+    CHECK_EQ(gc_blocking_begin(), 0);
+    for (int i = 0; i < 3; i++)
+        join_thread(threads[i]);
+    CHECK_EQ(gc_blocking_end(), 0);
+    expect_silence();
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* ---- fields ---- */
+
+struct half {
+    struct half *named;
+    long n;
+    struct half *forgotten;
+};
+static GC_TYPE(half_type, struct half, named);
+
+TEST(a_field_that_the_type_does_not_name)
+{
+    gc_heap *heap = checked_heap("fields");
+    struct half *h = NULL;
+    GC_FRAME(h);
+    h = gc_new(&half_type);
+    h->n = 12345;
+    h->named = h;
+    CHECK_EQ(gc_collect(), 0);
+    expect_silence();
+    struct half *other = gc_new(&half_type);
+    h->forgotten = other;
+    CHECK_EQ(gc_collect(), 0); /* it is told before the object is freed */
+    expect("struct half + 16 of the object at 0x");
+    expect("is the address of an object (struct half at 0x");
+    expect("name the field in its GC_TYPE");
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* ---- freed ---- */
+
+TEST(what_refers_to_the_dead)
+{
+    gc_heap *heap = checked_heap("freed");
+    struct tree *t = NULL, *dead, *root = NULL;
+    GC_FRAME(t, root);
+    t = plant();
+    dead = plant();
+    dead->n = 1;
+    CHECK_EQ(gc_collect(), 0);
+    expect_silence();
+    CHECK(dead->n == (long)0xdbdbdbdbdbdbdbdb);
+    for (int i = 0; i < 1000; i++)
+        CHECK(plant() != dead); /* it is in quarantine */
+    CHECK(!gc_is_object(dead) && !gc_object_base(&dead->right));
+    gc_store(&t->left, dead);
+    expect("gc_store stores a dead object (struct tree at 0x");
+    expect("found unreachable: keep it in a GC_FRAME");
+    expect("tester in plant+0x");
+    said[0] = 0;
+    CHECK_EQ(gc_collect(), 0);
+    expect("struct tree + 0 of the object at 0x");
+    expect("refers to a dead object (struct tree at 0x");
+    said[0] = 0;
+    gc_store(&t->left, NULL);
+    root = dead;
+    CHECK_EQ(gc_collect(), 0);
+    expect("a root of thread tester leads to a dead object (struct tree at 0x");
+    root = NULL;
+    CHECK_EQ(gc_heap_verify(), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* ---- The quarantine ---- */
+
+static size_t live(void)
+{
+    struct gc_statistics stats;
+    CHECK_EQ(gc_stats(&stats), 0);
+    return stats.heap_live;
+}
+
+TEST(the_quarantine_ends)
+{
+    gc_heap *heap = checked_heap("poison");
+    struct gc_statistics stats;
+    size_t inuse = 0;
+    for (int round = 0; round < 40; round++) {
+        for (int i = 0; i < 20000; i++)
+            CHECK(plant());
+        CHECK_EQ(gc_collect(), 0);
+        CHECK(live() < 4096); /* what is in quarantine counts as freed */
+        CHECK_EQ(gc_heap_verify(), 0);
+        CHECK_EQ(gc_stats(&stats), 0);
+        if (round == 15)
+            inuse = stats.heap_inuse;
+    }
+    diag("%zu, then %zu bytes in use", inuse, (size_t)stats.heap_inuse);
+    CHECK(inuse > (3 << 20) && stats.heap_inuse <= inuse + (1 << 20));
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* ---- roots ---- */
+
+/* Objects that the program uses, and that nothing roots, are kept and told. What is rooted is not.
+ */
+static struct tree *static_tree;
+
+static __attribute__((noinline)) long keep_on_the_stack(void)
+{
+    struct tree *volatile unrooted = plant();
+    unrooted->n = 7;
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(gc_collect(), 0);
+    return unrooted->n;
+}
+
+TEST(what_only_the_stack_holds)
+{
+    gc_heap *heap = checked_heap("roots");
+    struct tree *rooted = NULL;
+    GC_FRAME(rooted);
+    rooted = plant();
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(gc_collect(), 0);
+    expect_silence();
+    CHECK_EQ(keep_on_the_stack(), 7);
+    expect(" (struct tree) is held only by the stack of thread ");
+    expect("tester, in keep_on_the_stack(): is it in a GC_FRAME?");
+    expect("was allocated by thread ");
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(what_only_a_variable_holds)
+{
+    gc_heap *heap = checked_heap("roots");
+    static_tree = plant();
+    static_tree->n = 8;
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(static_tree->n, 8);
+    expect(" (struct tree) is held only by the variable static_tree: is the variable a gc_root()?");
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+static __attribute__((noinline)) void plant_in(struct tree **block)
+{
+    block[2] = plant();
+}
+
+/* Nothing is left over of earlier calls. */
+static __attribute__((noinline)) void clean_stack(void)
+{
+    volatile char unused[4096];
+    for (size_t i = 0; i < sizeof unused; i++)
+        unused[i] = 0;
+}
+
+TEST(what_only_malloc_holds)
+{
+    gc_heap *heap = checked_heap("roots=2");
+    struct tree **block = calloc(4, sizeof *block);
+    plant_in(block);
+    clean_stack();
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(gc_collect(), 0);
+    expect(" (struct tree) is held only by memory of malloc() near 0x");
+    expect("use a gc_handle, or gc_root() on the slot");
+    CHECK_EQ(block[2]->n, 0);
+    free(block);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* The argument is on the stack alone while a collection runs; then it is stored. */
+static __attribute__((noinline)) struct tree *pair(struct tree *left)
+{
+    struct tree *volatile argument = left;
+    CHECK_EQ(gc_collect(), 0);
+    struct tree *t = plant();
+    t->left = argument; /* fresh: no safepoint since */
+    return t;
+}
+
+TEST(what_is_used_again)
+{
+    gc_heap *heap = checked_heap("roots");
+    struct tree *t = NULL;
+    GC_FRAME(t);
+    t = pair(plant());
+    CHECK_EQ(gc_collect(), 0);
+    expect(" (struct tree) was held only by the stack of thread ");
+    expect("is in use again: without this switch it would be freed; is it in a GC_FRAME?");
+    CHECK_EQ(gc_heap_verify(), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* All together, over a program without mistakes. */
+static void work_properly(const char *switches)
+{
+    gc_heap *heap = checked_heap(switches);
+    {
+        struct tree *t = NULL, **array = NULL;
+        GC_FRAME(t, array);
+        array = gc_new_array(&gc_pointer_type, 100);
+        for (int i = 0; i < 3000; i++) {
+            t = plant();
+            t->left = array[i % 100];
+            gc_store(&array[i % 100], i % 7 ? t : NULL);
+            if (i % 5 == 0)
+                gc_copy(&array[i % 50], &array[50], 8 * sizeof *array);
+        }
+    }
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+    expect_silence();
+}
+
+TEST(no_mistake)
+{
+    work_properly("all");
+    work_properly("nth=1,poison,verify,checkmark");
+    work_properly("nth=7,stay=3,stores,fields,freed,roots=2,checkmark,verify");
+}
+
+TAP_MAIN
