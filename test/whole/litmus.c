@@ -45,7 +45,8 @@ static void relax(void)
 /* Runs `one` on n threads, and `here` on this one, among collections. */
 static void run(void (*one)(void), size_t n, void (*here)(void))
 {
-    crowd.heap = gc_heap_create(&(gc_options){.debug = "poison=2", .max_procs = 8, .format = format});
+    crowd.heap =
+        gc_heap_create(&(gc_options){.debug = "poison=2", .max_procs = 8, .format = format});
     CHECK(crowd.heap);
     CHECK_EQ(gc_root(&x), 0);
     CHECK_EQ(gc_root(&y), 0);
