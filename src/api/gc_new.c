@@ -21,7 +21,7 @@ static COLD bool is_nth(gc_heap *heap)
     uint32_t next = u32_load_relaxed(&heap->debug_next);
     uint32_t objects = (uint32_t)(mheap_live_bytes(&heap->mem) / 256);
     return (int32_t)(n - next) >= 0 &&
-           u32_cas_relaxed(&heap->debug_next, next, n + 1 + n / 256 + objects);
+           u32_cas_relaxed(&heap->debug_next, next, n + 1 + n / 64 + objects);
 }
 
 /* Every allocation that takes the slow path is a safepoint first, and assists for what it owes. */
