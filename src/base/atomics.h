@@ -46,6 +46,8 @@
     INLINE T F##_exchange_seq_cst(T *p, T v) { return __atomic_exchange_n(p, v, __ATOMIC_SEQ_CST); } \
     INLINE T F##_fetch_or_relaxed(T *p, T v) { return __atomic_fetch_or(p, v, __ATOMIC_RELAXED); } \
     INLINE T F##_fetch_or_acq_rel(T *p, T v) { return __atomic_fetch_or(p, v, __ATOMIC_ACQ_REL); } \
+    INLINE T F##_fetch_or_seq_cst(T *p, T v) { return __atomic_fetch_or(p, v, __ATOMIC_SEQ_CST); } \
+    INLINE T F##_fetch_and_seq_cst(T *p, T v) { return __atomic_fetch_and(p, v, __ATOMIC_SEQ_CST); } \
     INLINE T F##_fetch_and_relaxed(T *p, T v) { return __atomic_fetch_and(p, v, __ATOMIC_RELAXED); } \
     INLINE T F##_fetch_add_relaxed(T *p, T v) { return __atomic_fetch_add(p, v, __ATOMIC_RELAXED); } \
     INLINE T F##_fetch_add_acq_rel(T *p, T v) { return __atomic_fetch_add(p, v, __ATOMIC_ACQ_REL); } \

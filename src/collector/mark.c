@@ -79,7 +79,7 @@ INLINE size_t note_edge(struct mark_edge *edges, size_t n, struct arena *a, uint
     uintptr_t base = arena_cell_start(address, tag);
     word *map = &a->mark[arena_bit(base) / WORD_BITS];
     __builtin_prefetch(map, 1);
-    edges[n].target = base | page_class_info[page_tag_class(tag)].noscan;
+    edges[n].target = base | page_class_info[page_tag_class(tag)].edge;
     edges[n].map = map;
     return n + 1;
 }
@@ -105,16 +105,16 @@ INLINE struct arena *edge_arena(uintptr_t target, const word *map)
 }
 
 /* Keeps the edges that lead to unmarked objects. If such an object is to be scanned, prefetches its
- * first line and its heap-bitmap word. There is no locked operation among these lookups, as it
- * would hold up the loads behind it. There is no branch either, as nothing predicts whether an edge
- * leads to a marked object. */
+ * first line and its heap-bitmap word. There
+ * is no locked operation among these lookups, as it would hold up the loads behind it. There is no
+ * branch either, as nothing predicts whether an edge leads to a marked object. */
 static size_t keep_unmarked(struct mark_edge *edges, size_t n)
 {
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {
         struct mark_edge e = edges[i];
         bool marked = word_load_relaxed(e.map) >> edge_bit(e.target) & 1;
-        bool unread = marked | (e.target & MARK_NOSCAN);
+        bool unread = marked | (e.target & EDGE_NOSCAN);
         edges[kept] = e;
         kept += !marked;
         __builtin_prefetch(unread ? (const void *)edges : (const void *)e.target);
@@ -140,10 +140,10 @@ INLINE void grey_edges(struct marker *m, struct workbuf *b, const struct mark_ed
         if (!(fresh & edge_mask(target)))
             continue;
         fresh &= ~edge_mask(target);
-        if (target & MARK_NOSCAN)
-            count_noscan(m, target - MARK_NOSCAN);
+        if (target & EDGE_NOSCAN)
+            count_noscan(m, target - EDGE_NOSCAN);
         else
-            b->items[b->n++] = target;
+            b->items[b->n++] = target & ~(uintptr_t)EDGE_KIND;
     }
 }
 
@@ -151,7 +151,7 @@ static NOINLINE void tell_marks(struct marker *m, const struct mark_edge *e, siz
 {
     for (size_t i = 0; i < n; i++) {
         if (fresh & edge_mask(e[i].target))
-            m->on_mark(m, e[i].target & ~MARK_NOSCAN);
+            m->on_mark(m, e[i].target & ~(uintptr_t)EDGE_KIND);
         fresh &= ~edge_mask(e[i].target);
     }
 }
@@ -165,9 +165,134 @@ INLINE word mark_neighbours(const struct mark_edge *e, size_t n)
     return mask & ~word_fetch_or_acq_rel(e[0].map, mask);
 }
 
+/* ---- Leaving objects to their pages ---- */
+
+/* The items of a buffer of pages are tagged. Each is the address of an object on the page. */
+#define ITEM_PAGE ((uintptr_t)1)
+
+static bool holds_pages(const struct marker *m)
+{
+    return m->pages || (m->found && m->found->n > 0);
+}
+
+/* Whether the stack is nearly full. Then the objects come from so many places that it is better to
+ * collect those of each page. */
+static bool is_wide(const struct workbuf *stack)
+{
+    return stack->n >= stack->room * 3 / 4;
+}
+
+static bool greys_pages(struct marker *m)
+{
+    if (!holds_pages(m) || !m->by_page)
+        m->by_page = is_wide(stack_of(m));
+    return m->by_page && m->active && !m->on_mark;
+}
+
+/* Pages on which few objects have come together are not worth their cost. Then new objects go to
+ * the stack again, until it is wide. */
+#define PAGES_PER_LOOK 128
+#define PAGE_DENSE 4
+
+static void note_density(struct marker *m, size_t objects)
+{
+    m->page_objects += objects;
+    if (++m->page_count < PAGES_PER_LOOK)
+        return;
+    m->by_page = m->page_objects >= PAGES_PER_LOOK * PAGE_DENSE;
+    m->page_count = m->page_objects = 0;
+}
+
+#define EVEN_BITS (~(word)0 / 3)
+
+/* The grey bit of an object that can wait for its page, else 0. It is the bit of the other word of
+ * the pair {even, odd} in which the object begins. Such an object has two words or more, so a pair
+ * has the start of one object at most. */
+INLINE word edge_grey(uintptr_t target)
+{
+    return (word)((target & EDGE_BY_PAGE) / EDGE_BY_PAGE) << (edge_bit(target) ^ 1);
+}
+
+/* Called after a grey bit was set for an object on the page. If no marker holds the page, this one
+ * does from now on (I35). */
+static void hold_page(struct marker *m, struct arena *a, uintptr_t object)
+{
+    size_t page = arena_page(object);
+    word *map = &a->page_grey[page / WORD_BITS], mask = (word)1 << page % WORD_BITS;
+    if (word_load_seq_cst(map) & mask || word_fetch_or_seq_cst(map, mask) & mask)
+        return;
+    if (m->found && m->found->n >= m->found->room) {
+        workqueue_append(&m->heap->work, m->found);
+        m->found = NULL;
+    }
+    if (!m->found)
+        m->found = workbuf_get(&m->heap->work);
+    m->found->items[m->found->n++] = object | ITEM_PAGE;
+}
+
+/* Keeps the edges that lead to unmarked objects. */
+static size_t drop_marked(struct mark_edge *edges, size_t n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct mark_edge e = edges[i];
+        edges[kept] = e;
+        kept += !(word_load_relaxed(e.map) >> edge_bit(e.target) & 1);
+    }
+    return kept;
+}
+
+/* Of n objects only the grey bits were set: another thread has marked them meanwhile. They are
+ * scanned and counted twice, so they are subtracted here. */
+static NOINLINE void discount(struct marker *m, const struct arena *a, uintptr_t object, size_t n)
+{
+    struct marking *all = m->heap->marking;
+    word_fetch_sub_relaxed(&all->marked_objects, n);
+    word_fetch_sub_relaxed(&all->marked_bytes,
+                           n * page_class_info[page_tag_class(arena_tag(a, object))].size);
+}
+
+/* Marks the objects of n edges that share a map word. `bits` has their mark bits, and the grey bits
+ * of those that wait for their page. */
+INLINE void grey_neighbours(struct marker *m, const struct mark_edge *e, size_t n, word bits)
+{
+    word fresh = bits & ~word_fetch_or_seq_cst(e->map, bits);
+    if (!fresh)
+        return;
+    struct arena *a = edge_arena(e->target, e->map);
+    if (LIKELY(e->target & EDGE_BY_PAGE)) {
+        word grey_only = (fresh ^ fresh >> 1) & EVEN_BITS;
+        if (UNLIKELY(grey_only))
+            discount(m, a, e->target, bits_count(grey_only));
+        hold_page(m, a, e->target - EDGE_BY_PAGE);
+        return;
+    }
+    arena_note_mark(a, e->target);
+    grey_edges(m, stack_with_room(m, n), e, n, fresh);
+}
+
+/* Marks what the edges lead to. What can wait for its page does. */
+static NOINLINE void mark_by_page(struct marker *m)
+{
+    struct mark_edge *e = m->edges;
+    size_t n = drop_marked(e, m->nedges), first = 0;
+    word bits = 0;
+    m->nedges = 0;
+    for (size_t i = 0; i < n; i++) {
+        bits |= edge_mask(e[i].target) | edge_grey(e[i].target);
+        if (i + 1 < n && e[i + 1].map == e[i].map)
+            continue;
+        grey_neighbours(m, e + first, i + 1 - first, bits);
+        first = i + 1;
+        bits = 0;
+    }
+}
+
+/* ---- Batches of edges ---- */
+
 /* Marks what the edges lead to. Neighbours whose bits share a map word are marked by one atomic or;
  * it is acquire-release, for weak_get. What was prefetched first is pushed last. */
-static NOINLINE void mark_edges(struct marker *m)
+static NOINLINE void mark_at_once(struct marker *m)
 {
     struct mark_edge *e = m->edges;
     size_t n = keep_unmarked(e, m->nedges);
@@ -186,6 +311,14 @@ static NOINLINE void mark_edges(struct marker *m)
             b = stack_with_room(m, i);
         }
     }
+}
+
+static void mark_edges(struct marker *m)
+{
+    if (greys_pages(m))
+        mark_by_page(m);
+    else
+        mark_at_once(m);
 }
 
 void marker_edge(struct marker *m, uintptr_t address)
@@ -286,11 +419,16 @@ static void scan_traced(struct marker *m, uintptr_t base, const gc_type *type)
         type->trace((void *)base, &m->tracer);
 }
 
-/* The marker that scans the first piece queues the others. */
+/* A large object consists of strands, which several markers can scan. The pieces of a strand are
+ * scanned in order: each one queues the next. */
+#define MARK_STRAND (32 * MARK_PIECE)
+
+/* The marker that scans the first piece queues the other strands. */
 static void open_large(struct marker *m, const struct gc_span *s)
 {
     count_object(m, span_bytes(s));
-    for (uintptr_t at = s->base + MARK_PIECE; at < s->scan_limit; at += MARK_PIECE)
+    uintptr_t strands = (s->scan_limit - s->base - 1) / MARK_STRAND;
+    for (uintptr_t at = s->base + strands * MARK_STRAND; at > s->base; at -= MARK_STRAND)
         stack_push(m, at);
     if (spanclass_traced(s->spanclass))
         scan_traced(m, s->base, s->large_type);
@@ -302,6 +440,8 @@ static void scan_large(struct marker *m, uintptr_t at)
     uintptr_t end = MIN_OF(at + MARK_PIECE, s->scan_limit);
     if (at == s->base)
         open_large(m, s);
+    if (end < s->scan_limit && (end - s->base) % MARK_STRAND)
+        stack_push(m, end);
     scan_words(m, at, end);
     m->piece_bytes += end > at ? end - at : 0;
 }
@@ -330,6 +470,8 @@ struct walked {
     uint32_t size, magic; /* of page_class_info */
     word *marks;          /* its mark words */
     uintptr_t next;       /* object to scan before those on the stack; 0: none */
+    word plain_mask;
+    size_t scanned, greys; /* of page_walk.grey: how many were scanned, how many there are */
 };
 
 /* Returns `value`. If it equals the guess, the processor goes on with the guess and does not wait
@@ -342,15 +484,21 @@ INLINE word guessed(word value, word guess)
     return guess;
 }
 
-/* The offset on the page at which the cell with this offset begins. A result beyond PAGE_SIZE: on
- * the page before. Most offsets are starts of cells. Then the low half of their product with the
+/* Whether a cell begins at this offset on the page. If so, the low half of the product with the
  * magic number, which belongs to the remainder, is small (Lemire, Kaser, Kurz: Faster remainder by
  * direct computation). */
+INLINE bool walk_is_cell(const struct walked *page, uintptr_t offset)
+{
+    return (uint32_t)((uint64_t)(offset + page->lead) * page->magic) < page->magic;
+}
+
+/* The offset on the page at which the cell with this offset begins. A result beyond PAGE_SIZE: on
+ * the page before. Most offsets are starts of cells. */
 INLINE uintptr_t walk_cell(const struct walked *page, uintptr_t offset)
 {
-    uint64_t product = (uint64_t)(offset + page->lead) * page->magic;
-    if (LIKELY((uint32_t)product < page->magic))
+    if (LIKELY(walk_is_cell(page, offset)))
         return offset;
+    uint64_t product = (uint64_t)(offset + page->lead) * page->magic;
     return (uintptr_t)(product >> 32) * page->size - page->lead;
 }
 
@@ -376,9 +524,13 @@ INLINE uintptr_t walk_next(struct page_walk *w, struct walked *page)
 {
     uintptr_t at = page->next;
     page->next = 0;
-    if (!at && w->n > 0)
-        at = page->base + ((uintptr_t)w->stack[--w->n] << WORD_SHIFT);
-    return at;
+    if (at)
+        return at;
+    if (w->n > 0)
+        return page->base + ((uintptr_t)w->stack[--w->n] << WORD_SHIFT);
+    if (page->scanned < page->greys)
+        return page->base + ((uintptr_t)w->grey[page->scanned++] << WORD_SHIFT);
+    return 0;
 }
 
 /* Publishes the marks of a walk: acquire-release, for weak_get. */
@@ -418,33 +570,48 @@ static NOINLINE size_t walk_mark_edges(struct marker *m, size_t nedges)
     return m->nedges;
 }
 
+INLINE struct walked walk_begin(const struct arena *a, uintptr_t at)
+{
+    uint16_t tag = arena_tag(a, at);
+    const struct page_class_info *info = &page_class_info[page_tag_class(tag)];
+    uintptr_t base = at & ~(PAGE_SIZE - 1);
+    return (struct walked){.base = base,
+                           .lead = page_tag_offset(tag) << PAGE_SHIFT,
+                           .size = info->size,
+                           .magic = info->magic,
+                           .plain_mask = info->plain_mask,
+                           .marks = (word *)&a->mark[arena_bit(base) / WORD_BITS]};
+}
+
+/* Scans all objects of the page that can be reached from those that wait over the page alone. */
+INLINE size_t walk_on(struct marker *m, size_t nedges, struct walked *page, word bits,
+                      const gc_value_format *format)
+{
+    struct page_walk *w = &m->walk;
+    struct arena **map = m->heap->mem.arenas.map;
+    const word *heapbits = edge_heapbits(page->marks);
+    word most = bits;
+    uintptr_t at;
+    while ((at = walk_next(w, page)) != 0) {
+        if (UNLIKELY(nedges >= MARK_EDGES))
+            nedges = walk_mark_edges(m, nedges);
+        bits = bits_peek(heapbits, (at - page->base) >> WORD_SHIFT) & page->plain_mask;
+        most = guessed(bits, most);
+        nedges = walk_scan(m, map, nedges, page, at, most, format);
+    }
+    walk_tell(m, map[page->base >> ARENA_SHIFT], page->base, page->size);
+    return nedges;
+}
+
 /* Scans the slots `bits` of an object, one of which leads to its own page. Then scans all objects
  * of the page that can be reached from it over the page alone. */
 INLINE size_t walk(struct marker *m, size_t nedges, uintptr_t at, word bits,
                    const gc_value_format *format)
 {
-    struct page_walk *w = &m->walk;
-    struct arena **map = m->heap->mem.arenas.map, *a = map[at >> ARENA_SHIFT];
-    uintptr_t base = at & ~(PAGE_SIZE - 1);
-    size_t word_of_page = arena_bit(base) / WORD_BITS;
-    const word *heapbits = &a->heap[word_of_page];
-    uint16_t tag = arena_tag(a, at);
-    const struct page_class_info *info = &page_class_info[page_tag_class(tag)];
-    struct walked page = {
-        base, page_tag_offset(tag) << PAGE_SHIFT, info->size, info->magic, &a->mark[word_of_page],
-        0};
-    const word plain_mask = info->plain_mask;
-    word most = bits;
+    struct arena **map = m->heap->mem.arenas.map;
+    struct walked page = walk_begin(map[at >> ARENA_SHIFT], at);
     nedges = walk_scan(m, map, nedges, &page, at, bits, format);
-    while ((at = walk_next(w, &page)) != 0) {
-        if (UNLIKELY(nedges >= MARK_EDGES))
-            nedges = walk_mark_edges(m, nedges);
-        bits = bits_peek(heapbits, (at - base) >> WORD_SHIFT) & plain_mask;
-        most = guessed(bits, most);
-        nedges = walk_scan(m, map, nedges, &page, at, most, format);
-    }
-    walk_tell(m, a, base, info->size);
-    return nedges;
+    return walk_on(m, nedges, &page, bits, format);
 }
 
 static NOINLINE size_t walk_plain(struct marker *m, size_t nedges, uintptr_t at, word bits)
@@ -454,6 +621,108 @@ static NOINLINE size_t walk_plain(struct marker *m, size_t nedges, uintptr_t at,
 static NOINLINE size_t walk_formatted(struct marker *m, size_t nedges, uintptr_t at, word bits)
 {
     return walk(m, nedges, at, bits, &m->heap->options.format);
+}
+
+/* ---- Scanning pages ---- */
+
+/* Of the objects that were put on the list from `first` on, another marker has taken all but those
+ * whose grey bits are in `taken`. */
+static NOINLINE void keep_taken(struct page_walk *w, struct walked *page, size_t first, word taken)
+{
+    size_t n = first;
+    for (size_t i = first; i < page->greys; i++) {
+        w->grey[n] = w->grey[i];
+        n += taken >> (w->grey[i] ^ 1) % WORD_BITS & 1;
+    }
+    page->greys = n;
+}
+
+/* Takes the grey objects whose bits are in mark word i. */
+INLINE void take_grey(struct page_walk *w, struct walked *page, size_t i)
+{
+    word all = word_load_seq_cst(&page->marks[i]), pairs = all & all >> 1 & EVEN_BITS, greys = 0;
+    size_t first = page->greys;
+    for (; pairs; pairs &= pairs - 1) {
+        size_t bit = bits_trailing_zeros(pairs), at = i * WORD_BITS + bit;
+        size_t odd = !walk_is_cell(page, at << WORD_SHIFT);
+        w->grey[page->greys++] = (uint16_t)(at + odd);
+        greys |= (word)1 << (bit + !odd);
+        __builtin_prefetch((const void *)(page->base + (at << WORD_SHIFT)));
+    }
+    if (!greys)
+        return;
+    word taken = greys & word_fetch_and_seq_cst(&page->marks[i], ~greys);
+    if (UNLIKELY(taken != greys))
+        keep_taken(w, page, first, taken);
+}
+
+/* Gives up the page and then takes what is grey on it. A marker that finds more holds it again
+ * (I35). */
+INLINE struct walked take_page(struct marker *m, uintptr_t object)
+{
+    struct arena *a = m->heap->mem.arenas.map[object >> ARENA_SHIFT];
+    struct walked page = walk_begin(a, object);
+    size_t number = arena_page(object);
+    word_fetch_and_seq_cst(&a->page_grey[number / WORD_BITS], ~((word)1 << number % WORD_BITS));
+    for (size_t i = 0; i < WALK_WORDS; i++)
+        take_grey(&m->walk, &page, i);
+    if (page.greys > 0)
+        arena_note_mark(a, page.base);
+    note_density(m, page.greys);
+    m->marked_objects += page.greys;
+    m->marked_bytes += page.greys * page.size;
+    return page;
+}
+
+static NOINLINE size_t scan_page_plain(struct marker *m, uintptr_t object)
+{
+    struct walked page = take_page(m, object);
+    return walk_on(m, m->nedges, &page, 0, NULL);
+}
+static NOINLINE size_t scan_page_formatted(struct marker *m, uintptr_t object)
+{
+    struct walked page = take_page(m, object);
+    return walk_on(m, m->nedges, &page, 0, &m->heap->options.format);
+}
+
+/* Prefetches what scanning the page begins with. */
+static void fetch_page(const struct marker *m, uintptr_t object)
+{
+    const struct arena *a = m->heap->mem.arenas.map[object >> ARENA_SHIFT];
+    const word *marks = &a->mark[arena_bit(object & ~(PAGE_SIZE - 1)) / WORD_BITS];
+    const char *heapbits = (const char *)edge_heapbits(marks);
+    __builtin_prefetch(marks, 1);
+    __builtin_prefetch((const char *)marks + CACHE_LINE, 1);
+    __builtin_prefetch(heapbits);
+    __builtin_prefetch(heapbits + CACHE_LINE);
+    __builtin_prefetch((const void *)object);
+}
+
+/* While a page is scanned, this one of those behind it is prefetched. */
+#define PAGES_AHEAD 2
+
+/* The buffer without the pages that were scanned. */
+static struct workbuf *pages_left(struct marker *m)
+{
+    struct workbuf *b = m->pages;
+    b->n -= m->page;
+    memmove(b->items, b->items + m->page, b->n * sizeof *b->items);
+    m->page = 0;
+    return b;
+}
+
+/* Scans the next of the pages that the marker holds. */
+static void scan_page(struct marker *m)
+{
+    struct workbuf *b = m->pages;
+    uintptr_t object = b->items[m->page++] - ITEM_PAGE;
+    if (m->page + PAGES_AHEAD - 1 < b->n)
+        fetch_page(m, b->items[m->page + PAGES_AHEAD - 1] - ITEM_PAGE);
+    m->nedges = m->formatted ? scan_page_formatted(m, object) : scan_page_plain(m, object);
+    if (m->page == b->n) {
+        workbuf_put_empty(&m->heap->work, b);
+        m->pages = NULL;
+    }
 }
 
 /* ---- The stack ---- */
@@ -471,6 +740,32 @@ INLINE size_t scan_object(struct marker *m, struct arena **map, uintptr_t near, 
         nedges = scan_edge(m, map, nedges, address);
     }
     return nedges;
+}
+
+/* With so few edges and nothing else to do, no other work hides the time for which the mark word
+ * and then the object are waited for. So they are asked for together, and the edges are followed at
+ * once. */
+#define FEW_EDGES 2
+
+/* Follows edges to plain objects. Returns how many edges of other kinds are left; all or none. */
+INLINE size_t follow_edges(struct marker *m, struct workbuf *b, size_t n)
+{
+    uintptr_t kinds = EDGE_BY_PAGE;
+    for (size_t i = 0; i < n; i++) {
+        kinds &= m->edges[i].target;
+        __builtin_prefetch((const void *)m->edges[i].target);
+        __builtin_prefetch(edge_heapbits(m->edges[i].map));
+    }
+    if (!kinds || m->on_mark)
+        return n;
+    for (size_t i = 0; i < n; i++) {
+        const struct mark_edge *e = &m->edges[i];
+        if (word_load_relaxed(e->map) & edge_mask(e->target) || !mark_neighbours(e, 1))
+            continue;
+        arena_note_mark(edge_arena(e->target, e->map), e->target);
+        b->items[b->n++] = e->target - EDGE_BY_PAGE;
+    }
+    return 0;
 }
 
 /* Pages that refer only to themselves give no edges. So a marker stops after so many bytes, too, to
@@ -498,6 +793,8 @@ INLINE uintptr_t scan_stack(struct marker *m, const gc_value_format *format)
         word bits = bits_peek(a->heap, arena_bit(at)) & info->plain_mask;
         count_object(m, info->size);
         nedges = scan_object(m, map, near, nedges, at, bits, format);
+        if (b->n == 0 && nedges <= FEW_EDGES && !m->pages)
+            nedges = follow_edges(m, b, nedges);
     }
     m->nedges = nedges;
     return rest;
@@ -512,15 +809,25 @@ static NOINLINE uintptr_t scan_stack_formatted(struct marker *m)
     return scan_stack(m, &m->heap->options.format);
 }
 
-/* Does a batch of private work. false: none is left. */
-static bool work_some(struct marker *m)
+static void scan_objects(struct marker *m)
 {
     uintptr_t rest = m->formatted ? scan_stack_formatted(m) : scan_stack_plain(m);
     if (rest)
         scan_slow(m, rest);
-    if (m->nedges >= MARK_EDGES || m->stack->n == 0)
+}
+
+/* Does a batch of private work: first the stack, whose objects were prefetched, then the pages.
+ * false: none is left, except `found`. */
+static bool work_some(struct marker *m)
+{
+    if (stack_of(m)->n > 0 || !m->pages)
+        scan_objects(m);
+    else
+        scan_page(m);
+    bool none = m->stack->n == 0 && !m->pages;
+    if (none || m->nedges >= MARK_EDGES)
         mark_edges(m);
-    return m->stack->n > 0;
+    return m->stack->n > 0 || m->pages;
 }
 
 /* ---- Markers ---- */
@@ -582,6 +889,16 @@ void marker_finish(struct marker *m)
     report(m);
 }
 
+static void hand_over_pages(struct marker *m)
+{
+    struct workqueue *q = &m->heap->work;
+    if (m->pages)
+        workqueue_append(q, pages_left(m));
+    if (m->found)
+        workqueue_append(q, m->found);
+    m->pages = m->found = NULL;
+}
+
 /* Marks what the noted edges lead to, and queues all that the marker holds, for others. */
 static void hand_over(struct marker *m)
 {
@@ -591,6 +908,7 @@ static void hand_over(struct marker *m)
     else
         workbuf_put_empty(&m->heap->work, m->stack);
     m->stack = NULL;
+    hand_over_pages(m);
 }
 
 void marking_shade_roots(gc_thread *t)
@@ -620,6 +938,30 @@ static uint64_t work_done(const struct marker *m)
     return (uint64_t)m->marked_bytes + PIECE_WEIGHT * (uint64_t)m->piece_bytes;
 }
 
+/* Queues pages that were found, or half of those that wait. */
+static void share_pages(struct marker *m)
+{
+    struct workqueue *q = &m->heap->work;
+    if (m->found && m->found->n > 0) {
+        workqueue_append(q, m->found);
+        m->found = NULL;
+    } else if (m->pages && m->pages->n - m->page >= SHARE_MIN) {
+        struct workbuf *b = m->pages, *half = workbuf_get(q);
+        half->n = (b->n - m->page) / 2;
+        b->n -= half->n;
+        memcpy(half->items, b->items + b->n, half->n * sizeof *half->items);
+        workqueue_append(q, half);
+    }
+}
+
+static void share(struct marker *m)
+{
+    if (m->stack->n >= SHARE_MIN)
+        share_half(m);
+    else
+        share_pages(m);
+}
+
 /* Does private work until none is left (true) or the limit is reached, give or take a batch. */
 static bool work_privately(struct marker *m, uint64_t limit)
 {
@@ -627,8 +969,8 @@ static bool work_privately(struct marker *m, uint64_t limit)
     for (unsigned n = 1; work_some(m); n++) {
         if (work_done(m) >= limit)
             return false;
-        if (n % BATCHES_PER_LOOK == 0 && workqueue_is_wanted(q) && m->stack->n >= SHARE_MIN)
-            share_half(m);
+        if (n % BATCHES_PER_LOOK == 0 && workqueue_is_wanted(q))
+            share(m);
     }
     return true;
 }
@@ -641,16 +983,34 @@ static bool take_buffer(struct marker *m)
     stress(STRESS_QUEUE_POP);
     m->active = true;
     m->on_mark = ptr_load_acquire(&m->heap->marking->on_mark);
+    if (b->items[0] & ITEM_PAGE) {
+        m->pages = b;
+        m->page = 0;
+        return true;
+    }
     if (m->stack)
         workbuf_put_empty(&m->heap->work, m->stack);
     m->stack = b;
     return true;
 }
 
+/* Takes a buffer from the queue, or else turns to the pages that this marker has found. */
+static bool take_more(struct marker *m)
+{
+    if (take_buffer(m))
+        return true;
+    if (!m->found || m->found->n == 0)
+        return false;
+    m->pages = m->found;
+    m->page = 0;
+    m->found = NULL;
+    return true;
+}
+
 bool marker_drain(struct marker *m, uint64_t budget)
 {
     uint64_t limit = budget > UINT64_MAX - work_done(m) ? UINT64_MAX : work_done(m) + budget;
-    while (work_privately(m, limit) && work_done(m) < limit && take_buffer(m))
+    while (work_privately(m, limit) && work_done(m) < limit && take_more(m))
         ;
     stress(STRESS_QUEUE_PUSH);
     hand_over(m);

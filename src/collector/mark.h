@@ -4,7 +4,11 @@
  * the marker looks which of them lead to unmarked objects, and prefetches the first lines of those.
  * Then come the atomic operations, which hold up all loads behind them. Objects that were newly
  * marked go on a LIFO stack, so that they are scanned in the order in which they were prefetched.
- * An edge to the page that is being scanned is followed at once. */
+ * An edge to the page that is being scanned is followed at once.
+ *
+ * If the stack becomes long, small objects are left to their pages (I35). Pages wait in a queue
+ * while more is found on them. Then all that is grey on a page is scanned in the order of the
+ * addresses. */
 #ifndef GC_MARK_H
 #define GC_MARK_H
 
@@ -16,10 +20,9 @@
 
 /* An edge to a small object. */
 struct mark_edge {
-    uintptr_t target; /* start of the object, | MARK_NOSCAN */
+    uintptr_t target; /* start of the object, | page_class_info.edge */
     word *map;        /* word with its mark bit */
 };
-#define MARK_NOSCAN ((uintptr_t)1)
 
 /* What a marker has marked on the page that it scans, and has not published yet. Neighbours often
  * refer to each other, and one atomic or publishes all marks that share a map word. Until then the
@@ -28,8 +31,9 @@ struct mark_edge {
 #define WALK_WORDS (PAGE_WORDS / WORD_BITS)
 struct page_walk {
     word fresh[WALK_WORDS];
-    size_t n;                   /* number of objects to scan */
-    uint16_t stack[PAGE_WORDS]; /* where they begin, in words */
+    size_t n;                      /* number of objects to scan */
+    uint16_t stack[PAGE_WORDS];    /* where they begin, in words */
+    uint16_t grey[PAGE_WORDS / 2]; /* the same of those that were grey when the walk began */
 };
 
 /* A thread while it marks: the driver, a helper, or a mutator that assists. All of it is the
@@ -39,6 +43,11 @@ struct marker {
     bool formatted; /* slots hold words of a value format */
     bool active;    /* counted in the work queue's word */
     struct workbuf *stack;
+    struct workbuf *pages; /* grey pages, the next one at `page`; NULL: none */
+    uint32_t page;
+    bool by_page;                    /* new objects are left to their pages */
+    size_t page_count, page_objects; /* of the pages that were scanned since the last look */
+    struct workbuf *found;           /* grey pages to scan after those; may be NULL */
     size_t nedges;
     word marked_objects, marked_bytes; /* since the last report; see count_object */
     word unpaid;                       /* bytes marked that were not given as credit */

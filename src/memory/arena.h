@@ -55,6 +55,7 @@ struct arena_notes {
  * mark: set by any thread with atomic or; cleared by the span's sweeper only.
  * spans: written when a span is set up, before any thread can find it; page_tag last (release).
  * page_in_use, page_specials: atomic or/and; the bit of a span's first page.
+ * page_grey: atomic or/and; a marker holds the page, or it is queued (I35).
  * page_marks: atomic or/and; a span has a marked object if the bit of any of its pages is set.
  */
 struct arena {
@@ -63,6 +64,7 @@ struct arena {
     word page_in_use[ARENA_PAGE_WORDS];
     word page_marks[ARENA_PAGE_WORDS];
     word page_specials[ARENA_PAGE_WORDS];
+    word page_grey[ARENA_PAGE_WORDS];
     struct arena *older; /* the arena that was made before this one; see arena_index.newest */
     uintptr_t base;
     uintptr_t zeroed_base;  /* pages from here on were never used; atomic, never falls */

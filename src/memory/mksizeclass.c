@@ -117,7 +117,7 @@ static void print_page_class(unsigned sizeclass, bool noscan, bool traced)
 /* By span class; the first entry is that of a free page. */
 static void print_page_classes(void)
 {
-    printf("#define PAGE_CLASS_TABLE \\\n    {0, 0, 0, 0, 0, 0, 0}");
+    printf("#define PAGE_CLASS_TABLE \\\n    {0, 0, 0, 0, 0, 0, 0, 0}");
     for (unsigned c = 0; c < SPANCLASS_COUNT; c++)
         print_page_class(spanclass_size(c), spanclass_noscan(c), spanclass_traced(c));
     printf("\n\n");

@@ -10,9 +10,12 @@ _Static_assert(sizeof sizeclass_by_8 == SIZECLASS_BY_8_MAX / 8 + 1 &&
                "mksizeclass.c prints an entry for each step");
 
 #define PLAIN(words, traced) ((words) > 0 && (words) <= BITS_PEEK && !(traced))
+#define EDGE(words, noscan, traced)                                                                \
+    ((noscan) ? EDGE_NOSCAN : PLAIN(words, traced) && (words) >= 2 ? EDGE_BY_PAGE : 0)
 #define PAGE_CLASS(size, magic, noscan, traced)                                                    \
     {                                                                                              \
         size, magic, (size) / WORD_SIZE, noscan, traced, (size) == 0,                              \
+            EDGE((size) / WORD_SIZE, noscan, traced),                                              \
             PLAIN((size) / WORD_SIZE, traced)                                                      \
                 ? ~(word)0 >> (WORD_BITS - (size) / WORD_SIZE) % WORD_BITS                         \
                 : 0                                                                                \

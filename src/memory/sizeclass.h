@@ -75,11 +75,15 @@ INLINE unsigned page_class_spanclass(unsigned page_class)
     return page_class - 1;
 }
 
+#define EDGE_NOSCAN 1  /* it holds no references */
+#define EDGE_BY_PAGE 2 /* it may wait for its page to be scanned (I35) */
+#define EDGE_KIND 3
 struct page_class_info {
     uint32_t size;  /* of a cell; 0: large, or free */
     uint32_t magic; /* offset * magic >> 32 is the cell's number */
     uint16_t words;
     bool noscan, traced, large;
+    uint8_t edge;    /* the low bits of an edge to a cell: EDGE_NOSCAN, EDGE_BY_PAGE */
     word plain_mask; /* one bit per word, for cells of up to BITS_PEEK words that are not traced;
                         else 0 */
 };

@@ -112,12 +112,26 @@ static void load_add(struct workqueue *q, word delta)
         old = word_load_relaxed(&q->load);
 }
 
-void workqueue_push(struct workqueue *q, struct workbuf *b)
+static void queue_locked(struct workqueue *q, struct workbuf *b, bool last)
+{
+    LOCK_ASSERT_HELD(&q->lock);
+    if (last && q->queued) {
+        b->next = NULL;
+        q->last->next = b;
+        q->last = b;
+        return;
+    }
+    if (!q->queued)
+        q->last = b;
+    b->next = q->queued;
+    q->queued = b;
+}
+
+static void queue(struct workqueue *q, struct workbuf *b, bool last)
 {
     ASSERT(b->n > 0);
     lock_acquire(&q->lock);
-    b->next = q->queued;
-    q->queued = b;
+    queue_locked(q, b, last);
     load_add(q, QUEUED_ONE);
     lock_release(&q->lock);
     u32_store_relaxed(&q->asked, 0);
@@ -126,6 +140,16 @@ void workqueue_push(struct workqueue *q, struct workbuf *b)
         u32_fetch_add_acq_rel(&q->wakeups, 1);
         os_wake(&q->wakeups, 1);
     }
+}
+
+void workqueue_push(struct workqueue *q, struct workbuf *b)
+{
+    queue(q, b, false);
+}
+
+void workqueue_append(struct workqueue *q, struct workbuf *b)
+{
+    queue(q, b, true);
 }
 
 void workqueue_begin_deferring(struct workqueue *q)

@@ -24,6 +24,7 @@ struct workbuf {
 struct workqueue {
     struct lock lock CACHE_ALIGNED;
     struct workbuf *queued;  /* under lock */
+    struct workbuf *last;    /* of `queued`, if there are any; under lock */
     struct freelist free;    /* under lock to take from it */
     word nfree;              /* buffers in `free`; atomic; added after they are given */
     size_t made;             /* under lock */
@@ -56,6 +57,8 @@ void workbuf_put_empty(struct workqueue *q, struct workbuf *b);
 
 /* Queues a buffer that is not empty. Any thread. */
 void workqueue_push(struct workqueue *q, struct workbuf *b);
+/* The same, but the buffer is taken after all those that are queued. */
+void workqueue_append(struct workqueue *q, struct workbuf *b);
 
 /* From the beginning of a cycle until ROOTS is complete, words that may be addresses are put off
  * (I15). They do not count as work. */

@@ -50,20 +50,86 @@ TEST(a_tree_on_a_page)
     end_heap(heap);
 }
 
-/* An array leads to more objects than a stack of three holds: it is shared again and again. */
+/* An array leads to more objects than a stack of three holds: it is shared again and again. The
+ * objects are too large to wait for their pages. */
 TEST(stacks_of_three)
 {
-    enum { TREES = 301 };
+    enum { TREES = 301, WORDS = 64 };
     begin("poison=2,buffers=3");
-    struct node **trees = NULL;
+    struct node ***trees = NULL;
     GC_FRAME(trees);
     trees = gc_new_array(&gc_pointer_type, TREES);
-    for (uint64_t i = 0; i < TREES; i++)
-        gc_store(&trees[i], new_tree(3, i + 1));
+    for (uint64_t i = 0; i < TREES; i++) {
+        gc_store(&trees[i], gc_new_array(&gc_pointer_type, WORDS));
+        gc_store(&trees[i][i % WORDS], new_tree(3, i + 1));
+    }
     CHECK_EQ(gc_collect(), 0);
     for (uint64_t i = 0; i < TREES; i++)
-        CHECK_EQ(check_tree(trees[i], i + 1), 7);
+        CHECK_EQ(check_tree(trees[i][i % WORDS], i + 1), 7);
     end_heap(heap);
+}
+
+/* ---- Pages that wait to be scanned (I35) ---- */
+
+enum { LINKS = 8, CHAINS = 503, LINKED = LINKS * CHAINS };
+
+/* Arrays of `words` references, as chains whose links lead from page to page. Returns a table of
+ * the first of each. */
+static void ***new_chains(size_t words)
+{
+    void ***all = NULL, ***firsts = NULL;
+    GC_FRAME(all, firsts);
+    all = gc_new_array(&gc_pointer_type, LINKED);
+    firsts = gc_new_array(&gc_pointer_type, CHAINS);
+    for (size_t i = 0; i < LINKED; i++)
+        gc_store(&all[i], gc_new_array(&gc_pointer_type, words));
+    for (size_t i = 0; i < LINKED; i++) {
+        void **at = all[i * 787 % LINKED]; /* 787 and LINKED have no common factor */
+        if (i % LINKS == 0)
+            gc_store(&firsts[i / LINKS], at);
+        if (i % LINKS != LINKS - 1)
+            gc_store(&at[i % words], all[(i + 1) * 787 % LINKED]);
+    }
+    return firsts;
+}
+
+static void check_chains(void ***firsts, size_t words)
+{
+    for (size_t i = 0; i < LINKED; i += LINKS) {
+        void **at = firsts[i / LINKS];
+        for (size_t j = 0; j < LINKS; j++) {
+            CHECK(gc_is_object(at));
+            at = at[(i + j) % words];
+        }
+        CHECK(!at);
+    }
+}
+
+static void collect_chains(const char *debug)
+{
+    static const size_t words[] = {1, 2, 3, 4, 6, 20, 57, 58, 100};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        begin(debug);
+        void ***firsts = NULL;
+        GC_FRAME(firsts);
+        firsts = new_chains(words[i]);
+        for (int round = 0; round < 2; round++) {
+            CHECK_EQ(gc_collect(), 0);
+            CHECK_EQ(stats_now().objects_marked, LINKED + 1);
+            check_chains(firsts, words[i]);
+        }
+        end_heap(heap);
+    }
+}
+
+TEST(pages_of_objects_of_each_size)
+{
+    collect_chains("poison,verify,checkmark");
+}
+
+TEST(pages_in_buffers_of_three)
+{
+    collect_chains("poison,verify,checkmark,buffers=3");
 }
 
 /* ---- Sweeping ---- */

@@ -10,6 +10,7 @@ bool P6_nobody_waits_forever = true;      /* handshakes complete; nobody waits f
 bool P7_no_span_lost = true;              /* a span in use is cached, listed, or being swept */
 bool P8_op_of_its_epoch = true;           /* what is performed for an epoch was published for it */
 bool P9_nothing_within_a_cycle = true;    /* no walk, fork or other cycle begins within one */
+bool P10_nothing_grey_is_forgotten = true; /* the work word is 0 only if no page has a grey object */
 
 #define REQUIRE(property, condition) \
     if :: condition :: else -> property = false; assert(property) fi
