@@ -14,6 +14,9 @@
  *   BM_ROOTS(local, …)           these locals hold references until the block ends
  *   BM_ROOT_ARRAY(array, n)      so do the n elements of this local array
  *   BM_ROOT_GLOBALS(base, n)     so do these n adjacent global slots, from now on
+ *   BM_BOX(p), BM_BOX_NUMBER(d), BM_UNBOX(word)   value words: a boxed reference, a double; the
+ *                                reference in a word, or NULL. Where the manager knows no boxes, a
+ *                                plain reference, 0
  *   BM_COLLECTS                  1 where memory is collected
  *
  *   bm_start(), bm_stop()                   the process begins and ends using the manager
@@ -23,6 +26,7 @@
  *   bm_mark_in_parallel()                   collections may use all CPUs, where one has to ask
  *   bm_set_percent(n)                       how much may be allocated before the next collection, in
  *                                           percent of what lives, where one can say so
+ *   bm_box_values()                         before the first allocation: slots hold value words
  *   bm_collect()                            a full collection
  *   bm_release()                            give free memory back to the operating system
  *   bm_version()                            names it, with its version

@@ -30,17 +30,34 @@ static long with_suffix(const char *text)
     return value;
 }
 
-long parameter(const char *key, long fallback)
+/* What the command line gives for `key`, or NULL. */
+static const char *given(const char *key)
 {
     size_t length = strlen(key);
-    long value = fallback;
+    const char *text = NULL;
     for (int i = 0; i < run.n_given; i++)
         if (!strncmp(run.given[i], key, length) && run.given[i][length] == '=')
-            value = with_suffix(run.given[i] + length + 1);
+            text = run.given[i] + length + 1;
+    return text;
+}
+
+long parameter(const char *key, long fallback)
+{
+    const char *text = given(key);
+    long value = text ? with_suffix(text) : fallback;
     size_t used = strlen(run.parameters);
     snprintf(run.parameters + used, sizeof run.parameters - used, "%s\"%s\":%ld", used ? "," : "",
              key, value);
     return value;
+}
+
+const char *parameter_name(const char *key, const char *fallback)
+{
+    const char *text = given(key), *name = text ? text : fallback;
+    size_t used = strlen(run.parameters);
+    snprintf(run.parameters + used, sizeof run.parameters - used, "%s\"%s\":\"%s\"",
+             used ? "," : "", key, name);
+    return name;
 }
 
 static void result_begin(const char *metric)

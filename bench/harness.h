@@ -27,6 +27,7 @@ void run_editor(void);
 void run_fragment(void);
 void run_gcbench(void);
 void run_giveback(void);
+void run_graphs(void);
 void run_growth(void);
 void run_hashmap(void);
 void run_holes(void);
@@ -42,6 +43,8 @@ void run_tree(void);
 /* The parameter `key` of the command line (key=value; k, m and g multiply by 1024s), or
  * `fallback`. What was asked for is part of every result. */
 long parameter(const char *key, long fallback);
+/* The same for a parameter that is a name. */
+const char *parameter_name(const char *key, const char *fallback);
 
 /* One JSON line. `result` is a measurement; the peak memory and CPU time so far go with it. */
 void result(const char *metric, double value, const char *unit);

@@ -19,6 +19,7 @@ const struct workload workloads[] = {
     {"intern", "strings by content: found, and made and dropped", run_intern},
     {"metadata", "the heap's tables against what it holds", run_metadata},
     {"giveback", "memory back to the system after a peak", run_giveback},
+    {"graphs", "full collections of heaps of one shape each", run_graphs},
     {"gcbench", "GCBench: trees top down and bottom up", run_gcbench},
     {"holes", "GCBench with holes, by several threads", run_holes},
     {"hashmap", "a concurrent hash map with churn", run_hashmap},

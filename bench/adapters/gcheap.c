@@ -5,18 +5,31 @@
 
 static gc_heap *heap;
 
+static gc_options options;
+
+static void make_heap(void)
+{
+    heap = gc_heap_create(&options);
+    if (!heap)
+        fail("no heap");
+}
+
 void bm_start(const char *variant)
 {
-    gc_options options = {0};
     if (!strcmp(variant, "stw"))
         options.flags = GC_STOP_WORLD;
     else if (!strcmp(variant, "400"))
         options.percent = 400;
     else if (!strcmp(variant, "small"))
         options.flags = GC_NO_HUGE_PAGES;
-    heap = gc_heap_create(&options);
-    if (!heap)
-        fail("no heap");
+    make_heap();
+}
+
+void bm_box_values(void)
+{
+    gc_heap_destroy(heap);
+    options.format = (gc_value_format){BM_BOX_TAG, BM_BOX_TAG, ~BM_BOX_TAG};
+    make_heap();
 }
 
 void bm_stop(void)

@@ -18,6 +18,11 @@
 #define BM_ROOTS(...) GC_FRAME(__VA_ARGS__)
 #define BM_ROOT_ARRAY(array, n) GC_FRAME_ARRAY(array, n)
 #define BM_ROOT_GLOBALS(base, n) gc_root_range((base), (n))
+#define BM_BOX(p) ((uint64_t)(uintptr_t)(p) | BM_BOX_TAG)
+#define BM_BOX_NUMBER(d) bm_box_number(d)
+#define BM_UNBOX(word) (((word)&BM_BOX_TAG) == BM_BOX_TAG ? bm_unbox(word) : NULL)
+/* As in LuaJIT and others: a reference has all bits of a NaN that no calculation gives. */
+#define BM_BOX_TAG ((uint64_t)0xfffc << 48)
 
 void bm_start(const char *variant);
 const char *bm_version(void);
@@ -27,6 +32,19 @@ void bm_thread_end(void);
 void bm_report_collector(void);
 void bm_stall_listen(void);
 int bm_stall_kind(uint64_t begin, uint64_t end);
+
+/* Makes the heap anew, with this value format. */
+void bm_box_values(void);
+static inline uint64_t bm_box_number(double d)
+{
+    uint64_t word;
+    __builtin_memcpy(&word, &d, sizeof word);
+    return word;
+}
+static inline void *bm_unbox(uint64_t word)
+{
+    return (void *)(uintptr_t)(word & ~BM_BOX_TAG);
+}
 
 static inline void bm_block_begin(void)
 {

@@ -19,6 +19,9 @@
 #define BM_ROOTS(...) ((void)0)
 #define BM_ROOT_ARRAY(array, n) ((void)0)
 #define BM_ROOT_GLOBALS(base, n) ((void)0)
+#define BM_BOX(p) ((uint64_t)(uintptr_t)(p))
+#define BM_BOX_NUMBER(d) ((void)(d), (uint64_t)0)
+#define BM_UNBOX(word) ((void *)(uintptr_t)(word))
 
 void bm_start(const char *variant);
 const char *bm_version(void);
@@ -44,6 +47,7 @@ static inline int bm_stall_kind(uint64_t begin, uint64_t end)
 static inline void bm_block_begin(void) {}
 static inline void bm_block_end(void) {}
 static inline void bm_mark_in_parallel(void) {}
+static inline void bm_box_values(void) {}
 static inline void bm_poll(void) {}
 static inline void bm_collect(void) {}
 static inline void bm_report_collector(void) {}

@@ -20,7 +20,7 @@ var workloads = map[string]func(){
 	"alloc": runAlloc, "tree": runTree, "mark": runMark, "latency": runLatency,
 	"growth": runGrowth, "tiny": runTiny, "gcbench": runGCBench, "hashmap": runHashmap,
 	"holes": runHoles, "editor": runEditor, "broker": runBroker, "fragment": runFragment,
-	"giveback": runGiveback, "intern": runIntern,
+	"giveback": runGiveback, "intern": runIntern, "graphs": runGraphs,
 	"arrays": runLoop(arraysLoop, 8), "closures": runLoop(closuresLoop, 4),
 	"strings": runLoop(stringsLoop, 15), "mixture": runLoop(mixtureLoop, 6),
 	"vector": runVector, "fib": runFib,
@@ -38,6 +38,17 @@ func parameter(key string, fallback int) int {
 	}
 	parameters = append(parameters, fmt.Sprintf("%q:%d", key, value))
 	return value
+}
+
+func parameterName(key, fallback string) string {
+	name := fallback
+	for _, given := range os.Args[3:] {
+		if strings.HasPrefix(given, key+"=") {
+			name = given[len(key)+1:]
+		}
+	}
+	parameters = append(parameters, fmt.Sprintf("%q:%q", key, name))
+	return name
 }
 
 func withSuffix(text string) int {

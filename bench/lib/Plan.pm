@@ -71,6 +71,18 @@ sub program_jobs {
             job('fragment', $size{fragment}, \@OTHERS, 2));
 }
 
+# Full collections of one shape each, with all CPUs and with one.
+my @SHAPES = qw(tree list shuffled random table strings arrays mixed wide boxed);
+
+sub graph_jobs {
+    my ($items, @cpus) = @_;
+    return map {
+        my $cpus = $_;
+        map { job('graphs', "shape=$_ items=$items cpus=$cpus collections=3", [qw(gcheap go boehm)],
+                  2, 500) } @SHAPES
+    } @cpus;
+}
+
 sub full {
     my $interning = [qw(gcheap go boehm glibc mimalloc)];
     my $growth = [qw(gcheap gcheap-400 gcheap-small go boehm mimalloc)];
@@ -79,6 +91,7 @@ sub full {
         (map { job('tree', "threads=$_ depth=18", \@OTHERS) } 1, 2),
         job('mark', 'graph=0 depth=22',       \@COLLECTORS, 3, 2000),
         job('mark', 'graph=1 nodes=4000000',  \@COLLECTORS, 3, 1000),
+        graph_jobs(2_000_000, 2, 1),
         (map { job('latency', "live=1000000 operations=5000000 threads=$_",
                    [qw(gcheap gcheap-stw go boehm glibc mimalloc)], 3, 2000) } 1, 2, 8),
         (map { job('intern', "names=$_ hits=5000000 misses=1000000", $interning, 2) } 5000, 1000000),
@@ -107,6 +120,7 @@ sub quick {
         (map { job('tree', "threads=$_ depth=16", \@OTHERS) } 1, 2, 16),
         job('mark', 'graph=0 depth=20',     \@COLLECTORS),
         job('mark', 'graph=1 nodes=500000', \@COLLECTORS),
+        graph_jobs(200_000, 2),
         (map { job('latency', "live=100000 operations=1000000 threads=$_",
                    [qw(gcheap gcheap-stw go boehm glibc mimalloc)]) } 1, 8),
         large_jobs(1, '2k 6k 1 100000', '64k 64k 1 10000', '4k 1m 16 2000'),

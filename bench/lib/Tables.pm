@@ -124,6 +124,8 @@ sub tables {
         of_metric($r, 'Binary trees, CPU seconds', 'tree', 'cpu'),
         of_metric($r, 'Full collection, ns per live object', 'mark', 'time'),
         of_metric($r, 'Full collection, CPU ns per live object', 'mark', 'cpu'),
+        of_metric($r, 'Full collection of one shape, ns per item', 'graphs', 'time'),
+        of_metric($r, 'Full collection of one shape, CPU ns per item', 'graphs', 'cpu'),
         of_metrics($r, 'Latency of replacing a message, ns; whole run, s', 'latency',
                    qw(p50 p99 p99.9 p99.99 p99.999 max time cpu)),
         of_metrics($r, 'Operations of more than 0.5 ms: how many, for each cause', 'latency',

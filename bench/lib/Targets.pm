@@ -133,6 +133,21 @@ sub mark_targets {
     );
 }
 
+# Against the better of Go and Boehm's collector; the random ones by more.
+sub graphs_targets {
+    my ($r) = @_;
+    my @targets;
+    for my $e (grep { $_->{peer} eq 'gcheap' && $_->{metric} eq 'time' } $r->entries('graphs')) {
+        my %p = %{ $e->{params} };
+        my %t = map { $_ => $r->value('graphs', $_, 'time', %p) } qw(gcheap go boehm);
+        my $limit = $p{shape} =~ /^(random|table|shuffled)$/ ? 0.33 : 0.5;
+        push @targets,
+            target("mark $p{shape}, " . ($p{cpus} == 1 ? '1 CPU' : "$p{cpus} CPUs")
+                   . ' / better of Go and Boehm', $t{gcheap}, least($t{go}, $t{boehm}), '<=', $limit);
+    }
+    return @targets;
+}
+
 # Peak memory against Go's, wherever both ran these.
 sub memory_targets {
     my ($r) = @_;
@@ -262,6 +277,7 @@ sub targets {
     return (
         @alloc, shape_targets($r), large_targets($r), tree_targets($r, 1, 0.9),
         tree_targets($r, 2, 1.2), mark_targets($r),
+        graphs_targets($r),
         memory_targets($r),
         tail_targets($r, 1), tail_targets($r, 2), percentile_targets($r, 8),
         intern_targets($r), instruction_targets($r), own_targets($r),
