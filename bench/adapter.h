@@ -24,11 +24,10 @@
  *   bm_block_begin(), bm_block_end()        around anything that may wait
  *   bm_poll()                               in loops that do not allocate
  *   bm_mark_in_parallel()                   collections may use all CPUs, where one has to ask
- *   bm_set_percent(n)                       how much may be allocated before the next collection, in
- *                                           percent of what lives, where one can say so
- *   bm_box_values()                         before the first allocation: slots hold value words
- *   bm_collect()                            a full collection
- *   bm_release()                            give free memory back to the operating system
+ *   bm_set_percent(n)                       how much may be allocated before the next collection,
+ * in percent of what lives, where one can say so bm_box_values()                         before the
+ * first allocation: slots hold value words bm_collect()                            a full
+ * collection bm_release()                            give free memory back to the operating system
  *   bm_version()                            names it, with its version
  *   bm_stall_listen()                       from now on bm_stall_kind() can tell
  *   bm_stall_kind(begin, end)               what the manager did on this thread for most of that

@@ -88,7 +88,7 @@ static struct internleaf *leaf_of_locked(const struct interntable *t, uintptr_t 
 
 static struct interndirectory *directory_make(unsigned bits)
 {
-    struct interndirectory *d = malloc(sizeof *d + (sizeof(struct internleaf *) << bits));
+    struct interndirectory *d = malloc(sizeof *d + (WORD_SIZE << bits));
     if (d) {
         d->bits = bits;
         d->shift = (unsigned)WORD_BITS - bits;
