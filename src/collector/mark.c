@@ -105,9 +105,9 @@ INLINE struct arena *edge_arena(uintptr_t target, const word *map)
 }
 
 /* Keeps the edges that lead to unmarked objects. If such an object is to be scanned, prefetches its
- * first line and its heap-bitmap word. There
- * is no locked operation among these lookups, as it would hold up the loads behind it. There is no
- * branch either, as nothing predicts whether an edge leads to a marked object. */
+ * first line and its heap-bitmap word. There is no locked operation among these lookups, as it
+ * would hold up the loads behind it. There is no branch either, as nothing predicts whether an edge
+ * leads to a marked object. */
 static size_t keep_unmarked(struct mark_edge *edges, size_t n)
 {
     size_t kept = 0;
