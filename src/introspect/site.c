@@ -33,7 +33,15 @@ void sites_destroy(gc_heap *heap)
 
 static size_t hash(const struct site *site)
 {
-    return (size_t)type_hash_bytes(site, sizeof *site, 1);
+    uint64_t seed = site->thread ^ (uintptr_t)site->type;
+    return (size_t)type_hash_bytes(site->place.pc, sizeof site->place.pc, seed);
+}
+
+static bool same_site(const struct site *a, const struct site *b)
+{
+    return a->kind == b->kind && a->type == b->type && a->element == b->element &&
+           a->thread == b->thread && strcmp(a->name, b->name) == 0 &&
+           memcmp(a->place.pc, b->place.pc, sizeof a->place.pc) == 0;
 }
 
 /* The number of an equal site, or of the new one. 0: there are too many. */
@@ -41,7 +49,7 @@ static uint32_t find_locked(struct sites *sites, const struct site *site)
 {
     LOCK_ASSERT_HELD(&sites->lock);
     size_t i = hash(site) % TABLE_ROOM;
-    while (sites->table[i] && memcmp(&sites->all[sites->table[i]], site, sizeof *site) != 0)
+    while (sites->table[i] && !same_site(&sites->all[sites->table[i]], site))
         i = (i + 1) % TABLE_ROOM;
     if (!sites->table[i] && sites->n + 1 < SITES_MAX) {
         sites->all[++sites->n] = *site;
