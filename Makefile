@@ -24,12 +24,42 @@ INCLUDEDIR ?= $(PREFIX)/include
 MANDIR     ?= $(PREFIX)/share/man
 
 O ?= build
-B := $(O:%/=%)$(if $(SAN),-$(SAN))$(if $(filter-out 0,$(DEBUG)),-debug)
+B := $(O:%/=%)$(if $(PLATFORM),-$(PLATFORM))$(if $(SAN),-$(SAN))$(if $(filter-out 0,$(DEBUG)),-debug)
 
 .DEFAULT_GOAL := lib
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
+
+# ---- Another platform ----------------------------------------------------------------------
+
+# What is built for PLATFORM runs under RUNNER here: by qemu-user, except for i386 and musl on x86-64. It has
+# the compiler's atomics instead of liburcu, which Debian does not have for cross compilers.
+ifneq ($(PLATFORM),)
+TRIPLES  := aarch64=aarch64-linux-gnu arm=arm-linux-gnueabihf i386=i686-linux-gnu \
+            ppc64le=powerpc64le-linux-gnu riscv64=riscv64-linux-gnu s390x=s390x-linux-gnu
+TRIPLE   := $(patsubst $(PLATFORM)=%,%,$(filter $(PLATFORM)=%,$(TRIPLES)))
+NATIVE   := $(if $(filter x86_64,$(shell uname -m)),i386) musl
+RUNNER   ?= $(if $(filter $(PLATFORM),$(NATIVE)),,qemu-$(PLATFORM))
+ifeq ($(TRIPLE)$(filter musl,$(PLATFORM)),)
+$(error PLATFORM is '$(PLATFORM)'; there are: $(foreach t,$(TRIPLES),$(firstword $(subst =, ,$t))) musl)
+endif
+ifeq ($(origin CC),default)
+CC := $(if $(TRIPLE),$(TRIPLE)-gcc,musl-gcc)
+endif
+ifneq ($(TRIPLE),)
+AR := $(TRIPLE)-ar
+LD := $(TRIPLE)-ld
+OBJCOPY := $(TRIPLE)-objcopy
+endif
+# Its C library is where the cross compiler has it.
+ifneq ($(TRIPLE),)
+LDFLAGS += -Wl,-rpath,/usr/$(TRIPLE)/lib \
+           -Wl,-dynamic-linker,$(firstword $(wildcard /usr/$(TRIPLE)/lib/ld*.so.[0-9]))
+endif
+# The processors that have no instruction for an atomic operation on one byte.
+LIBATOMIC := $(if $(filter riscv64,$(PLATFORM)),-latomic)
+endif
 
 # ---- Compilers and flags -------------------------------------------------------------------
 
@@ -47,12 +77,12 @@ PANDOC     ?= pandoc
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wundef -Wmissing-prototypes -pedantic
 CFLAGS   ?= $(if $(filter-out 0,$(DEBUG)),-O1 -g,-O2 -g)
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
-DEFINES  := -D_GNU_SOURCE $(if $(SAN),-DGC_ATOMICS_C11) \
+DEFINES  := -D_GNU_SOURCE $(if $(SAN)$(PLATFORM),-DGC_ATOMICS_C11) \
             $(if $(filter-out 0,$(DEBUG)),-DGC_DEBUG=1)
 
 # Asked when a recipe needs them: set-up may just have installed the answer.
-URCU_FLAGS = $(shell $(PKG_CONFIG) --cflags liburcu-cds atomic_ops)
-URCU_LIBS  = $(shell $(PKG_CONFIG) --libs liburcu-cds)
+URCU_FLAGS = $(if $(PLATFORM),,$(shell $(PKG_CONFIG) --cflags liburcu-cds atomic_ops))
+URCU_LIBS  = $(if $(PLATFORM),$(LIBATOMIC),$(shell $(PKG_CONFIG) --libs liburcu-cds))
 EDIT_FLAGS = $(shell $(PKG_CONFIG) --cflags libedit)
 EDIT_LIBS  = $(shell $(PKG_CONFIG) --libs libedit)
 
@@ -86,7 +116,7 @@ $(error Move each test to the folder of test/ that is named like its module's fo
 endif
 UNIT_TESTS   := $(addprefix $(B)/test/,$(sort $(TEST_NAMES)))
 # The longest first.
-SCRIPT_TESTS := test/stress.sh $(filter-out test/stress.sh,$(wildcard test/*.sh))
+SCRIPT_TESTS := test/stress.sh $(if $(PLATFORM),,$(filter-out test/stress.sh,$(wildcard test/*.sh)))
 TESTS        := $(foreach t,$(SCRIPT_TESTS) $(UNIT_TESTS),\
                   $(if $(strip $(if $(T),,all) $(foreach p,$(T),$(findstring $p,$(notdir $t)))),$t))
 
@@ -104,7 +134,8 @@ GOALS      := $(or $(MAKECMDGOALS),lib)
 setup: ## installs what make run and make test need, and goals named beside it
 ifneq ($(filter-out clean help uninstall,$(GOALS)),)
 	@CC='$(CC)' HOSTCC='$(HOSTCC)' AR='$(AR)' LD='$(LD)' OBJCOPY='$(OBJCOPY)' PKG_CONFIG='$(PKG_CONFIG)' \
-	  PANDOC='$(PANDOC)' test/setup $(if $(filter $(INSTALLING),$(GOALS)),,--check) $(if $(SAN),sanitizers) $(GOALS)
+	  PANDOC='$(PANDOC)' PLATFORM='$(PLATFORM)' TRIPLE='$(TRIPLE)' RUNNER='$(RUNNER)' \
+	  test/setup $(if $(filter $(INSTALLING),$(GOALS)),,--check) $(if $(SAN),sanitizers) $(GOALS)
 endif
 
 # ---- The library ---------------------------------------------------------------------------
@@ -178,10 +209,11 @@ $(foreach t,$(TEST_NAMES),$(eval $(call unit_test,$t)))
 test-programs: $(filter $(B)/%,$(TESTS)) \
     $(if $(filter test/stress.sh,$(TESTS)),$(B)/test/shadow) \
     $(if $(filter test/pagesize.sh,$(TESTS)),$(addprefix $(B)/test/,os fixalloc hugepages collect)) \
-    $(if $(filter %.sh,$(TESTS)),$(LIBRARY) $(EXAMPLES))
+    $(if $(filter-out test/stress.sh,$(filter %.sh,$(TESTS))),$(LIBRARY) $(EXAMPLES))
 
-test: test-programs ## every test; SAN=…, DEBUG=1, T='word…'
-	@BUILD=$(B) CC='$(CC)' CXX='$(CXX)' SAN='$(SAN)' SANFLAGS='$(SANFLAGS)' test/run $(TESTS)
+test: test-programs ## every test; SAN=…, DEBUG=1, PLATFORM=…, T='word…'
+	@BUILD=$(B) CC='$(CC)' CXX='$(CXX)' SAN='$(SAN)' SANFLAGS='$(SANFLAGS)' RUNNER='$(RUNNER)' \
+	  test/run $(TESTS)
 
 MINUTES ?= 10
 
@@ -281,6 +313,8 @@ Variables
   SAN=address|undefined|thread
                        instrumented build by clang, with C11 atomics, in build-$$(SAN)
   DEBUG=1              internal checks on (GC_DEBUG), in build-debug
+  PLATFORM=aarch64|arm|i386|musl|ppc64le|riscv64|s390x
+                       cross-compiled, in build-$$(PLATFORM); test programs run under qemu-user
   PREFIX=/usr/local DESTDIR LIBDIR INCLUDEDIR MANDIR
                        where make install puts things
   T='word ...'         make test, mutants: only those whose name contains one of these words

@@ -106,7 +106,14 @@ struct gc_fast {
     struct gc_frame *frames; /* innermost GC_FRAME */
 };
 
-#define GC_TLS __thread __attribute__((tls_model("initial-exec")))
+/* The model of the library's thread-local variable. Initial-exec is the fastest, but a library that
+ * dlopen() loads needs some of the process's static space for it, which musl does not give, and of
+ * which glibc has little. With -DGC_TLS_MODEL='"global-dynamic"' for the library, and for programs
+ * that do not define GC_SELF_CALL, it can be loaded always. */
+#ifndef GC_TLS_MODEL
+#define GC_TLS_MODEL "initial-exec"
+#endif
+#define GC_TLS __thread __attribute__((tls_model(GC_TLS_MODEL)))
 
 #define GC_STRING_(x) #x
 #define GC_STRING(x) GC_STRING_(x)
@@ -119,6 +126,16 @@ struct gc_fast {
  * link, and a plugin of such code does not load. If the linker says that gc_self_abi_… is
  * undefined, the library is not the one that this header belongs to. */
 __extension__ extern GC_API GC_TLS struct gc_fast *gc_self GC_ABI_NAME(gc_self);
+/* The same by a call, which the inline paths make where GC_SELF_CALL is defined before this header is
+ * included. Code needs that if it may go on on another thread in the middle of a function: in a
+ * fiber whose C stack changes threads, on other processors than x86. There compilers keep the
+ * address of a thread-local variable in a register as long as the function runs. Never fails. */
+GC_API struct gc_fast *gc_self_of_thread(void) GC_ABI_NAME(gc_self_of_thread);
+#ifdef GC_SELF_CALL
+#define GC_SELF gc_self_of_thread()
+#else
+#define GC_SELF gc_self
+#endif
 
 /* ------------------------------------------------------------------------------------------
  * Types
@@ -367,7 +384,7 @@ GC_API void gc_safepoint_slow(void);
 /* A safepoint, for loops that do not allocate. Three instructions when nothing is asked. */
 static inline void gc_safepoint(void)
 {
-    struct gc_fast *self = gc_self;
+    struct gc_fast *self = GC_SELF;
     if (GC_UNLIKELY(GC_POLL(self)))
         gc_safepoint_slow();
 }
@@ -391,7 +408,7 @@ GC_API void *gc_new_slow(gc_type *type);
 /* One object. About ten instructions, none of which checks for a NULL type. */
 static inline void *gc_new(gc_type *type)
 {
-    struct gc_run *run = &gc_self->runs[__atomic_load_n(&type->run, __ATOMIC_RELAXED)];
+    struct gc_run *run = &GC_SELF->runs[__atomic_load_n(&type->run, __ATOMIC_RELAXED)];
     uintptr_t p = run->cursor;
     if (GC_UNLIKELY(p == run->limit))
         return gc_new_slow(type);
@@ -411,7 +428,7 @@ extern GC_API const uint8_t gc_class_by_8[GC_INLINE_BYTES_MAX / 8 + 1];
 /* Takes a cell for `size` <= GC_INLINE_BYTES_MAX. false: the run is used up, or there is none. */
 static inline bool gc_take_cell(size_t first, size_t size, void **cell)
 {
-    struct gc_run *run = &gc_self->runs[first + gc_class_by_8[(size + 7) / 8]];
+    struct gc_run *run = &GC_SELF->runs[first + gc_class_by_8[(size + 7) / 8]];
     uintptr_t p = run->cursor;
     if (GC_UNLIKELY(p == run->limit))
         return false;
@@ -504,7 +521,7 @@ GC_API void gc_barrier_store(void *slot, void *value);
 static inline void gc_store(void *slot, void *value)
 {
     typedef void *__attribute__((may_alias)) gc_slot_word;
-    if (GC_UNLIKELY(gc_self->barrier))
+    if (GC_UNLIKELY(GC_SELF->barrier))
         gc_barrier_store(slot, value);
     __atomic_store_n((gc_slot_word *)slot, value, __ATOMIC_RELEASE);
 }
@@ -521,7 +538,7 @@ GC_API void gc_barrier_store_value(uint64_t *slot, uint64_t value);
 static inline void gc_store_value(uint64_t *slot, uint64_t value)
 {
     typedef uint64_t __attribute__((may_alias)) gc_slot_word;
-    if (GC_UNLIKELY(gc_self->barrier))
+    if (GC_UNLIKELY(GC_SELF->barrier))
         gc_barrier_store_value(slot, value);
     __atomic_store_n((gc_slot_word *)slot, value, __ATOMIC_RELEASE);
 }
@@ -562,9 +579,9 @@ static inline void gc_keep_alive(const void *object)
         struct gc_frame head;                                                                      \
         uintptr_t slots[n];                                                                        \
     } frame_ __attribute__((cleanup(gc_frame_pop))) = {                                            \
-        {gc_self->frames}, {GC_MAP(GC_SLOT_ADDRESS, 0, 0, __VA_ARGS__)}};                          \
+        {GC_SELF->frames}, {GC_MAP(GC_SLOT_ADDRESS, 0, 0, __VA_ARGS__)}};                          \
     frame_.slots[(n)-1] += GC_FRAME_LAST;                                                          \
-    gc_self->frames = &frame_.head
+    GC_SELF->frames = &frame_.head
 #define GC_SLOT_ADDRESS(unused, unused2, local)                                                    \
     (uintptr_t) & (local) + 0 * sizeof(char[sizeof(local) == sizeof(void *) ? 1 : -1]),
 
@@ -572,29 +589,29 @@ static inline void gc_keep_alive(const void *object)
 #define GC_FRAME_ARRAY(array, n) GC_FRAME_ARRAY_(GC_UNIQUE(gc_frame_), array, n)
 #define GC_FRAME_ARRAY_(frame_, array, n)                                                          \
     struct gc_frame_array __attribute__((cleanup(gc_frame_pop)))                                   \
-    frame_ = {{gc_self->frames}, GC_FRAME_SIZE(n), (void *)(array)};                               \
-    gc_self->frames = &frame_.head
+    frame_ = {{GC_SELF->frames}, GC_FRAME_SIZE(n), (void *)(array)};                               \
+    GC_SELF->frames = &frame_.head
 
 GC_API void gc_frame_error(struct gc_frame *frame);
 /* Of the frame that is innermost, given by its address. */
 static inline void gc_frame_pop(void *innermost)
 {
     struct gc_frame *frame = (struct gc_frame *)innermost;
-    if (GC_UNLIKELY(gc_self->frames != frame))
+    if (GC_UNLIKELY(GC_SELF->frames != frame))
         gc_frame_error(frame);
     else
-        gc_self->frames = frame->prev;
+        GC_SELF->frames = frame->prev;
 }
 
 /* For jumps that skip the ends of blocks: take the mark before setjmp(), and reset to it where the
  * jump lands. */
 static inline struct gc_frame *gc_frame_mark(void)
 {
-    return gc_self->frames;
+    return GC_SELF->frames;
 }
 static inline void gc_frame_reset(struct gc_frame *mark)
 {
-    gc_self->frames = mark;
+    GC_SELF->frames = mark;
 }
 
 /* *slot (a global, or memory outside the heap) is a root until gc_unroot(). Any attached thread may

@@ -51,4 +51,27 @@ for plugin in within beside; do
     check "and loads it with the tunable of the C library, the library $plugin it" \
         loads_with_tunable "$scratch/$plugin.so"
 done
+
+# With the other model no static space is needed, neither by the library nor by its plugin, which has
+# the model too or finds the thread's struct by a call.
+unset MAKEFLAGS MFLAGS MAKELEVEL
+build_dynamic() {
+    make -s SAN= DEBUG= B="$BUILD" amalgamation || return 1
+    local model='-DGC_TLS_MODEL="global-dynamic"' plugin
+    # shellcheck disable=SC2086
+    $CC -std=c11 -O1 -fPIC $SANFLAGS "$model" -c -o "$scratch/all.o" "$BUILD/gcheap_all.c" || return 1
+    for plugin in "$model" -DGC_SELF_CALL; do
+        compile_outside plugin "dynamic${plugin:0:8}.so" "$plugin" "$scratch/all.o" || return 1
+    done
+}
+loads_in_no_space() { # PLUGIN
+    local filled
+    filled=$("$scratch/static-tls" "$scratch" "$scratch/within.so") || return 1
+    # shellcheck disable=SC2086
+    "$scratch/static-tls" "$scratch" "$scratch/$1" $filled
+}
+
+check "build the library with thread-local data that is not static" build_dynamic
+check "it is loaded when the space is used up" loads_in_no_space "dynamic-DGC_TLS.so"
+check "and so is a plugin that calls for its thread's struct" loads_in_no_space "dynamic-DGC_SEL.so"
 done_testing

@@ -32,9 +32,9 @@ struct mheap_counts {
     uintptr_t spans_inuse;
     /* Totals since the heap was made. What is freed or returned was reported as taken before. So a
      * thread that reads taken_bytes last finds it not less than the other two together. */
-    uint64_t taken_bytes;    /* by runs and large objects; flushed from mcaches */
-    uint64_t returned_bytes; /* rests of runs that were given back */
-    uint64_t freed_bytes;    /* by sweeping */
+    u64 taken_bytes;    /* by runs and large objects; flushed from mcaches */
+    u64 returned_bytes; /* rests of runs that were given back */
+    u64 freed_bytes;    /* by sweeping */
 };
 
 struct mheap {
@@ -71,11 +71,11 @@ struct mheap_store {
     unsigned nspare;
 };
 
-/* Bytes allocated since the heap was made, modulo the word. Open runs count as allocated. */
-INLINE size_t mheap_allocated_bytes(const struct mheap *h)
+/* Bytes allocated since the heap was made. Open runs count as allocated. */
+INLINE uint64_t mheap_allocated_bytes(const struct mheap *h)
 {
     uint64_t returned = u64_load_acquire(&h->counts.returned_bytes);
-    return (size_t)(u64_load_relaxed(&h->counts.taken_bytes) - returned);
+    return u64_load_relaxed(&h->counts.taken_bytes) - returned;
 }
 
 /* Bytes allocated and not yet found dead. */

@@ -121,10 +121,10 @@ template <class T> class root
   public:
     root() : root(nullptr) {}
     root(T *value)
-        : value_(value), frame_{{gc_self->frames},
+        : value_(value), frame_{{GC_SELF->frames},
                                 reinterpret_cast<std::uintptr_t>(&value_) + GC_FRAME_LAST}
     {
-        gc_self->frames = &frame_.head;
+        GC_SELF->frames = &frame_.head;
     }
     root(const ref<T> &value) : root(value.get()) {}
     ~root() { gc_frame_pop(&frame_); }

@@ -28,18 +28,28 @@
     INLINE void F##_store_release(T *p, T v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
 #endif
 
-#define ATOMICS_CAS(F, T, order_name, success, failure)                                            \
+/* Before its version 14, gcc makes a release or acquire-release compare-and-swap for RISC-V that
+ * releases nothing: its sc has no .rl, and no fence stands before it, as one does before the
+ * sequentially consistent one and before all other operations that release. */
+#if defined(__riscv) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 14
+#define CAS_RELEASE_FENCE() __atomic_thread_fence(__ATOMIC_RELEASE)
+#else
+#define CAS_RELEASE_FENCE() ((void)0)
+#endif
+
+#define ATOMICS_CAS(F, T, order_name, fence, success, failure)                                     \
     INLINE bool F##_cas_##order_name(T *p, T expected, T desired)                                  \
     {                                                                                              \
+        fence;                                                                                     \
         return __atomic_compare_exchange_n(p, &expected, desired, false, success, failure);        \
     }
 
 #define ATOMICS_UPDATES(F, T)                                                                      \
-    ATOMICS_CAS(F, T, relaxed, __ATOMIC_RELAXED, __ATOMIC_RELAXED)                                 \
-    ATOMICS_CAS(F, T, acquire, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)                                 \
-    ATOMICS_CAS(F, T, release, __ATOMIC_RELEASE, __ATOMIC_RELAXED)                                 \
-    ATOMICS_CAS(F, T, acq_rel, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)                                 \
-    ATOMICS_CAS(F, T, seq_cst, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)                                 \
+    ATOMICS_CAS(F, T, relaxed, (void)0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)                        \
+    ATOMICS_CAS(F, T, acquire, (void)0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)                        \
+    ATOMICS_CAS(F, T, release, CAS_RELEASE_FENCE(), __ATOMIC_RELEASE, __ATOMIC_RELAXED)            \
+    ATOMICS_CAS(F, T, acq_rel, CAS_RELEASE_FENCE(), __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)            \
+    ATOMICS_CAS(F, T, seq_cst, (void)0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)                        \
     INLINE T F##_load_seq_cst(const T *p) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }         \
     INLINE void F##_store_seq_cst(T *p, T v) { __atomic_store_n(p, v, __ATOMIC_SEQ_CST); }         \
     INLINE T F##_exchange_acq_rel(T *p, T v) { return __atomic_exchange_n(p, v, __ATOMIC_ACQ_REL); } \
@@ -65,10 +75,10 @@ ATOMICS_UPDATES(u8, uint8_t)
 
 /* Counts that do not fit in a word of a 32-bit host. The compiler's in both backends, as
  * libatomic_ops has none there. */
-INLINE uint64_t u64_load_relaxed(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_RELAXED); }
-INLINE uint64_t u64_load_acquire(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
-INLINE void u64_store_relaxed(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_RELAXED); }
-ATOMICS_UPDATES(u64, uint64_t)
+INLINE u64 u64_load_relaxed(const u64 *p) { return __atomic_load_n(p, __ATOMIC_RELAXED); }
+INLINE u64 u64_load_acquire(const u64 *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
+INLINE void u64_store_relaxed(u64 *p, u64 v) { __atomic_store_n(p, v, __ATOMIC_RELAXED); }
+ATOMICS_UPDATES(u64, u64)
 
 /* Slots lie in the embedder's structs, so they are read and written through the aliasing word. */
 INLINE word slot_load_acquire(const void *p) { return __atomic_load_n((const slot_word *)p, __ATOMIC_ACQUIRE); }
@@ -85,7 +95,8 @@ INLINE void slot_store_release(void *p, word v) { __atomic_store_n((slot_word *)
 #define ptr_cas_acquire(p, old, v)                                                                 \
     __atomic_compare_exchange_n((p), (old), (v), false, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)
 #define ptr_cas_release(p, old, v)                                                                 \
-    __atomic_compare_exchange_n((p), (old), (v), false, __ATOMIC_RELEASE, __ATOMIC_RELAXED)
+    (CAS_RELEASE_FENCE(),                                                                          \
+     __atomic_compare_exchange_n((p), (old), (v), false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
 
 INLINE void fence_seq_cst(void)
 {

@@ -2,6 +2,7 @@
 #ifndef GC_BASE_H
 #define GC_BASE_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,6 +14,9 @@
 typedef uintptr_t word;
 /* The same, for access to slots whose declared type is the embedder's. */
 typedef uintptr_t __attribute__((may_alias)) slot_word;
+/* 64 bits on every host, for atomic access. A plain uint64_t in a struct is aligned to 4 on some
+ * 32-bit hosts, where it may lie in two cache lines. */
+typedef uint64_t __attribute__((aligned(8))) u64;
 
 #if UINTPTR_MAX > 0xffffffffu
 #define WORD_SHIFT 3
@@ -28,6 +32,7 @@ typedef uintptr_t __attribute__((may_alias)) slot_word;
 #define WORD_BITS ((size_t)8 << WORD_SHIFT)
 #define WORD_BITS_SHIFT (WORD_SHIFT + 3)
 
+#undef PAGE_SIZE /* <limits.h> may have the system's; later includes of it define nothing */
 #define PAGE_SHIFT 13
 #define PAGE_SIZE ((size_t)1 << PAGE_SHIFT)
 #define PAGE_WORDS (PAGE_SIZE / WORD_SIZE)

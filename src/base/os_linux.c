@@ -5,7 +5,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -85,13 +84,17 @@ struct futex_timeout {
     long seconds, nanoseconds;
 };
 
+/* The kernel's numbers, with its flag for a futex of one process. <linux/futex.h> is not
+ * everywhere. */
+enum { FUTEX_WAIT_OWN = 0 | 128, FUTEX_WAKE_OWN = 1 | 128 };
+
 /* Every error means that the caller looks again: EAGAIN, EINTR, ETIMEDOUT. */
 void os_wait(const uint32_t *address, uint32_t expected, int64_t timeout_ns)
 {
     KEEP_ERRNO;
     struct futex_timeout timeout = {(long)(timeout_ns / 1000000000),
                                     (long)(timeout_ns % 1000000000)};
-    syscall(SYS_futex, address, FUTEX_WAIT_PRIVATE, expected, timeout_ns < 0 ? NULL : &timeout,
+    syscall(SYS_futex, address, FUTEX_WAIT_OWN, expected, timeout_ns < 0 ? NULL : &timeout,
             NULL, 0);
 }
 
@@ -100,7 +103,7 @@ void os_wait(const uint32_t *address, uint32_t expected, int64_t timeout_ns)
 void os_wake(const uint32_t *address, int n)
 {
     KEEP_ERRNO;
-    syscall(SYS_futex, address, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
+    syscall(SYS_futex, address, FUTEX_WAKE_OWN, n, NULL, NULL, 0);
 }
 
 uint64_t os_thread_id(void)

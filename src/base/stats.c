@@ -1,6 +1,6 @@
 #include "base/stats.h"
 
-static void add(uint64_t *to, uint64_t n)
+static void add(u64 *to, uint64_t n)
 {
     u64_store_relaxed(to, u64_load_relaxed(to) + n);
 }

@@ -10,8 +10,8 @@
 /* One thread's times. The thread writes them, or the collector on its behalf, and any thread reads
  * them; all accesses are relaxed. */
 struct thread_histogram {
-    uint64_t buckets[40];
-    uint64_t count, sum, max;
+    u64 buckets[40];
+    u64 count, sum, max;
 };
 
 struct thread_times {

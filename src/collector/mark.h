@@ -74,8 +74,8 @@ struct marking {
     uint8_t whole; /* this cycle uses all processors; atomic: helpers may lag a cycle behind */
     uint32_t run;  /* changes when helpers are called, and at the end; odd: called. Atomic; futex
                       of helpers without a processor */
-    uint64_t helper_cpu_ns;                              /* this cycle; atomic */
-    uint64_t assist_ns;                                  /* mutators', total; atomic */
+    u64 helper_cpu_ns;                                   /* this cycle; atomic */
+    u64 assist_ns;                                       /* mutators', total; atomic */
     void (*on_mark)(struct marker *m, uintptr_t object); /* set while no thread marks; atomic */
 };
 

@@ -4,10 +4,10 @@
 static void publish_locked(struct pacing *p)
 {
     LOCK_ASSERT_HELD(&p->lock);
-    word_store_relaxed(&p->goal, (word)p->pacer.goal);
-    word_store_relaxed(&p->trigger, (word)p->pacer.trigger);
-    word_store_relaxed(&p->live, (word)p->pacer.live);
-    word_store_relaxed(&p->limit, (word)p->pacer.limit);
+    u64_store_relaxed(&p->goal, p->pacer.goal);
+    u64_store_relaxed(&p->trigger, p->pacer.trigger);
+    u64_store_relaxed(&p->live, p->pacer.live);
+    u64_store_relaxed(&p->limit, p->pacer.limit);
 }
 
 void pacing_init(gc_heap *heap)
@@ -26,42 +26,42 @@ void pacing_init(gc_heap *heap)
 uint64_t pacing_heap_live(const gc_heap *heap)
 {
     const struct pacing *p = heap->pacing;
-    return (word)(word_load_relaxed(&p->live_offset) + mheap_allocated_bytes(&heap->mem)) +
-           word_load_relaxed(&p->external_live);
+    return u64_load_relaxed(&p->live_offset) + mheap_allocated_bytes(&heap->mem) +
+           u64_load_relaxed(&p->external_live);
 }
 
 bool pacing_is_due(const gc_heap *heap, size_t more)
 {
-    return pacing_heap_live(heap) + more >= word_load_relaxed(&heap->pacing->trigger);
+    return pacing_heap_live(heap) + more >= u64_load_relaxed(&heap->pacing->trigger);
 }
 
 bool pacing_is_far_beyond(const gc_heap *heap, size_t more)
 {
-    return (pacing_heap_live(heap) + more) / 11 * 10 > word_load_relaxed(&heap->pacing->goal);
+    return (pacing_heap_live(heap) + more) / 11 * 10 > u64_load_relaxed(&heap->pacing->goal);
 }
 
 uint64_t pacing_marking_due(const gc_heap *heap, uint64_t bytes, uint64_t marked)
 {
     const struct pacing *p = heap->pacing;
-    uint64_t live = word_load_relaxed(&p->live);
-    uint64_t expected = MAX_OF(live, (uint64_t)word_load_relaxed(&p->heap_before) / 2);
+    uint64_t live = u64_load_relaxed(&p->live);
+    uint64_t expected = MAX_OF(live, u64_load_relaxed(&p->heap_before) / 2);
     uint64_t left = expected > marked ? expected - marked : expected / 20 + 1;
     double ratio =
-        pacer_assist_ratio(live, word_load_relaxed(&p->goal), pacing_heap_live(heap), left);
+        pacer_assist_ratio(live, u64_load_relaxed(&p->goal), pacing_heap_live(heap), left);
     return (uint64_t)((double)bytes * ratio);
 }
 
 uint64_t pacing_sweeping_due(const gc_heap *heap)
 {
     const struct pacing *p = heap->pacing;
-    return pacer_pages_swept(word_load_relaxed(&p->trigger), word_load_relaxed(&p->sweep_basis),
-                             pacing_heap_live(heap), word_load_relaxed(&p->sweep_pages));
+    return pacer_pages_swept(u64_load_relaxed(&p->trigger), u64_load_relaxed(&p->sweep_basis),
+                             pacing_heap_live(heap), u64_load_relaxed(&p->sweep_pages));
 }
 
 void pacing_add_external(gc_heap *heap, ptrdiff_t all, ptrdiff_t live)
 {
-    word_fetch_add_relaxed(&heap->pacing->external_bytes, (word)all);
-    word_fetch_add_relaxed(&heap->pacing->external_live, (word)live);
+    u64_fetch_add_relaxed(&heap->pacing->external_bytes, (uint64_t)all);
+    u64_fetch_add_relaxed(&heap->pacing->external_live, (uint64_t)live);
 }
 
 /* ---- The cycle ---- */
@@ -69,7 +69,7 @@ void pacing_add_external(gc_heap *heap, ptrdiff_t all, ptrdiff_t live)
 void pacing_cycle_begins(gc_heap *heap)
 {
     struct pacing *p = heap->pacing;
-    word_store_relaxed(&p->heap_before, (word)pacing_heap_live(heap));
+    u64_store_relaxed(&p->heap_before, pacing_heap_live(heap));
     p->allocated_before = mheap_allocated_bytes(&heap->mem);
 }
 
@@ -93,21 +93,21 @@ void pacing_cycle_ended(gc_heap *heap, uint64_t marked)
 {
     struct pacing *p = heap->pacing;
     lock_acquire(&p->lock);
-    word ever = mheap_allocated_bytes(&heap->mem);
-    word allocated = ever - p->allocated_before;
+    uint64_t ever = mheap_allocated_bytes(&heap->mem);
+    uint64_t allocated = ever - p->allocated_before;
     /* Runs that were open before the cycle were counted as allocated, and a part was given back
      * since. */
-    if (allocated > UINTPTR_MAX / 2)
+    if (allocated > UINT64_MAX / 2)
         allocated = 0;
-    uint64_t external = word_load_relaxed(&p->external_live);
+    uint64_t external = u64_load_relaxed(&p->external_live);
     uint64_t live = estimate_live(marked + external, p->heap_before, allocated);
     pacer_cycle_ended(&p->pacer, live, allocated);
     pacer_update(&p->pacer, overhead_bytes(heap));
-    word_store_relaxed(&p->live_offset, (word)marked + allocated - ever);
+    u64_store_relaxed(&p->live_offset, marked + allocated - ever);
     publish_locked(p);
     lock_release(&p->lock);
-    word_store_relaxed(&p->sweep_basis, (word)pacing_heap_live(heap));
-    word_store_relaxed(&p->sweep_pages, word_load_relaxed(&heap->mem.counts.pages_inuse));
+    u64_store_relaxed(&p->sweep_basis, pacing_heap_live(heap));
+    u64_store_relaxed(&p->sweep_pages, word_load_relaxed(&heap->mem.counts.pages_inuse));
 }
 
 /* ---- Settings ---- */
@@ -149,7 +149,7 @@ void pacing_report(gc_heap *heap, struct gc_statistics *s)
     s->heap_marked = p->pacer.live;
     s->heap_goal = p->pacer.goal;
     lock_release(&p->lock);
-    s->external = word_load_relaxed(&p->external_bytes);
+    s->external = u64_load_relaxed(&p->external_bytes);
 }
 
 /* ---- Fork ---- */

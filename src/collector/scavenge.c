@@ -34,10 +34,10 @@ void scavenge_note_peak(gc_heap *heap, uint64_t now)
 static size_t excess_pages(gc_heap *heap)
 {
     const struct scavenging *sc = heap->scavenging;
-    uint64_t goal = word_load_relaxed(&heap->pacing->goal);
+    uint64_t goal = u64_load_relaxed(&heap->pacing->goal);
     if (goal == (word)UINT64_MAX)
         return 0;
-    uint64_t limit = word_load_relaxed(&heap->pacing->limit);
+    uint64_t limit = u64_load_relaxed(&heap->pacing->limit);
     uint64_t peak = MAX_OF(sc->peak, sc->previous_peak);
     uint64_t needed = MAX_OF(goal, limit ? MIN_OF(peak, limit) : peak);
     uint64_t keep = needed + needed / 10;

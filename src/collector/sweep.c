@@ -120,10 +120,12 @@ struct gc_span *sweep_for_cells_upcall(void *self, unsigned spanclass, uint32_t 
     return found;
 }
 
+/* Release: a thread that finds the cursor at the end sees that those who claimed the spans before
+ * it are sweeping. */
 static void advance(uint32_t *cursor, uint32_t to)
 {
     uint32_t at = u32_load_relaxed(cursor);
-    while (at < to && !u32_cas_relaxed(cursor, at, to))
+    while (at < to && !u32_cas_release(cursor, at, to))
         at = u32_load_relaxed(cursor);
 }
 

@@ -18,7 +18,7 @@ struct sweeping {
     word reclaim_cursor CACHE_ALIGNED; /* address up to which page_in_use was looked at; atomic */
     word reclaim_credit;               /* pages freed beyond what was asked for */
     word swept_pages, freed_pages;     /* since FLIP */
-    uint64_t cpu_ns;                   /* total; atomic */
+    u64 cpu_ns;                        /* total; atomic */
 };
 
 /* Claims and sweeps one span of any class. Returns its number of pages; 0: nothing is left to

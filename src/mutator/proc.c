@@ -131,7 +131,9 @@ static void serve_queue(struct procs *procs)
 }
 
 /* If a P went idle before the waiter was in the queue, serve_queue finds it. If one goes idle
- * later, its last owner brings it to the waiter (proc_release). */
+ * later, its last owner brings it to the waiter (become_idle). Each thread writes one word and then
+ * reads the other's, with a full fence in between: a store that is sequentially consistent does not
+ * order a later relaxed load. */
 static void enqueue_locked(struct procs *procs, struct proc_waiter *w, struct proc_waiter **at)
 {
     LOCK_ASSERT_HELD(&procs->lock);
@@ -140,7 +142,8 @@ static void enqueue_locked(struct procs *procs, struct proc_waiter *w, struct pr
     *at = w;
     if (!w->next)
         procs->queue_tail = &w->next;
-    u32_store_seq_cst(&procs->waiting, procs->waiting + 1);
+    u32_store_relaxed(&procs->waiting, procs->waiting + 1);
+    fence_seq_cst();
 }
 
 /* Running threads look at the queue at their next safepoint. A thread that has ended keeps its P

@@ -10,10 +10,30 @@
 
 #include "mutator/root.h"
 
+/* The words in which a function saves all callee-saved registers: those of addresses, of floating
+ * point, and of vectors, as a compiler may keep an address in any of them. By the processors' ABIs;
+ * a caller's frame on s390x has 20 words for them. */
+#if defined(__x86_64__)
+#define STACK_REGISTERS 6
+#elif defined(__i386__)
+#define STACK_REGISTERS 4
+#elif defined(__aarch64__)
+#define STACK_REGISTERS (12 + 8)
+#elif defined(__arm__)
+#define STACK_REGISTERS (9 + 16)
+#elif defined(__riscv)
+#define STACK_REGISTERS (13 + 12 * 64 / __riscv_xlen)
+#elif defined(__s390x__)
+#define STACK_REGISTERS (20 + 8)
+#else
+#define STACK_REGISTERS (18 + 18 + 12 * 2 + 4) /* of 64-bit POWER, which has the most */
+#endif
+
 /* How many words are copied: of the library's lowest frame, which holds the callee-saved registers
- * that no other function has saved; of the library's frames above it; of the embedder's frame. */
-#define STACK_SAVED 24
-#define STACK_BELOW 40
+ * that no other function has saved; of the library's frames above it; of the embedder's frame. The
+ * first two have their own locals beside the registers. */
+#define STACK_SAVED (STACK_REGISTERS + 18)
+#define STACK_BELOW (STACK_REGISTERS + 34)
 #define STACK_ABOVE 64
 
 /* The place of code that called the library. */

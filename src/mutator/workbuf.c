@@ -3,8 +3,8 @@
 #include "base/options.h"
 #include "base/os.h"
 
-#define QUEUED_SHIFT (WORD_BITS / 2)
-#define QUEUED_ONE ((word)1 << QUEUED_SHIFT)
+#define QUEUED_SHIFT 32
+#define QUEUED_ONE ((uint64_t)1 << QUEUED_SHIFT)
 #define ACTIVE_MASK (QUEUED_ONE - 1)
 _Static_assert(PROCS_MAX + MARK_WORKERS_MAX < ACTIVE_MASK, "all who mark at once can be counted");
 #define KEEP_BUFFERS 16
@@ -105,11 +105,11 @@ void workbuf_put_empty(struct workqueue *q, struct workbuf *b)
     word_fetch_add_acq_rel(&q->nfree, 1);
 }
 
-static void load_add(struct workqueue *q, word delta)
+static void load_add(struct workqueue *q, uint64_t delta)
 {
-    word old = word_load_relaxed(&q->load);
-    while (!word_cas_acq_rel(&q->load, old, old + delta))
-        old = word_load_relaxed(&q->load);
+    uint64_t old = u64_load_relaxed(&q->load);
+    while (!u64_cas_acq_rel(&q->load, old, old + delta))
+        old = u64_load_relaxed(&q->load);
 }
 
 static void queue_locked(struct workqueue *q, struct workbuf *b, bool last)
@@ -200,7 +200,7 @@ struct workbuf *workqueue_pop(struct workqueue *q, bool active)
     struct workbuf *b = q->queued;
     if (b) {
         q->queued = b->next;
-        load_add(q, (word)0 - QUEUED_ONE + (active ? 0 : 1));
+        load_add(q, (active ? (uint64_t)0 : (uint64_t)1) - QUEUED_ONE);
     }
     lock_release(&q->lock);
     return b;
@@ -213,21 +213,21 @@ void workqueue_activate(struct workqueue *q)
 
 bool workqueue_retire(struct workqueue *q)
 {
-    word old = word_load_relaxed(&q->load);
+    uint64_t old = u64_load_relaxed(&q->load);
     ASSERT((old & ACTIVE_MASK) > 0);
-    while (!word_cas_acq_rel(&q->load, old, old - 1))
-        old = word_load_relaxed(&q->load);
+    while (!u64_cas_acq_rel(&q->load, old, old - 1))
+        old = u64_load_relaxed(&q->load);
     return old == 1;
 }
 
 bool workqueue_is_idle(const struct workqueue *q)
 {
-    return word_load_acquire(&q->load) == 0;
+    return u64_load_acquire(&q->load) == 0;
 }
 
 bool workqueue_has_work(const struct workqueue *q)
 {
-    return word_load_acquire(&q->load) >> QUEUED_SHIFT != 0;
+    return u64_load_acquire(&q->load) >> QUEUED_SHIFT != 0;
 }
 
 #define SPINS 400

@@ -30,8 +30,9 @@ struct workqueue {
     size_t made;             /* under lock */
     uint32_t room;           /* of each buffer */
     struct workbuf *batches; /* the memory of all buffers; under lock */
-    /* queued << 32 | active (16 bits each on 32-bit hosts). Changed by CAS only. */
-    word load CACHE_ALIGNED;
+    /* queued << 32 | active, on every host: as many buffers are queued as there are objects and
+     * roots for. Changed by CAS only. */
+    u64 load CACHE_ALIGNED;
     uint32_t waiters;  /* markers with nothing to do */
     uint32_t sleepers; /* waiters that sleep on `wakeups`, or are about to */
     uint32_t asked;    /* a thread that does not wait found nothing to do */

@@ -141,7 +141,7 @@ static size_t count_objects(void)
     int found = gc_heap_census(rows, 64);
     CHECK(found >= 0);
     for (int i = 0; i < found; i++)
-        n += rows[i].objects;
+        n += (size_t)rows[i].objects;
     return n;
 }
 

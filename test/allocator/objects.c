@@ -517,7 +517,7 @@ TEST(walks_find_what_was_made)
         make_one(i);
     int nrows = gc_heap_census(rows, 100);
     for (int i = 0; i < nrows; i++)
-        counted += rows[i].objects;
+        counted += (size_t)rows[i].objects;
     CHECK_EQ(counted, nmade);
     CHECK_EQ(gc_heap_each(count_one, &n), 0);
     CHECK_EQ(n, nmade);

@@ -573,7 +573,7 @@ TEST(nothing_has_one_address)
 /* Stores a cell in each of the object's n words; afterwards those live that the type says. */
 static void check_shape(void *object, size_t n, bool (*is_pointer)(size_t i))
 {
-    uint64_t *words = object;
+    void **words = object;
     hidden *h = calloc(n, sizeof *h);
     {
         GC_FRAME(words);
@@ -608,17 +608,17 @@ TEST(types_made_at_run_time)
     gc_heap *heap = new_heap(0);
     for (size_t i = 0; i < 3000; i += 3)
         thirds[i / 64] |= UINT64_C(1) << i % 64;
-    struct gc_type_spec spec = {.name = name, .size = 32, .mask = small, .mask_bits = 4};
+    struct gc_type_spec spec = {.name = name, .size = 4 * sizeof(void *), .mask = small, .mask_bits = 4};
     gc_type *type = gc_type_create(&spec);
     CHECK(type);
     memset(name, 'x', sizeof name - 1); /* all is copied */
     small[0] = 0;
-    CHECK(strcmp(type->name, "small") == 0 && type->size == 32);
+    CHECK(strcmp(type->name, "small") == 0 && type->size == 4 * sizeof(void *));
     CHECK_EQ(gc_type_register(type), 0);
     check_shape(gc_new(type), 4, in_small_mask);
     for (size_t n = 1; n <= 3000; n = n * 5 + 1) {
         gc_type *t = gc_type_create(&(struct gc_type_spec){
-            .name = "thirds", .size = n * 8, .mask = thirds, .mask_bits = n});
+            .name = "thirds", .size = n * sizeof(void *), .mask = thirds, .mask_bits = n});
         CHECK(t);
         check_shape(gc_new(t), n, is_third);
         if (n % 3 == 0)
@@ -760,8 +760,8 @@ static gc_type *program_type(const char *name, struct gc_prog *prog, size_t word
     CHECK_EQ(gc_prog_end(prog), 0);
     diag("%s: %zu bytes", name, prog->size);
     gc_type *type = gc_type_create(&(struct gc_type_spec){.name = name,
-                                                          .size = words * 8,
-                                                          .ptrdata = words * 8,
+                                                          .size = words * sizeof(void *),
+                                                          .ptrdata = words * sizeof(void *),
                                                           .program = prog->bytes,
                                                           .program_size = prog->size});
     if (!type)
@@ -1579,17 +1579,18 @@ TEST(a_hundred_thousand_fibers)
 TEST(object_queries)
 {
     static const size_t sizes[] = {16, 24, 100, 1000, 8000, 30000, 40000, 100000, 5000000};
+    enum { CELL = sizeof(struct cell) };
     static char outside;
     gc_heap *heap = new_heap(0);
     for (size_t i = 0; i < LEN(sizes); i++) {
-        char *p = gc_new_array(&cell_type, sizes[i] / 16), *q = NULL;
+        char *p = gc_new_array(&cell_type, sizes[i] / CELL), *q = NULL;
         GC_FRAME(p, q);
         q = gc_new_bytes(sizes[i]);
         collect();
         size_t np = gc_object_size(p), nq = gc_object_size(q), step = sizes[i] / 300 + 1;
-        CHECK(np >= sizes[i] / 16 * 16 && nq >= sizes[i]);
+        CHECK(np >= sizes[i] / CELL * CELL && nq >= sizes[i]);
         CHECK(gc_is_object(p) && gc_is_object(q));
-        for (size_t k = 1; k < sizes[i] / 16 * 16; k += step) {
+        for (size_t k = 1; k < sizes[i] / CELL * CELL; k += step) {
             CHECK(gc_object_base(p + k) == p && gc_object_base(q + k) == q);
             CHECK(!gc_is_object(p + k) && !gc_is_object(q + k));
             CHECK(gc_heap_contains(heap, p + k));

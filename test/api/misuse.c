@@ -275,6 +275,8 @@ TEST(fiber_of_another_heap)
     CHECK_EQ(gc_heap_destroy(second), 0);
 }
 
+#define WORD sizeof(void *)
+
 static const struct {
     const char *why;
     struct gc_type_spec spec;
@@ -282,23 +284,23 @@ static const struct {
     {"no power of two", {.size = 8, .align = 3}},
     {"no power of two", {.size = 8, .align = 16384}},
     {"size 0", {.size = 0, .mask = (const uint64_t[]){1}, .mask_bits = 1}},
-    {"mask", {.size = 16, .mask = (const uint64_t[]){7}, .mask_bits = 3}},
-    {"ptrdata", {.size = 16, .mask = (const uint64_t[]){1}, .mask_bits = 2, .ptrdata = 24}},
-    {"ptrdata", {.size = 16, .mask = (const uint64_t[]){1}, .mask_bits = 2, .ptrdata = 16}},
-    {"ptrdata", {.size = 16, .mask = (const uint64_t[]){2}, .mask_bits = 2, .ptrdata = 8}},
+    {"mask", {.size = 2 * WORD, .mask = (const uint64_t[]){7}, .mask_bits = 3}},
+    {"ptrdata", {.size = 2 * WORD, .mask = (const uint64_t[]){1}, .mask_bits = 2, .ptrdata = 3 * WORD}},
+    {"ptrdata", {.size = 2 * WORD, .mask = (const uint64_t[]){1}, .mask_bits = 2, .ptrdata = 2 * WORD}},
+    {"ptrdata", {.size = 2 * WORD, .mask = (const uint64_t[]){2}, .mask_bits = 2, .ptrdata = WORD}},
     {"mask and a program",
-     {.size = 16,
-      .ptrdata = 8,
+     {.size = 2 * WORD,
+      .ptrdata = WORD,
       .mask = (const uint64_t[]){1},
       .mask_bits = 1,
       .program = (const uint8_t[]){1, 1, 0},
       .program_size = 3}},
-    {"ptrdata", {.size = 16, .program = (const uint8_t[]){1, 1, 0}, .program_size = 3}},
-    {"no end", {.size = 16, .ptrdata = 8, .program = (const uint8_t[]){1, 1}, .program_size = 2}},
+    {"ptrdata", {.size = 2 * WORD, .program = (const uint8_t[]){1, 1, 0}, .program_size = 3}},
+    {"no end", {.size = 2 * WORD, .ptrdata = WORD, .program = (const uint8_t[]){1, 1}, .program_size = 2}},
     {"past the size",
-     {.size = 16, .ptrdata = 8, .program = (const uint8_t[]){3, 7, 0}, .program_size = 3}},
+     {.size = 2 * WORD, .ptrdata = WORD, .program = (const uint8_t[]){3, 7, 0}, .program_size = 3}},
     {"than it has made",
-     {.size = 16, .ptrdata = 8, .program = (const uint8_t[]){0x82, 1, 0}, .program_size = 3}},
+     {.size = 2 * WORD, .ptrdata = WORD, .program = (const uint8_t[]){0x82, 1, 0}, .program_size = 3}},
 };
 
 /* Types that the embedder fills in itself, in static memory. */
@@ -306,11 +308,11 @@ static struct {
     const char *why;
     gc_type type;
 } wrong_types[] = {
-    {"ptrdata is larger", {.size = 16, .ptrdata = 24}},
+    {"ptrdata is larger", {.size = 2 * WORD, .ptrdata = 3 * WORD}},
     {"absurd", {.size = SIZE_MAX - 7}},
-    {"beyond the size", {.size = 16, .inline_mask = {4}}},
-    {"without a program", {.size = 16, .kind = GC_KIND_GCPROG}},
-    {"past the size", {.size = 16, .kind = GC_KIND_GCPROG, .gcdata = "\1\1\x81\7"}},
+    {"beyond the size", {.size = 2 * WORD, .inline_mask = {4}}},
+    {"without a program", {.size = 2 * WORD, .kind = GC_KIND_GCPROG}},
+    {"past the size", {.size = 2 * WORD, .kind = GC_KIND_GCPROG, .gcdata = "\1\1\x81\7"}},
     {"needs a size", {.size = 0, .trace = trace_nothing}},
 };
 

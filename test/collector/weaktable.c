@@ -13,6 +13,9 @@ static uintptr_t random_word(void)
     return (uintptr_t)seed;
 }
 
+/* A hash of a number. */
+#define SCATTER(i) ((uintptr_t)((i) * UINT64_C(0x9e3779b97f4a7c15)))
+
 static struct weaknode *add(struct weaktable *t, uintptr_t hash, uintptr_t key)
 {
     struct weaknode *node = malloc(sizeof *node);
@@ -183,7 +186,7 @@ TEST(random_against_model)
         /* Phases in which it grows, and in which it shrinks. */
         bool grow = i / 20000 % 2 == 0;
         if (!model[key] && (grow || random_word() % 8 == 0)) {
-            model[key] = add(&t, key * 0x9e3779b97f4a7c15u, key);
+            model[key] = add(&t, SCATTER(key), key);
             count++;
         } else if (model[key] && (!grow || random_word() % 8 == 0)) {
             take(&t, model[key]);
@@ -192,7 +195,7 @@ TEST(random_against_model)
         }
         if (random_word() % 64 == 0)
             weaktable_settle(&t);
-        CHECK(find(&t, key * 0x9e3779b97f4a7c15u, key) == model[key]);
+        CHECK(find(&t, SCATTER(key), key) == model[key]);
         CHECK_EQ(t.count, count);
     }
     weaktable_destroy(&t);
@@ -241,14 +244,14 @@ static void take_refused(struct weaktable *t, struct weaknode *node)
 static void add_numbered(struct weaktable *t, size_t from, size_t to)
 {
     for (size_t i = from; i < to; i++)
-        add(t, i * 0x9e3779b97f4a7c15u, i);
+        add(t, SCATTER(i), i);
 }
 
 static void check_numbered(struct weaktable *t, size_t from, size_t to)
 {
     CHECK_EQ(t->count, to - from);
     for (size_t i = from; i < to; i++)
-        CHECK(find(t, i * 0x9e3779b97f4a7c15u, i));
+        CHECK(find(t, SCATTER(i), i));
 }
 
 TEST(the_first_array_is_refused)
@@ -283,7 +286,7 @@ TEST(larger_arrays_are_refused)
     unsigned bits = t.bits;
     for (size_t i = 1; i < N; i++) {
         struct weaknode *node = malloc(sizeof *node);
-        *node = (struct weaknode){NULL, i * 0x9e3779b97f4a7c15u, i};
+        *node = (struct weaknode){NULL, SCATTER(i), i};
         CHECK(insert_refused(&t, node));
     }
     CHECK_EQ(t.bits, bits);
@@ -306,7 +309,7 @@ TEST(smaller_arrays_are_refused)
         ;
     unsigned bits = t.bits;
     for (size_t i = 0; i < N - LEFT; i++)
-        take_refused(&t, find(&t, i * 0x9e3779b97f4a7c15u, i));
+        take_refused(&t, find(&t, SCATTER(i), i));
     CHECK_EQ(t.bits, bits);
     check_numbered(&t, N - LEFT, N);
     while (weaktable_settle(&t))

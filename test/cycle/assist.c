@@ -394,7 +394,7 @@ static void visit_nothing(void *unused, gc_tracer *tracer)
 
 static bool is_far_beyond(void)
 {
-    return pacing_heap_live(heap) / 5 * 4 > word_load_relaxed(&heap->pacing->goal);
+    return pacing_heap_live(heap) / 5 * 4 > u64_load_relaxed(&heap->pacing->goal);
 }
 
 static uint64_t times_held_back(void)

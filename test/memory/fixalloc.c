@@ -65,7 +65,7 @@ TEST(persistent_survives_refused_memory)
     os_fail_nth(0, 0);
     CHECK(persistent_alloc(&memory, SIZE_MAX, 8) == NULL);
     CHECK(persistent_alloc(&memory, SIZE_MAX - 100, 4096) == NULL);
-    CHECK(persistent_alloc(&memory, SIZE_MAX / 2 - 100, 8) == NULL);
+    CHECK(persistent_alloc(&memory, SIZE_MAX / 4 * 3, 8) == NULL);
     persistent_destroy(&memory);
 }
 

@@ -6,6 +6,7 @@
 
 #define CHUNK_BYTES ((size_t)CHUNK_PAGES * PAGE_SIZE)
 #define REGION_PAGES ((size_t)1 << 21) /* what a root entry of the tree covers */
+#define SOMEWHERE ((size_t)3 << (ADDRESS_BITS - 4))
 
 static uint64_t state;
 
@@ -400,7 +401,7 @@ enum { OPS = SLOW ? 100000 : 1000000 };
 TEST(random_in_one_chunk)
 {
     state = 1;
-    add_chunks(REGION_PAGES * 48, 1);
+    add_chunks(SOMEWHERE / PAGE_SIZE, 1);
     run("one chunk", OPS);
 }
 
@@ -408,7 +409,7 @@ TEST(random_where_pages_of_the_os_are_larger)
 {
     static const unsigned units[] = {2, 8, 64};
     state = 5;
-    add_chunks(REGION_PAGES * 48, 3);
+    add_chunks(SOMEWHERE / PAGE_SIZE, 3);
     for (size_t i = 0; i < ARRAY_LEN(units); i++) {
         memset(m.grown, 0, sizeof m.grown);
         memset(m.pages, TAKEN, sizeof m.pages);
@@ -420,6 +421,8 @@ TEST(random_where_pages_of_the_os_are_larger)
 TEST(random_across_a_root_entry)
 {
     state = 2;
+    if (ADDRESS_BITS < 48)
+        SKIP("a small address space");
     add_chunks(REGION_PAGES * 7 - 4 * CHUNK_PAGES, 9);
     run("nine chunks across 16 GiB", OPS);
 }
@@ -427,7 +430,7 @@ TEST(random_across_a_root_entry)
 TEST(random_under_one_parent_and_beyond)
 {
     state = 3;
-    add_chunks(REGION_PAGES * 48 + 61 * CHUNK_PAGES, 40);
+    add_chunks(SOMEWHERE / PAGE_SIZE + 61 * CHUNK_PAGES, 40);
     run("forty chunks across 256 MiB", OPS / 6);
 }
 
@@ -445,7 +448,7 @@ TEST(random_in_scattered_chunks)
 
 TEST(coalesces_and_reuses)
 {
-    size_t scavenged, base = (size_t)192 << 32;
+    size_t scavenged, base = SOMEWHERE;
     CHECK(pagealloc_init(&pages));
     CHECK(pagealloc_grow(&pages, base, 2 * CHUNK_BYTES));
     for (size_t i = 0; i < 2 * CHUNK_PAGES; i++)
@@ -494,6 +497,8 @@ TEST(allocates_across_arenas_and_root_entries)
 TEST(refused_growth_changes_nothing)
 {
     size_t base = (REGION_PAGES * 3 << PAGE_SHIFT) - CHUNK_BYTES, scavenged;
+    if (ADDRESS_BITS < 48)
+        SKIP("a small address space");
     os_fail_nth(1, 1);
     CHECK(!pagealloc_init(&pages));
     CHECK(pagealloc_init(&pages));
@@ -541,7 +546,7 @@ TEST(heaps_are_cheap)
     for (int i = 0; i < 2000; i++) {
         uint64_t calls = os_fallible_calls();
         CHECK(pagealloc_init(&pages));
-        CHECK(pagealloc_grow(&pages, (size_t)48 << 34, ARENA_SIZE));
+        CHECK(pagealloc_grow(&pages, SOMEWHERE, ARENA_SIZE));
         CHECK(pagealloc_alloc(&pages, 1, &scavenged) != 0);
         CHECK(pages.metadata <= 3 * os_page_size());
         CHECK(os_fallible_calls() - calls <= 20);
@@ -552,7 +557,7 @@ TEST(heaps_are_cheap)
 /* One after the other, until none is left. */
 TEST(single_pages_are_fast)
 {
-    size_t scavenged, n = 8 * ARENA_PAGES, base = (size_t)48 << 34;
+    size_t scavenged, n = 8 * ARENA_PAGES, base = SOMEWHERE;
     CHECK(pagealloc_init(&pages));
     CHECK(pagealloc_grow(&pages, base, 8 * ARENA_SIZE));
     for (size_t i = 0; i < n; i++)

@@ -5,6 +5,7 @@
 #include "crew.h"
 #include "log.h"
 #include "moment.h"
+#include "registers.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -767,39 +768,7 @@ TEST(the_smallest_threads)
 
 /* ---- Registers ---- */
 
-#if defined(__x86_64__)
-
-enum { REGISTERS = 6 }; /* rbx, rbp, r12 to r15 */
-
-struct stack_step {
-    void (*call)(void *arg);
-    void *arg;
-};
-
-/* Has the complements of six words in the callee-saved registers, and nowhere else, while it takes
- * three steps. */
-void hold_in_registers(const uintptr_t *hidden, const struct stack_step *steps);
-__asm__(".text\n"
-        ".p2align 4\n"
-        ".globl hold_in_registers\n"
-        ".type hold_in_registers, @function\n"
-        "hold_in_registers:\n"
-        "pushq %rbx\n pushq %rbp\n pushq %r12\n pushq %r13\n pushq %r14\n pushq %r15\n"
-        "subq $24, %rsp\n"
-        "movq %rsi, 8(%rsp)\n"
-        "movq (%rdi), %rbx\n notq %rbx\n"
-        "movq 8(%rdi), %rbp\n notq %rbp\n"
-        "movq 16(%rdi), %r12\n notq %r12\n"
-        "movq 24(%rdi), %r13\n notq %r13\n"
-        "movq 32(%rdi), %r14\n notq %r14\n"
-        "movq 40(%rdi), %r15\n notq %r15\n"
-        "movq 8(%rdi), %rax\n movq 8(%rsp), %rax\n movq 8(%rax), %rdi\n call *(%rax)\n"
-        "movq 8(%rsp), %rax\n movq 24(%rax), %rdi\n call *16(%rax)\n"
-        "movq 8(%rsp), %rax\n movq 40(%rax), %rdi\n call *32(%rax)\n"
-        "addq $24, %rsp\n"
-        "popq %r15\n popq %r14\n popq %r13\n popq %r12\n popq %rbp\n popq %rbx\n"
-        "ret\n"
-        ".size hold_in_registers, . - hold_in_registers\n");
+#ifdef REGISTERS
 
 static uintptr_t hidden[REGISTERS];
 static gc_weak *watched[REGISTERS];
@@ -844,7 +813,6 @@ static void end_the_cycle(void *unused)
     end_cycle();
 }
 /* Saves its caller's registers, and has given them back before the collector comes. */
-#define USES_ALL_REGISTERS() __asm__ volatile("" : : : "rbx", "r12", "r13", "r14", "r15", "memory")
 static __attribute__((noinline)) void begin_blocking_in_a_helper(void *unused)
 {
     (void)unused;

@@ -26,7 +26,7 @@ static struct shape_pair *new_pair(uint64_t id)
 {
     struct shape_pair *p = gc_new(&shape_pair_type);
     CHECK(p);
-    p->id = id;
+    p->id = (uintptr_t)id;
     p->check = shape_check_of(id);
     return p;
 }

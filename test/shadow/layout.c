@@ -2,10 +2,10 @@
 #include "layout.h"
 #include "shapes.h"
 
-static uint64_t shape_fill(uint64_t id, size_t i)
+static shape_word shape_fill(uint64_t id, size_t i)
 {
     uint64_t state = id ^ (uint64_t)i << 40;
-    return random_next(&state);
+    return shape_plain(random_next(&state));
 }
 
 static bool shape_bit(const uint64_t *mask, size_t i)
@@ -62,9 +62,9 @@ struct shape shape_make(const struct layout *l, size_t n)
 {
     struct shape s = {l, l->how == SHAPE_NEW ? l->fixed : n, 0, NULL};
     if (l->elem_bytes)
-        s.size = l->head_words * 8 + n;
+        s.size = l->head_words * SHAPE_WORD + n;
     else
-        s.size = (l->head_words + l->elem_words * s.n) * 8;
+        s.size = (l->head_words + l->elem_words * s.n) * SHAPE_WORD;
     if (l->external)
         s.n = n;
     return s;
@@ -130,15 +130,15 @@ void shape_write(const struct shape *s, void *object, uint64_t id)
 {
     const struct layout *l = s->layout;
     shape_word *words = object;
-    unsigned char *bytes = (unsigned char *)object + l->head_words * 8;
+    unsigned char *bytes = (unsigned char *)object + l->head_words * SHAPE_WORD;
     if (!l->unstamped) {
-        words[0] = id;
+        words[0] = (shape_word)id;
         words[1] = shape_check_of(id);
     }
     for (unsigned i = l->external ? 2 : 0; i < l->nhead_data; i++)
         words[l->head_data[i]] = shape_fill(id, l->head_data[i]);
     if (l->external) {
-        words[3] = (uint64_t)(uintptr_t)s->external;
+        words[3] = (uintptr_t)s->external;
         __atomic_store_n(&words[2], s->n, __ATOMIC_RELEASE);
     }
     for (size_t i = 0, n = l->nelem_data * s->n; i < n; i += sample_step(n))
@@ -151,10 +151,10 @@ const char *shape_check(const struct shape *s, void *object, uint64_t id)
 {
     const struct layout *l = s->layout;
     shape_word *words = object;
-    const unsigned char *bytes = (unsigned char *)object + l->head_words * 8;
+    const unsigned char *bytes = (unsigned char *)object + l->head_words * SHAPE_WORD;
     if (!l->unstamped && (words[0] != id || words[1] != shape_check_of(id)))
         return "lost its stamp";
-    if (l->external && (words[2] != s->n || words[3] != (uint64_t)(uintptr_t)s->external))
+    if (l->external && (words[2] != s->n || words[3] != (uintptr_t)s->external))
         return "lost its outer slots";
     for (unsigned i = l->external ? 2 : 0; i < l->nhead_data; i++) {
         if (words[l->head_data[i]] != shape_fill(id, l->head_data[i]))

@@ -14,7 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef uint64_t __attribute__((may_alias)) shape_word;
+typedef uintptr_t __attribute__((may_alias)) shape_word;
+#define SHAPE_WORD sizeof(shape_word)
 
 enum shape_how { SHAPE_NEW, SHAPE_ARRAY, SHAPE_FLEX, SHAPE_BYTES, SHAPE_RAW };
 #define SHAPE_WORDS 256 /* of a head or an element */

@@ -7,43 +7,43 @@
 /* ---- Types ---- */
 
 struct shape_mixed {
-    uint64_t id, check;
+    uintptr_t id, check;
     void *a;
     double x;
     void *b, *c;
-    uint64_t y[3];
+    uintptr_t y[3];
     void *d;
     char text[13];
 };
 static GC_TYPE(shape_mixed_type, struct shape_mixed, a, b, c, d);
 
 struct shape_wide {
-    uint64_t id, check;
+    uintptr_t id, check;
     void *first[5];
-    uint64_t x[70];
+    uintptr_t x[70];
     void *middle[3];
-    uint64_t y[30];
+    uintptr_t y[30];
     void *last;
 };
 static GC_TYPE(shape_wide_type, struct shape_wide, first[0], first[1], first[2], first[3], first[4],
                middle[0], middle[1], middle[2], last);
 
 struct shape_line {
-    alignas(64) uint64_t id;
-    uint64_t check;
+    alignas(64) uintptr_t id;
+    uintptr_t check;
     void *a, *b, *c;
 };
 static GC_TYPE(shape_line_type, struct shape_line, a, b, c);
 
 struct shape_plain_line {
-    alignas(128) uint64_t id;
-    uint64_t check, x[6];
+    alignas(128) uintptr_t id;
+    uintptr_t check, x[6];
 };
 static GC_TYPE_NOPTR(shape_plain_line_type, struct shape_plain_line);
 
 struct shape_page {
-    alignas(4096) uint64_t id;
-    uint64_t check;
+    alignas(4096) uintptr_t id;
+    uintptr_t check;
     void *a;
 };
 static GC_TYPE(shape_page_type, struct shape_page, a);
@@ -80,14 +80,14 @@ static void mask_set(uint64_t *mask, size_t i)
 {
     mask[i / 64] |= (uint64_t)1 << i % 64;
 }
-#define MASK_FIELD(mask, T, field) mask_set(mask, offsetof(T, field) / 8)
+#define MASK_FIELD(mask, T, field) mask_set(mask, offsetof(T, field) / SHAPE_WORD)
 
 static struct layout *layout_fixed(int which, const char *name, gc_type *type, size_t align,
                                    unsigned weight)
 {
     struct layout *l = &layouts[which];
     *l = (struct layout){.name = name, .how = SHAPE_NEW, .type = type, .align = align};
-    l->head_words = type->size / 8;
+    l->head_words = type->size / SHAPE_WORD;
     l->weight = weight;
     return l;
 }
@@ -115,8 +115,8 @@ static gc_type *program_type(const char *name, size_t reps)
     gc_prog_repeat(&prog, 5 * (reps / 2), 1);
     gc_prog_end(&prog);
     struct gc_type_spec spec = {.name = name,
-                                .size = (2 + 5 * reps) * 8,
-                                .ptrdata = (2 + 5 * reps) * 8,
+                                .size = (2 + 5 * reps) * SHAPE_WORD,
+                                .ptrdata = (2 + 5 * reps) * SHAPE_WORD,
                                 .program = bytes,
                                 .program_size = prog.size};
     return shape_must(gc_type_create(&spec), name);
@@ -133,7 +133,7 @@ static void layout_program(int which, const char *name, size_t reps, unsigned we
 
 static gc_type *traced_type(const char *name, size_t words, uint64_t mask, gc_trace_fn trace)
 {
-    struct gc_type_spec spec = {.name = name, .size = words * 8, .trace = trace};
+    struct gc_type_spec spec = {.name = name, .size = words * SHAPE_WORD, .trace = trace};
     spec.mask = &mask;
     spec.mask_bits = words < 64 ? words : 64;
     return shape_must(gc_type_create(&spec), name);
@@ -162,7 +162,7 @@ static void layout_array(int which, const char *name, gc_type *type, size_t stam
 {
     struct layout *l = &layouts[which];
     *l = (struct layout){.name = name, .how = SHAPE_ARRAY, .type = type, .align = 8};
-    l->elem_words = type->size / 8;
+    l->elem_words = type->size / SHAPE_WORD;
     l->head_words = stamp * l->elem_words;
     l->weight = weight;
 }
@@ -180,7 +180,7 @@ static void layout_random(int which, uint64_t *random)
     }
     snprintf(names[which], sizeof names[which], "made %d", which);
     struct gc_type_spec spec = {
-        .name = names[which], .size = words * 8, .mask = mask, .mask_bits = words};
+        .name = names[which], .size = words * SHAPE_WORD, .mask = mask, .mask_bits = words};
     gc_type *type = shape_must(gc_type_create(&spec), spec.name);
     struct layout *l = layout_fixed(which, names[which], type, 8, 1);
     memcpy(l->head, mask, sizeof mask);
@@ -195,7 +195,7 @@ static void layouts_of_types(void)
     l->head[0] = 0xc;
     l->small_slot = true;
     l = layout_fixed(LAYOUT_MIXED, "mixed", &shape_mixed_type, 8, 10);
-    l->head_words = 10; /* the text behind is not looked at */
+    l->head_words = offsetof(struct shape_mixed, text) / SHAPE_WORD;
     MASK_FIELD(l->head, struct shape_mixed, a);
     MASK_FIELD(l->head, struct shape_mixed, b);
     MASK_FIELD(l->head, struct shape_mixed, c);
@@ -224,7 +224,8 @@ static void layouts_arrays(void)
 {
     layout_array(LAYOUT_REFS, "references", &gc_pointer_type, 2, 12);
     layouts[LAYOUT_REFS].elem[0] = 1;
-    layout_array(LAYOUT_WORDS, "words", &gc_word_type, 2, 6);
+    bool formatted = sizeof(void *) == sizeof(uint64_t);
+    layout_array(LAYOUT_WORDS, "words", formatted ? &gc_word_type : &gc_pointer_type, 2, 6);
     layouts[LAYOUT_WORDS].elem[0] = 1;
     layout_array(LAYOUT_TRIPLES, "triples", &shape_triple_type, 1, 4);
     layouts[LAYOUT_TRIPLES].elem[0] = 6;

@@ -25,7 +25,7 @@ static struct setup default_setup(void)
 {
     const char *rests = getenv("GCHEAP_STRESS_RESTS");
     uint64_t seed = default_seed();
-    return (struct setup){seed, 4, rests ? (unsigned)atoi(rests) : 5, CONCURRENT, seed % 3, ""};
+    return (struct setup){seed, 4, rests ? (unsigned)atoi(rests) : 5, CONCURRENT, seed % FORMATS, ""};
 }
 
 static void run_as(unsigned threads, enum mode mode, enum format format)
@@ -33,7 +33,7 @@ static void run_as(unsigned threads, enum mode mode, enum format format)
     struct setup setup = default_setup();
     setup.threads = threads;
     setup.mode = mode;
-    setup.format = format;
+    setup.format = format % FORMATS;
     run(setup);
 }
 
@@ -140,7 +140,7 @@ static void set_option(struct setup *s, const char *name, const char *value)
 {
     if (strcmp(name, "seed") == 0) {
         s->seed = strtoull(value, NULL, 0);
-        s->format = s->seed % 3;
+        s->format = s->seed % FORMATS;
     } else if (strcmp(name, "threads") == 0) {
         s->threads = (unsigned)atoi(value);
     } else if (strcmp(name, "rests") == 0) {
@@ -173,7 +173,7 @@ static struct setup random_setup(uint64_t *random)
     s.threads = threads[random_below(random, sizeof threads / sizeof threads[0])];
     s.rests = 4 + (unsigned)random_below(random, 16);
     s.mode = random_one_in(random, 2) ? CONCURRENT : (enum mode)random_below(random, 4);
-    s.format = (enum format)random_below(random, 3);
+    s.format = (enum format)random_below(random, FORMATS);
     if (random_one_in(random, 2))
         add_switch(s.debug, sizeof s.debug, "delay", 1 + random_below(random, 1000000));
     if (random_one_in(random, 4))

@@ -47,7 +47,7 @@ static void fill_fresh(struct mutator *m, struct node *n)
         if (n->shape.layout->external)
             store(used_slot(n, i), word);
         else
-            *used_slot(n, i) = word;
+            *used_slot(n, i) = (shape_word)word;
         n->slots[i] = (struct shadow){word, to};
     }
 }
@@ -205,11 +205,11 @@ void op_copy(struct mutator *m)
     size_t at = random_below(&m->random, n - count + 1);
     size_t source = random_below(&m->random, have - count + 1);
     if (random_one_in(&m->random, 4)) {
-        gc_clear(used_slot(to, 0) + at, count * 8);
+        gc_clear(used_slot(to, 0) + at, count * SHAPE_WORD);
         memset(&to->slots[at], 0, count * sizeof to->slots[0]);
         return;
     }
-    gc_copy(used_slot(to, 0) + at, used_slot(from, 0) + source, count * 8);
+    gc_copy(used_slot(to, 0) + at, used_slot(from, 0) + source, count * SHAPE_WORD);
     memmove(&to->slots[at], &from->slots[source], count * sizeof to->slots[0]);
 }
 
@@ -232,7 +232,7 @@ void op_stack(struct mutator *m)
         *s->top -= 1 + random_below(&m->random, n / 4 + 1);
     } else if (s && n < s->n) {
         struct node *to = any_held(m, false);
-        s->slots[n] = to ? reference(m, to) : immediate(m);
+        s->slots[n] = (shape_word)(to ? reference(m, to) : immediate(m));
         s->shadows[n] = (struct shadow){s->slots[n], to};
         ++*s->top;
     }
@@ -255,7 +255,7 @@ void op_root(struct mutator *m)
         s->slots = (shape_word *)(void *)s->handle;
     } else {
         s->slots = must(calloc(n, sizeof *s->slots));
-        s->slots[0] = word;
+        s->slots[0] = (shape_word)word;
         if (n == 1 ? gc_root(s->slots) : gc_root_range(s->slots, n)) {
             free(s->slots);
             s->slots = NULL;

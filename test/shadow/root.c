@@ -27,7 +27,7 @@ void hold(struct place p, struct node *n, uint64_t word)
     if (p.space->kind == SPACE_STORED)
         store(&p.space->slots[p.i], word);
     else
-        p.space->slots[p.i] = word;
+        p.space->slots[p.i] = (shape_word)word;
 }
 
 void space_add(struct mutator *m, struct space *s)

@@ -30,7 +30,7 @@ static void make_heap(uint64_t *random)
     o.max_procs = (unsigned)random_below(random, 5);
     o.mark_workers = (unsigned)random_below(random, 4);
     if (random_one_in(random, 4))
-        o.reserve = (size_t)1 << 31;
+        o.reserve = SIZE_MAX > UINT32_MAX ? (size_t)1 << 31 : (size_t)1 << 28;
     if (w.setup.format != PLAIN)
         o.format = formats[w.setup.format];
     o.watchdog_ms = 20000;

@@ -33,6 +33,8 @@
 
 enum mode { CONCURRENT, STOP, ALONE, CONSERVATIVE };
 enum format { PLAIN, TAGGED, BOXED };
+/* Value formats are for 64-bit hosts. */
+#define FORMATS (sizeof(void *) == sizeof(uint64_t) ? 3u : 1u)
 
 struct setup {
     uint64_t seed;

@@ -115,7 +115,7 @@ static void compare_census(void)
                 (unsigned long long)rows[i].objects, rows[i].size,
                 (unsigned long long)rows[i].bytes, (unsigned long long)expected.objects,
                 (unsigned long long)expected.bytes);
-        objects += expected.objects;
+        objects += (size_t)expected.objects;
     }
     if (objects != w.nlive)
         BAD("gc_heap_census leaves out %zu objects", w.nlive - objects);
