@@ -126,8 +126,8 @@ struct gc_fast {
  * link, and a plugin of such code does not load. If the linker says that gc_self_abi_… is
  * undefined, the library is not the one that this header belongs to. */
 __extension__ extern GC_API GC_TLS struct gc_fast *gc_self GC_ABI_NAME(gc_self);
-/* The same by a call, which the inline paths make where GC_SELF_CALL is defined before this header is
- * included. Code needs that if it may go on on another thread in the middle of a function: in a
+/* The same by a call, which the inline paths make where GC_SELF_CALL is defined before this header
+ * is included. Code needs that if it may go on on another thread in the middle of a function: in a
  * fiber whose C stack changes threads, on other processors than x86. There compilers keep the
  * address of a thread-local variable in a register as long as the function runs. Never fails. */
 GC_API struct gc_fast *gc_self_of_thread(void) GC_ABI_NAME(gc_self_of_thread);

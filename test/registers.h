@@ -71,7 +71,11 @@ __asm__(".text\n"
 
 #define REGISTERS 19 /* x19 to x29, d8 to d15 */
 #define USES_ALL_REGISTERS()                                                                       \
-    __asm__ volatile("" : : : "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "d8", "d9", "d10", "d11", "d12", "d13", "d14", "d15", "memory")
+    __asm__ volatile(""                                                                            \
+                     :                                                                             \
+                     :                                                                             \
+                     : "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "d8", \
+                       "d9", "d10", "d11", "d12", "d13", "d14", "d15", "memory")
 
 __asm__(".text\n"
         ".p2align 4\n"
@@ -81,7 +85,8 @@ __asm__(".text\n"
         "stp x29, x30, [sp, #-192]!\n"
         "stp x19, x20, [sp, #16]; stp x21, x22, [sp, #32]; stp x23, x24, [sp, #48]\n"
         "stp x25, x26, [sp, #64]; stp x27, x28, [sp, #80]\n"
-        "stp d8, d9, [sp, #96]; stp d10, d11, [sp, #112]; stp d12, d13, [sp, #128]; stp d14, d15, [sp, #144]\n"
+        "stp d8, d9, [sp, #96]; stp d10, d11, [sp, #112]; stp d12, d13, [sp, #128]; stp d14, d15, "
+        "[sp, #144]\n"
         "str x1, [sp, #160]\n"
         "ldr x19, [x0, #0]; mvn x19, x19\n"
         "ldr x20, [x0, #8]; mvn x20, x20\n"
@@ -106,7 +111,8 @@ __asm__(".text\n"
         "ldr x1, [sp, #160]; ldp x2, x0, [x1, #0]; blr x2\n"
         "ldr x1, [sp, #160]; ldp x2, x0, [x1, #16]; blr x2\n"
         "ldr x1, [sp, #160]; ldp x2, x0, [x1, #32]; blr x2\n"
-        "ldp d8, d9, [sp, #96]; ldp d10, d11, [sp, #112]; ldp d12, d13, [sp, #128]; ldp d14, d15, [sp, #144]\n"
+        "ldp d8, d9, [sp, #96]; ldp d10, d11, [sp, #112]; ldp d12, d13, [sp, #128]; ldp d14, d15, "
+        "[sp, #144]\n"
         "ldp x19, x20, [sp, #16]; ldp x21, x22, [sp, #32]; ldp x23, x24, [sp, #48]\n"
         "ldp x25, x26, [sp, #64]; ldp x27, x28, [sp, #80]\n"
         "ldp x29, x30, [sp], #192\n"
@@ -117,7 +123,11 @@ __asm__(".text\n"
 
 #define REGISTERS 16 /* r4 to r11, the lower halves of d8 to d15 */
 #define USES_ALL_REGISTERS()                                                                       \
-    __asm__ volatile("" : : : "r4", "r5", "r6", "r8", "r9", "r10", "d8", "d9", "d10", "d11", "d12", "d13", "d14", "d15", "memory")
+    __asm__ volatile(""                                                                            \
+                     :                                                                             \
+                     :                                                                             \
+                     : "r4", "r5", "r6", "r8", "r9", "r10", "d8", "d9", "d10", "d11", "d12",       \
+                       "d13", "d14", "d15", "memory")
 
 __asm__(".text\n"
         ".arm\n"
@@ -158,7 +168,12 @@ __asm__(".text\n"
 
 #define REGISTERS 24 /* s0 to s11, fs0 to fs11 */
 #define USES_ALL_REGISTERS()                                                                       \
-    __asm__ volatile("" : : : "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "fs0", "fs1", "fs2", "fs3", "fs4", "fs5", "fs6", "fs7", "fs8", "fs9", "fs10", "fs11", "memory")
+    __asm__ volatile(""                                                                            \
+                     :                                                                             \
+                     :                                                                             \
+                     : "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "fs0",  \
+                       "fs1", "fs2", "fs3", "fs4", "fs5", "fs6", "fs7", "fs8", "fs9", "fs10",      \
+                       "fs11", "memory")
 
 __asm__(".text\n"
         ".p2align 4\n"
@@ -253,7 +268,11 @@ __asm__(".text\n"
 
 #define REGISTERS 16 /* r6 to r13, f8 to f15 */
 #define USES_ALL_REGISTERS()                                                                       \
-    __asm__ volatile("" : : : "r6", "r7", "r8", "r9", "r10", "r11", "f8", "f9", "f10", "f11", "f12", "f13", "f14", "f15", "memory")
+    __asm__ volatile(""                                                                            \
+                     :                                                                             \
+                     :                                                                             \
+                     : "r6", "r7", "r8", "r9", "r10", "r11", "f8", "f9", "f10", "f11", "f12",      \
+                       "f13", "f14", "f15", "memory")
 
 __asm__(".text\n"
         ".p2align 4\n"
@@ -308,7 +327,13 @@ __asm__(".text\n"
 
 #define REGISTERS 36 /* r14 to r31, f14 to f31 */
 #define USES_ALL_REGISTERS()                                                                       \
-    __asm__ volatile("" : : : "r14", "r15", "r16", "r17", "r18", "r19", "r20", "r21", "r22", "r23", "r24", "r25", "r26", "r27", "r28", "r29", "r30", "f14", "f15", "f16", "f17", "f18", "f19", "f20", "f21", "f22", "f23", "f24", "f25", "f26", "f27", "f28", "f29", "f30", "f31", "memory")
+    __asm__ volatile(""                                                                            \
+                     :                                                                             \
+                     :                                                                             \
+                     : "r14", "r15", "r16", "r17", "r18", "r19", "r20", "r21", "r22", "r23",       \
+                       "r24", "r25", "r26", "r27", "r28", "r29", "r30", "f14", "f15", "f16",       \
+                       "f17", "f18", "f19", "f20", "f21", "f22", "f23", "f24", "f25", "f26",       \
+                       "f27", "f28", "f29", "f30", "f31", "memory")
 
 __asm__(".text\n"
         ".p2align 4\n"

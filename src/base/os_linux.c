@@ -94,8 +94,8 @@ void os_wait(const uint32_t *address, uint32_t expected, int64_t timeout_ns)
     KEEP_ERRNO;
     struct futex_timeout timeout = {(long)(timeout_ns / 1000000000),
                                     (long)(timeout_ns % 1000000000)};
-    syscall(SYS_futex, address, FUTEX_WAIT_OWN, expected, timeout_ns < 0 ? NULL : &timeout,
-            NULL, 0);
+    syscall(SYS_futex, address, FUTEX_WAIT_OWN, expected, timeout_ns < 0 ? NULL : &timeout, NULL,
+            0);
 }
 
 /* The memory at the address may be freed already, by a thread that saw the new value. Then the

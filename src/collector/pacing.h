@@ -8,16 +8,16 @@
 
 /* Unless marked, numbers are atomic. */
 struct pacing {
-    struct lock lock;                /* LOCK_PACING */
-    struct pacer pacer;              /* under lock */
+    struct lock lock;               /* LOCK_PACING */
+    struct pacer pacer;             /* under lock */
     u64 goal, trigger, live, limit; /* the pacer's, for threads without the lock */
     u64 external_bytes;             /* told by gc_external_add */
     u64 external_live;              /* the part of them that counts towards the goal */
-    u64 live_offset;                /* the live heap, less all that was ever allocated, modulo 2^64 */
-    u64 heap_before;                /* the live heap when the cycle began */
-    u64 allocated_before;           /* all that was allocated until then; the driver's, not atomic */
-    u64 sweep_basis;                /* the live heap when sweeping began */
-    u64 sweep_pages;                /* pages of spans that were to be swept then */
+    u64 live_offset;      /* the live heap, less all that was ever allocated, modulo 2^64 */
+    u64 heap_before;      /* the live heap when the cycle began */
+    u64 allocated_before; /* all that was allocated until then; the driver's, not atomic */
+    u64 sweep_basis;      /* the live heap when sweeping began */
+    u64 sweep_pages;      /* pages of spans that were to be swept then */
 };
 
 void pacing_init(gc_heap *heap);

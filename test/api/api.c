@@ -608,7 +608,8 @@ TEST(types_made_at_run_time)
     gc_heap *heap = new_heap(0);
     for (size_t i = 0; i < 3000; i += 3)
         thirds[i / 64] |= UINT64_C(1) << i % 64;
-    struct gc_type_spec spec = {.name = name, .size = 4 * sizeof(void *), .mask = small, .mask_bits = 4};
+    struct gc_type_spec spec = {
+        .name = name, .size = 4 * sizeof(void *), .mask = small, .mask_bits = 4};
     gc_type *type = gc_type_create(&spec);
     CHECK(type);
     memset(name, 'x', sizeof name - 1); /* all is copied */

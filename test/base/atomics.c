@@ -21,7 +21,8 @@
         CHECK(F##_exchange_acq_rel(&x, 8) == 7 && F##_exchange_seq_cst(&x, 9) == 8);               \
         CHECK(F##_fetch_or_relaxed(&x, 6) == 9 && F##_fetch_or_acq_rel(&x, high) == 15);           \
         CHECK(F##_fetch_and_relaxed(&x, high | 3) == (high | 15) && x == (high | 3));              \
-        CHECK(F##_fetch_add_relaxed(&x, 1) == (high | 3) && F##_fetch_add_acq_rel(&x, 1) == (high | 4)); \
+        CHECK(F##_fetch_add_relaxed(&x, 1) == (high | 3) &&                                        \
+              F##_fetch_add_acq_rel(&x, 1) == (high | 4));                                         \
         CHECK(F##_fetch_add_seq_cst(&x, high) == (high | 5) && x == 5);                            \
         CHECK(F##_fetch_sub_relaxed(&x, 1) == 5 && F##_fetch_sub_acq_rel(&x, 5) == 4);             \
         CHECK(x == (T)-1);                                                                         \
@@ -65,8 +66,8 @@ OPERATION(u32_release, u32_cas_release(p, 0, 1))
 OPERATION(pointer_release, ptr_cas_release((void **)p, &(void *){NULL}, p))
 OPERATION(u32_relaxed, u32_cas_relaxed(p, 0, 1))
 
-/* Whether a conditional store releases what was written before it: it has the bit .rl, or a fence of
- * writes before writes stands before it. */
+/* Whether a conditional store releases what was written before it: it has the bit .rl, or a fence
+ * of writes before writes stands before it. */
 static bool releases(bool (*function)(void *))
 {
     const uint16_t *at = (const uint16_t *)(const void *)(uintptr_t)function;

@@ -14,7 +14,7 @@ static uintptr_t random_word(void)
 }
 
 /* A hash of a number. */
-#define SCATTER(i) ((uintptr_t)((i) * UINT64_C(0x9e3779b97f4a7c15)))
+#define SCATTER(i) ((uintptr_t)((i)*UINT64_C(0x9e3779b97f4a7c15)))
 
 static struct weaknode *add(struct weaktable *t, uintptr_t hash, uintptr_t key)
 {

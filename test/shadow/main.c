@@ -25,7 +25,8 @@ static struct setup default_setup(void)
 {
     const char *rests = getenv("GCHEAP_STRESS_RESTS");
     uint64_t seed = default_seed();
-    return (struct setup){seed, 4, rests ? (unsigned)atoi(rests) : 5, CONCURRENT, seed % FORMATS, ""};
+    return (struct setup){seed,           4, rests ? (unsigned)atoi(rests) : 5, CONCURRENT,
+                          seed % FORMATS, ""};
 }
 
 static void run_as(unsigned threads, enum mode mode, enum format format)

@@ -542,7 +542,8 @@ TEST(more_than_there_is)
         CHECK_REFUSED(gc_new_bytes(size), ENOMEM);
         CHECK_REFUSED(gc_new_array(&gc_pointer_type, size - 1), ENOMEM);
         CHECK_REFUSED(gc_new_flex(&shape_head_type, &shape_byte_type, size), ENOMEM);
-        CHECK_REFUSED(gc_new_flex(&shape_head_type, &shape_byte_type, SIZE_MAX - size / 32), ENOMEM);
+        CHECK_REFUSED(gc_new_flex(&shape_head_type, &shape_byte_type, SIZE_MAX - size / 32),
+                      ENOMEM);
     }
     check_heap_works();
     CHECK_EQ(gc_heap_destroy(heap), 0);
@@ -554,7 +555,8 @@ TEST(more_than_there_is)
 TEST(arrays_of_odd_sizes)
 {
     uint64_t mask = 1;
-    struct gc_type_spec spec = {.name = "odd", .size = WORD_SIZE + WORD_SIZE / 2, .mask = &mask, .mask_bits = 1};
+    struct gc_type_spec spec = {
+        .name = "odd", .size = WORD_SIZE + WORD_SIZE / 2, .mask = &mask, .mask_bits = 1};
     gc_type *odd = gc_type_create(&spec);
     gc_heap *heap = gc_heap_create(NULL);
     CHECK(odd && heap);
@@ -838,7 +840,8 @@ TEST(random_masks)
     for (int i = 0; i < 5000; i++) {
         uint64_t mask[BITS / 64];
         bool bits[BITS];
-        size_t size = random_below(&random, BITS * WORD_SIZE), n = random_below(&random, BITS), last = 0;
+        size_t size = random_below(&random, BITS * WORD_SIZE), n = random_below(&random, BITS),
+               last = 0;
         for (size_t j = 0; j < BITS / 64; j++)
             mask[j] = random_next(&random) & random_next(&random);
         for (size_t j = 0; j < n; j++) {
