@@ -3,6 +3,13 @@
 #include "cycle/assist.h"
 #include "mutator/attach.h"
 
+/* Its callers must not know what it does: they would take the variable's address themselves. */
+NOINLINE struct gc_fast *gc_self_of_thread(void)
+{
+    __asm__ volatile("" : : : "memory");
+    return gc_self;
+}
+
 NOINLINE int gc_thread_attach(gc_heap *heap)
 {
     if (!heap)

@@ -8,13 +8,6 @@ const struct gc_run self_no_runs[RUN_INDEXES];
 struct gc_fast self_unattached = {SELF_NO_RUNS, BARRIER_SHUT, 1, NULL};
 GC_TLS struct gc_fast *gc_self = &self_unattached;
 
-/* Its callers must not know what it does: they would take the variable's address themselves. */
-NOINLINE struct gc_fast *gc_self_of_thread(void)
-{
-    __asm__ volatile("" : : : "memory");
-    return gc_self;
-}
-
 /* Programs have these layouts compiled in. A change of one raises GC_ABI (docs/versions.md). */
 #define AT(type, field, words) (offsetof(struct type, field) == (words) * sizeof(void *))
 _Static_assert(GC_ABI == 3 && AT(gc_fast, runs, 0) && AT(gc_fast, barrier, 1) &&
