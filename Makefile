@@ -57,6 +57,11 @@ ifneq ($(TRIPLE),)
 LDFLAGS += -Wl,-rpath,/usr/$(TRIPLE)/lib \
            -Wl,-dynamic-linker,$(firstword $(wildcard /usr/$(TRIPLE)/lib/ld*.so.[0-9]))
 endif
+# Debian's musl-gcc has gcc's unwinder for glibc, which asks _dl_find_object. There it hears that nothing
+# was found, as from a call that does not return 0. That call has to be in the program itself.
+ifeq ($(PLATFORM),musl)
+LDFLAGS += -static -Wl,--defsym=_dl_find_object=getpid
+endif
 # The processors that have no instruction for an atomic operation on one byte.
 LIBATOMIC := $(if $(filter riscv64,$(PLATFORM)),-latomic)
 endif

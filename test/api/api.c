@@ -652,7 +652,7 @@ static bool in_flexible(size_t i)
 static gc_type *flexible_part(size_t words, uint64_t mask)
 {
     gc_type *type = gc_type_create(&(struct gc_type_spec){
-        .name = "part", .size = words * 8, .mask = &mask, .mask_bits = words});
+        .name = "part", .size = words * sizeof(void *), .mask = &mask, .mask_bits = words});
     CHECK(type);
     return type;
 }
@@ -667,7 +667,7 @@ static void check_lengths(gc_type *head, gc_type *element)
         size_t n = lengths[i / 2];
         void *p = head ? gc_new_flex(head, element, n) : gc_new_array(element, n);
         size_t words = flexible.head_words + n * flexible.words;
-        CHECK(p && gc_object_size(p) == gc_size_class(words * 8));
+        CHECK(p && gc_object_size(p) == gc_size_class(words * sizeof(void *)));
         check_zero(p, gc_object_size(p));
         check_shape(p, words, in_flexible);
     }

@@ -396,7 +396,7 @@ TEST(ages)
     CHECK_EQ(gc_collect(), 0);
     CHECK_EQ(a->again.objects, KEPT + KEPT - DROPPED);
     CHECK(a->died.objects == YOUNG + DROPPED && a->died_young.objects == YOUNG);
-    CHECK_EQ(a->died.bytes, (YOUNG + DROPPED) * sizeof(struct cell));
+    CHECK_EQ(a->died.bytes, (YOUNG + DROPPED) * gc_size_class(sizeof(struct cell)));
     for (int i = 0; i < KEPT + YOUNG; i++)
         CHECK(new_cell(0));
     CHECK_EQ(gc_collect(), 0);

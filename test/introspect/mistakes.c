@@ -285,7 +285,7 @@ static size_t live(void)
 {
     struct gc_statistics stats;
     CHECK_EQ(gc_stats(&stats), 0);
-    return stats.heap_live;
+    return (size_t)stats.heap_live;
 }
 
 TEST(the_quarantine_ends)
@@ -301,7 +301,7 @@ TEST(the_quarantine_ends)
         CHECK_EQ(gc_heap_verify(), 0);
         CHECK_EQ(gc_stats(&stats), 0);
         if (round == 15)
-            inuse = stats.heap_inuse;
+            inuse = (size_t)stats.heap_inuse;
     }
     diag("%zu, then %zu bytes in use", inuse, (size_t)stats.heap_inuse);
     CHECK(inuse > (3 << 20) && stats.heap_inuse <= inuse + (1 << 20));

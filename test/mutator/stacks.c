@@ -1,5 +1,6 @@
 /* C stacks that are scanned: where a thread's code stands, on which stack, and what it left in
  * registers. */
+#define GC_SELF_CALL /* coroutines change threads */
 #include "mutator/log.h"
 #include "build.h"
 #include "crew.h"
