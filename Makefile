@@ -320,6 +320,7 @@ Variables
   DEBUG=1              internal checks on (GC_DEBUG), in build-debug
   PLATFORM=aarch64|arm|i386|musl|ppc64le|riscv64|s390x
                        cross-compiled, in build-$$(PLATFORM); test programs run under qemu-user
+  RUNNER=command       runs them instead
   PREFIX=/usr/local DESTDIR LIBDIR INCLUDEDIR MANDIR
                        where make install puts things
   T='word ...'         make test, mutants: only those whose name contains one of these words

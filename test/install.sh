@@ -112,7 +112,7 @@ uses_shared() { readelf -d "$scratch/$1" | grep -q "NEEDED.*$soname"; }
 declared() {
     gcc -E -P "$prefix/include/gcheap.h" | tr '\n' ' ' | tr ';{}' '\n' |
         grep 'visibility("default")' | sed 's/\[.*//; s/(\*[a-z_]*)//g' |
-        perl -pe 's/__asm__\("" "(\w+)" "(\w+)" "(\d+)"\)/$1$2$3/' |
+        perl -pe 's/\w+ *(\(void\))? *__asm__\("" "(\w+)" "(\w+)" "(\d+)"\)/$2$3$4/' |
         grep -oE '\bgc_[a-z_0-9]+ *(\(|$)' | grep -oE 'gc_[a-z_0-9]+' | sort -u
 }
 exported() { nm "$@" | awk '$2 ~ /^[TDBRVWu]$/ { print $3 }' | sort -u; }
