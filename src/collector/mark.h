@@ -47,14 +47,15 @@ struct marker {
     uint32_t page;
     bool by_page;                    /* new objects are left to their pages */
     size_t page_count, page_objects; /* of the pages that were scanned since the last look */
-    struct workbuf *found;           /* grey pages to scan after those; may be NULL */
+    struct workbuf *found;           /* grey pages to scan after those; NULL: none */
     size_t nedges;
     word marked_objects, marked_bytes; /* since the last report; see count_object */
     word unpaid;                       /* bytes marked that were not given as credit */
     word piece_bytes;                  /* bytes of pieces that were scanned */
     gc_thread *visited;                /* the thread whose ROOTS this is; else NULL */
     struct workbuf *ambiguous;         /* words of that thread's stack */
-    /* Called for each object it marks; NULL: none. Copied from `marking` when it takes work. */
+    /* Called for each object it marks; NULL: none. Copied from struct marking when it takes work.
+     */
     void (*on_mark)(struct marker *m, uintptr_t object);
     struct gc_tracer tracer;                        /* pushes edges */
     struct mark_edge edges[MARK_EDGES + WORD_BITS]; /* marked together when there are MARK_EDGES */
@@ -96,26 +97,12 @@ void marker_ambiguous(struct marker *m, struct workbuf *all);
 
 /* mutators.shade_roots: shades a thread's roots as batches, and queues them at once. The thread
  * calls it, or the collector while it has claimed the thread. */
-void marking_shade_roots(gc_thread *t);
+void marker_shade_roots(gc_thread *t);
 
+/* Takes a buffer from the shared queue. false: it is empty. */
+bool marker_take(struct marker *m);
 /* Works until the shared queue is empty and no other marker is active (true), or until about
  * `budget` bytes have been scanned (false; what is left is queued). */
 bool marker_drain(struct marker *m, uint64_t budget);
-
-/* Makes what was marked since the last call, and not owed, a credit for allocations. */
-void marking_give_credit(struct marking *marking, struct marker *m);
-/* Takes up to `bytes` of that credit; returns how many. */
-uint64_t marking_take_credit(struct marking *marking, uint64_t bytes);
-
-/* Called when a cycle begins. `whole`: it uses all processors. */
-void marking_begin(struct marking *marking, bool whole);
-/* Calls as many helpers as may work beside the driver, if the heap is large enough. They work until
- * marking_end. */
-void marking_call_helpers(gc_heap *heap, struct marking *marking);
-void marking_end(gc_heap *heap, struct marking *marking);
-void marking_stop_helpers(struct marking *marking);
-
-#define MARKING_FORK_RANKS 0
-extern const struct fork_part marking_fork;
 
 #endif

@@ -62,7 +62,7 @@ int collector_create(gc_heap *heap)
     background_init(heap);
     weak_init(heap);
     weaksets_init(heap);
-    heap->mutators.shade_roots = marking_shade_roots;
+    heap->mutators.shade_roots = marker_shade_roots;
     heap->mem.up =
         (struct mheap_upcalls){heap, sweep_for_cells_upcall, sweep_reclaim_upcall, backing_kick};
     return 0;

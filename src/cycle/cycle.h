@@ -6,7 +6,7 @@
 #ifndef GC_CYCLE_H
 #define GC_CYCLE_H
 
-#include "collector/mark.h"
+#include "collector/marking.h"
 #include "introspect/ages.h"
 #include "introspect/trace.h"
 
@@ -104,6 +104,8 @@ INLINE bool cycle_processors_taken(const gc_heap *heap)
  * long beside mutators that run on all of them, each time. */
 #define CYCLE_SHORT_SLICE_NS ((uint64_t)250 * 1000)
 #define CYCLE_BESIDE_NS ((uint64_t)100 * 1000)
+/* How long it leaves marking or sweeping to them before it looks how far they have got. */
+#define CYCLE_MUTATORS_PAUSE_NS (1000 * 1000)
 
 /* What gc_stats reports of cycles. */
 void cycle_report(gc_heap *heap, struct gc_statistics *s);

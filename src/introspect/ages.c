@@ -1,6 +1,6 @@
 #include "introspect/ages.h"
 #include "allocator/object.h"
-#include "collector/mark.h"
+#include "collector/marking.h"
 #include "introspect/verify.h"
 #include "mutator/log.h"
 

@@ -1,5 +1,5 @@
 #include "introspect/trace.h"
-#include "collector/mark.h"
+#include "collector/marking.h"
 #include "collector/pacing.h"
 #include "mutator/log.h"
 

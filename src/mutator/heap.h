@@ -109,7 +109,7 @@ struct mutators {
     uint32_t hindrance;    /* enum hindrance, see handshake.h; atomic */
     uint32_t turns;        /* futex; increased when turn_waiters should look again */
     uint32_t turn_waiters; /* threads that sleep on `turns`, or are about to; atomic */
-    /* Functions of higher modules: marking_shade_roots and attach_reap. */
+    /* Functions of higher modules: marker_shade_roots and attach_reap. */
     void (*shade_roots)(gc_thread *t);
     bool (*reap)(gc_thread *t);
     word shaded_objects, shaded_bytes; /* objects without references, in this cycle */
