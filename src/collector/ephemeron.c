@@ -86,12 +86,6 @@ static void on_mark(struct marker *m, uintptr_t object)
     resolve_key(m, object);
 }
 
-static bool key_is_marked(const gc_heap *heap, uintptr_t key)
-{
-    struct target target;
-    return target_resolve(&heap->mem, key, &target) && target_is_marked(&target);
-}
-
 /* Looks through the index for keys that were marked by a thread that does not look there. */
 static bool resolve_waiting(struct marker *m)
 {
@@ -99,7 +93,7 @@ static bool resolve_waiting(struct marker *m)
     bool any = false;
     for (size_t i = 0; i < e->count; i++) {
         const struct waiting *w = &e->items[i];
-        if (!u32_load_relaxed(&w->resolved) && key_is_marked(m->heap, w->key))
+        if (!u32_load_relaxed(&w->resolved) && target_marked_at(&m->heap->mem, w->key))
             any |= resolve_key(m, w->key);
     }
     return any;

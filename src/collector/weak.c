@@ -55,9 +55,8 @@ static enum verdict verdict_of(bool alive)
 
 static bool is_marked(const struct mheap *mem, uintptr_t object)
 {
-    struct target target;
     stress(STRESS_WEAK_MARK);
-    return target_resolve(mem, object, &target) && target_is_marked(&target);
+    return target_marked_at(mem, object);
 }
 
 /* The thread is past DISARM, and FLIP had not begun when `now` was read. */

@@ -124,7 +124,6 @@ static void begin(gc_heap *heap)
 #define BACKGROUND_SHARE 0.25
 #define SLICE_BYTES ((uint64_t)256 << 10)
 #define BESIDE_SLICE_BYTES ((uint64_t)32 << 10)
-#define MUTATORS_PAUSE_NS (1000 * 1000)
 #define MUTATORS_LEAST ((word)128 << 10)
 
 static bool drain_for(gc_heap *heap, struct marker *m, uint64_t budget, uint64_t ns)
@@ -155,7 +154,7 @@ static bool leave_to_mutators(gc_heap *heap, struct marker *m)
 {
     struct marking *marking = heap->marking;
     word before = word_load_relaxed(&marking->marked_bytes);
-    workqueue_await_end(&heap->work, MUTATORS_PAUSE_NS);
+    workqueue_await_end(&heap->work, CYCLE_MUTATORS_PAUSE_NS);
     stress(STRESS_LEFT_TO_MUTATORS);
     if (workqueue_is_idle(&heap->work))
         return true;

@@ -6,9 +6,6 @@
 #include "introspect/checks.h"
 #include "mutator/log.h"
 
-/* AddressSanitizer poisons memory between the locals of a C stack, and around variables. */
-#define UNCHECKED __attribute__((no_sanitize("address", "thread")))
-
 enum holder_kind { OF_STACK, OF_DATA, OF_MALLOC };
 
 struct holder {
@@ -157,8 +154,8 @@ static void scan_word(gc_heap *heap, word value, const struct holder *h)
         note_stray(heap, object, h);
 }
 
-UNCHECKED static void scan_words(gc_heap *heap, uintptr_t low, uintptr_t high, struct holder h,
-                                 uintptr_t copied_from)
+READS_FOREIGN_WORDS static void scan_words(gc_heap *heap, uintptr_t low, uintptr_t high,
+                                           struct holder h, uintptr_t copied_from)
 {
     for (uintptr_t at = align_up(low, WORD_SIZE); at + WORD_SIZE <= high; at += WORD_SIZE) {
         word value = *(volatile slot_word *)at;
@@ -245,19 +242,13 @@ static bool scan_new(void *arg, struct gc_span *s, uintptr_t object)
     return true;
 }
 
-static bool is_marked(const gc_heap *heap, uintptr_t object)
-{
-    struct target target;
-    return target_resolve(&heap->mem, object, &target) && target_is_marked(&target);
-}
-
 /* Before this cycle's strays are marked: strays of the last cycle that are marked can be reached
  * from a root. */
 static void look_for_used(gc_heap *heap)
 {
     const struct stray_set *set = heap->strays->before;
     for (size_t i = 0; i < set->n; i++) {
-        if (is_marked(heap, set->items[i].object))
+        if (target_marked_at(&heap->mem, set->items[i].object))
             tell_stray(heap, &set->items[i], true);
     }
 }

@@ -58,6 +58,13 @@ INLINE bool target_is_marked(const struct target *t)
     return bits_test(t->arena->mark, arena_bit(t->base));
 }
 
+/* Whether an address leads to an object that is marked. */
+INLINE bool target_marked_at(const struct mheap *h, uintptr_t address)
+{
+    struct target t;
+    return target_resolve(h, address, &t) && target_is_marked(&t);
+}
+
 /* Sets the mark bit. Returns true to the one caller that has changed it. The test before the or
  * pays, as many edges lead to marked objects. Acquire-release, for weak_get. */
 INLINE bool target_set_bit(const struct target *t)

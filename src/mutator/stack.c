@@ -1,11 +1,7 @@
 #include "mutator/stack.h"
 #include "base/os.h"
 
-/* AddressSanitizer poisons memory between the locals of a C stack. A blocked thread may write its
- * locals while they are read; each of the values will do. */
-#define UNCHECKED __attribute__((no_sanitize("address", "thread")))
-
-UNCHECKED static void visit_words(uintptr_t low, uintptr_t high, struct gc_tracer *tracer)
+READS_FOREIGN_WORDS static void visit_words(uintptr_t low, uintptr_t high, struct gc_tracer *tracer)
 {
     uintptr_t at = align_up(low, WORD_SIZE);
     ASSERT(at != 0);
@@ -16,7 +12,7 @@ UNCHECKED static void visit_words(uintptr_t low, uintptr_t high, struct gc_trace
     }
 }
 
-UNCHECKED static size_t copy(word *to, uintptr_t low, uintptr_t high)
+READS_FOREIGN_WORDS static size_t copy(word *to, uintptr_t low, uintptr_t high)
 {
     const volatile slot_word *from = (volatile slot_word *)low;
     size_t n = (high - low) / WORD_SIZE;

@@ -10,6 +10,11 @@
 
 #include "mutator/root.h"
 
+/* For functions that read memory of the program's, whatever it holds. AddressSanitizer poisons
+ * memory between the locals of a C stack, and around variables. A blocked thread may write its
+ * locals while they are read; each of the values will do. */
+#define READS_FOREIGN_WORDS __attribute__((no_sanitize("address", "thread")))
+
 /* The words in which a function saves all callee-saved registers: those of addresses, of floating
  * point, and of vectors, as a compiler may keep an address in any of them. By the processors' ABIs;
  * a caller's frame on s390x has 20 words for them. */
