@@ -10,13 +10,6 @@ static bool is_earlier(uint32_t cycle, uint32_t than)
     return (int32_t)(cycle - than) < 0;
 }
 
-static void mark(struct gc_span *s, uintptr_t object)
-{
-    size_t bit = arena_bit(object);
-    word_fetch_or_relaxed(&s->arena->mark[bit / WORD_BITS], (word)1 << bit % WORD_BITS);
-    arena_note_mark(s->arena, object);
-}
-
 void quarantine_fill(const gc_heap *heap, uintptr_t at, size_t size)
 {
     bool guarded = heap->mem.guarded;
@@ -53,9 +46,11 @@ static void poison(gc_heap *heap, struct gc_span *s, uintptr_t object, size_t si
     }
 }
 
-static bool bury(gc_heap *heap, struct gc_span *s, struct arena_notes *notes, uintptr_t object)
+/* Puts the dead object of cell i in. Large ones are not. */
+static bool put_in(gc_heap *heap, struct gc_span *s, struct arena_notes *notes, size_t i)
 {
     struct quarantine *q = heap->quarantine;
+    uintptr_t object = span_cell(s, i);
     size_t size = span_object_bytes(s);
     uint32_t cycle = heap->cycle_number;
     if (heap->mem.guarded)
@@ -67,20 +62,21 @@ static bool bury(gc_heap *heap, struct gc_span *s, struct arena_notes *notes, ui
     notes->cycle[arena_bit(object)] = cycle;
     word_fetch_add_relaxed(&q->bytes, size);
     word_fetch_add_relaxed(&q->of_cycle[cycle % QUARANTINE_CYCLES], size);
-    mark(s, object);
+    span_set_marks(s, i, 1);
     return true;
 }
 
 /* If the object is marked, something refers to it, and it is kept. */
-static bool let_go(gc_heap *heap, struct gc_span *s, struct arena_notes *notes, uintptr_t object,
+static bool let_go(gc_heap *heap, struct gc_span *s, struct arena_notes *notes, size_t i,
                    bool marked)
 {
     struct quarantine *q = heap->quarantine;
-    if (marked || !is_earlier(notes->cycle[arena_bit(object)], q->kept_from)) {
-        mark(s, object);
+    size_t bit = arena_bit(span_cell(s, i));
+    if (marked || !is_earlier(notes->cycle[bit], q->kept_from)) {
+        span_set_marks(s, i, 1);
         return false;
     }
-    bits_clear(notes->dead, arena_bit(object));
+    bits_clear(notes->dead, bit);
     word_fetch_sub_relaxed(&q->bytes, span_object_bytes(s));
     return true;
 }
@@ -90,15 +86,14 @@ size_t quarantine_sweep(gc_heap *heap, struct gc_span *s)
     struct arena_notes *notes = notes_make(s->arena);
     size_t more = 0;
     for (size_t i = 0; notes && i < s->ncells; i++) {
-        uintptr_t object = span_cell(s, i);
-        size_t bit = arena_bit(object);
+        size_t bit = arena_bit(span_cell(s, i));
         bool marked = bits_test(s->arena->mark, bit);
         if (!bits_test(s->arena->alloc, bit))
             continue;
         if (bits_test(notes->dead, bit))
-            more -= let_go(heap, s, notes, object, marked);
+            more -= let_go(heap, s, notes, i, marked);
         else if (!marked)
-            more += bury(heap, s, notes, object);
+            more += put_in(heap, s, notes, i);
     }
     return more;
 }

@@ -296,15 +296,10 @@ static void explain(uintptr_t address)
 void checks_allocated(gc_thread *t, void *object, const struct checks_request *r)
 {
     gc_heap *heap = t->heap;
-    struct site site;
     const struct gc_span *s = mheap_span_of(&heap->mem, (uintptr_t)object);
     if (!s)
-        return;                    /* of no bytes */
-    memset(&site, 0, sizeof site); /* it is compared by bytes */
-    site.kind = r->kind;
-    site.type = r->type;
-    site.element = r->element;
-    site.thread = t->os_id;
+        return; /* of no bytes */
+    struct site site = {r->kind, r->type, r->element, t->os_id, "", {{0}}};
     memcpy(site.name, t->name, sizeof site.name);
     place_take(&site.place, r->sp);
     site_note(heap, (uintptr_t)object, &site);
@@ -330,6 +325,17 @@ bool checks_safepoint(gc_thread *t)
 
 /* ---- Looks ---- */
 
+/* Where the thread that looks called the library. */
+static uintptr_t looker_sp(const struct checks *c)
+{
+    return c->looks ? c->looks->stacks.here.sp : 0;
+}
+
+static void tell_looker(const gc_heap *heap, struct texts *x)
+{
+    tell_place(heap, heap->checks->looks, looker_sp(heap->checks), x);
+}
+
 static void tell_hidden(const gc_heap *heap, uintptr_t object, uintptr_t at, uintptr_t other)
 {
     struct checks *c = heap->checks;
@@ -342,7 +348,7 @@ static void tell_hidden(const gc_heap *heap, uintptr_t object, uintptr_t at, uin
               "has no reference there: name the field in its GC_TYPE",
               word_text(heap, object, at, &x), (size_t)object, object_text(heap, other, &x),
               (size_t)other);
-    tell_place(heap, c->looks, c->looks ? c->looks->stacks.here.sp : 0, &x);
+    tell_looker(heap, &x);
     tell_maker(heap, site, object, &x);
 }
 
@@ -370,7 +376,7 @@ static void tell_dead(const gc_heap *heap, uintptr_t object, uintptr_t at, uintp
         "found unreachable: keep it in a GC_FRAME, a gc_root() or a handle until it is stored",
         word_text(heap, object, at, &x), (size_t)object, object_text(heap, dead, &x), (size_t)dead,
         died_in(heap, dead));
-    tell_place(heap, c->looks, c->looks ? c->looks->stacks.here.sp : 0, &x);
+    tell_looker(heap, &x);
     tell_maker(heap, site_of(heap, dead), dead, &x);
 }
 
@@ -381,7 +387,7 @@ static void look_at_slot(gc_heap *heap, uintptr_t object, uintptr_t at)
     struct slot_note *note = heap->debug.stores ? note_at(heap, at) : NULL;
     uintptr_t dead = heap->debug.freed ? dead_target(heap, value) : 0;
     if (note) {
-        check_slot(heap, c->looks, at, note, c->looks ? c->looks->stacks.here.sp : 0);
+        check_slot(heap, c->looks, at, note, looker_sp(c));
         learn(c, note, value);
     }
     if (dead)
@@ -422,8 +428,7 @@ static void look_at_root(struct gc_tracer *tracer, word value)
               "root it before the safepoint that collects it",
               r->thread ? " of thread " : "", r->thread ? r->thread->name : "",
               object_text(heap, dead, &x), (size_t)dead, died_in(heap, dead));
-    tell_place(heap, heap->checks->looks,
-               heap->checks->looks ? heap->checks->looks->stacks.here.sp : 0, &x);
+    tell_looker(heap, &x);
     tell_maker(heap, site_of(heap, dead), dead, &x);
 }
 
@@ -453,7 +458,8 @@ void checks_look(gc_heap *heap, gc_thread *t)
     verify_each_object(heap, look_at_object, heap);
     if (heap->debug.freed)
         look_at_roots(heap);
-    c->look += c->look + 1 < 1 ? 2 : 1; /* 0: not known */
+    if (++c->look == 0) /* that is: not known */
+        c->look = 1;
     u32_store_relaxed(&c->rest, (uint32_t)MIN_OF(c->words / WORDS_PER_SAFEPOINT, (size_t)1 << 20));
     for (gc_thread *each = heap->mutators.list; each; each = each->next)
         each->call_before = ptr_load_relaxed(&each->last_call);
