@@ -226,7 +226,7 @@ stress: $(B)/test/shadow ## rounds of random graphs, threads and switches; MINUT
 	@BUILD=$(B) STRESS_SECONDS=$$(($(MINUTES) * 60)) TEST_TIMEOUT=$$(($(MINUTES) * 60 + 1800)) \
 	  test/run test/stress.sh
 
-check: $(GENERATED) $(B)/gcheap.3 ## layers, format, warnings, C++, lint, manual page
+check: $(GENERATED) $(B)/libgcheap.a $(B)/gcheap.3 ## layers, format, warnings, C++, lint, manual page
 	@BUILD=$(B) WARNINGS='$(WARNINGS)' test/run test/check
 
 mutants: | setup ## faults put into the library, each found by a test; T='word…'
