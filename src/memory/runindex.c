@@ -3,6 +3,7 @@
 
 /* Under LOCK_TYPES, except for `next`, which any thread reads. */
 static uint32_t in_use = RUN_TYPES;
+static unsigned blocks;            /* taken by runindex_take_block */
 static bool taken[RUN_INDEXES];    /* a type has this run index */
 static uint16_t next[RUN_INDEXES]; /* the next index of the same span class; 0: none. Atomic */
 
@@ -46,7 +47,6 @@ void runindex_give(unsigned run)
 
 unsigned runindex_take_block(void)
 {
-    static unsigned blocks;
     if (in_use + RUN_INLINE_CLASSES > RUN_INDEXES || blocks == RUN_BLOCKS)
         return 0;
     unsigned block = in_use;

@@ -1,5 +1,6 @@
 #include "memory/type.h"
 #include "base/lock.h"
+#include "base/stress.h"
 #include <errno.h>
 
 _Static_assert(GC_ALIGN_MAX <= PAGE_SIZE, "spans begin at pages");
@@ -489,7 +490,9 @@ static struct tail_shape *find_tail_shape_locked(struct type_info *head,
 const struct cell_shape *type_tail_shape(struct type_info *head, struct type_info *element)
 {
     struct tail_shape *tail = find_tail(head, element);
-    if (tail && !word_load_acquire(&tail->of)) {
+    stress(STRESS_TAIL_FOUND);
+    /* Another thread may take a tail that was free, for another type. */
+    if (tail && word_load_acquire(&tail->of) != element->type->id) {
         lock_acquire(&registry.lock);
         tail = find_tail_shape_locked(head, element);
         lock_release(&registry.lock);

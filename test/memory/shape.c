@@ -1,6 +1,7 @@
 /* Shapes of arrays and flexible objects: which words are slots, which types share one, and what
  * happens when there are no more. */
 #include "memory/type.h"
+#include "base/stress.h"
 #include "random.h"
 #include "tap.h"
 
@@ -165,6 +166,33 @@ TEST(no_more_shapes)
     CHECK((a == third && b == fourth) || (a == fourth && b == third));
     CHECK(bits_test(a->mask, 4) && !bits_test(a->mask, 1));
     CHECK(!array_shape(with_mask(1002)));
+}
+
+static struct {
+    gc_type *head, *element;
+    const struct cell_shape *got;
+} quicker;
+
+static void be_quicker(enum stress_point point)
+{
+    gc_type *element = quicker.element;
+    if (point != STRESS_TAIL_FOUND || !element)
+        return;
+    quicker.element = NULL;
+    quicker.got = tail_shape(quicker.head, element);
+}
+
+/* Another thread takes the tail that a thread has found free, for another type. */
+TEST(a_tail_is_taken_meanwhile)
+{
+    gc_type *element = new_type(2, 1);
+    quicker.head = new_type(1, 1);
+    quicker.element = new_type(2, 2);
+    stress_stop_set(be_quicker);
+    const struct cell_shape *got = tail_shape(quicker.head, element);
+    CHECK(got && quicker.got && got != quicker.got);
+    CHECK(bits_test(got->mask, 1) && !bits_test(got->mask, 2));
+    CHECK(tail_shape(quicker.head, element) == got);
 }
 
 /* While a heap lives that may hold runs of a released type's shape, nobody else gets the shape. */
