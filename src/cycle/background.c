@@ -54,6 +54,8 @@ static void sweep_for(gc_heap *heap, uint64_t ns)
     u64_fetch_add_relaxed(&heap->sweeping->cpu_ns, os_thread_cpu_ns() - cpu);
 }
 
+#define MUTATORS_LEAST ((intptr_t)16) /* pages in each pause */
+
 /* If mutators run on all processors, they sweep as they allocate. Returns whether they get on with
  * it. What finalizers, cleanups and external bytes wait for is not left to them. */
 static bool mutators_sweep(gc_heap *heap)
@@ -64,7 +66,8 @@ static bool mutators_sweep(gc_heap *heap)
     uint32_t kicks;
     if (service_goes_on(s, &kicks) && !has_cycle(heap))
         service_sleep(s, kicks, CYCLE_MUTATORS_PAUSE_NS);
-    return is_called(heap) || (!special_any(heap) && word_load_relaxed(swept) != before);
+    intptr_t pages = (intptr_t)(word_load_relaxed(swept) - before);
+    return is_called(heap) || (!special_any(heap) && pages >= MUTATORS_LEAST);
 }
 
 static void background_sweep(gc_heap *heap)

@@ -119,12 +119,11 @@ static void begin(gc_heap *heap)
 /* The background thread takes a processor that mutators leave idle. If there is none, it leaves the
  * marking to mutators, which assist: a processor that it took would be missing to one of them. In
  * each pause they are to mark at least MUTATORS_LEAST. If they do not, as they allocate little or
- * nothing, the background works beside them for a short time, and rests as long as its share
- * demands. */
-#define BACKGROUND_SHARE 0.25
+ * nothing, the background works beside them for a short time. A thread that waits for the cycle, or
+ * drives it itself, does not wait for that. */
 #define SLICE_BYTES ((uint64_t)256 << 10)
 #define BESIDE_SLICE_BYTES ((uint64_t)32 << 10)
-#define MUTATORS_LEAST ((word)128 << 10)
+#define MUTATORS_LEAST ((intptr_t)128 << 10)
 
 static bool drain_for(gc_heap *heap, struct marker *m, uint64_t budget, uint64_t ns)
 {
@@ -143,13 +142,6 @@ static bool drain_beside(gc_heap *heap, struct marker *m)
     return drain_for(heap, m, BESIDE_SLICE_BYTES, CYCLE_BESIDE_NS);
 }
 
-static void rest_from(const gc_heap *heap, uint64_t busy)
-{
-    double share = BACKGROUND_SHARE * heap->options.max_procs;
-    if (share < 1)
-        os_sleep_ns((uint64_t)((double)busy * (1 / share - 1)));
-}
-
 static bool leave_to_mutators(gc_heap *heap, struct marker *m)
 {
     struct marking *marking = heap->marking;
@@ -158,22 +150,22 @@ static bool leave_to_mutators(gc_heap *heap, struct marker *m)
     stress(STRESS_LEFT_TO_MUTATORS);
     if (workqueue_is_idle(&heap->work))
         return true;
-    if (word_load_relaxed(&marking->marked_bytes) - before >= MUTATORS_LEAST)
-        return false;
-    uint64_t start = os_now_ns();
-    bool over = drain_beside(heap, m);
-    if (!over)
-        rest_from(heap, os_now_ns() - start);
-    return over;
+    intptr_t marked = (intptr_t)(word_load_relaxed(&marking->marked_bytes) - before);
+    return marked >= MUTATORS_LEAST ? false : drain_beside(heap, m);
+}
+
+static bool marking_is_left(const gc_heap *heap)
+{
+    return !thread_self() && cycle_processors_taken(heap);
 }
 
 /* Works for a while, if there is a processor. Returns whether all is drained. */
 static bool drain_some(gc_heap *heap, struct marker *m)
 {
-    bool taken = cycle_processors_taken(heap);
-    u8_store_relaxed(&heap->marking->by_mutators, taken);
-    return taken ? leave_to_mutators(heap, m)
-                 : drain_for(heap, m, SLICE_BYTES, CYCLE_SHORT_SLICE_NS);
+    bool left = marking_is_left(heap);
+    u8_store_relaxed(&heap->marking->by_mutators, left);
+    return left ? leave_to_mutators(heap, m)
+                : drain_for(heap, m, SLICE_BYTES, CYCLE_SHORT_SLICE_NS);
 }
 
 /* Drains until the work word is 0. */
@@ -182,7 +174,7 @@ static void drain_patiently(gc_heap *heap, struct marker *m)
     marking_call_helpers(heap, heap->marking);
     bool over = drain_beside(heap, m); /* the last few objects of a wave */
     while (!over) {
-        if (workqueue_has_work(&heap->work) || cycle_processors_taken(heap)) {
+        if (workqueue_has_work(&heap->work) || marking_is_left(heap)) {
             over = drain_some(heap, m);
         } else {
             workqueue_wait(&heap->work, 50 * 1000, true);
@@ -497,8 +489,16 @@ NOINLINE bool cycle_drive(gc_heap *heap, struct cycle_patience patience)
     return over;
 }
 
+/* Called by a thread that is about to wait for the present cycle, or to drive it: it uses all
+ * processors from now on (I33). */
+static void hurry(gc_heap *heap)
+{
+    u8_store_relaxed(&heap->marking->whole, 1);
+}
+
 void cycle_finish_left(gc_heap *heap)
 {
+    hurry(heap);
     cycle_end_stay(heap->cycle);
     if (cycle_is_left(heap->cycle))
         cycle_drive(heap, (struct cycle_patience){0, 0});
@@ -520,6 +520,7 @@ static NOINLINE void collect(gc_heap *heap, gc_thread *t, unsigned *missed)
 {
     struct cycle *c = heap->cycle;
     uint32_t ours = u32_load_acquire(&c->started) + 1;
+    hurry(heap);
     thread_enter_blocked(t, STACK_CALLER());
     ASSERT(self_may_wait_for(NULL) && "I21");
     lock_acquire(&c->lock);
@@ -547,6 +548,7 @@ NOINLINE void cycle_with_world_held(gc_heap *heap, gc_thread *t, void (*fn)(gc_h
                                     void *arg)
 {
     struct cycle *c = heap->cycle;
+    hurry(heap);
     thread_enter_blocked(t, STACK_CALLER());
     ASSERT(self_may_wait_for(NULL) && "I21");
     lock_acquire(&c->lock);
@@ -590,6 +592,7 @@ void cycle_init(gc_heap *heap)
 /* Brings the heap to rest: no cycle is under way, all is swept, and the world is held. */
 static void seize(gc_heap *heap)
 {
+    hurry(heap);
     lock_seize(&heap->cycle->lock);
     cycle_finish_left(heap);
     sweep_finish(heap);

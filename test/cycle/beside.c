@@ -2,23 +2,30 @@
  * allocate, and does not wait for them if they do not. */
 #include "actors.h"
 #include "cycle/background.h"
+#include "heaps.h"
 
 enum { LIVE = 400 * 1000, MANY = 50 * 1000 * 1000 };
 
 static struct gate left;
 static struct cell *list;
 
-/* A heap of one P, which the calling thread has, with a chain of cells. Cycles start on request
- * only, and no allocation owes any marking but what the background leaves to it. */
-static void begin(void)
+/* A heap of one P, which the calling thread has, with a chain of cells. */
+static void begin_with(unsigned flags, int percent)
 {
     left.state = GATE_FREE;
     of_the_test = true;
     stress_stop_set(stop_here);
-    heap = gc_heap_create(&(gc_options){.max_procs = 1, .percent = GC_PERCENT_OFF});
+    heap = gc_heap_create(&(gc_options){.max_procs = 1, .flags = flags, .percent = percent});
     CHECK(heap);
     CHECK_EQ(gc_root(&list), 0);
     gc_store(&list, new_chain(LIVE));
+}
+
+/* Cycles start on request only, and no allocation owes any marking but what the background leaves
+ * to it. */
+static void begin(void)
+{
+    begin_with(0, GC_PERCENT_OFF);
 }
 
 static void end(void)
@@ -73,6 +80,83 @@ TEST(a_mutator_that_allocates_nothing_keeps_its_p)
         CHECK_EQ(u32_load_relaxed(&heap->procs.waiting), 0);
     }
     CHECK_EQ(u64_load_relaxed(&heap->marking->assist_ns), 0);
+    end();
+}
+
+/* ---- Threads that wait ---- */
+
+static atomic_bool spins;
+
+/* Takes the P when the test's thread is blocked, and allocates nothing. */
+static void *spin(void *unused)
+{
+    of_the_test = true;
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    while (spins)
+        gc_safepoint();
+    CHECK_EQ(gc_thread_detach(), 0);
+    return unused;
+}
+
+static pthread_t start_spinner(void)
+{
+    spins = true;
+    pthread_t spinner = start_thread(spin, NULL);
+    for (unsigned turns = 0; stats_of(heap).threads < 2; let_run(&turns))
+        gc_safepoint();
+    return spinner;
+}
+
+static void end_spinner(pthread_t spinner)
+{
+    spins = false;
+    CHECK_EQ(gc_blocking_begin(), 0);
+    join_thread(spinner);
+    CHECK_EQ(gc_blocking_end(), 0);
+}
+
+/* The driver stands in a pause. It makes no other one once a thread waits for the cycle. */
+static void *open_when_waited_for(void *unused)
+{
+    WAIT_UNTIL(u8_load_relaxed(&heap->marking->whole));
+    static struct gate never;
+    stop_library(STRESS_LEFT_TO_MUTATORS, &never);
+    gate_open(&left);
+    WAIT_UNTIL(is_over());
+    CHECK_EQ(u32_load_acquire(&never.state), GATE_FREE);
+    library_stops = 0;
+    return unused;
+}
+
+TEST(a_thread_that_waits_waits_for_no_pauses)
+{
+    begin();
+    pthread_t spinner = start_spinner();
+    stop_library(STRESS_LEFT_TO_MUTATORS, &left);
+    CHECK_EQ(gc_collect_start(), 0);
+    for (unsigned turns = 0; u32_load_acquire(&left.state) == GATE_FREE; let_run(&turns))
+        gc_safepoint();
+    pthread_t opener = start_thread(open_when_waited_for, NULL);
+    CHECK_EQ(gc_collect(), 0);
+    join_thread(opener);
+    end_spinner(spinner);
+    end();
+}
+
+/* Without a background thread an allocation drives the cycle, and another thread has the P. */
+TEST(a_mutator_that_drives_makes_no_pauses)
+{
+    begin_with(GC_NO_BACKGROUND, 0);
+    pthread_t spinner = start_spinner();
+    of_the_test = false;
+    stop_library(STRESS_LEFT_TO_MUTATORS, &left);
+    uint64_t before = stats_of(heap).cycles;
+    for (unsigned n = 0; stats_of(heap).cycles < before + 2; n++)
+        CHECK(gc_new_bytes(1000) && n < MANY);
+    CHECK_EQ(u32_load_acquire(&left.state), GATE_FREE);
+    library_stops = 0;
+    of_the_test = true;
+    end_spinner(spinner);
     end();
 }
 
