@@ -76,9 +76,8 @@ static bool may_be_read(const struct walk *w, const void *p, size_t n)
 }
 
 /* What lies behind the head is a frame's, as far as one can see. The frame lies on the stack s. */
-READS_DEAD_FRAMES static bool looks_sound(const struct walk *w, const struct stack *s)
+READS_DEAD_FRAMES static bool looks_sound(const struct gc_frame *f, const struct stack *s)
 {
-    const struct gc_frame *f = w->at;
     const uintptr_t *words = (const uintptr_t *)(f + 1);
     if (!stack_contains(s, (uintptr_t)&words[1])) /* at least a return address lies behind */
         return false;
@@ -86,7 +85,7 @@ READS_DEAD_FRAMES static bool looks_sound(const struct walk *w, const struct sta
         return array_length(f) <= ARRAY_MAX && is_aligned((const void *)words[1]) &&
                (words[1] || array_length(f) == 0);
     for (size_t i = 0; i < SLOTS_MAX && stack_contains(s, (uintptr_t)&words[i]); i++) {
-        if (!may_be_read(w, slot_at(words[i]), 1))
+        if (!slot_at(words[i]) || !is_aligned(slot_at(words[i])))
             return false;
         if (is_last(words[i]))
             return true;
@@ -101,10 +100,18 @@ static bool is_ambiguous(const struct walk *w, const struct stack *s)
     return w->inner && w->at < w->inner && s && s == stack_of(w->view, w->inner);
 }
 
-/* What looks sound lists slots that may be read; an array's length may be anything. */
+/* Of a frame that looks sound. Slots that lie on no stack cost a system call each. */
 READS_DEAD_FRAMES static bool may_be_visited(const struct walk *w)
 {
-    return !is_array(w->at) || may_be_read(w, (const void *)word_of(w->at, 1), array_length(w->at));
+    const struct gc_frame *f = w->at;
+    if (is_array(f))
+        return may_be_read(w, (const void *)word_of(f, 1), array_length(f));
+    size_t i = 0;
+    while (may_be_read(w, slot_at(word_of(f, i)), 1)) {
+        if (is_last(word_of(f, i++)))
+            return true;
+    }
+    return false;
 }
 
 static const char *fault_of(const struct walk *w)
@@ -120,7 +127,7 @@ static const char *fault_of(const struct walk *w)
                    : NULL;
     if (is_below(w->view, s, w->at))
         return LEFT;
-    if (!looks_sound(w, s) || (is_ambiguous(w, s) && !may_be_visited(w)))
+    if (!looks_sound(w->at, s) || (is_ambiguous(w, s) && !may_be_visited(w)))
         return OVERWRITTEN;
     return NULL;
 }
