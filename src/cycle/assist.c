@@ -340,13 +340,16 @@ void assist_collect(gc_heap *heap, gc_thread *t)
 
 /* ---- The switches nth and stay ---- */
 
-/* Begins a cycle, which is left as soon as it marks; or goes on with it. */
-static NOINLINE void drive_staying(gc_heap *heap, gc_thread *t)
+/* Begins a cycle, which is left as soon as it marks; or goes on with it, unless another thread has
+ * ended it meanwhile. */
+static NOINLINE void drive_staying(gc_heap *heap, gc_thread *t, bool begins)
 {
     struct cycle *c = heap->cycle;
     thread_enter_blocked(t, STACK_CALLER());
+    ASSERT(self_may_wait_for(NULL) && "I21");
     lock_acquire(&c->lock);
-    cycle_drive(heap, (struct cycle_patience){0, 0});
+    if (begins || cycle_is_left(c))
+        cycle_drive(heap, (struct cycle_patience){0, 0});
     lock_release(&c->lock);
     thread_leave_blocked(t);
 }
@@ -359,7 +362,7 @@ void assist_nth(gc_heap *heap, gc_thread *t)
     else if (collects_elsewhere(heap))
         background_request_cycle(heap);
     else if (cycle_is_idle(heap->cycle))
-        drive_staying(heap, t);
+        drive_staying(heap, t, true);
 }
 
 void assist_stay(gc_heap *heap, gc_thread *t)
@@ -369,24 +372,32 @@ void assist_stay(gc_heap *heap, gc_thread *t)
     if (parts == 0 || !cycle_is_left(c))
         return;
     if (u32_cas_relaxed(&c->stays, parts, parts - 1))
-        drive_staying(heap, t);
+        drive_staying(heap, t, false);
 }
 
 /* ---- Checks ---- */
 
 /* A cycle that stays in marking goes on to stay. No thread is in the middle of a store while the
  * world is held. */
-static NOINLINE void look(gc_heap *heap, gc_thread *t)
+static void look_held(gc_heap *heap, gc_thread *t)
 {
-    struct cycle *c = heap->cycle;
-    thread_enter_blocked(t, STACK_CALLER());
-    lock_acquire(&c->lock);
-    if (!cycle_stays(c))
+    if (!cycle_stays(heap->cycle))
         cycle_finish_left(heap);
     sweep_finish(heap);
     handshake_hold(heap);
     checks_look(heap, t);
     handshake_release(heap);
+}
+
+/* Another thread, or a cycle that began, may have looked by now. */
+static NOINLINE void look(gc_heap *heap, gc_thread *t)
+{
+    struct cycle *c = heap->cycle;
+    thread_enter_blocked(t, STACK_CALLER());
+    ASSERT(self_may_wait_for(NULL) && "I21");
+    lock_acquire(&c->lock);
+    if (checks_are_due(heap))
+        look_held(heap, t);
     lock_release(&c->lock);
     thread_leave_blocked(t);
 }

@@ -240,6 +240,7 @@ static void settle(gc_thread *t)
         return;
     t->fresh = 0;
     const struct gc_span *s = mheap_span_of(&heap->mem, object);
+    ASSERT(s && "I36");
     lock_acquire(&heap->checks->lock);
     for (uintptr_t at = object; at < end_of(s, object); at += WORD_SIZE) {
         struct slot_note *note = is_slot(heap, at) ? note_at(heap, at) : NULL;
@@ -309,6 +310,11 @@ void checks_allocated(gc_thread *t, void *object, const struct checks_request *r
         return;
     forget_slots(heap, (uintptr_t)object);
     t->fresh = (uintptr_t)object;
+}
+
+bool checks_are_due(const gc_heap *heap)
+{
+    return u32_load_relaxed(&heap->checks->rest) == 0;
 }
 
 bool checks_safepoint(gc_thread *t)

@@ -51,6 +51,8 @@ bool checks_stray_is_news(const gc_heap *heap, uintptr_t object, bool used_again
 void checks_tell_maker(const gc_heap *heap, uintptr_t object);
 /* The thread is at a safepoint. true: a look is due. */
 bool checks_safepoint(gc_thread *t);
+/* Whether a look is due. */
+bool checks_are_due(const gc_heap *heap);
 /* Looks at all objects. World held, everything swept, or a cycle is marking. `t`: the thread at
  * whose safepoint it is; NULL: a cycle begins. */
 void checks_look(gc_heap *heap, gc_thread *t);

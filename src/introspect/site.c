@@ -125,7 +125,8 @@ const char *site_word_text(const gc_heap *heap, uintptr_t object, uintptr_t at, 
     site_object_text(heap, object, text, room);
     size_t n = strlen(text);
     if (site && site->kind == SITE_FLEX)
-        tail = align_up(site->type->size, MAX_OF(site->element->align, (uint16_t)1));
+        tail =
+            type_tail_offset(type_info((gc_type *)site->type), type_info((gc_type *)site->element));
     if (site && site->kind == SITE_ARRAY)
         element_text(site->type, offset, text + n, room - n);
     else if (tail && offset >= tail)

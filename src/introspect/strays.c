@@ -224,7 +224,7 @@ static void scan_all(gc_heap *heap)
     for (const gc_thread *t = heap->mutators.list; t; t = t->next)
         scan_stack(heap, t);
     place_each_data(scan_data, heap);
-    if (heap->debug.roots > 1 && !weaksets_any(heap) && os_malloc_bounds(&low, &high))
+    if (heap->debug.roots > 1 && weaksets_are_small(heap, 0) && os_malloc_bounds(&low, &high))
         scan_malloc(heap, low, high);
 }
 

@@ -32,7 +32,7 @@ INLINE size_t page_tag_offset(uint16_t tag)
 /* The value that a slot should have, as far as stores are known. */
 struct slot_note {
     word value;
-    uint32_t look;   /* in which it was last stored to; see slots.h */
+    uint32_t look;   /* in which it was last stored to; see checks.h */
     uint32_t writer; /* by which thread */
 };
 

@@ -36,6 +36,7 @@ static void thread_shade_roots(gc_thread *t)
 {
     t->heap->mutators.shade_roots(t);
     barrier_hand_over(t); /* else the first wave would find it */
+    t->fresh = 0;         /* it may die in this cycle (I36) */
 }
 
 static void thread_hand_over(gc_thread *t)

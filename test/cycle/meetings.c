@@ -963,4 +963,30 @@ TEST(a_fork_while_another_thread_runs_a_fiber)
     end_heap(heap);
 }
 
+/* ---- Checks ---- */
+
+/* A thread makes an object before its ROOTS and is then blocked by a call that is no safepoint. The
+ * object dies, and its memory is no object's when the next cycle begins with a look. */
+TEST(a_fresh_object_dies_before_the_next_look)
+{
+    static struct gate armed;
+    static struct cell *kept;
+    stage_set(0, "stores");
+    CHECK_EQ(gc_root(&kept), 0);
+    gc_store(&kept, new_chain(2000)); /* so that the next look is not due at once */
+    stop_library(STRESS_PUBLISHED, &armed);
+    CHECK_EQ(gc_blocking_begin(), 0);
+    begin_cycle();
+    gate_await(&armed);
+    CHECK_EQ(gc_blocking_end(), 0);
+    CHECK(gc_new_array(&gc_pointer_type, 10000));
+    CHECK_EQ(gc_thread_switch(NULL), 0);
+    gate_open(&armed);
+    end_cycle();
+    join_thread(start_thread(drive, heap));
+    CHECK_EQ(gc_thread_switch(heap), 0);
+    check_chain(kept, 2000);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
 TAP_MAIN
