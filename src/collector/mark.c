@@ -49,6 +49,15 @@ static void count_object(struct marker *m, size_t bytes)
     m->marked_bytes += bytes;
 }
 
+/* Objects will be counted when they are scanned, though they are counted already, or are not marked
+ * by this. */
+static void uncount(struct marker *m, size_t objects, size_t bytes)
+{
+    struct marking *all = m->heap->marking;
+    word_fetch_sub_relaxed(&all->marked_objects, objects);
+    word_fetch_sub_relaxed(&all->marked_bytes, bytes);
+}
+
 /* Called for an object that was just marked. */
 INLINE void turn_grey(struct marker *m, const struct target *t)
 {
@@ -241,14 +250,11 @@ static size_t drop_marked(struct mark_edge *edges, size_t n)
     return kept;
 }
 
-/* Of n objects only the grey bits were set: another thread has marked them meanwhile. They are
- * scanned and counted twice, so they are subtracted here. */
+/* Of n objects only the grey bits were set: another thread has marked them meanwhile. So they are
+ * scanned and counted twice. */
 static NOINLINE void discount(struct marker *m, const struct arena *a, uintptr_t object, size_t n)
 {
-    struct marking *all = m->heap->marking;
-    word_fetch_sub_relaxed(&all->marked_objects, n);
-    word_fetch_sub_relaxed(&all->marked_bytes,
-                           n * page_class_info[page_tag_class(arena_tag(a, object))].size);
+    uncount(m, n, n * page_class_info[page_tag_class(arena_tag(a, object))].size);
 }
 
 /* Marks the objects of n edges that share a map word. `bits` has their mark bits, and the grey bits
@@ -346,11 +352,7 @@ bool marker_mark(struct marker *m, uintptr_t address, uintptr_t *base)
 
 void marker_scan(struct marker *m, uintptr_t object, size_t bytes)
 {
-    struct marking *all = m->heap->marking;
-    /* Scanning will count the object, so it is subtracted here. If it is marked too, it is scanned
-     * and counted once more. */
-    word_fetch_sub_relaxed(&all->marked_objects, 1);
-    word_fetch_sub_relaxed(&all->marked_bytes, bytes);
+    uncount(m, 1, bytes); /* if it is marked too, it is scanned and counted once more */
     stack_push(m, object);
 }
 
@@ -426,7 +428,8 @@ static void scan_traced(struct marker *m, uintptr_t base, const gc_type *type)
 static void open_large(struct marker *m, const struct gc_span *s)
 {
     count_object(m, span_bytes(s));
-    uintptr_t strands = (s->scan_limit - s->base - 1) / MARK_STRAND;
+    uintptr_t limit = MAX_OF(s->scan_limit, s->base + 1); /* there may be no slots */
+    uintptr_t strands = (limit - s->base - 1) / MARK_STRAND;
     for (uintptr_t at = s->base + strands * MARK_STRAND; at > s->base; at -= MARK_STRAND)
         stack_push(m, at);
     if (spanclass_traced(s->spanclass))
@@ -676,12 +679,12 @@ INLINE struct walked take_page(struct marker *m, uintptr_t object)
 static NOINLINE size_t scan_page_plain(struct marker *m, uintptr_t object)
 {
     struct walked page = take_page(m, object);
-    return walk_on(m, m->nedges, &page, 0, NULL);
+    return page.greys ? walk_on(m, m->nedges, &page, 0, NULL) : m->nedges;
 }
 static NOINLINE size_t scan_page_formatted(struct marker *m, uintptr_t object)
 {
     struct walked page = take_page(m, object);
-    return walk_on(m, m->nedges, &page, 0, &m->heap->options.format);
+    return page.greys ? walk_on(m, m->nedges, &page, 0, &m->heap->options.format) : m->nedges;
 }
 
 /* Prefetches what scanning the page begins with. */
@@ -746,7 +749,8 @@ INLINE size_t scan_object(struct marker *m, struct arena **map, uintptr_t near, 
  * once. */
 #define FEW_EDGES 2
 
-/* Follows edges to plain objects. Returns how many edges of other kinds are left; all or none. */
+/* Follows edges to plain objects. Returns how many edges of other kinds are left; all or none.
+ * on_mark is not set. */
 INLINE size_t follow_edges(struct marker *m, struct workbuf *b, size_t n)
 {
     uintptr_t kinds = EDGE_BY_PAGE;
@@ -755,7 +759,7 @@ INLINE size_t follow_edges(struct marker *m, struct workbuf *b, size_t n)
         __builtin_prefetch((const void *)m->edges[i].target);
         __builtin_prefetch(edge_heapbits(m->edges[i].map));
     }
-    if (!kinds || m->on_mark)
+    if (!kinds)
         return n;
     for (size_t i = 0; i < n; i++) {
         const struct mark_edge *e = &m->edges[i];
@@ -792,7 +796,7 @@ INLINE uintptr_t scan_stack(struct marker *m, const gc_value_format *format)
         word bits = bits_peek(a->heap, arena_bit(at)) & info->plain_mask;
         count_object(m, info->size);
         nedges = scan_object(m, map, near, nedges, at, bits, format);
-        if (b->n == 0 && nedges <= FEW_EDGES && !m->pages)
+        if (b->n == 0 && nedges - 1 < FEW_EDGES && near && !m->pages)
             nedges = follow_edges(m, b, nedges);
     }
     m->nedges = nedges;
@@ -881,7 +885,8 @@ static void report(struct marker *m)
 
 void marker_finish(struct marker *m)
 {
-    ASSERT(!m->active && (!m->stack || m->stack->n == 0) && !m->pages && !m->found && "I5");
+    ASSERT(!m->active && (!m->stack || m->stack->n == 0) && !m->pages && !m->found &&
+           m->nedges == 0 && "I5");
     if (m->stack)
         workbuf_put_empty(&m->heap->work, m->stack);
     m->stack = NULL;

@@ -72,7 +72,8 @@ struct marking {
     struct mark_helper *helpers[MARK_WORKERS_MAX];
     uint32_t nhelpers;   /* the cycle's driver's */
     uint8_t by_mutators; /* they run on all processors, and the driver leaves it to them; atomic */
-    uint8_t whole; /* this cycle uses all processors; atomic: helpers may lag a cycle behind */
+    uint8_t whole; /* this cycle uses all processors; atomic: any thread may set it, and helpers may
+                      lag a cycle behind */
     uint32_t run;  /* changes when helpers are called, and at the end; odd: called. Atomic; futex
                       of helpers without a processor */
     u64 helper_cpu_ns;                                   /* this cycle; atomic */
