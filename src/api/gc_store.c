@@ -92,6 +92,7 @@ void gc_clear(void *target, size_t bytes)
 {
     static const slot_word zero;
     slot_word *to = target;
+    bool shades = gc_self->barrier;
     for (size_t i = 0; i < bytes / WORD_SIZE; i++)
-        copy_word(__func__, &to[i], &zero, gc_self->barrier);
+        copy_word(__func__, &to[i], &zero, shades);
 }

@@ -145,14 +145,6 @@ static void end_walk(struct weaksets *all)
     }
 }
 
-bool weaksets_any(gc_heap *heap)
-{
-    lock_acquire(&heap->weaksets->lock);
-    bool any = heap->weaksets->first != NULL;
-    lock_release(&heap->weaksets->lock);
-    return any;
-}
-
 bool weaksets_are_small(gc_heap *heap, size_t few)
 {
     struct weaksets *all = weaksets_of(heap);

@@ -69,9 +69,7 @@ void weakset_publish(struct weakset *set);
 /* Any thread. No other thread uses the set any more, except the collector. */
 void weakset_free(struct weakset *set);
 
-/* Whether there is any. */
-bool weaksets_any(gc_heap *heap);
-/* Whether all sets together have so few keys, at most. */
+/* Whether all sets together have so few keys, at most, where a set counts as one more. */
 bool weaksets_are_small(gc_heap *heap, size_t few);
 /* Calls fn for each set that exists when the walk begins. Collector; no lock is held. */
 void weaksets_walk(gc_heap *heap, void (*fn)(struct weakset *set, void *arg), void *arg);

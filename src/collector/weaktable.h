@@ -1,5 +1,5 @@
-/* Hash tables for weak maps. They are chained, and resized a few buckets at a
- * time, so that no call holds the lock for long, however large the table is.
+/* Hash tables for weak maps. They are chained, and resized a few buckets at a time, so that no call
+ * holds the lock for long, however large the table is.
  *
  * The nodes are ordered by their hash: a bucket is a range of hashes, and its chain is sorted. So a
  * walk that remembers up to which hash it has come misses nothing and sees nothing twice, whatever
