@@ -1,6 +1,7 @@
 #include "collector/quarantine.h"
 #include "base/access.h"
 #include "memory/heapbits.h"
+#include "mutator/barrier.h"
 
 /* Larger objects go free at once. */
 #define LARGEST (QUARANTINE_BYTES / 16)
@@ -8,6 +9,11 @@
 static bool is_earlier(uint32_t cycle, uint32_t than)
 {
     return (int32_t)(cycle - than) < 0;
+}
+
+static void mark(const struct gc_span *s, uintptr_t object)
+{
+    target_mark(&(struct target){.base = object, .arena = s->arena});
 }
 
 void quarantine_fill(const gc_heap *heap, uintptr_t at, size_t size)
@@ -62,7 +68,7 @@ static bool put_in(gc_heap *heap, struct gc_span *s, struct arena_notes *notes, 
     notes->cycle[arena_bit(object)] = cycle;
     word_fetch_add_relaxed(&q->bytes, size);
     word_fetch_add_relaxed(&q->of_cycle[cycle % QUARANTINE_CYCLES], size);
-    span_set_marks(s, i, 1);
+    mark(s, object);
     return true;
 }
 
@@ -71,9 +77,10 @@ static bool let_go(gc_heap *heap, struct gc_span *s, struct arena_notes *notes, 
                    bool marked)
 {
     struct quarantine *q = heap->quarantine;
-    size_t bit = arena_bit(span_cell(s, i));
+    uintptr_t object = span_cell(s, i);
+    size_t bit = arena_bit(object);
     if (marked || !is_earlier(notes->cycle[bit], q->kept_from)) {
-        span_set_marks(s, i, 1);
+        mark(s, object);
         return false;
     }
     bits_clear(notes->dead, bit);
