@@ -124,7 +124,7 @@ static void *open_when_waited_for(void *unused)
     gate_open(&left);
     WAIT_UNTIL(is_over());
     CHECK_EQ(u32_load_acquire(&never.state), GATE_FREE);
-    library_stops = 0;
+    u32_store_release(&library_stops, 0);
     return unused;
 }
 
@@ -154,7 +154,7 @@ TEST(a_mutator_that_drives_makes_no_pauses)
     for (unsigned n = 0; stats_of(heap).cycles < before + 2; n++)
         CHECK(gc_new_bytes(1000) && n < MANY);
     CHECK_EQ(u32_load_acquire(&left.state), GATE_FREE);
-    library_stops = 0;
+    u32_store_release(&library_stops, 0);
     of_the_test = true;
     end_spinner(spinner);
     end();
