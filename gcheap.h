@@ -373,7 +373,10 @@ GC_API void gc_safepoint_slow(void);
 #endif
 #ifdef GC_SANITIZE_THREAD
 #define GC_POLL(self) __atomic_load_n(&(self)->poll, __ATOMIC_RELAXED)
+#define GC_PUBLISH() ((void)0) /* it does not know fences */
 #else
+/* What was written before comes to memory before what is written plainly from here on. */
+#define GC_PUBLISH() __atomic_thread_fence(__ATOMIC_RELEASE)
 #define GC_POLL(self)                                                                              \
     (__extension__({                                                                               \
         __asm__ volatile("" : "+m"((self)->poll));                                                 \
@@ -516,6 +519,8 @@ GC_API int gc_external_add(void *object, ptrdiff_t bytes);
  * the barrier, and the log says so.
  */
 
+/* All that gc_store does before it stores. Compiled code may test the byte gc_fast.barrier by
+ * itself, call this if it is not 0, and then store with release. */
 GC_API void gc_barrier_store(void *slot, void *value);
 /* *slot = value. Release. Four instructions while no cycle marks. */
 static inline void gc_store(void *slot, void *value)
@@ -558,6 +563,48 @@ GC_API bool gc_cas_value(uint64_t *slot, uint64_t expected, uint64_t desired);
 GC_API void gc_copy(void *target, const void *source, size_t bytes);
 /* memset to 0, likewise. */
 GC_API void gc_clear(void *target, size_t bytes);
+
+/* Barriers of other styles, for code that stores by its own instructions.
+ *
+ * gc_before_write: afterwards the thread may write to the object's slots plainly, by whole words,
+ * until its next safepoint. Until then the object is the thread's own: if another thread may have
+ * got at it, or if an object was filled in that shall be stored, call it again. `object` is any
+ * address in the object. While a cycle marks, the call shades what the object refers to, about once
+ * in a cycle; otherwise it takes three instructions. */
+GC_API void gc_before_write_slow(void *object);
+static inline void gc_before_write(void *object)
+{
+    GC_PUBLISH();
+    if (GC_UNLIKELY(GC_SELF->barrier))
+        gc_before_write_slow(object);
+}
+
+/* The same for the words of [target, target + bytes) only: for parts of large arrays, and for
+ * rooted memory outside of all objects. */
+GC_API void gc_before_write_range_slow(void *target, size_t bytes);
+static inline void gc_before_write_range(void *target, size_t bytes)
+{
+    GC_PUBLISH();
+    if (GC_UNLIKELY(GC_SELF->barrier))
+        gc_before_write_range_slow(target, bytes);
+}
+
+/* Whether stores need a barrier now. It stays so until the thread's next safepoint. */
+static inline bool gc_is_marking(void)
+{
+    return GC_SELF->barrier != 0;
+}
+
+/* What gc_store does for the old value and for the new one: keeps `object` alive in this cycle. For
+ * references that are no words of the value format, as a trace function visits them by
+ * gc_trace_ref(). Shade what a store overwrites, and what it writes, then store with release,
+ * without a safepoint in between. NULL, and addresses outside of the heap: nothing. */
+GC_API void gc_shade_slow(void *object);
+static inline void gc_shade(void *object)
+{
+    if (GC_UNLIKELY(GC_SELF->barrier))
+        gc_shade_slow(object);
+}
 
 /* Keeps the object alive up to this call. */
 static inline void gc_keep_alive(const void *object)

@@ -3,7 +3,7 @@
 #include "mutator/barrier.h"
 #include "mutator/heaps.h"
 
-enum mistake { NO_HEAP, IN_A_REGION, CALLED_BACK, FRAME_WITHOUT_HEAP, FRAME_IN_A_REGION, FOREIGN };
+enum mistake { NO_HEAP, IN_A_REGION, CALLED_BACK, FRAME_WITHOUT_HEAP, FRAME_IN_A_REGION, FOREIGN, NO_OBJECT };
 
 static const char *const texts[] = {
     [NO_HEAP] = "this thread has no current heap; call gc_thread_attach() or gc_thread_switch()",
@@ -13,6 +13,8 @@ static const char *const texts[] = {
                            "gc_thread_switch() before it",
     [FRAME_IN_A_REGION] = "a GC_FRAME began or ended in the blocking region; let its block end "
                           "where it began, inside of the region or outside",
+    [NO_OBJECT] = "the address lies in no object of the current heap; for rooted memory outside of "
+                  "it call gc_before_write_range()",
     [FOREIGN] = "nothing was done with a handle of another heap; call gc_thread_switch()",
 };
 
@@ -78,4 +80,9 @@ void entry_refuse_foreign(const gc_thread *t, const char *call)
 {
     tell(t, FOREIGN, call, " is refused (EINVAL)");
     errno = EINVAL;
+}
+
+void entry_tell_no_object(const gc_thread *t, const char *call)
+{
+    tell(t, NO_OBJECT, call, "");
 }

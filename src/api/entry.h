@@ -21,6 +21,9 @@ void entry_check_frames(const gc_thread *t);
  * the log tells so likewise. */
 COLD void entry_refuse_foreign(const gc_thread *t, const char *call);
 
+/* For a call that was given an address outside of all objects. The log tells so likewise. */
+COLD void entry_tell_no_object(const gc_thread *t, const char *call);
+
 /* Returns the calling thread, which runs in its current heap, and notes the call for messages. NULL
  * with EPERM: it has no current heap, is in a blocking region, or runs a function that the
  * collector calls. */

@@ -2,6 +2,7 @@
 #include "api/entry.h"
 #include "introspect/checks.h"
 #include "mutator/barrier.h"
+#include "mutator/window.h"
 
 /* Whether the store will take place: a compare-and-swap may not. */
 enum outcome { SURE, UNSURE };
@@ -95,4 +96,35 @@ void gc_clear(void *target, size_t bytes)
     bool shades = gc_self->barrier;
     for (size_t i = 0; i < bytes / WORD_SIZE; i++)
         copy_word(__func__, &to[i], &zero, shades);
+}
+
+/* ---- Barriers of other styles ---- */
+
+void gc_shade_slow(void *object)
+{
+    gc_thread *t = ENTER();
+    if (t && thread_shades(t))
+        barrier_shade(t, (uintptr_t)object);
+}
+
+void gc_before_write_slow(void *object)
+{
+    gc_thread *t = ENTER();
+    if (!t || !object)
+        return;
+    if (UNLIKELY(t->fast.barrier & BARRIER_WATCH))
+        checks_window(t, (uintptr_t)object, 0);
+    if (thread_shades(t) && !window_open(t, (uintptr_t)object))
+        entry_tell_no_object(t, "gc_before_write");
+}
+
+void gc_before_write_range_slow(void *target, size_t bytes)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return;
+    if (UNLIKELY(t->fast.barrier & BARRIER_WATCH))
+        checks_window(t, (uintptr_t)target, bytes);
+    if (thread_shades(t))
+        window_open_range(t, (uintptr_t)target, bytes);
 }

@@ -420,10 +420,6 @@ static void scan_traced(struct marker *m, uintptr_t base, const gc_type *type)
         type->trace((void *)base, &m->tracer);
 }
 
-/* A large object consists of strands, which several markers can scan. The pieces of a strand are
- * scanned in order: each one queues the next. */
-#define MARK_STRAND (32 * MARK_PIECE)
-
 /* The marker that scans the first piece queues the other strands. */
 static void open_large(struct marker *m, const struct gc_span *s)
 {

@@ -15,8 +15,6 @@
 #include "mutator/handshake.h"
 
 #define MARK_EDGES 32
-/* Large objects are scanned in pieces of this size. */
-#define MARK_PIECE ((size_t)4 << 10)
 
 /* An edge to a small object. */
 struct mark_edge {

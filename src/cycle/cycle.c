@@ -108,6 +108,7 @@ static void begin(gc_heap *heap)
     /* Mutators that are past their ROOTS assist. */
     marking_begin(heap->marking, c->forced || heap->options.flags & GC_STOP_WORLD);
     workqueue_begin_deferring(&heap->work);
+    u8_store_relaxed(&heap->mutators.all_black, false);
     u32_store_release(&c->started, c->started + 1);
     heap->cycle_number = c->started;
     if (heap->options.flags & GC_STOP_WORLD)
@@ -225,6 +226,7 @@ static void begin_marking(struct driver *d)
     struct marker *m = &d->marker;
     m->active = true;
     workqueue_activate(&heap->work);
+    u8_store_release(&heap->mutators.all_black, true);
     marker_ambiguous(m, workqueue_end_deferring(&heap->work));
     mark_roots(heap, m);
 }

@@ -229,6 +229,28 @@ void checks_store(gc_thread *t, const struct checks_stored *s)
     lock_release(&c->lock);
 }
 
+/* Until the next look nobody knows what these slots should hold. */
+void checks_window(gc_thread *t, uintptr_t at, size_t bytes)
+{
+    gc_heap *heap = t->heap;
+    const struct gc_span *s = mheap_span_of(&heap->mem, at);
+    uintptr_t object = object_of(heap, at);
+    if (!heap->debug.stores || !s || !object || span_noscan(s))
+        return;
+    uintptr_t end = end_of(s, object), from = bytes ? at : object;
+    if (bytes)
+        end = MIN_OF(at + bytes, end);
+    lock_acquire(&heap->checks->lock);
+    for (; from < end; from += WORD_SIZE) {
+        struct slot_note *note = note_at(heap, from);
+        if (!note || !note->look || !is_slot(heap, from))
+            continue;
+        note->look = heap->checks->look;
+        note->writer = SEVERAL;
+    }
+    lock_release(&heap->checks->lock);
+}
+
 /* ---- Fresh objects ---- */
 
 /* Their slots are written plainly until the thread's next safepoint. */

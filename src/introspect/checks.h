@@ -45,6 +45,9 @@ struct checks_stored {
     uintptr_t sp; /* as above */
 };
 void checks_store(gc_thread *t, const struct checks_stored *stored);
+/* The thread is about to store plainly to the object that contains `at`; `bytes` not 0: to so many
+ * words from there on. */
+void checks_window(gc_thread *t, uintptr_t at, size_t bytes);
 /* For strays.h: whether the stray was not yet told, nor another one of its site; a line that names
  * who allocated an object. */
 bool checks_stray_is_news(const gc_heap *heap, uintptr_t object, bool used_again);

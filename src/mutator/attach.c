@@ -3,6 +3,7 @@
 #include "mutator/log.h"
 #include "mutator/self.h"
 #include "mutator/thread.h"
+#include "mutator/window.h"
 #include <errno.h>
 #include <limits.h>
 
@@ -197,6 +198,8 @@ static void strike_off_locked(gc_heap *heap, gc_thread *t)
     if (t->grey)
         workbuf_put_empty(&heap->work, t->grey);
     t->grey = NULL;
+    window_drop(t);
+    window_forget(t);
     t->last_proc = NULL;
     mutators_unlink_locked(m, t);
     times_fold(&m->kept, &t->times);
@@ -209,7 +212,8 @@ static void strike_off_locked(gc_heap *heap, gc_thread *t)
 static void unregister_locked(gc_heap *heap, gc_thread *t)
 {
     LOCK_ASSERT_HELD(&heap->mutators.lock);
-    if (barrier_hand_over(t))
+    bool handed = window_hand_over(t);
+    if (barrier_hand_over(t) || handed)
         u8_store_relaxed(&heap->mutators.handed, true);
     if (t->proc)
         proc_release(heap, t);

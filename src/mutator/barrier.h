@@ -17,6 +17,11 @@ INLINE uintptr_t value_address(const gc_value_format *format, word value)
     return value & (sizeof(uint64_t) - 1) ? 0 : value;
 }
 
+/* Large objects are scanned in pieces. They consist of strands, which several markers can scan. The
+ * pieces of a strand are scanned in order: each one queues the next. */
+#define MARK_PIECE ((size_t)4 << 10)
+#define MARK_STRAND (32 * MARK_PIECE)
+
 /* The object to which an address leads. */
 struct target {
     uintptr_t base;

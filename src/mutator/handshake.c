@@ -1,6 +1,7 @@
 #include "mutator/handshake.h"
 #include "mutator/self.h"
 #include "mutator/watchdog.h"
+#include "mutator/window.h"
 
 /* ---- What a step does to a thread and to a P ---- */
 
@@ -35,6 +36,8 @@ static void thread_nothing(gc_thread *t)
 static void thread_shade_roots(gc_thread *t)
 {
     t->heap->mutators.shade_roots(t);
+    window_hand_over(t);
+    window_forget(t);
     barrier_hand_over(t); /* else the first wave would find it */
     t->fresh = 0;         /* it may die in this cycle (I36) */
 }
@@ -47,8 +50,8 @@ static void thread_hand_over(gc_thread *t)
 
 static void thread_hold_none(gc_thread *t)
 {
-    (void)t;
-    ASSERT((!t->grey || t->grey->n == 0) && "I7");
+    window_forget(t);
+    ASSERT((!t->grey || t->grey->n == 0) && !t->windows.armed && "I7");
 }
 
 static void proc_nothing(gc_heap *heap, struct proc *p)

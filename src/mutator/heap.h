@@ -40,6 +40,14 @@ struct gc_fiber {
 };
 
 #define THREAD_FRAMES 32
+#define WINDOW_NOTES_LOG2 6
+
+/* See window.h. */
+struct windows {
+    struct workbuf *armed; /* to be scanned again at the thread's ROOTS, linked; NULL: nothing */
+    bool noted;            /* there are notes */
+    uintptr_t notes[1 << WINDOW_NOTES_LOG2]; /* of what is prepared; 0: of nothing */
+};
 
 /* Unless marked, a field belongs to the thread, and to the collector while it has CLAIMED the
  * thread. */
@@ -60,6 +68,7 @@ struct gc_thread {
     struct proc *last_proc;
     word shaded_objects, shaded_bytes; /* objects without references; to be counted */
     struct workbuf *grey;              /* objects this thread's barriers shaded; NULL: none yet */
+    struct windows windows;
     struct rootset roots;
     gc_fiber *fiber; /* the fiber it runs; NULL: its own root set */
     struct stacks stacks;
@@ -116,6 +125,7 @@ struct mutators {
     /* A thread has reported grey objects, in a FLUSH or when it detached, since the collector last
      * began to drain (I6). Atomic. */
     uint8_t handed;
+    uint8_t all_black; /* ROOTS is complete, and the next cycle has not begun. Atomic */
 };
 
 struct gc_heap {

@@ -125,6 +125,11 @@ CALL(cas, ERRNO(gc_cas(&slot, slot, cell)))
 CALL(cas_value, ERRNO(gc_cas_value(&value_slot, value_slot, (uint64_t)(uintptr_t)cell)))
 CALL(copy, ERRNO(gc_copy(&slot, &cell, sizeof slot)))
 CALL(clear, (slot = cell, ERRNO(gc_clear(&slot, sizeof slot))))
+CALL(before_write, ERRNO(gc_before_write(cell)))
+CALL(before_write_range, ERRNO(gc_before_write_range(cell, sizeof *cell)))
+CALL(shade, ERRNO(gc_shade(cell)))
+CALL(is_marking, ERRNO(gc_is_marking()))
+CALL(barrier_store, ERRNO((gc_barrier_store(&slot, cell), gc_barrier_store_value(&value_slot, 0))))
 CALL(keep_alive, ERRNO(gc_keep_alive(cell)))
 CALL(frame_mark, ERRNO(gc_frame_reset(gc_frame_mark())))
 CALL(trace_slot, ERRNO(gc_trace_slot(tracer, &slot)))
@@ -478,6 +483,11 @@ static const struct row rows[] = {
     {"gc_cas_value", "ttyyu", N, call_cas_value},
     {"gc_copy", "ttyyu", N, call_copy},
     {"gc_clear", "ttyyu", N, call_clear},
+    {"gc_before_write", "ppyyu", N, call_before_write},
+    {"gc_before_write_range", "ppyyu", N, call_before_write_range},
+    {"gc_is_marking", "yyyyy", N, call_is_marking},
+    {"gc_shade", "ppyyu", N, call_shade},
+    {"gc_barrier_store, gc_barrier_store_value", "uuyyu", N, call_barrier_store},
     {"gc_keep_alive", "yyyyy", N, call_keep_alive},
     {"GC_FRAME, GC_FRAME_ARRAY", "uuyyu", N, call_frame},
     {"gc_frame_mark, gc_frame_reset", "yyyyy", N, call_frame_mark},

@@ -139,6 +139,13 @@ static void store_properly(struct tree *t, struct tree **array)
     gc_clear(array, 2 * sizeof *array);
     gc_safepoint();
     gc_store(&t->right, NULL);
+    gc_before_write(t);
+    t->left = t->right = fresh;
+    gc_before_write_range(&array[8], 2 * sizeof *array);
+    array[8] = array[9] = t;
+    gc_safepoint();
+    gc_before_write(t);
+    t->left = t->right = NULL;
     fresh = plant();
     gc_store(&fresh->left, t);
     fresh->left = NULL;

@@ -76,6 +76,11 @@ typedef Mutator {
     bit storing;            /* inside gc_store: old value shaded, store to come */
     unsigned dst : NAME;    /* … of val into slot dst */
     unsigned val : NAME;
+#ifdef WINDOWS
+    unsigned open : WIDTH;  /* it may write into these plainly; no other thread gets at them */
+    unsigned armed : WIDTH; /* to be scanned again at its ROOTS */
+    unsigned done : WIDTH;  /* noted: of a grey thread, that it is armed; of a black one, that it is shaded */
+#endif
 #ifdef CALLS
     unsigned pc : 4;        /* in a call of several steps: where; */
     unsigned obj : NAME;    /* … what it is about */
@@ -104,6 +109,7 @@ unsigned todo : WIDTH;   /* … and not scanned these of them */
 bit scanning;            /* workers may look into objects */
 bit dirty;               /* somebody reported grey in this FLUSH wave */
 bit cut;                 /* marking is over: what is white is dead */
+bit all_black;           /* ROOTS is complete, and DISARM has not begun */
 bit scanned_roots;       /* the collector has scanned the roots of the mutator that it claimed */
 unsigned op : 3 = FLIP;
 #ifdef MUT_LEAVE_IGNORES_CLAIM
@@ -126,7 +132,13 @@ byte r, t;               /* scratch, 0 between steps */
 #define MORE_HELD 0 /* neither roots nor garbage yet */
 #endif
 #define ROOTED (1 | M[0].roots | M[1].roots | IN_FLIGHT(0) | IN_FLIGHT(1) | (MORE_ROOTS))
-#define HELD (ROOTED | M[0].grey | M[1].grey | queue | untold | BIT(child) | (MORE_HELD))
+#ifdef WINDOWS /* a window is open for what the thread holds; an object's memory stays to the end of a cycle */
+#define ARMED_BY(m) M[m].armed
+#else
+#define ARMED_BY(m) 0
+#endif
+#define HELD (ROOTED | M[0].grey | M[1].grey | queue | untold | BIT(child) | ARMED_BY(0) | ARMED_BY(1) | \
+              (MORE_HELD))
 
 #ifndef MORE_EDGES
 #define MORE_EDGES 0 /* references that are no slots */
@@ -146,11 +158,18 @@ byte r, t;               /* scratch, 0 between steps */
 #ifndef FORGET_MORE
 #define FORGET_MORE skip
 #endif
+#ifdef WINDOWS
+#define FORGET_WINDOWS M[0].done = M[0].done & r; M[1].done = M[1].done & r; \
+                       M[0].open = M[0].open & r; M[1].open = M[1].open & r
+#else
+#define FORGET_WINDOWS skip
+#endif
 /* Names that nothing holds any more become free: unmarked, field NULL. */
 inline forget() {
     r = HELD;
     CLOSE;
     mark = mark & r;
+    FORGET_WINDOWS;
     slot[1] = HAS(r, 1) * slot[1];
     slot[2] = HAS(r, 2) * slot[2];
 #if N >= 3
@@ -198,6 +217,17 @@ inline nothing_white_is_reachable() {
 #define BUFFER_KEY(m) 0
 #endif
 
+#ifdef WINDOWS
+#define SWAP_WINDOWS SWAP(open); SWAP(armed); SWAP(done)
+#define WINDOW_KEY(m) M[m].open
+#define RENAME_WINDOWS(a, b) \
+    SWAP_BITS(M[0].open, a, b); SWAP_BITS(M[0].armed, a, b); SWAP_BITS(M[0].done, a, b); \
+    SWAP_BITS(M[1].open, a, b); SWAP_BITS(M[1].armed, a, b); SWAP_BITS(M[1].done, a, b)
+#else
+#define SWAP_WINDOWS skip
+#define WINDOW_KEY(m) 0
+#define RENAME_WINDOWS(a, b) skip
+#endif
 #ifdef WALK
 #define RENAME_WALK(a, b) SWAP_BITS(untold, a, b); SWAP_BITS(todo, a, b)
 #else
@@ -217,6 +247,7 @@ inline rename(a, b) {
     SWAP_REF(M[1].dst, a, b); SWAP_REF(M[1].val, a, b);
     RENAME_BUFFER(0, a, b); RENAME_BUFFER(1, a, b);
     RENAME_CALLS(a, b);
+    RENAME_WINDOWS(a, b);
     RENAME_MORE(a, b)
 }
 #define WEIGHT(o) \
@@ -233,15 +264,15 @@ inline rename(a, b) {
 #endif
 #define SWAP(f) t = M[0].f; M[0].f = M[1].f; M[1].f = t
 #define KEY(m) \
-    ((((((((M[m].st * 2 + M[m].due) * 4 + M[m].phase) * 2 + M[m].handed) * 2 + M[m].storing) * 4 + \
-       BUFFER_KEY(m)) * 16 + CALL_KEY(m)) * 32 + M[m].roots) * 32 + M[m].grey)
+    (((((((((M[m].st * 2 + M[m].due) * 4 + M[m].phase) * 2 + M[m].handed) * 2 + M[m].storing) * 4 + \
+       BUFFER_KEY(m)) * 16 + CALL_KEY(m)) * 32 + M[m].roots) * 32 + M[m].grey) * 8 + WINDOW_KEY(m))
 
 inline canonical() {
     if
     :: KEY(0) < KEY(1) && SWAPPABLE ->
         printf("(M0 and M1 change names)\n");
         SWAP(st); SWAP(due); SWAP(phase); SWAP(handed); SWAP(grey); SWAP(roots);
-        SWAP(storing); SWAP(dst); SWAP(val); SWAP_BUFFERS; SWAP_CALLS; t = 0
+        SWAP(storing); SWAP(dst); SWAP(val); SWAP_BUFFERS; SWAP_CALLS; SWAP_WINDOWS; t = 0
     :: else
     fi;
 #ifndef NAMES_STAY /* of objects: they differ */
@@ -363,6 +394,29 @@ inline hand_over(m) {
 #define FLIP_MORE(m) skip
 #endif
 
+/* At ROOTS what a grey thread has written to plainly is queued, to be scanned again. A safepoint ends
+ * all windows. */
+#if defined(WINDOWS) && defined(MUT_WINDOW_UNARMED)
+#define WINDOWS_AT_ROOTS(m) M[m].armed = 0; M[m].done = 0
+#elif defined(MUT_WINDOW_NOTES_KEPT)
+#define WINDOWS_AT_ROOTS(m) queue = queue | M[m].armed; M[m].armed = 0
+#elif defined(WINDOWS)
+#define WINDOWS_AT_ROOTS(m) queue = queue | M[m].armed; M[m].armed = 0; M[m].done = 0
+#else
+#define WINDOWS_AT_ROOTS(m) skip
+#endif
+#ifdef WINDOWS
+#ifdef MUT_WINDOW_NOTES_OUTLIVE_CYCLE
+#define WINDOWS_AT_DISARM(m) skip
+#else
+#define WINDOWS_AT_DISARM(m) M[m].done = 0
+#endif
+#define WINDOWS_END(m) M[m].open = 0
+#else
+#define WINDOWS_AT_DISARM(m) skip
+#define WINDOWS_END(m) skip
+#endif
+
 inline scan_roots(m) {
     queue = queue | (M[m].roots & ~mark);
     mark = mark | M[m].roots
@@ -379,12 +433,13 @@ inline perform(m) {
     :: op == ARM -> M[m].phase = ARMED
 #endif
     :: op == SETTLE
-    :: op == ROOTS -> scan_roots(m); hand_over(m); M[m].handed = false; M[m].phase = MARK
+    :: op == ROOTS -> scan_roots(m); WINDOWS_AT_ROOTS(m); hand_over(m); M[m].handed = false; M[m].phase = MARK
     :: op == FLUSH -> hand_over(m)
-    :: op == DISARM -> REQUIRE_P3(M[m].grey == 0); M[m].phase = DONE
+    :: op == DISARM -> REQUIRE_P3(M[m].grey == 0); WINDOWS_AT_DISARM(m); M[m].phase = DONE
     fi
 }
 inline answer(m) {
+    WINDOWS_END(m);
     perform(m);
 #ifdef TSO
     if :: op == FLUSH && M[m].handed -> write_word(m, ANSWER_DIRTY) :: else -> write_word(m, ANSWER) fi;
@@ -396,7 +451,7 @@ inline answer(m) {
 }
 inline answer_for(m) { /* by the collector, which has scanned the roots before */
     if
-    :: op == ROOTS -> hand_over(m); M[m].handed = false; M[m].phase = MARK
+    :: op == ROOTS -> WINDOWS_AT_ROOTS(m); hand_over(m); M[m].handed = false; M[m].phase = MARK
     :: else -> perform(m)
     fi;
     dirty = dirty || (op == FLUSH && M[m].handed);
@@ -442,9 +497,56 @@ inline answer_for(m) { /* by the collector, which has scanned the roots before *
 /* Room for another root: of three objects a mutator holds two at most. */
 #define ROOM_FOR_ROOT ((M[self].roots & (M[self].roots - 1)) == 0)
 
+/* gc_before_write: shades what the object refers to. Then the object is the thread's until its next
+ * safepoint, or until it lets other threads at it. Once all threads are black, once in a cycle is
+ * enough. A grey thread has it scanned again. */
+#ifdef WINDOWS
+#define OPEN(m, s) HAS(M[m].open, s)
+#ifdef MUT_WINDOW_SHARED
+#define MINE(s) true
+#else
+#define MINE(s) (!OPEN(1 - self, s))
+#endif
+#ifdef MUT_WINDOW_NO_OLD
+#define SHADED_BEFORE(s) 0
+#else
+#define SHADED_BEFORE(s) (HAS(M[self].done, s) && M[self].phase == MARK -> 0 : slot[s])
+#endif
+#ifdef MUT_WINDOW_NOTED_EARLY
+#define ONCE true
+#else
+#define ONCE all_black
+#endif
+#define BEFORE_WRITE(s) \
+    :: d_step { RUNS && HAS(M[self].roots, s) && !OPEN(self, s) && MINE(s) -> \
+        printf("M%d may write to %d\n", self, s); \
+        r = (BARRIER -> SHADED_BEFORE(s) : 0); shade_for(self, r); r = 0; \
+        M[self].open = M[self].open | BIT(s); \
+        M[self].armed = (M[self].phase == ARMED && !HAS(M[self].done, s) -> \
+                             M[self].armed | BIT(s) : M[self].armed); \
+        M[self].done = (M[self].phase == ARMED || (M[self].phase == MARK && ONCE) -> \
+                            M[self].done | BIT(s) : M[self].done) } \
+    :: d_step { RUNS && OPEN(self, s) -> \
+        printf("M%d lets others at %d\n", self, s); \
+        M[self].open = M[self].open & ~BIT(s) }
+#define WRITE(s, v) \
+    d_step { RUNS && OPEN(self, s) && REACHES(v) && slot[s] != v -> \
+        printf("M%d writes %d into %d\n", self, v, s); \
+        slot[s] = v }
+#if N == 3
+#define WINDOW_OPERATIONS BEFORE_WRITE(1) BEFORE_WRITE(2) BEFORE_WRITE(3) \
+    EACH_VALUE(WRITE, 1) EACH_VALUE(WRITE, 2) EACH_VALUE(WRITE, 3)
+#else
+#define WINDOW_OPERATIONS BEFORE_WRITE(1) BEFORE_WRITE(2) EACH_VALUE(WRITE, 1) EACH_VALUE(WRITE, 2)
+#endif
+#else
+#define MINE(s) true
+#define WINDOW_OPERATIONS
+#endif
+
 /* Loads slot s into a root. */
 #define LOAD_FROM(s) \
-    d_step { RUNS && REACHES(s) && !REACHES(LOAD(self, s)) && ROOM_FOR_ROOT -> \
+    d_step { RUNS && REACHES(s) && MINE(s) && !REACHES(LOAD(self, s)) && ROOM_FOR_ROOT -> \
         printf("M%d loads %d from slot %d\n", self, LOAD(self, s), s); \
         M[self].roots = M[self].roots | BIT(LOAD(self, s)) }
 
@@ -483,14 +585,14 @@ inline answer_for(m) { /* by the collector, which has scanned the roots before *
 
 /* gc_store: loads and shades the old value, shades the new; then stores. */
 #define STORE(s, v) \
-    d_step { RUNS && REACHES(s) && REACHES(v) && BARRIER && \
+    d_step { RUNS && REACHES(s) && MINE(s) && REACHES(v) && BARRIER && \
              (FENCED(self) || !(WHITE(OLD(s)) || WHITE(NEW(v)))) -> \
         printf("M%d in slot %d := %d: sees %d\n", self, s, v, LOAD(self, s)); \
         r = OLD(s); shade_for(self, r); \
         r = NEW(v); shade_for(self, r); \
         r = 0; \
         STORE_BEGUN(s, v) } \
- :: d_step { RUNS && REACHES(s) && REACHES(v) && !BARRIER && ROOM(self) && LOAD(self, s) != v -> \
+ :: d_step { RUNS && REACHES(s) && MINE(s) && REACHES(v) && !BARRIER && ROOM(self) && LOAD(self, s) != v -> \
         printf("M%d stores slot %d := %d without barrier\n", self, s, v); \
         write(self, s, v) }
 #define STORE_ENDS \
@@ -587,6 +689,7 @@ inline answer_for(m) { /* by the collector, which has scanned the roots before *
     EACH_OBJECT(DROP) \
     EACH(ALLOCATE) \
     STORES \
+    WINDOW_OPERATIONS \
     :: STORE_ENDS \
     MAYBE_OVERFLOW \
     :: SAFEPOINT \
@@ -719,6 +822,10 @@ inline begin_cycle() {
     handshake(SETTLE);
     start_scanning();
     handshake(ROOTS)
+#endif
+#ifdef WINDOWS
+    ;
+    all_black = true
 #endif
 }
 

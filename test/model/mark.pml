@@ -19,15 +19,26 @@
     d_step { RUNS && FENCED(self) -> \
         printf("M%d detaches\n", self); \
         GIVE_UP_GREY; \
-        M[self].grey = 0; M[self].handed = false; \
+        M[self].grey = 0; M[self].handed = false; WINDOWS_AT_DETACH; \
         M[self].roots = 0; M[self].phase = IDLE; M[self].due = false; \
         M[self].st = OFF }
+#if defined(WINDOWS) && !defined(MUT_DETACH_DROPS_ARMED)
+#define ARMED_AT_DETACH M[self].grey = M[self].grey | M[self].armed
+#else
+#define ARMED_AT_DETACH skip
+#endif
 #ifdef MUT_DETACH_DROPS_GREY
 #define GIVE_UP_GREY skip
 #elif defined(MUT_DETACH_SILENT)
 #define GIVE_UP_GREY hand_over(self)
 #else
-#define GIVE_UP_GREY hand_over(self); dirty = dirty || M[self].handed
+#define GIVE_UP_GREY ARMED_AT_DETACH; hand_over(self); dirty = dirty || M[self].handed
+#endif
+
+#ifdef WINDOWS
+#define WINDOWS_AT_DETACH M[self].open = 0; M[self].armed = 0; M[self].done = 0
+#else
+#define WINDOWS_AT_DETACH skip
 #endif
 
 active [2] proctype mutator() {
@@ -60,7 +71,7 @@ active proctype worker() {
 inline sweep() {
     atomic {
         nothing_white_is_reachable();
-        cut = false; mark = 0; scanning = false; op = FLIP;
+        cut = false; mark = 0; scanning = false; all_black = false; op = FLIP;
         M[0].phase = IDLE; M[1].phase = IDLE;
         tidy()
     }

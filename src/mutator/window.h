@@ -1,0 +1,22 @@
+/* Windows: a thread that has called gc_before_write() writes to the object plainly until its next
+ * safepoint (I50). Here is what keeps objects alive that such stores overwrite, or put there. */
+#ifndef GC_WINDOW_H
+#define GC_WINDOW_H
+
+#include "mutator/mutators.h"
+
+/* The thread, whose barrier is on, is about to write plainly to the object that contains an
+ * address. false: the address does not lie in the heap. */
+bool window_open(gc_thread *t, uintptr_t address);
+/* The same for the words [from, from + bytes) of one object, or of rooted memory outside. */
+void window_open_range(gc_thread *t, uintptr_t from, size_t bytes);
+
+/* At the thread's ROOTS, or when it leaves: what it wrote to while it was grey is queued, to be
+ * scanned again. true: there was anything. */
+bool window_hand_over(gc_thread *t);
+/* Forgets which windows were open. At ROOTS and DISARM. */
+void window_forget(gc_thread *t);
+/* Drops what was to be scanned. In the child of a fork. */
+void window_drop(gc_thread *t);
+
+#endif
