@@ -45,6 +45,7 @@ PROBE(probe_new_flex, KEEP(gc_new_flex(&node_type, &gc_pointer_type, n->value)))
 PROBE(probe_frame, frame(n))
 PROBE(probe_store, gc_store(&n->left, n))
 PROBE(probe_store_plain, *(struct node *volatile *)&n->left = n)
+PROBE(probe_before_write, gc_before_write(n))
 PROBE(probe_safepoint, gc_safepoint())
 PROBE(probe_empty, KEEP(n))
 
@@ -73,6 +74,7 @@ int main(void)
         RUN(probe_frame);
         RUN(probe_store);
         RUN(probe_store_plain);
+        RUN(probe_before_write);
         RUN(probe_safepoint);
         RUN(probe_empty);
     }

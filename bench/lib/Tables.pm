@@ -154,9 +154,10 @@ sub tables {
         of_metric($r, 'Large blocks: MiB that became resident', 'large', 'peak'),
         of_metric($r, 'Large blocks: MiB alive', 'large', 'live'),
         of_metrics($r, 'Collection of a heap of 4 MiB, us', 'tiny', 'time', 'p99'),
-        of_metrics($r, 'Inline paths, ns', 'micro', qw(store_plain store store_marking safepoint)),
+        of_metrics($r, 'Inline paths, ns', 'micro',
+                   qw(store_plain store window store_marking window_marking safepoint)),
         of_metrics($r, 'Inline paths, instructions', 'instructions',
-                   qw(gc_new gc_new_bytes gc_new_array gc_new_flex gc_store gc_safepoint GC_FRAME
+                   qw(gc_new gc_new_bytes gc_new_array gc_new_flex gc_store gc_before_write gc_safepoint GC_FRAME
                       store_plain)),
         of_metrics($r, 'A thread that attaches and detaches, ns; around one allocation', 'attach',
                    qw(pair task)),

@@ -190,7 +190,7 @@ sub intern_targets {
 sub instruction_targets {
     my ($r) = @_;
     my %limit = (gc_new => 12, gc_new_array => 24, gc_new_flex => 28, gc_store => 4,
-                 gc_safepoint => 3, GC_FRAME => 12);
+                 gc_before_write => 3, gc_safepoint => 3, GC_FRAME => 12);
     return map { bound("instructions of $_, each further one",
                        $r->value('instructions', 'gcheap', $_, first => 0), $limit{$_}) }
         sort keys %limit;

@@ -406,11 +406,7 @@ inline hand_over(m) {
 #define WINDOWS_AT_ROOTS(m) skip
 #endif
 #ifdef WINDOWS
-#ifdef MUT_WINDOW_NOTES_OUTLIVE_CYCLE
-#define WINDOWS_AT_DISARM(m) skip
-#else
 #define WINDOWS_AT_DISARM(m) M[m].done = 0
-#endif
 #define WINDOWS_END(m) M[m].open = 0
 #else
 #define WINDOWS_AT_DISARM(m) skip
