@@ -3,7 +3,15 @@
 #include "mutator/barrier.h"
 #include "mutator/heaps.h"
 
-enum mistake { NO_HEAP, IN_A_REGION, CALLED_BACK, FRAME_WITHOUT_HEAP, FRAME_IN_A_REGION, FOREIGN, NO_OBJECT };
+enum mistake {
+    NO_HEAP,
+    IN_A_REGION,
+    CALLED_BACK,
+    FRAME_WITHOUT_HEAP,
+    FRAME_IN_A_REGION,
+    FOREIGN,
+    NO_OBJECT
+};
 
 static const char *const texts[] = {
     [NO_HEAP] = "this thread has no current heap; call gc_thread_attach() or gc_thread_switch()",

@@ -1,6 +1,6 @@
 #include "mutator/window.h"
 #include "memory/heapbits.h"
-#include "mutator/handshake.h"
+#include "mutator/barrier.h"
 #include "mutator/self.h"
 
 /* ---- What was prepared ---- */
@@ -110,10 +110,21 @@ static void shade_words(gc_thread *t, uintptr_t at, uintptr_t end)
     }
 }
 
+struct window_tracer {
+    struct gc_tracer tracer;
+    gc_thread *thread;
+};
+
+static void shade_traced_word(struct gc_tracer *tracer, word value)
+{
+    barrier_shade(CONTAINER_OF(tracer, struct window_tracer, tracer)->thread,
+                  value_address(&tracer->heap->options.format, value));
+}
+
 /* The function is the embedder's. */
 static void shade_traced(gc_thread *t, uintptr_t object, const gc_type *type)
 {
-    struct shading_tracer s = handshake_shading_tracer(t);
+    struct window_tracer s = {{shade_traced_word, shade_traced_word, t->heap}, t};
     if (!type)
         return;
     int cancel = os_cancel_off();
