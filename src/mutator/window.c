@@ -19,7 +19,7 @@ static bool is_grey(const gc_thread *t)
     return t->fast.barrier & BARRIER_BOTH;
 }
 
-static void note(gc_thread *t, uintptr_t place)
+static void note_window(gc_thread *t, uintptr_t place)
 {
     *note_of(t, place) = place;
     t->windows.noted = true;
@@ -179,7 +179,7 @@ bool window_open(gc_thread *t, uintptr_t address)
     if (grey && !noted)
         arm_object(t, &target);
     if (grey || once)
-        note(t, place);
+        note_window(t, place);
     return true;
 }
 
@@ -193,7 +193,7 @@ static void open_piece(gc_thread *t, const struct target *target, uintptr_t piec
     if (grey && !noted)
         arm_piece(t, target, piece);
     if (grey || once)
-        note(t, piece + 1);
+        note_window(t, piece + 1);
 }
 
 static void open_outside(gc_thread *t, uintptr_t from, size_t bytes)
