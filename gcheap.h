@@ -151,6 +151,8 @@ GC_API struct gc_fast *gc_self_of_thread(void) GC_ABI_NAME(gc_self_of_thread);
  * atomic stores with release. It must not allocate or block. */
 typedef void (*gc_trace_fn)(void *object, gc_tracer *tracer);
 
+#define GC_FIELDS_MAX 32
+
 /* A type descriptor. GC_TYPE() fills it, or gc_type_create() makes it. It must not change once an
  * object of it was made. Unless gc_type_create() made it, it must outlive every heap that holds an
  * object of it. The descriptor has the fields of Go's runtime; most are 0 in a GC_TYPE. */
@@ -179,6 +181,10 @@ struct gc_type {
     size_t id;   /* a multiple of GC_RUNS_MAX that no other type ever has; 0: none */
     size_t tail; /* for flexible objects of this head and one type of elements: that type's id plus
                     the objects' first run index, by size class; 0: none */
+    /* For messages, dumps and gc_path(): the names of up to GC_FIELDS_MAX references, each followed
+     * by a ';', as "left;right;". NULL: they have none. */
+    const char *fields;
+    uint16_t field_words[GC_FIELDS_MAX]; /* of each of them: the number of its word */
 };
 
 /* GC_TYPE(name, T, field, …) defines the gc_type `name` for the C type T. The named fields (at most
@@ -186,23 +192,31 @@ struct gc_type {
  * Write `static` before it for internal linkage. The compiler checks that each field has the size
  * and alignment of a word. GC_TYPE_NOPTR(name, T) defines a type without references. */
 #define GC_TYPE(name, T, ...)                                                                      \
-    gc_type name = GC_TYPE_INIT(#T, T, GC_MASK_ALL(T, __VA_ARGS__));                               \
+    gc_type name = GC_TYPE_INIT(#T, T, (GC_MASK_ALL(T, __VA_ARGS__)),                              \
+                                GC_MAP(GC_FIELD_NAME, T, 0, __VA_ARGS__),                          \
+                                (GC_MAP(GC_FIELD_WORD, T, 0, __VA_ARGS__)));                       \
     GC_MAP(GC_CHECK_FIELD, T, 0, __VA_ARGS__)                                                      \
     GC_CHECK_ALIGN(T);                                                                             \
     GC_STATIC_ASSERT(GC_ALIGNOF(T) % sizeof(void *) == 0,                                          \
                      "GC_TYPE: " #T " does not have the alignment of a pointer: is it packed?");   \
-    GC_STATIC_ASSERT(GC_NARGS(__VA_ARGS__) <= 32, "GC_TYPE takes at most 32 fields")
+    GC_STATIC_ASSERT(GC_NARGS(__VA_ARGS__) <= GC_FIELDS_MAX, "GC_TYPE takes at most 32 fields")
 #define GC_TYPE_NOPTR(name, T)                                                                     \
-    gc_type name = GC_TYPE_INIT(#T, T, 0);                                                         \
+    gc_type name = GC_TYPE_INIT(#T, T, (0), NULL, (0));                                            \
     GC_CHECK_ALIGN(T);                                                                             \
     GC_STATIC_ASSERT(sizeof(T) > 0, "GC_TYPE_NOPTR needs a complete type")
 
-#define GC_TYPE_INIT(text, T, ...)                                                                 \
+#define GC_TYPE_INIT(text, T, mask, names, words)                                                  \
     {                                                                                              \
         sizeof(T), 0, 0, GC_TFLAG_NAMED, GC_KIND_STRUCT, (uint16_t)GC_ALIGNOF(T),                  \
-            (uint16_t)GC_ALIGNOF(T), 0, NULL, NULL, NULL, text, NULL, {__VA_ARGS__}, 0, 0, NULL,   \
-            0, 0                                                                                   \
+            (uint16_t)GC_ALIGNOF(T), 0, NULL, NULL, NULL, text, NULL, {GC_LIST mask}, 0, 0, NULL,  \
+            0, 0, names,                                                                           \
+        {                                                                                          \
+            GC_LIST words                                                                          \
+        }                                                                                          \
     }
+#define GC_LIST(...) __VA_ARGS__
+#define GC_FIELD_NAME(T, unused, field) #field ";"
+#define GC_FIELD_WORD(T, unused, field) (uint16_t)(offsetof(T, field) / sizeof(void *)),
 #ifdef __cplusplus
 #define GC_ALIGNOF(T) alignof(T)
 #else
@@ -793,6 +807,8 @@ struct gc_type_spec {
     bool (*equal)(const void *a, const void *b);
     uint64_t (*hash_object)(const void *object, uint64_t seed);
     gc_trace_fn trace;
+    const char *fields; /* the names of the references in the order of their offsets, as
+                           "left;right"; of up to GC_FIELDS_MAX. NULL: they have none */
 };
 
 /* Makes a type at run time; copies all that `spec` points to. Any thread, attached or not.
@@ -990,6 +1006,49 @@ struct gc_object {
  * may read all objects. It must not write to them, use the heap, or wait for another thread, and it
  * must return. */
 GC_API int gc_heap_each(bool (*fn)(void *arg, const struct gc_object *object), void *arg);
+
+/* Who keeps an object alive. The next three calls hold all threads and pass references to fn, until
+ * it returns false; fn may do what it may in gc_heap_each(). NULL: each reference becomes a line in
+ * the log. They do not collect, so an object that is dead and not yet found so is still there.
+ *
+ * What a reference lies in. All but objects are roots, or act like roots. */
+enum gc_holder {
+    GC_IN_OBJECT,
+    GC_IN_FRAME,    /* a local of a GC_FRAME */
+    GC_IN_RANGE,    /* gc_thread_range(), gc_thread_local_range() */
+    GC_IN_STACK,    /* a C stack that is scanned conservatively */
+    GC_IN_CALLBACK, /* what a root callback visits */
+    GC_IN_GLOBAL,   /* gc_root(), gc_root_range() */
+    GC_IN_HANDLE,
+    GC_IN_FINALIZER, /* an object that waits for its finalizer, and what an object with a finalizer
+                        refers to */
+    GC_IN_WEAKMAP    /* the value of an entry: held as long as its key lives */
+};
+
+/* One reference. */
+struct gc_edge {
+    enum gc_holder by;
+    const void *from;    /* the object, or the object with the finalizer, or the key; of a root: the
+                            frame, the base of the range, the callback; or NULL */
+    const void *slot;    /* the word that holds the reference; NULL: not known */
+    const gc_type *type; /* of the object `from`, or of its elements; NULL: not known */
+    const char *field;   /* the name of the field; NULL: not known */
+    void *to;            /* the object it leads to */
+    uint64_t thread;     /* the OS's number of the thread whose root it is; 0: of none */
+    const char *text;    /* all of this in words, as "struct node.next at 0xc000000010" or "local 2
+                            of the GC_FRAME in build(), thread 4711 main". Until fn returns */
+};
+typedef bool (*gc_edge_fn)(void *arg, const struct gc_edge *edge);
+/* All roots that lead to objects. Returns how many there are; or -EPERM. */
+GC_API int gc_heap_roots(gc_edge_fn fn, void *arg);
+/* All references to the object that contains the address: those of roots first. Returns how many
+ * there are; or -EINVAL (no object), -EPERM. Looks at all objects. */
+GC_API int gc_who(const void *object, gc_edge_fn fn, void *arg);
+/* A shortest path to that object: the root's reference first, the one that leads to the object last.
+ * Roots of the calling thread that refer to the object itself count only if there is no other path.
+ * Returns how many they are; 0: no root leads to it; or -EINVAL (no object), -ENOMEM, -EPERM. It
+ * takes 16 bytes for each object that it meets. */
+GC_API int gc_path(const void *object, gc_edge_fn fn, void *arg);
 
 /* Counts objects and bytes per size class and, where it is known, per type. Fills at most n rows,
  * the smallest sizes first, and returns how many; or -ENOMEM. */

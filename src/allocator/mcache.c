@@ -171,9 +171,12 @@ static void open_run(struct mcache *c, struct gc_run *run, struct gc_span *s, si
 }
 
 /* Debug: how many of the n free cells the run gets. Only those may be touched. */
-static COLD size_t limit_run(const struct mheap *h, struct gc_span *s, size_t first, size_t n)
+static COLD size_t limit_run(const struct mcache *c, const struct gc_run *run, struct gc_span *s,
+                             size_t first, size_t n)
 {
-    size_t most = MIN_OF(n, (size_t)h->run_limit);
+    const struct mheap *h = c->heap;
+    bool limited = !h->limits_shared || runindex_is_shared((unsigned)(run - c->runs));
+    size_t most = limited ? MIN_OF(n, (size_t)h->run_limit) : n;
     if (most < n)
         s->next_cell = (uint32_t)(first + most);
     if (h->guarded) {
@@ -191,7 +194,7 @@ static bool open_from_current(struct mcache *c, struct gc_run *run, unsigned spa
     if (n == 0)
         return false;
     if (UNLIKELY(c->heap->run_limit))
-        n = limit_run(c->heap, s, first, n);
+        n = limit_run(c, run, s, first, n);
     open_run(c, run, s, first, n, bits);
     return true;
 }

@@ -3,6 +3,8 @@
 #include "allocator/object.h"
 #include "cycle/cycle.h"
 #include "introspect/census.h"
+#include "introspect/path.h"
+#include "mutator/log.h"
 #include <limits.h>
 
 void *gc_object_base(const void *address)
@@ -48,6 +50,7 @@ int gc_heap_verify(void)
 }
 
 struct each_object {
+    const gc_heap *heap;
     bool (*fn)(void *arg, const struct gc_object *object);
     void *arg;
 };
@@ -55,7 +58,9 @@ struct each_object {
 static bool each_one(void *arg, struct gc_span *s, uintptr_t object)
 {
     const struct each_object *each = arg;
-    struct gc_object o = {(void *)object, span_object_bytes(s), span_type_of(s, object),
+    struct site_type known;
+    bool is_known = site_type_of(each->heap, s, object, &known);
+    struct gc_object o = {(void *)object, span_object_bytes(s), is_known ? known.type : NULL,
                           !span_noscan(s)};
     return each->fn(each->arg, &o);
 }
@@ -69,9 +74,9 @@ static void each_held(gc_heap *heap, void *arg)
 int gc_heap_each(bool (*fn)(void *arg, const struct gc_object *object), void *arg)
 {
     gc_thread *t = ENTER();
-    struct each_object each = {fn, arg};
     if (!t)
         return -EPERM;
+    struct each_object each = {t->heap, fn, arg};
     if (!fn)
         return -EINVAL;
     cycle_collect(t->heap, t);
@@ -98,4 +103,104 @@ int gc_heap_census(struct gc_census *rows, size_t n)
         memcpy(rows, census.rows, n * sizeof *rows);
     free(census.rows);
     return census.no_memory ? -ENOMEM : (int)n;
+}
+
+/* ---- Who keeps an object alive ---- */
+
+/* What is asked, and who hears the answer. */
+struct question {
+    gc_heap *heap;
+    uintptr_t address;
+    uint64_t asker;
+    gc_edge_fn fn;
+    void *arg;
+    int answer;
+    bool over;
+};
+
+/* Fills in what only an answer needs. */
+static bool pass_answer(void *question, const struct gc_edge *edge)
+{
+    const struct question *q = question;
+    struct gc_edge whole = *edge;
+    char text[320], field[80];
+    whole.type = edge_type(q->heap, edge);
+    whole.field = edge_field(q->heap, edge, field, sizeof field);
+    whole.text = edge_text(q->heap, edge, text, sizeof text);
+    if (q->fn)
+        return q->fn(q->arg, &whole);
+    log_write(q->heap, GC_LOG_INFO, "  %s", text);
+    return true;
+}
+
+static void count_root(void *question, const struct gc_edge *edge)
+{
+    struct question *q = question;
+    q->answer += q->answer < INT_MAX;
+    q->over = q->over || !pass_answer(q, edge);
+}
+
+static void answer_roots(gc_heap *heap, void *question)
+{
+    verify_flush_caches(heap);
+    edges_of_roots(heap, count_root, question);
+}
+
+/* The object that is asked about, which the log names; 0: there is none. */
+static uintptr_t asked_about(struct question *q, const char *what)
+{
+    verify_flush_caches(q->heap);
+    uintptr_t object = object_cell(&q->heap->mem, q->address);
+    char name[160];
+    if (!object)
+        q->answer = -EINVAL;
+    else if (!q->fn)
+        log_write(q->heap, GC_LOG_INFO, "%s %s at 0x%zx:", what,
+                  site_object_text(q->heap, object, name, sizeof name), (size_t)object);
+    return object;
+}
+
+static void answer_who(gc_heap *heap, void *question)
+{
+    struct question *q = question;
+    uintptr_t object = asked_about(q, "references to");
+    if (object)
+        q->answer = (int)MIN_OF(path_holders(heap, object, pass_answer, q), (size_t)INT_MAX);
+}
+
+static void answer_path(gc_heap *heap, void *question)
+{
+    struct question *q = question;
+    uintptr_t object = asked_about(q, "path to");
+    if (object)
+        q->answer = path_find(heap, object, q->asker, pass_answer, q);
+}
+
+static int ask(gc_thread *t, struct question q, void (*held)(gc_heap *, void *))
+{
+    if (!t)
+        return -EPERM;
+    q.heap = t->heap;
+    q.asker = t->os_id;
+    edges_name_frames(t->heap, true);
+    cycle_with_world_held(t->heap, t, held, &q);
+    edges_name_frames(t->heap, false);
+    return q.answer;
+}
+
+int gc_heap_roots(gc_edge_fn fn, void *arg)
+{
+    return ask(ENTER(), (struct question){.fn = fn, .arg = arg}, answer_roots);
+}
+
+int gc_who(const void *object, gc_edge_fn fn, void *arg)
+{
+    return ask(ENTER(), (struct question){.address = (uintptr_t)object, .fn = fn, .arg = arg},
+               answer_who);
+}
+
+int gc_path(const void *object, gc_edge_fn fn, void *arg)
+{
+    return ask(ENTER(), (struct question){.address = (uintptr_t)object, .fn = fn, .arg = arg},
+               answer_path);
 }

@@ -72,13 +72,27 @@ static void zero_in_pieces(gc_thread *t, void *object, size_t bytes)
     }
 }
 
+/* If the object is the first of a run, so are the cells behind it of its type: the run is not one
+ * that types share. */
+static void note_type(gc_thread *t, void *object, const struct site_type *type)
+{
+    const struct gc_run *run = type->type ? &t->proc->cache->runs[type->type->run] : NULL;
+    bool of_run = run && run->size && run->cursor == (uintptr_t)object + run->size;
+    size_t n = of_run ? 1 + (run->limit - run->cursor) / run->size : 1;
+    site_note_cells(t->heap, (uintptr_t)object, n, type);
+}
+
 /* The public call's frame holds the request. */
 static COLD void note_allocation(gc_thread *t, void *object, const struct request *r)
 {
-    const struct checks_request noted = {r->kind, r->type ? r->type->type : NULL,
-                                         r->element ? r->element->type : NULL, r->size,
-                                         (uintptr_t)r};
-    checks_allocated(t, object, &noted);
+    const struct checks_request noted = {
+        {r->kind, r->type ? r->type->type : NULL, r->element ? r->element->type : NULL},
+        r->size,
+        (uintptr_t)r};
+    if (t->heap->checks)
+        checks_allocated(t, object, &noted);
+    else
+        note_type(t, object, &noted.of);
 }
 
 static void *allocate(gc_thread *t, const struct request *r)
@@ -94,7 +108,7 @@ static void *allocate(gc_thread *t, const struct request *r)
         zero_in_pieces(t, p, unzeroed);
     if (UNLIKELY(!p))
         errno = ENOMEM;
-    else if (UNLIKELY(heap->checks))
+    else if (UNLIKELY(heap->sites))
         note_allocation(t, p, r);
     return p;
 }

@@ -132,11 +132,12 @@ void gc_trace_slots(gc_tracer *tracer, const void *base, size_t n)
 {
     const slot_word *slots = base;
     for (size_t i = 0; i < n; i++)
-        tracer_word(tracer, slot_load_acquire(&slots[i]));
+        tracer_slot(tracer, &slots[i]);
 }
 
 void gc_trace_ref(gc_tracer *tracer, void *object)
 {
+    tracer->source.slot = NULL;
     tracer_word(tracer, (word)object);
 }
 

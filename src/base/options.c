@@ -141,6 +141,10 @@ static void set_redzones(struct debug_switches *d, uint64_t n)
     if (n)
         set_poison(d, 1);
 }
+static void set_types(struct debug_switches *d, uint64_t n)
+{
+    d->types = n;
+}
 static void set_delay(struct debug_switches *d, uint64_t n)
 {
     d->delay = n;
@@ -185,6 +189,7 @@ static const struct debug_switch switches[] = {
      "tells which objects only C stacks and static data hold; =2: also which malloc() holds"},
     {"redzones", 0, 1, set_redzones,
      "lets AddressSanitizer and Valgrind find uses of dead objects, and beyond an object's end"},
+    {"types", 0, 1, set_types, "lets small objects know their types: census and paths name them"},
     {"delay", 1, UINT32_MAX, set_delay, "short random waits from seed N: finds races"},
     {"buffers", 1, UINT32_MAX, set_buffers, "marks with buffers of N objects"},
     {"failos", 2, UINT32_MAX, set_failos, "one in N requests to the system for memory fails"},

@@ -22,6 +22,7 @@
  *   fields     tell which words that hold the address of an object are no slots
  *   freed      tell what refers to dead objects; with poison
  *   roots=N    tell which objects only the C stacks and static data hold; 2: or malloc's memory
+ *   types      every object knows its type
  *   redzones   tell AddressSanitizer and Valgrind what is no object; with poison
  *   all        all of these that find mistakes of the program, and a collection now and then
  *   delay=S    random short waits, from seed S, at marked points of the collector and mutators
@@ -32,7 +33,7 @@
 struct debug_switches {
     uint32_t nth, stay;
     bool rarer; /* collects at each of the first allocations, then less and less often */
-    bool poison, quarantine, verify, checkmark, stores, fields, freed, redzones, ages;
+    bool poison, quarantine, verify, checkmark, stores, fields, freed, redzones, ages, types;
     uint32_t roots; /* 2: malloc's memory too */
     uint64_t delay;
     uint64_t buffers;

@@ -865,7 +865,7 @@ void marker_init(struct marker *m, gc_heap *heap)
     memset(m->walk.fresh, 0, sizeof m->walk.fresh);
     m->heap = heap;
     m->formatted = heap->options.format.mask != 0;
-    m->tracer = (struct gc_tracer){trace_value, trace_stale, heap};
+    m->tracer = (struct gc_tracer){.value = trace_value, .stale = trace_stale, .heap = heap};
 }
 
 static void report(struct marker *m)

@@ -35,6 +35,7 @@ static void destroy_parts(gc_heap *heap)
 {
     collector_destroy(heap);
     checks_destroy(heap);
+    sites_destroy(heap);
     strays_destroy(heap);
     fibers_destroy(heap);
     procs_destroy(&heap->procs);
@@ -80,10 +81,13 @@ static void read_environment(gc_heap *heap)
         heap->debug.stores = false; /* plain stores are allowed */
     if (heap->debug.roots)
         strays_create(heap);
+    if (needs_checks(&heap->debug) || heap->debug.types)
+        sites_create(heap);
     if (needs_checks(&heap->debug) && checks_create(heap) && heap->debug.stores + heap->debug.freed)
         heap->watch = BARRIER_WATCH;
     heap->polls_always = heap->debug.stay > 0 || heap->checks;
-    heap->mem.run_limit = heap->debug.nth || heap->polls_always ? 1 : 0;
+    heap->mem.limits_shared = !heap->debug.nth && !heap->polls_always;
+    heap->mem.run_limit = heap->sites || !heap->mem.limits_shared ? 1 : 0;
     heap->trace = options_trace();
 }
 

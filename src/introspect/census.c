@@ -25,7 +25,7 @@ static struct gc_census *find_row(const struct census *c, const struct gc_census
 
 static bool make_room(struct census *c)
 {
-    struct census larger = {NULL, c->n, c->room ? 2 * c->room : ROOM_AT_FIRST, false};
+    struct census larger = {c->heap, NULL, c->n, c->room ? 2 * c->room : ROOM_AT_FIRST, false};
     larger.rows = calloc(larger.room, sizeof *larger.rows);
     if (!larger.rows)
         return false;
@@ -41,7 +41,9 @@ static bool make_room(struct census *c)
 static bool count_object(void *arg, struct gc_span *s, uintptr_t object)
 {
     struct census *c = arg;
-    struct gc_census key = {s->size, !span_noscan(s), 0, 0, span_type_of(s, object)};
+    struct site_type known;
+    bool is_known = site_type_of(c->heap, s, object, &known);
+    struct gc_census key = {s->size, !span_noscan(s), 0, 0, is_known ? known.type : NULL};
     if (2 * c->n >= c->room && !make_room(c)) {
         c->no_memory = true;
         return false;
@@ -80,7 +82,7 @@ static void gather_rows(struct census *c)
 
 void census_take(gc_heap *heap, struct census *c)
 {
-    *c = (struct census){NULL, 0, 0, false};
+    *c = (struct census){.heap = heap};
     verify_flush_caches(heap);
     verify_each_object(heap, count_object, c);
     gather_rows(c);

@@ -2,9 +2,11 @@
 #ifndef GC_CENSUS_H
 #define GC_CENSUS_H
 
+#include "introspect/site.h"
 #include "introspect/verify.h"
 
 struct census {
+    const gc_heap *heap;
     struct gc_census *rows; /* `room` of them, a power of two; those without objects are free */
     size_t n, room;
     bool no_memory;

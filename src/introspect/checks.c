@@ -68,7 +68,7 @@ static void tell_place(const gc_heap *heap, const gc_thread *t, uintptr_t sp, st
 static void tell_maker(const gc_heap *heap, const struct site *site, uintptr_t object,
                        struct texts *x)
 {
-    if (site)
+    if (site && site->thread)
         log_write(heap, GC_LOG_ERROR, "  0x%zx was allocated by thread %llu%s%s in %s",
                   (size_t)object, (unsigned long long)site->thread, site->name[0] ? " " : "",
                   site->name, place_text(&site->place, x->place, sizeof x->place));
@@ -156,8 +156,8 @@ static uintptr_t object_of(const gc_heap *heap, uintptr_t at)
 /* All elements of an array count as one. */
 static uintptr_t offset_of(const struct site *site, uintptr_t offset)
 {
-    bool array = site && site->kind == SITE_ARRAY && site->type->size > 0;
-    return array ? offset % site->type->size : offset;
+    bool array = site && site->of.kind == SITE_ARRAY && site->of.type->size > 0;
+    return array ? offset % site->of.type->size : offset;
 }
 
 static void tell_plain_store(const gc_heap *heap, gc_thread *t, uintptr_t at, word was, word is,
@@ -288,8 +288,7 @@ static void forget_slots(gc_heap *heap, uintptr_t object)
 /* What is left of the cell is a redzone, except for the word of a traced object's type. */
 static void guard(const struct gc_span *s, void *object, const struct checks_request *r)
 {
-    uintptr_t end =
-        (uintptr_t)object + (r->type && r->kind == SITE_TYPED ? r->type->size : r->size);
+    uintptr_t end = (uintptr_t)object + (r->of.kind == SITE_TYPED ? r->of.type->size : r->size);
     uintptr_t cell_end = (uintptr_t)object + span_object_bytes(s);
     if (!span_is_large(s) && spanclass_traced(s->spanclass))
         cell_end -= WORD_SIZE;
@@ -322,7 +321,7 @@ void checks_allocated(gc_thread *t, void *object, const struct checks_request *r
     const struct gc_span *s = mheap_span_of(&heap->mem, (uintptr_t)object);
     if (!s)
         return; /* of no bytes */
-    struct site site = {r->kind, r->type, r->element, t->os_id, "", {{0}}};
+    struct site site = {r->of, t->os_id, "", {{0}}};
     memcpy(site.name, t->name, sizeof site.name);
     place_take(&site.place, r->sp);
     site_note(heap, (uintptr_t)object, &site);
@@ -369,7 +368,7 @@ static void tell_hidden(const gc_heap *heap, uintptr_t object, uintptr_t at, uin
     struct checks *c = heap->checks;
     const struct site *site = site_of(heap, object);
     struct texts x;
-    if (!is_news(c, HIDDEN_FIELD, (const void *)site->type, at - object))
+    if (!is_news(c, HIDDEN_FIELD, (const void *)site->of.type, at - object))
         return;
     log_write(heap, GC_LOG_ERROR,
               "%s of the object at 0x%zx is the address of an object (%s at 0x%zx), but the type "
@@ -386,8 +385,8 @@ static void check_other_word(const gc_heap *heap, uintptr_t object, uintptr_t at
 {
     const struct site *site = site_of(heap, object);
     word value = slot_load_relaxed((const slot_word *)at);
-    if (!value || value % WORD_SIZE != 0 || value == object || !site || site->kind == SITE_RAW ||
-        (site->type && site->type->trace) || object_cell(&heap->mem, value) != value)
+    if (!value || value % WORD_SIZE != 0 || value == object || !site || site->of.kind == SITE_RAW ||
+        (site->of.type && site->of.type->trace) || object_cell(&heap->mem, value) != value)
         return;
     tell_hidden(heap, object, at, value);
 }
@@ -438,14 +437,9 @@ static bool look_at_object(void *arg, struct gc_span *s, uintptr_t object)
 
 /* ---- Roots ---- */
 
-struct root_look {
-    struct gc_tracer tracer;
-    const gc_thread *thread; /* whose roots they are; NULL: the heap's, or a fiber's */
-};
-
 static void look_at_root(struct gc_tracer *tracer, word value)
 {
-    struct root_look *r = CONTAINER_OF(tracer, struct root_look, tracer);
+    const gc_thread *t = tracer->source.thread;
     const gc_heap *heap = tracer->heap;
     uintptr_t dead = dead_target(heap, value);
     struct texts x;
@@ -454,8 +448,8 @@ static void look_at_root(struct gc_tracer *tracer, word value)
     log_write(heap, GC_LOG_ERROR,
               "a root%s%s leads to a dead object (%s at 0x%zx), which cycle %u found unreachable: "
               "root it before the safepoint that collects it",
-              r->thread ? " of thread " : "", r->thread ? r->thread->name : "",
-              object_text(heap, dead, &x), (size_t)dead, died_in(heap, dead));
+              t ? " of thread " : "", t ? t->name : "", object_text(heap, dead, &x), (size_t)dead,
+              died_in(heap, dead));
     tell_looker(heap, &x);
     tell_maker(heap, site_of(heap, dead), dead, &x);
 }
@@ -467,13 +461,10 @@ static void ignore(struct gc_tracer *tracer, word value)
 
 static void look_at_roots(gc_heap *heap)
 {
-    struct root_look r = {{look_at_root, ignore, heap}, NULL};
-    for (gc_thread *t = heap->mutators.list; t; t = t->next) {
-        r.thread = t;
-        thread_visit_roots(t, &r.tracer);
-    }
-    r.thread = NULL;
-    roots_visit(&heap->roots, &r.tracer);
+    struct gc_tracer tracer = {.value = look_at_root, .stale = ignore, .heap = heap};
+    for (gc_thread *t = heap->mutators.list; t; t = t->next)
+        thread_visit_roots(t, &tracer);
+    roots_visit(&heap->roots, &tracer);
 }
 
 void checks_look(gc_heap *heap, gc_thread *t)
@@ -498,7 +489,7 @@ void checks_look(gc_heap *heap, gc_thread *t)
 bool checks_create(gc_heap *heap)
 {
     struct checks *c = calloc(1, sizeof *c);
-    if (!c || !sites_create(heap)) {
+    if (!c || !heap->sites) {
         log_write(heap, GC_LOG_WARNING, "no memory for the checks of the debug switches");
         free(c);
         return false;
@@ -539,7 +530,6 @@ void checks_destroy(gc_heap *heap)
         return;
     if (heap->mem.guarded)
         unguard(heap);
-    sites_destroy(heap);
     free(heap->checks);
     heap->checks = NULL;
 }

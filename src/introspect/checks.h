@@ -30,8 +30,7 @@ void checks_destroy(gc_heap *heap);
 /* An allocation has made an object, which is fresh until the thread's next safepoint. `sp` is an
  * address in the frame of the public call. */
 struct checks_request {
-    enum site_kind kind;
-    const gc_type *type, *element;
+    struct site_type of;
     size_t size;
     uintptr_t sp;
 };

@@ -25,6 +25,8 @@ bool sites_create(gc_heap *heap)
 
 void sites_destroy(gc_heap *heap)
 {
+    if (!heap->sites)
+        return;
     os_unmap(heap->sites->all, ALL_BYTES);
     os_unmap(heap->sites->table, TABLE_BYTES);
     free(heap->sites);
@@ -33,13 +35,14 @@ void sites_destroy(gc_heap *heap)
 
 static size_t hash(const struct site *site)
 {
-    uint64_t seed = site->thread ^ (uintptr_t)site->type;
+    uint64_t seed =
+        site->thread ^ (uintptr_t)site->of.type ^ (uintptr_t)site->of.element * 31 ^ site->of.kind;
     return (size_t)type_hash_bytes(site->place.pc, sizeof site->place.pc, seed);
 }
 
 static bool same_site(const struct site *a, const struct site *b)
 {
-    return a->kind == b->kind && a->type == b->type && a->element == b->element &&
+    return a->of.kind == b->of.kind && a->of.type == b->of.type && a->of.element == b->of.element &&
            a->thread == b->thread && strcmp(a->name, b->name) == 0 &&
            memcmp(a->place.pc, b->place.pc, sizeof a->place.pc) == 0;
 }
@@ -58,18 +61,32 @@ static uint32_t find_locked(struct sites *sites, const struct site *site)
     return sites->table[i];
 }
 
+static uint32_t number_of(struct sites *sites, const struct site *site)
+{
+    lock_acquire(&sites->lock);
+    uint32_t number = find_locked(sites, site);
+    lock_release(&sites->lock);
+    return number;
+}
+
 void site_note(gc_heap *heap, uintptr_t object, const struct site *site)
 {
-    struct sites *sites = heap->sites;
     struct arena *a = arena_of(&heap->mem.arenas, object);
     struct arena_notes *notes = a ? notes_make(a) : NULL;
     if (!notes)
         return;
-    lock_acquire(&sites->lock);
-    uint32_t number = find_locked(sites, site);
-    lock_release(&sites->lock);
     notes->cycle[arena_bit(object)] = heap->cycle_number;
-    u32_store_release(&notes->site[arena_bit(object)], number);
+    u32_store_release(&notes->site[arena_bit(object)], number_of(heap->sites, site));
+}
+
+void site_note_cells(gc_heap *heap, uintptr_t object, size_t n, const struct site_type *type)
+{
+    const struct gc_span *s = mheap_span_of(&heap->mem, object);
+    struct arena_notes *notes = s ? notes_make(s->arena) : NULL;
+    const struct site site = {.of = *type};
+    uint32_t number = notes ? number_of(heap->sites, &site) : 0;
+    for (size_t i = 0; notes && i < n; i++)
+        u32_store_release(&notes->site[arena_bit(object) + i * s->words], number);
 }
 
 const struct site *site_of(const gc_heap *heap, uintptr_t object)
@@ -88,50 +105,108 @@ static const char *name_of(const gc_type *type)
     return type->name && type->name[0] ? type->name : "type without a name";
 }
 
-const char *site_object_text(const gc_heap *heap, uintptr_t object, char *text, size_t room)
+bool site_type_of(const gc_heap *heap, const struct gc_span *s, uintptr_t object,
+                  struct site_type *known)
 {
     const struct site *site = site_of(heap, object);
+    if (site) {
+        *known = site->of;
+        return true;
+    }
+    *known = (struct site_type){SITE_TYPED, s ? span_type_of(s, object) : NULL, NULL};
+    return known->type != NULL;
+}
+
+const char *site_object_text(const gc_heap *heap, uintptr_t object, char *text, size_t room)
+{
     const struct gc_span *s = mheap_span_of(&heap->mem, object);
-    if (!site && s)
+    struct site_type t;
+    bool known = site_type_of(heap, s, object, &t);
+    if (!known && s && span_is_large(s))
+        snprintf(text, room, "large object");
+    else if (!known && s)
         snprintf(text, room, "object of class %u", spanclass_size(s->spanclass));
-    else if (!site)
+    else if (!known)
         snprintf(text, room, "object");
-    else if (site->kind == SITE_TYPED)
-        snprintf(text, room, "%s", name_of(site->type));
-    else if (site->kind == SITE_ARRAY)
-        snprintf(text, room, "array of %s", name_of(site->type));
-    else if (site->kind == SITE_FLEX)
-        snprintf(text, room, "%s with elements %s", name_of(site->type), name_of(site->element));
+    else if (t.kind == SITE_TYPED)
+        snprintf(text, room, "%s", name_of(t.type));
+    else if (t.kind == SITE_ARRAY)
+        snprintf(text, room, "array of %s", name_of(t.type));
+    else if (t.kind == SITE_FLEX)
+        snprintf(text, room, "%s with elements %s", name_of(t.type), name_of(t.element));
     else
         snprintf(text, room, "block of bytes");
     return text;
 }
 
-/* The element of an array, or of a tail, in which the word lies. */
-static size_t element_text(const gc_type *element, size_t offset, char *text, size_t room)
+/* The place of a word in an object of the type: ".next", or " + 8". `first`: whether ` + 0` is
+ * written. */
+static void part_text(const gc_type *type, size_t offset, bool first, char *text, size_t room)
+{
+    size_t length;
+    const char *name =
+        type && offset % WORD_SIZE == 0 ? type_field(type, offset / WORD_SIZE, &length) : NULL;
+    if (name)
+        snprintf(text, room, ".%.*s", (int)length, name);
+    else if (offset > 0 || first)
+        snprintf(text, room, " + %zu", offset);
+}
+
+/* The place of a word in the elements of an array, or of a tail. */
+static void element_text(const gc_type *element, size_t offset, char *text, size_t room)
 {
     int n = element->size > 0 ? snprintf(text, room, " [%zu]", offset / element->size) : 0;
-    size_t rest = element->size > 0 ? offset % element->size : offset;
-    if (rest > 0)
-        n += snprintf(text + n, room - (size_t)n, " + %zu", rest);
-    return (size_t)n;
+    part_text(element, element->size > 0 ? offset % element->size : offset, false, text + n,
+              room - (size_t)n);
+}
+
+/* Where the elements begin. */
+static size_t elements_of(const struct site_type *t)
+{
+    if (t->kind == SITE_ARRAY)
+        return 0;
+    return t->kind == SITE_FLEX
+               ? type_tail_offset(type_info((gc_type *)t->type), type_info((gc_type *)t->element))
+               : SIZE_MAX;
+}
+
+static void place_in_object(const gc_heap *heap, uintptr_t object, size_t offset, char *text,
+                            size_t room)
+{
+    struct site_type t;
+    bool known = site_type_of(heap, mheap_span_of(&heap->mem, object), object, &t);
+    size_t elements = known ? elements_of(&t) : SIZE_MAX;
+    text[0] = 0;
+    if (offset < elements)
+        part_text(known ? t.type : NULL, offset, true, text, room);
+    else
+        element_text(t.kind == SITE_FLEX ? t.element : t.type, offset - elements, text, room);
 }
 
 const char *site_word_text(const gc_heap *heap, uintptr_t object, uintptr_t at, char *text,
                            size_t room)
 {
-    const struct site *site = site_of(heap, object);
-    size_t offset = at - object, tail = 0;
     site_object_text(heap, object, text, room);
     size_t n = strlen(text);
-    if (site && site->kind == SITE_FLEX)
-        tail =
-            type_tail_offset(type_info((gc_type *)site->type), type_info((gc_type *)site->element));
-    if (site && site->kind == SITE_ARRAY)
-        element_text(site->type, offset, text + n, room - n);
-    else if (tail && offset >= tail)
-        element_text(site->element, offset - tail, text + n, room - n);
-    else
-        snprintf(text + n, room - n, " + %zu", offset);
+    place_in_object(heap, object, at - object, text + n, room - n);
     return text;
+}
+
+const char *site_field_text(const gc_heap *heap, uintptr_t object, uintptr_t at, char *text,
+                            size_t room)
+{
+    char place[80];
+    place_in_object(heap, object, at - object, place, sizeof place);
+    snprintf(text, room, "%s", place + (place[0] == ' ' || place[0] == '.'));
+    return text;
+}
+
+const char *site_function_text(const gc_thread *t, uintptr_t at, char *text, size_t room)
+{
+    size_t i = place_skip(t->frames_noted, t->nframes);
+    if (t->nframes == 0 || at < t->frames_noted[i].sp)
+        return NULL;
+    while (i + 1 < t->nframes && t->frames_noted[i + 1].sp <= at)
+        i++;
+    return i + 1 < THREAD_FRAMES ? place_function(t->frames_noted[i].pc, text, room) : NULL;
 }

@@ -10,13 +10,17 @@
 
 enum site_kind { SITE_TYPED, SITE_ARRAY, SITE_FLEX, SITE_BYTES, SITE_RAW };
 
-/* Equal ones are kept once. */
-struct site {
+struct site_type {
     enum site_kind kind;
     const gc_type *type;    /* of the object, its head, or its elements; NULL: bytes */
     const gc_type *element; /* SITE_FLEX */
-    uint64_t thread;        /* os_id */
-    char name[32];          /* the thread's */
+};
+
+/* Equal ones are kept once. With the switch types alone only the type is noted. */
+struct site {
+    struct site_type of;
+    uint64_t thread; /* os_id; 0: only the type is known */
+    char name[32];   /* the thread's */
     struct callers place;
 };
 
@@ -36,13 +40,26 @@ void sites_destroy(gc_heap *heap);
 
 /* Notes who allocated the object. Called by its thread. */
 void site_note(gc_heap *heap, uintptr_t object, const struct site *site);
+/* The switch types: notes the type of n adjacent cells, the first of which is an object. */
+void site_note_cells(gc_heap *heap, uintptr_t object, size_t n, const struct site_type *type);
 /* The site of an object, which may be dead; NULL: it is not known. */
 const struct site *site_of(const gc_heap *heap, uintptr_t object);
 
+/* What is known of an object's type. false: nothing. */
+bool site_type_of(const gc_heap *heap, const struct gc_span *s, uintptr_t object,
+                  struct site_type *known);
+
 /* Writes "struct node", "array of pointer" or "object of class 5". Returns `text`. */
 const char *site_object_text(const gc_heap *heap, uintptr_t object, char *text, size_t room);
-/* The same of a word in the object: "struct node + 8". */
+/* The same of a word in the object: "struct node.next", "array of struct pair [2].left", "struct
+ * node + 8". */
 const char *site_word_text(const gc_heap *heap, uintptr_t object, uintptr_t at, char *text,
                            size_t room);
+/* The word's place alone: "next", "[2].left", "+ 8". */
+const char *site_field_text(const gc_heap *heap, uintptr_t object, uintptr_t at, char *text,
+                            size_t room);
+/* The name of the function in whose frame the address lies. NULL: the thread has not noted where it
+ * stands, or the address lies elsewhere. Returns `text`. */
+const char *site_function_text(const gc_thread *t, uintptr_t at, char *text, size_t room);
 
 #endif

@@ -97,12 +97,10 @@ static void describe(const struct holder *h, char *text, size_t room)
             snprintf(name, sizeof name, "at 0x%zx", (size_t)h->at);
         snprintf(text, room, "the variable %s", name);
     } else {
-        size_t i = place_skip(t->frames_noted, t->nframes);
-        while (i + 1 < t->nframes && t->frames_noted[i + 1].sp <= h->at)
-            i++;
-        place_function(t->nframes ? t->frames_noted[i].pc : 0, name, sizeof name);
-        snprintf(text, room, "the stack of thread %llu%s%s, in %s()", (unsigned long long)t->os_id,
-                 t->name[0] ? " " : "", t->name, name);
+        const char *function = site_function_text(t, h->at, name, sizeof name);
+        snprintf(text, room, "the stack of thread %llu%s%s%s%s%s", (unsigned long long)t->os_id,
+                 t->name[0] ? " " : "", t->name, function ? ", in " : "", function ? name : "",
+                 function ? "()" : "");
     }
 }
 

@@ -1,12 +1,11 @@
 #include "introspect/verify.h"
+#include "introspect/edges.h"
+#include "introspect/seen.h"
 #include "introspect/site.h"
 #include "allocator/object.h"
 #include "collector/quarantine.h"
-#include "collector/special.h"
 #include "collector/sweep.h"
-#include "mutator/fiber.h"
 #include "mutator/log.h"
-#include "mutator/thread.h"
 
 #define FAULTS_TOLD 10
 
@@ -129,8 +128,17 @@ static void check_span(void *arg, struct gc_span *s)
 struct edge_check {
     struct gc_tracer tracer;
     struct check *c;
-    uintptr_t from;
 };
+
+static void tell_lost(struct check *c, const struct gc_tracer *tracer, uintptr_t address)
+{
+    const struct gc_edge edge = edge_of_source(tracer, address);
+    char from[256];
+    if (c->faults++ < FAULTS_TOLD)
+        log_write(c->heap, GC_LOG_ERROR,
+                  "heap check: a reference leads to no object (%s, to 0x%zx)",
+                  edge_text(c->heap, &edge, from, sizeof from), (size_t)address);
+}
 
 static void check_edge(struct gc_tracer *tracer, word value)
 {
@@ -138,7 +146,7 @@ static void check_edge(struct gc_tracer *tracer, word value)
     const struct mheap *mem = &e->c->heap->mem;
     uintptr_t address = value_address(&e->c->heap->options.format, value);
     if (arena_of(&mem->arenas, address) && !object_cell(mem, address))
-        fault(e->c, "a reference leads to no object", e->from, address);
+        tell_lost(e->c, tracer, address);
 }
 
 static void ignore_word(struct gc_tracer *tracer, word value)
@@ -147,58 +155,17 @@ static void ignore_word(struct gc_tracer *tracer, word value)
     (void)value;
 }
 
-/* Calls the tracer for every reference in an object. */
-static void visit_object(gc_heap *heap, struct gc_span *s, uintptr_t object,
-                         struct gc_tracer *tracer)
-{
-    if (span_noscan(s))
-        return;
-    uintptr_t end = span_is_large(s) ? s->scan_limit : object + (uintptr_t)s->words * WORD_SIZE;
-    for (uintptr_t at = object; at < end; at += WORD_SIZE) {
-        if (heapbits_load(arena_of(&heap->mem.arenas, at), at, 1))
-            tracer_word(tracer, slot_load_acquire((const slot_word *)at));
-    }
-    const gc_type *type = NULL;
-    if (spanclass_traced(s->spanclass))
-        type = span_is_large(s) ? s->large_type : (const gc_type *)((word *)end)[-1];
-    if (type)
-        type->trace((void *)object, tracer);
-}
-
 static bool check_object(void *arg, struct gc_span *s, uintptr_t object)
 {
     struct edge_check *e = arg;
-    e->from = object;
-    visit_object(e->c->heap, s, object, &e->tracer);
+    edges_visit_object(e->c->heap, s, object, &e->tracer);
     return true;
-}
-
-/* The object of a queued finalizer is a root. Before that, what the object refers to is. */
-static void visit_finalizer(struct gc_span *s, uintptr_t object, bool queued, void *tracer)
-{
-    struct gc_tracer *t = tracer;
-    if (queued)
-        tracer_word(t, object);
-    else
-        visit_object(t->heap, s, object, t);
-}
-
-static void visit_all_roots(gc_heap *heap, struct gc_tracer *tracer)
-{
-    for (gc_thread *t = heap->mutators.list; t; t = t->next)
-        thread_visit_roots(t, tracer);
-    for (gc_fiber *f = heap->fibers; f; f = f->next) {
-        if (f->state == FIBER_SUSPENDED)
-            fiber_visit(f, tracer);
-    }
-    roots_visit(&heap->roots, tracer);
-    special_each_finalizer(heap, visit_finalizer, tracer);
 }
 
 unsigned verify_heap(gc_heap *heap)
 {
     struct check c = {heap, 0, 0, 0, 0};
-    struct edge_check e = {{check_edge, ignore_word, heap}, &c, 0};
+    struct edge_check e = {{.value = check_edge, .stale = ignore_word, .heap = heap}, &c};
     verify_flush_caches(heap);
     each_span(heap, check_span, &c);
     EXPECT(&c, c.pages == heap->mem.counts.pages_inuse, c.pages, heap->mem.counts.pages_inuse);
@@ -207,8 +174,7 @@ unsigned verify_heap(gc_heap *heap)
     EXPECT(&c, c.live_bytes == mheap_live_bytes(&heap->mem), c.live_bytes,
            mheap_live_bytes(&heap->mem));
     verify_each_object(heap, check_object, &e);
-    e.from = 0;
-    visit_all_roots(heap, &e.tracer);
+    edges_visit_roots(heap, &e.tracer);
     lock_acquire(&heap->mem.lock);
     pagealloc_check(&heap->mem.pages);
     lock_release(&heap->mem.lock);
@@ -222,17 +188,9 @@ struct remark {
     gc_heap *heap;
     uintptr_t *stack;
     size_t n, capacity;
-    uintptr_t from;
     unsigned missed;
     bool out_of_memory;
 };
-
-static word *checkmarks_of(struct arena *a)
-{
-    if (!a->checkmarks)
-        a->checkmarks = os_map(sizeof a->mark);
-    return a->checkmarks;
-}
 
 /* It leaves no addresses behind in malloc's memory, which the switch roots may scan. */
 static void free_stack(struct remark *r)
@@ -268,17 +226,15 @@ static void remark_push(struct remark *r, uintptr_t object)
 
 static void tell_missed(struct remark *r, const struct target *t)
 {
-    char name[100], from[100] = "a root";
+    char name[100], from[256];
+    const struct gc_edge edge = edge_of_source(&r->tracer, t->base);
     if (r->missed++ >= FAULTS_TOLD)
         return;
-    if (r->from)
-        site_object_text(r->heap, r->from, from, sizeof from);
-    log_write(
-        r->heap, GC_LOG_ERROR,
-        "marking missed the object at 0x%zx (%s), which is referred to from 0x%zx (%s): was it "
-        "stored there, or moved from elsewhere, without gc_store()?",
-        (size_t)t->base, site_object_text(r->heap, t->base, name, sizeof name), (size_t)r->from,
-        from);
+    log_write(r->heap, GC_LOG_ERROR,
+              "marking missed the object at 0x%zx (%s), to which leads %s: was it stored there, or "
+              "moved from elsewhere, without gc_store()?",
+              (size_t)t->base, site_object_text(r->heap, t->base, name, sizeof name),
+              edge_text(r->heap, &edge, from, sizeof from));
 }
 
 static void remark_value(struct gc_tracer *tracer, word value)
@@ -287,14 +243,11 @@ static void remark_value(struct gc_tracer *tracer, word value)
     struct target t;
     if (!target_resolve(&r->heap->mem, value_address(&r->heap->options.format, value), &t))
         return;
-    word *map = checkmarks_of(t.arena);
-    if (!map) {
+    enum seen seen = seen_add(&t);
+    if (seen == SEEN_NO_MEMORY)
         r->out_of_memory = true;
+    if (seen != SEEN_NEW)
         return;
-    }
-    if (bits_test(map, arena_bit(t.base)))
-        return;
-    bits_set(map, arena_bit(t.base));
     if (!target_is_marked(&t))
         tell_missed(r, &t);
     remark_push(r, t.base);
@@ -311,28 +264,17 @@ static void remark_stale(struct gc_tracer *tracer, word value)
         remark_value(tracer, value);
 }
 
-static void drop_checkmarks(gc_heap *heap)
-{
-    const struct arena_index *index = &heap->mem.arenas;
-    for (uintptr_t at = arena_low(index); at < arena_high(index); at += ARENA_SIZE) {
-        struct arena *a = arena_of(index, at);
-        if (a && a->checkmarks) {
-            os_unmap(a->checkmarks, sizeof a->mark);
-            a->checkmarks = NULL;
-        }
-    }
-}
-
 unsigned verify_marks(gc_heap *heap)
 {
-    struct remark r = {.tracer = {remark_value, remark_stale, heap}, .heap = heap};
-    visit_all_roots(heap, &r.tracer);
+    struct remark r = {.tracer = {.value = remark_value, .stale = remark_stale, .heap = heap},
+                       .heap = heap};
+    edges_visit_roots(heap, &r.tracer);
     while (r.n > 0) {
-        r.from = r.stack[--r.n];
-        visit_object(heap, mheap_span_of(&heap->mem, r.from), r.from, &r.tracer);
+        uintptr_t from = r.stack[--r.n];
+        edges_visit_object(heap, mheap_span_of(&heap->mem, from), from, &r.tracer);
     }
     free_stack(&r);
-    drop_checkmarks(heap);
+    seen_drop(heap);
     if (r.out_of_memory)
         log_write(heap, GC_LOG_WARNING, "no memory for a whole second marking");
     return r.missed;

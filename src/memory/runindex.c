@@ -5,6 +5,7 @@
 static uint32_t in_use = RUN_TYPES;
 static unsigned blocks;            /* taken by runindex_take_block */
 static bool taken[RUN_INDEXES];    /* a type has this run index */
+static bool in_block[RUN_INDEXES]; /* written before any thread knows the index */
 static uint16_t next[RUN_INDEXES]; /* the next index of the same span class; 0: none. Atomic */
 
 unsigned runindex_first(unsigned spanclass)
@@ -18,6 +19,11 @@ unsigned runindex_first(unsigned spanclass)
 unsigned runindex_next(unsigned run)
 {
     return run < RUN_RAW ? run + (RUN_RAW - RUN_NOSCAN) : u16_load_acquire(&next[run]);
+}
+
+bool runindex_is_shared(unsigned run)
+{
+    return run < RUN_TYPES || in_block[run];
 }
 
 static void add(unsigned run, unsigned spanclass)
@@ -53,7 +59,7 @@ unsigned runindex_take_block(void)
     in_use += RUN_INLINE_CLASSES;
     blocks++;
     for (unsigned c = 1; c < RUN_INLINE_CLASSES; c++) {
-        taken[block + c] = true;
+        taken[block + c] = in_block[block + c] = true;
         add(block + c, spanclass_make(c, false));
     }
     return block;

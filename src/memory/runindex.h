@@ -33,6 +33,8 @@ _Static_assert(GC_RUNS_MAX == RUN_INDEXES, "gc_type.tail");
  * never leaves the list. */
 unsigned runindex_first(unsigned spanclass);
 unsigned runindex_next(unsigned run);
+/* Whether objects of several types come from the same run. Any thread that knows the index. */
+bool runindex_is_shared(unsigned run);
 
 /* Takes an index of that span class for one type; 0: there are no more. Under LOCK_TYPES, as are
  * the next two. */

@@ -539,6 +539,20 @@ void type_write_array(const struct type_info *info, struct heapbits_sink *sink, 
     heapbits_repeat(sink, info->words, n - 1);
 }
 
+/* ---- Names of fields ---- */
+
+const char *type_field(const gc_type *type, size_t word_number, size_t *length)
+{
+    const char *name = type->fields;
+    for (size_t i = 0; name && *name && i < GC_FIELDS_MAX; i++) {
+        *length = strcspn(name, ";");
+        if (type->field_words[i] == word_number)
+            return name;
+        name += *length + (name[*length] == ';');
+    }
+    return NULL;
+}
+
 /* ---- Types made at run time ---- */
 
 static bool spec_is_valid(const struct gc_type_spec *spec)
@@ -566,14 +580,24 @@ static char *copy_string(char *to, const char *from)
     return to;
 }
 
+/* The words of the references, in the order of their offsets. Those of a program are not named. */
+static void number_fields(gc_type *type, const struct gc_type_spec *spec)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < spec->mask_bits && n < GC_FIELDS_MAX; i++) {
+        if (type_mask_bit(spec->mask, i) && i <= UINT16_MAX)
+            type->field_words[n++] = (uint16_t)i;
+    }
+}
+
 gc_type *type_create(const struct gc_type_spec *spec)
 {
     if (!spec_is_valid(spec))
         return NULL;
-    const char *name = spec->name ? spec->name : "";
+    const char *name = spec->name ? spec->name : "", *fields = spec->fields ? spec->fields : "";
     size_t mask_size = divide_up(spec->size / WORD_SIZE, 64) * sizeof(uint64_t);
     size_t data = spec->program ? spec->program_size : mask_size;
-    gc_type *type = calloc(1, sizeof *type + data + strlen(name) + 1);
+    gc_type *type = calloc(1, sizeof *type + data + strlen(name) + strlen(fields) + 2);
     if (!type)
         return NULL;
     uint64_t *gcdata = (uint64_t *)(type + 1);
@@ -585,6 +609,9 @@ gc_type *type_create(const struct gc_type_spec *spec)
     }
     type->gcdata = gcdata;
     type->name = copy_string((char *)gcdata + data, name);
+    if (spec->fields && spec->mask)
+        type->fields = copy_string((char *)gcdata + data + strlen(name) + 1, fields);
+    number_fields(type, spec);
     type->size = spec->size;
     type->ptrdata = spec->ptrdata;
     type->align = (uint16_t)(spec->align ? spec->align : WORD_SIZE);

@@ -88,6 +88,8 @@ const char *type_error(void);
 /* Sets that reason, and errno to EINVAL. Returns false. */
 bool type_refuse(const char *why);
 
+/* The name of the reference in that word of the type; NULL: it has none. *length: of the name. */
+const char *type_field(const gc_type *type, size_t word_number, size_t *length);
 /* Bit i of a type's mask. */
 bool type_mask_bit(const uint64_t *mask, size_t i);
 uint64_t type_hash_bytes(const void *bytes, size_t n, uint64_t seed);

@@ -31,6 +31,7 @@ gc_fiber *fiber_create(gc_thread *t)
 void fiber_visit(const gc_fiber *f, struct gc_tracer *tracer)
 {
     const struct frame_view view = {f->stack, NULL, 0};
+    tracer->source.thread = NULL;
     const char *fault = frames_visit(f->roots.frames, &view, tracer);
     if (fault)
         thread_panic_on_frames(f->heap, NULL, fault);

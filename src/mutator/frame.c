@@ -160,6 +160,7 @@ READS_DEAD_FRAMES static void step(struct walk *w)
 READS_DEAD_FRAMES static void visit_slot(const void *slot, bool ambiguous, struct gc_tracer *tracer)
 {
     word value = slot_load_acquire((const slot_word *)slot);
+    tracer->source.slot = slot;
     if (value && ambiguous)
         tracer->stale(tracer, value);
     else if (value)
@@ -170,6 +171,7 @@ READS_DEAD_FRAMES static void visit(const struct walk *w, struct gc_tracer *trac
 {
     const struct gc_frame *f = w->at;
     bool ambiguous = is_ambiguous(w, stack_of(w->view, f)), last = false;
+    tracer_enter(tracer, GC_IN_FRAME, f);
     if (is_array(f)) {
         const slot_word *base = (const slot_word *)word_of(f, 1);
         for (size_t i = 0, n = array_length(f); i < n; i++)
@@ -180,6 +182,16 @@ READS_DEAD_FRAMES static void visit(const struct walk *w, struct gc_tracer *trac
         last = is_last(word_of(f, i));
         visit_slot(slot_at(word_of(f, i)), ambiguous, tracer);
     }
+}
+
+READS_DEAD_FRAMES size_t frame_slot_number(const struct gc_frame *f, const void *slot)
+{
+    size_t i = 0;
+    if (is_array(f))
+        return (size_t)((const slot_word *)slot - (const slot_word *)word_of(f, 1));
+    while (slot_at(word_of(f, i)) != slot && !is_last(word_of(f, i)))
+        i++;
+    return i;
 }
 
 const char *frame_fault(const struct gc_frame *innermost, const struct frame_view *view)

@@ -29,6 +29,8 @@ const char *frames_visit(const struct gc_frame *innermost, const struct frame_vi
  * are not counted. */
 const char *frames_count(const struct gc_frame *innermost, const struct frame_view *view,
                          bool (*is_such)(const struct gc_frame *), size_t *n);
+/* Which of a sound frame's slots this one is, counted from 0. */
+size_t frame_slot_number(const struct gc_frame *frame, const void *slot);
 /* Whether a frame is in a chain, as far as the chain can be followed. */
 bool frames_contain(const struct gc_frame *innermost, const struct frame_view *view,
                     const struct gc_frame *frame);

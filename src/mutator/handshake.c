@@ -25,7 +25,8 @@ static void shade_stale(struct gc_tracer *tracer, word value)
 
 struct shading_tracer handshake_shading_tracer(gc_thread *t)
 {
-    return (struct shading_tracer){{shade_value, shade_stale, t->heap}, t, NULL};
+    return (struct shading_tracer){
+        {.value = shade_value, .stale = shade_stale, .heap = t->heap}, t, NULL};
 }
 
 static void thread_nothing(gc_thread *t)

@@ -78,7 +78,7 @@ struct gc_thread {
      * safepoint, and last_call of the last safepoint. */
     uintptr_t fresh;
     const char *call_before;
-    /* Set with stacks.here: the functions that the thread is in. */
+    /* Set with stacks.here, if it is wanted: the functions that the thread is in. */
     size_t nframes;
     struct place_frame frames_noted[THREAD_FRAMES];
     uint32_t reported; /* epoch + 1 of the request for which it was named; the collector's */
@@ -136,6 +136,7 @@ struct gc_heap {
     uint32_t debug_allocations; /* counted for the switch nth; atomic */
     uint32_t debug_next;        /* with debug.rarer: when the next collection is due; atomic */
     bool trace;                 /* GCHEAP_TRACE */
+    uint32_t names_frames;      /* threads that want to know the functions of frames; atomic */
     bool polls_always;          /* debug: each safepoint of a thread takes its slow path */
     uint8_t watch;              /* BARRIER_WATCH if all stores are checked, else 0 */
     uint64_t created_ns;

@@ -104,11 +104,19 @@ int rootset_remove_callback(struct root_callbacks *list, struct root_callback ca
 
 static void visit_slots(const slot_word *base, size_t n, struct gc_tracer *tracer)
 {
-    for (size_t i = 0; i < n; i++) {
-        word value = slot_load_acquire(&base[i]);
-        if (value)
-            tracer->value(tracer, value);
-    }
+    for (size_t i = 0; i < n; i++)
+        tracer_slot(tracer, &base[i]);
+}
+
+static const void *address_of(gc_root_fn fn)
+{
+    return (const void *)(uintptr_t)fn;
+}
+
+static void call_back(struct root_callback callback, struct gc_tracer *tracer)
+{
+    tracer_enter(tracer, GC_IN_CALLBACK, address_of(callback.fn));
+    callback.fn(callback.arg, tracer);
 }
 
 void rootset_visit(const struct rootset *set, struct gc_tracer *tracer)
@@ -116,10 +124,11 @@ void rootset_visit(const struct rootset *set, struct gc_tracer *tracer)
     for (size_t i = 0; i < set->ranges.n; i++) {
         const struct root_range *r = &set->ranges.items[i];
         const slot_word *end = r->top ? *r->top : r->end;
+        tracer_enter(tracer, GC_IN_RANGE, r->base);
         visit_slots(r->base, (size_t)(end - r->base), tracer);
     }
     for (size_t i = 0; i < set->callbacks.n; i++)
-        set->callbacks.items[i].fn(set->callbacks.items[i].arg, tracer);
+        call_back(set->callbacks.items[i], tracer);
 }
 
 /* ---- Handles ---- */
@@ -215,6 +224,7 @@ static void drop_empty_blocks(struct handles *h)
 static void visit_handles(struct handles *h, struct gc_tracer *tracer)
 {
     drop_empty_blocks(h);
+    tracer_enter(tracer, GC_IN_HANDLE, NULL);
     for (struct handle_block *b = ptr_load_acquire(&h->blocks); b; b = b->next)
         visit_slots(b->slots, HANDLE_SLOTS, tracer);
 }
@@ -298,7 +308,7 @@ int roots_remove_callback(struct roots *r, struct root_callback callback, struct
     lock_release(&r->lock);
     int cancel = os_cancel_off();
     if (there && tracer)
-        callback.fn(callback.arg, tracer);
+        call_back(callback, tracer);
     os_cancel_restore(cancel);
     lock_acquire(&r->lock);
     await_end_locked(r, callback);
@@ -314,7 +324,7 @@ static void run_callback_locked(struct roots *r, struct root_callback callback,
     LOCK_ASSERT_HELD(&r->lock);
     r->running = callback;
     lock_release(&r->lock);
-    callback.fn(callback.arg, tracer);
+    call_back(callback, tracer);
     lock_acquire(&r->lock);
     r->running = (struct root_callback){NULL, NULL};
     u32_fetch_add_acq_rel(&r->done, 1);
@@ -341,6 +351,7 @@ static bool visit_some_locked(struct roots *r, struct gc_tracer *tracer)
         n = roottable_visit_next(&r->globals, room, &base);
         if (n == 0)
             return false;
+        tracer_enter(tracer, GC_IN_GLOBAL, base);
         visit_slots(base, n, tracer);
     }
     return true;
@@ -363,6 +374,7 @@ static void visit_globals(struct roots *r, struct gc_tracer *tracer)
 
 void roots_visit(struct roots *r, struct gc_tracer *tracer)
 {
+    tracer->source.thread = NULL;
     visit_callbacks(r, tracer);
     visit_globals(r, tracer);
     visit_handles(&r->handles, tracer);

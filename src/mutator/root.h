@@ -15,6 +15,14 @@
 
 #include "mutator/roottable.h"
 
+/* What a visit has come to, for who asks where a word is from. */
+struct root_source {
+    enum gc_holder by;       /* while an object is visited: GC_IN_OBJECT, and `from` is not set */
+    const void *from;        /* see gc_edge */
+    const void *slot;        /* NULL: a bare reference */
+    const gc_thread *thread; /* whose root it is; NULL: the heap's, or a suspended fiber's */
+};
+
 /* Receives what a visit finds. Public as gc_tracer. */
 struct gc_tracer {
     /* A word of a slot (in the heap's value format), or a bare address. */
@@ -22,6 +30,7 @@ struct gc_tracer {
     /* A word of a C stack. It may be an address, perhaps of an object that is dead. */
     void (*stale)(struct gc_tracer *tracer, word value);
     gc_heap *heap;
+    struct root_source source;
 };
 
 /* Passes a word to the tracer, unless it is 0: a slot's word in the heap's format, or an
@@ -30,6 +39,21 @@ INLINE void tracer_word(struct gc_tracer *tracer, word value)
 {
     if (value)
         tracer->value(tracer, value);
+}
+INLINE void tracer_slot(struct gc_tracer *tracer, const slot_word *slot)
+{
+    word value = slot_load_acquire(slot);
+    if (!value)
+        return;
+    tracer->source.slot = slot;
+    tracer->value(tracer, value);
+}
+/* The words that follow are from there. */
+INLINE void tracer_enter(struct gc_tracer *tracer, enum gc_holder by, const void *from)
+{
+    tracer->source.by = by;
+    tracer->source.from = from;
+    tracer->source.slot = NULL;
 }
 
 struct root_range {

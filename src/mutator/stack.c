@@ -5,8 +5,10 @@ READS_FOREIGN_WORDS static void visit_words(uintptr_t low, uintptr_t high, struc
 {
     uintptr_t at = align_up(low, WORD_SIZE);
     ASSERT(at != 0);
+    tracer_enter(tracer, GC_IN_STACK, NULL);
     for (; at + WORD_SIZE <= high; at += WORD_SIZE) {
         word value = *(volatile slot_word *)at;
+        tracer->source.slot = (const void *)at;
         if (value)
             tracer->stale(tracer, value);
     }

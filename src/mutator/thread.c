@@ -41,8 +41,8 @@ static void note_stack(gc_thread *t, uintptr_t caller)
     if (UNLIKELY(fault))
         thread_panic_on_frames(t->heap, t, fault);
     bool shown = UNLIKELY(t->heap->debug.roots > 0);
-    if (shown)
-        t->nframes = place_frames(t->frames_noted, THREAD_FRAMES, caller);
+    bool named = shown || UNLIKELY(u32_load_relaxed(&t->heap->names_frames));
+    t->nframes = named ? place_frames(t->frames_noted, THREAD_FRAMES, caller) : 0;
     if ((t->stacks.scanned || of_fiber || shown) && !stacks_note(&t->stacks, of_fiber, caller))
         tell_stray(t);
 }
@@ -73,6 +73,7 @@ static void visit_frames(const gc_thread *t, const struct gc_frame *innermost, u
 NOINLINE void thread_visit_roots(gc_thread *t, struct gc_tracer *tracer)
 {
     uintptr_t sp = runs_here(t) ? STACK_CALLER() : 0;
+    tracer->source.thread = t;
     if (sp)
         note_stack(t, sp);
     visit_frames(t, t->fiber ? t->roots.frames : t->fast.frames, sp, tracer);

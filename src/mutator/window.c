@@ -124,7 +124,8 @@ static void shade_traced_word(struct gc_tracer *tracer, word value)
 /* The function is the embedder's. */
 static void shade_traced(gc_thread *t, uintptr_t object, const gc_type *type)
 {
-    struct window_tracer s = {{shade_traced_word, shade_traced_word, t->heap}, t};
+    struct window_tracer s = {
+        {.value = shade_traced_word, .stale = shade_traced_word, .heap = t->heap}, t};
     if (!type)
         return;
     int cancel = os_cancel_off();

@@ -48,6 +48,12 @@ static bool no_each(void *arg, const struct gc_object *object)
     return false;
 }
 
+static bool no_edge(void *arg, const struct gc_edge *edge)
+{
+    (void)arg, (void)edge;
+    return false;
+}
+
 static void (*in_equal)(void);
 static uint64_t hash_size(const void *key, size_t size)
 {
@@ -162,6 +168,9 @@ CALL(is_object, POINTER(gc_is_object(cell)))
 CALL(heap_contains, POINTER(gc_heap_contains(heap, cell)))
 CALL(heap_each, RESULT(gc_heap_each(no_each, NULL)))
 CALL(heap_verify, RESULT(gc_heap_verify()))
+CALL(heap_roots, RESULT(gc_heap_roots(no_edge, NULL) < 0 ? -EPERM : 0))
+CALL(who, RESULT(gc_who(cell, no_edge, NULL) < 0 ? -EPERM : 0))
+CALL(path, RESULT(gc_path(cell, no_edge, NULL) < 0 ? -EPERM : 0))
 
 static int call_heap_stats(void)
 {
@@ -547,6 +556,9 @@ static const struct row rows[] = {
     {"gc_heap_each", "ppyyp", Y, call_heap_each},
     {"gc_heap_census", "ppyyp", Y, call_heap_census},
     {"gc_heap_verify", "ppyyp", Y, call_heap_verify},
+    {"gc_heap_roots", "ppyyp", Y, call_heap_roots},
+    {"gc_who", "ppyyp", Y, call_who},
+    {"gc_path", "ppyyp", Y, call_path},
 #undef Y
 #undef N
 };

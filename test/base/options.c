@@ -75,7 +75,7 @@ TEST(unknown_switches)
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
         check_refused(unknown[i],
                       "nth, stay, poison, verify, checkmark, ages, stores, fields, freed, "
-                      "roots, redzones, delay, buffers, failos, "
+                      "roots, redzones, types, delay, buffers, failos, "
                       "watchdog, all, help");
     switches_of("poison,");
     CHECK_EQ(lines, 1);
@@ -94,8 +94,8 @@ TEST(good_switches)
         switches_of("nth=4294967295,delay=1,buffers=3,failos=4294967295,verify=1");
     CHECK(d.nth == UINT32_MAX && d.delay == 1 && d.buffers == 3 && d.failos == UINT32_MAX);
     CHECK(d.verify && !d.poison && lines == 0);
-    d = switches_of("poison=0,checkmark=1,verify,ages");
-    CHECK(!d.poison && d.checkmark && d.verify && d.ages && lines == 0);
+    d = switches_of("poison=0,checkmark=1,verify,ages,types");
+    CHECK(!d.poison && d.checkmark && d.verify && d.ages && d.types && lines == 0);
     switches_of("");
     CHECK_EQ(lines, 0);
 }
@@ -107,7 +107,7 @@ TEST(help)
     CHECK(d.nth == 3 && d.poison);
     for (const char *name = "nth\0stay\0poison\0verify\0checkmark\0delay\0buffers\0failos\0watchdog"
                             "\0ages\0all\0stores\0"
-                            "fields\0freed\0roots\0redzones\0";
+                            "fields\0freed\0roots\0redzones\0types\0";
          *name; name += strlen(name) + 1, lines--) {
         char start[32];
         snprintf(start, sizeof start, "GCHEAP_DEBUG: %s", name);

@@ -169,7 +169,7 @@ static const struct fault {
     {spoil_spans_inuse, "c.spans == heap->mem.counts.spans_inuse"},
     {spoil_live_bytes, "c.live_bytes == mheap_live_bytes("},
     {spoil_reference, "a reference leads to no object"},
-    {spoil_root, "a reference leads to no object (0x0,"},
+    {spoil_root, "a reference leads to no object (the global cell, "},
 };
 
 static void check_fault(gc_heap *h, void *arg)

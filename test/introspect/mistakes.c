@@ -163,7 +163,7 @@ TEST(plain_stores)
     expect_silence();
     t->right = t;
     gc_safepoint();
-    expect("struct tree + 8 of the object at 0x");
+    expect("struct tree.right of the object at 0x");
     expect(" changed from 0x0 to 0x");
     expect("without gc_store(): store references with gc_store()");
     expect("tester, whose last calls were gc_");
@@ -182,7 +182,7 @@ TEST(plain_stores)
     said[0] = 0;
     t->left = t;
     gc_store(&t->left, NULL); /* the next store to the slot tells */
-    expect("struct tree + 0 of the object");
+    expect("struct tree.left of the object");
     said[0] = 0;
     store_properly(t, array);
     expect_silence();
@@ -274,7 +274,7 @@ TEST(what_refers_to_the_dead)
     expect("tester in plant+0x");
     said[0] = 0;
     CHECK_EQ(gc_collect(), 0);
-    expect("struct tree + 0 of the object at 0x");
+    expect("struct tree.left of the object at 0x");
     expect("refers to a dead object (struct tree at 0x");
     said[0] = 0;
     gc_store(&t->left, NULL);

@@ -1,0 +1,328 @@
+/* What refers to what: each kind of root, and each kind of place in an object, with its name. */
+#include "introspect/edges.h"
+#include "cycle/cycle.h"
+#include "heaps.h"
+#include "introspect/verify.h"
+#include "mutator/self.h"
+
+struct pair {
+    struct pair *left, *right;
+    long n;
+};
+static GC_TYPE(pair_type, struct pair, right, left); /* not in the order of their offsets */
+
+static gc_heap *heap;
+
+/* ---- The texts of all edges that lead to an object ---- */
+
+enum { MOST = 64 };
+struct found {
+    const void *to;
+    size_t n;
+    struct gc_edge edges[MOST];
+    char texts[MOST][256], fields[MOST][64];
+};
+
+static void note_edge(void *found, const struct gc_edge *edge)
+{
+    struct found *f = found;
+    if (edge->to != f->to)
+        return;
+    CHECK(f->n < MOST);
+    f->edges[f->n] = *edge;
+    edge_text(heap, edge, f->texts[f->n], sizeof f->texts[0]);
+    if (!edge_field(heap, edge, f->fields[f->n], sizeof f->fields[0]))
+        f->fields[f->n][0] = 0;
+    f->n++;
+}
+
+static bool note_object(void *found, struct gc_span *s, uintptr_t object)
+{
+    edges_of_object(heap, s, object, note_edge, found);
+    return true;
+}
+
+static void find(gc_heap *h, void *found)
+{
+    verify_flush_caches(h);
+    edges_of_roots(h, note_edge, found);
+    edges_of_weakmaps(h, note_edge, found);
+    verify_each_object(h, note_object, found);
+}
+
+/* All edges to an object; `n` of them. */
+static struct found look_for(const void *object, size_t n)
+{
+    static struct found f;
+    f = (struct found){.to = object};
+    edges_name_frames(heap, true);
+    cycle_with_world_held(heap, thread_self(), find, &f);
+    edges_name_frames(heap, false);
+    for (size_t i = 0; i < f.n; i++)
+        diag("%s", f.texts[i]);
+    CHECK_EQ(f.n, n);
+    return f;
+}
+
+/* Whether one of the edges has this holder, and says so. */
+static void expect(const struct found *f, enum gc_holder by, const char *text)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        if (f->edges[i].by == by && strstr(f->texts[i], text))
+            return;
+    }
+    FAIL("not found: %d, %s", (int)by, text);
+}
+
+static void make_heap(const char *switches, unsigned flags)
+{
+    heap = gc_heap_create(&(gc_options){.flags = GC_NO_BACKGROUND | flags, .debug = switches});
+    CHECK(heap);
+    CHECK_EQ(gc_thread_name("tester"), 0);
+}
+
+/* ---- Roots ---- */
+
+static __attribute__((noinline)) void in_frames(struct pair *object)
+{
+    struct pair *other = NULL, *same[3] = {NULL, NULL, object};
+    GC_FRAME(other, object);
+    GC_FRAME_ARRAY(same, 3);
+    struct found f = look_for(object, 2);
+    expect(&f, GC_IN_FRAME, "local 2 of the GC_FRAME in in_frames(), thread ");
+    expect(&f, GC_IN_FRAME, "local 3 of the GC_FRAME in in_frames(), thread ");
+    CHECK(f.edges[0].slot == &same[2] && f.edges[1].slot == &object && f.edges[0].thread != 0);
+    gc_keep_alive(other);
+}
+
+TEST(locals)
+{
+    make_heap(NULL, 0);
+    in_frames(gc_new(&pair_type));
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+static struct pair *global, *rooted_range[4];
+
+static struct pair *of_callback;
+static void visit_own(void *arg, gc_tracer *tracer)
+{
+    gc_trace_slot(tracer, arg);
+}
+static void visit_shared(void *arg, gc_tracer *tracer)
+{
+    gc_trace_ref(tracer, *(void **)arg);
+}
+
+TEST(roots_of_the_heap)
+{
+    make_heap(NULL, 0);
+    CHECK_EQ(gc_root(&global), 0);
+    CHECK_EQ(gc_root_range(rooted_range, 4), 0);
+    struct pair *object = gc_new(&pair_type);
+    gc_store(&global, object);
+    gc_store(&rooted_range[2], object);
+    gc_handle *handle = gc_handle_new(object);
+    gc_store(&of_callback, object);
+    CHECK_EQ(gc_root_callback(GC_ROOT_HEAP, visit_shared, &of_callback), 0);
+    struct found f = look_for(object, 4);
+    expect(&f, GC_IN_GLOBAL, "the global global");
+    expect(&f, GC_IN_GLOBAL, "the global rooted_range + 16");
+    expect(&f, GC_IN_HANDLE, "the handle at 0x");
+    expect(&f, GC_IN_CALLBACK, "the root callback visit_shared()");
+    for (size_t i = 0; i < f.n; i++) {
+        CHECK(f.edges[i].thread == 0);
+        CHECK(f.edges[i].by != GC_IN_HANDLE || f.edges[i].slot == (void *)handle);
+    }
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(roots_of_a_thread)
+{
+    make_heap(NULL, 0);
+    static struct pair *stack[8], **top = stack + 5;
+    static _Thread_local struct pair *block[2];
+    struct pair *object = gc_new(&pair_type);
+    stack[3] = stack[6] = block[1] = of_callback = object; /* 6 lies behind the top */
+    CHECK_EQ(gc_thread_range(stack, &top), 0);
+    CHECK_EQ(gc_thread_local_range(block, sizeof block), 0);
+    CHECK_EQ(gc_root_callback(GC_ROOT_THREAD, visit_own, &of_callback), 0);
+    struct found f = look_for(object, 3);
+    expect(&f, GC_IN_RANGE, "[3] of the range at 0x");
+    expect(&f, GC_IN_RANGE, "[1] of the range at 0x");
+    expect(&f, GC_IN_CALLBACK, "the root callback visit_own(), thread ");
+    expect(&f, GC_IN_CALLBACK, " tester");
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(a_suspended_fiber)
+{
+    make_heap(NULL, 0);
+    gc_fiber *fiber = gc_fiber_create();
+    CHECK(!gc_fiber_switch(fiber) && errno == 0);
+    struct gc_frame *mark = gc_frame_mark();
+    struct pair *object = gc_new(&pair_type);
+    GC_FRAME(object);
+    CHECK(gc_fiber_switch(NULL) == fiber);
+    struct found f = look_for(object, 1);
+    expect(&f, GC_IN_FRAME, "local 1 of the GC_FRAME of a suspended fiber");
+    CHECK(f.edges[0].thread == 0);
+    CHECK(!gc_fiber_switch(fiber) && errno == 0);
+    f = look_for(object, 1);
+    expect(&f, GC_IN_FRAME, "local 1 of the GC_FRAME in test_a_suspended_fiber(), thread ");
+    gc_frame_reset(mark);
+    CHECK(gc_fiber_switch(NULL) == fiber);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+    _exit(TAP_PASSED); /* the frame was reset before its block ends */
+}
+
+static __attribute__((noinline)) void on_the_stack(struct pair *volatile object)
+{
+    struct pair *same = object;
+    static struct found f;
+    f.to = same;
+    edges_name_frames(heap, true);
+    cycle_with_world_held(heap, thread_self(), find, &f);
+    edges_name_frames(heap, false);
+    expect(&f, GC_IN_STACK, "the C stack in on_the_stack(), thread ");
+}
+
+TEST(a_c_stack)
+{
+    make_heap(NULL, GC_STACK_CONSERVATIVE);
+    on_the_stack(gc_new(&pair_type));
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+static void finalize(void *object, void *arg)
+{
+    (void)object, (void)arg;
+}
+
+TEST(finalizers)
+{
+    make_heap("stores", 0);
+    struct pair *object = gc_new(&pair_type), *has = NULL;
+    GC_FRAME(object, has);
+    has = gc_new(&pair_type);
+    gc_store(&has->right, object);
+    CHECK_EQ(gc_finalizer_set(has, finalize, NULL), 0);
+    struct found f = look_for(object, 3);
+    expect(&f, GC_IN_FINALIZER, "struct pair.right at 0x");
+    expect(&f, GC_IN_FINALIZER, "which has a finalizer");
+    expect(&f, GC_IN_OBJECT, "struct pair.right at 0x");
+    struct pair *hidden = has;
+    has = NULL;
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(gc_finalizers_pending(), 1);
+    f = look_for(hidden, 1);
+    expect(&f, GC_IN_FINALIZER, "struct pair at 0x");
+    expect(&f, GC_IN_FINALIZER, "whose finalizer is queued");
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(weak_maps)
+{
+    make_heap("stores", 0);
+    struct pair *key = gc_new(&pair_type), *value = NULL;
+    GC_FRAME(key, value);
+    value = gc_new(&pair_type);
+    gc_weakmap *map = gc_weakmap_new();
+    CHECK_EQ(gc_weakmap_set(map, key, value), 0);
+    struct found f = look_for(value, 2);
+    expect(&f, GC_IN_WEAKMAP, "a weak map, with the key struct pair at 0x");
+    CHECK(f.edges[0].by == GC_IN_FRAME && f.edges[1].from == key);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* ---- Objects ---- */
+
+struct head {
+    long n;
+    struct pair *first;
+};
+static GC_TYPE(head_type, struct head, first);
+
+static void trace_hidden(void *object, gc_tracer *tracer)
+{
+    struct pair *p = object;
+    gc_trace_slot(tracer, &p->left);
+}
+static gc_type traced_type = {
+    .size = sizeof(struct pair), .name = "struct hidden", .trace = trace_hidden};
+
+/* The text of the only reference to `object`. */
+static const char *only_holder(const void *object, const char *field)
+{
+    static struct found f;
+    CHECK_EQ(gc_collect(), 0);
+    f = look_for(object, 2); /* the test's frame is the other one */
+    CHECK(f.edges[1].by == GC_IN_OBJECT && f.edges[1].slot && f.edges[1].from);
+    if (strcmp(f.fields[1], field) != 0)
+        FAIL("%s, not %s", f.fields[1], field);
+    return f.texts[1];
+}
+
+static void look_at_objects(const char *switches, bool known)
+{
+    make_heap(switches, 0);
+    struct pair *object = gc_new(&pair_type);
+    union {
+        struct pair *pair, **array;
+        struct head *head;
+    } in = {NULL};
+    GC_FRAME(object, in.pair);
+    in.pair = gc_new(&pair_type);
+    gc_store(&in.pair->left, object);
+    CHECK(strstr(only_holder(object, known ? "left" : "+ 0"),
+                 known ? "struct pair.left at" : "object of class "));
+    in.array = gc_new_array(&gc_pointer_type, 9);
+    gc_store(&in.array[7], object);
+    CHECK(strstr(only_holder(object, known ? "[7]" : "+ 56"),
+                 known ? "array of pointer [7] at" : "+ 56 at"));
+    in.pair = gc_new_array(&pair_type, 5);
+    gc_store(&in.pair[2].right, object);
+    CHECK(strstr(only_holder(object, known ? "[2].right" : "+ 56"),
+                 known ? "array of struct pair [2].right at" : "+ 56 at"));
+    in.head = gc_new_flex(&head_type, &pair_type, 3);
+    gc_store(&((struct pair *)(in.head + 1))[1].left, object);
+    CHECK(strstr(only_holder(object, known ? "[1].left" : "+ 40"),
+                 known ? "struct head with elements struct pair [1].left at" : "+ 40 at"));
+    gc_clear(&((struct pair *)(in.head + 1))[1].left, sizeof(void *));
+    gc_store(&in.head->first, object);
+    only_holder(object, known ? "first" : "+ 8");
+    in.pair = gc_new(&traced_type); /* its type is known always */
+    gc_store(&in.pair->left, object);
+    CHECK(strstr(only_holder(object, "+ 0"), "struct hidden + 0 at"));
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(places_in_objects)
+{
+    look_at_objects("stores", true);
+}
+
+TEST(places_in_objects_of_unknown_types)
+{
+    look_at_objects(NULL, false);
+}
+
+TEST(names_of_created_types)
+{
+    make_heap("stores", 0);
+    const struct gc_type_spec spec = {.name = "box",
+                                      .size = 4 * sizeof(void *),
+                                      .mask = (const uint64_t[]){0x0a},
+                                      .mask_bits = 4,
+                                      .fields = "second;fourth"};
+    gc_type *type = gc_type_create(&spec);
+    void **box = NULL, *object = gc_new(&pair_type);
+    GC_FRAME(object, box);
+    box = gc_new(type);
+    gc_store(&box[3], object);
+    CHECK(strstr(only_holder(object, "fourth"), "box.fourth at 0x"));
+    CHECK_EQ(gc_type_release(type), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TAP_MAIN
