@@ -406,6 +406,22 @@ static inline void gc_safepoint(void)
         gc_safepoint_slow();
 }
 
+/* Whether gc_safepoint() has work to do. Two instructions. */
+static inline bool gc_safepoint_due(void)
+{
+    struct gc_fast *self = GC_SELF;
+    return GC_POLL(self) != 0;
+}
+
+/* Between these two calls (a quiet region) the thread's allocations are no safepoints, and collect
+ * nothing: all objects made since the last safepoint stay fresh and alive, rooted or not. Only
+ * gc_safepoint() is one, and the calls that wait. The heap may grow meanwhile, so call
+ * gc_safepoint() soon once gc_safepoint_due(). When `bytes` were allocated without a safepoint,
+ * allocations fail with ENOMEM; 0: no such bound. They nest; the outermost bound holds. 0, or
+ * -EPERM. */
+GC_API int gc_quiet_begin(size_t bytes);
+GC_API int gc_quiet_end(void);
+
 /* Between these two calls the thread may wait for as long as it likes. It must not touch the heap
  * meanwhile; what it has rooted stays alive. They nest. 0, or -EPERM. Cost: tens of nanoseconds. */
 GC_API int gc_blocking_begin(void);
@@ -761,7 +777,9 @@ struct gc_statistics {
     uint64_t freed_bytes;     /* ever, with the rests of runs that were given back */
     uint64_t objects_marked;  /* by the last cycle */
     uint64_t spans_inuse;
-    uint64_t threads; /* attached */
+    uint64_t quiet_bytes; /* ever allocated in quiet regions; whole runs count */
+    uint64_t quiet_max;   /* the most of it without a safepoint */
+    uint64_t threads;     /* attached */
     uint64_t threads_blocked;
     uint64_t procs;             /* made so far */
     uint64_t mark_ns, sweep_ns; /* CPU time of all threads, ever */

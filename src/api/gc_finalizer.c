@@ -63,7 +63,9 @@ int gc_external_add(void *object, ptrdiff_t bytes)
         return -EPERM;
     GC_FRAME(object);
     int error = special_add_external(t->heap, object, bytes);
-    if (!error && bytes > 0) {
+    if (!error && bytes > 0 && t->quiet) {
+        thread_request_poll(t);
+    } else if (!error && bytes > 0) {
         thread_poll(t);
         assist_allocation(t->heap, t, 0);
     }

@@ -68,7 +68,8 @@ static void zero_in_pieces(gc_thread *t, void *object, size_t bytes)
     for (size_t done = 0, step; done < bytes; done += step) {
         step = MIN_OF(bytes - done, MALLOC_ZERO_PIECE);
         memset((char *)object + done, 0, step);
-        thread_poll(t);
+        if (!t->quiet)
+            thread_poll(t);
     }
 }
 
@@ -95,13 +96,50 @@ static COLD void note_allocation(gc_thread *t, void *object, const struct reques
         note_type(t, object, &noted.of);
 }
 
+/* Bytes that are not counted until a run is used up. */
+static size_t large_bytes(const struct request *r)
+{
+    return r->size > SIZECLASS_MAX_SIZE ? r->size : 0;
+}
+
+static void count_quiet(gc_thread *t, size_t bytes)
+{
+    struct mutators *m = &t->heap->mutators;
+    t->quiet_bytes += bytes;
+    u64_fetch_add_relaxed(&m->quiet_bytes, bytes);
+    uint64_t most = u64_load_relaxed(&m->quiet_max);
+    while (t->quiet_bytes > most && !u64_cas_relaxed(&m->quiet_max, most, t->quiet_bytes))
+        most = u64_load_relaxed(&m->quiet_max);
+}
+
+/* In a quiet region: no safepoint, and no look for more memory. What the allocation owes is paid at
+ * the next safepoint, which is made due. */
+static void *make_quietly(gc_thread *t, const struct request *r)
+{
+    struct mcache *c = t->proc->cache;
+    size_t large = large_bytes(r), before = mcache_unassisted(c);
+    if (t->quiet_bytes >= t->quiet_limit || large > t->quiet_limit - t->quiet_bytes)
+        return NULL;
+    void *p = r->make(c, r);
+    size_t after = mcache_unassisted(c);
+    count_quiet(t, after > before ? after - before : 0);
+    if (after >= assist_bytes(t))
+        thread_request_poll(t);
+    return p;
+}
+
+static void *make_at_safepoint(gc_thread *t, const struct request *r)
+{
+    void *p = r->make(allocation_point(t, large_bytes(r)), r);
+    for (unsigned attempt = 0; UNLIKELY(!p) && find_memory(t->heap, t, r->size, attempt); attempt++)
+        p = r->make(t->proc->cache, r);
+    return p;
+}
+
 static void *allocate(gc_thread *t, const struct request *r)
 {
     gc_heap *heap = t->heap;
-    struct mcache *c = allocation_point(t, r->size > SIZECLASS_MAX_SIZE ? r->size : 0);
-    void *p = r->make(c, r);
-    for (unsigned attempt = 0; UNLIKELY(!p) && find_memory(heap, t, r->size, attempt); attempt++)
-        p = r->make(t->proc->cache, r);
+    void *p = UNLIKELY(t->quiet) ? make_quietly(t, r) : make_at_safepoint(t, r);
     size_t unzeroed = t->proc->cache->unzeroed;
     t->proc->cache->unzeroed = 0;
     if (UNLIKELY(unzeroed))

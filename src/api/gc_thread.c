@@ -58,6 +58,8 @@ static void safepoint(gc_thread *t)
     thread_safepoint(t);
     if (UNLIKELY(t->heap->debug.stay))
         assist_stay(t->heap, t);
+    if (UNLIKELY(t->quiet))
+        assist_allocation(t->heap, t, 0);
 }
 
 /* If the thread may do nothing here, it does nothing, and errno stays. */
@@ -90,5 +92,26 @@ int gc_blocking_end(void)
     if (t->blocking == 1)
         entry_check_frames(t);
     thread_blocking_end(t);
+    return 0;
+}
+
+int gc_quiet_begin(size_t bytes)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return -EPERM;
+    if (t->quiet++ > 0)
+        return 0;
+    t->quiet_limit = bytes ? bytes : SIZE_MAX;
+    t->quiet_bytes = 0;
+    return 0;
+}
+
+int gc_quiet_end(void)
+{
+    gc_thread *t = ENTER();
+    if (!t || t->quiet == 0)
+        return -EPERM;
+    t->quiet--;
     return 0;
 }

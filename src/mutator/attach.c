@@ -44,6 +44,7 @@ static void renew_locked(gc_heap *heap, gc_thread *t)
     t->fresh = 0;
     t->name[0] = 0;
     t->blocking = 0;
+    t->quiet = 0;
     t->calls_back = 0;
     t->left_told = false;
     t->never_entered = 0;

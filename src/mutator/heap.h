@@ -59,6 +59,9 @@ struct gc_thread {
     uint32_t epoch;         /* the thread's copy of its epoch */
     uint8_t phase;          /* enum thread_phase */
     unsigned blocking;      /* depth of gc_blocking_begin */
+    unsigned quiet;         /* depth of gc_quiet_begin */
+    size_t quiet_limit;     /* of the outermost; SIZE_MAX: none */
+    size_t quiet_bytes;     /* allocated in quiet regions since the last safepoint */
     bool left_told;         /* a frame left in the chain was already reported */
     unsigned never_entered; /* how often the end of a frame without its beginning was reported */
     unsigned calls_back;    /* depth of self_calls_back() */
@@ -125,7 +128,8 @@ struct mutators {
     /* A thread has reported grey objects, in a FLUSH or when it detached, since the collector last
      * began to drain (I6). Atomic. */
     uint8_t handed;
-    uint8_t all_black; /* ROOTS is complete, and the next cycle has not begun. Atomic */
+    u64 quiet_bytes, quiet_max; /* as in gc_statistics; atomic */
+    uint8_t all_black;          /* ROOTS is complete, and the next cycle has not begun. Atomic */
 };
 
 struct gc_heap {

@@ -231,6 +231,7 @@ NOINLINE void thread_safepoint(gc_thread *t)
     bool again;
     u8_exchange_seq_cst(&t->fast.poll, 0);
     stress(STRESS_SAFEPOINT_CLEARED);
+    t->quiet_bytes = 0;
     do {
         again = false;
         handshake_catch_up(t);

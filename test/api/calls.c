@@ -116,6 +116,7 @@ CALL(heap_options, ERRNO(gc_heap_options(heap)))
 CALL(thread_name, RESULT(gc_thread_name("x")))
 CALL(thread_scan_stack, RESULT(gc_thread_scan_stack(false)))
 CALL(safepoint, ERRNO(gc_safepoint()))
+CALL(safepoint_due, ERRNO(gc_safepoint_due()))
 CALL(new, POINTER(gc_new(&cell_type)))
 CALL(new_array, POINTER(gc_new_array(&cell_type, 3)))
 CALL(new_flex, POINTER(gc_new_flex(&cell_type, &gc_pointer_type, 3)))
@@ -267,6 +268,18 @@ static int call_blocking_end(void)
 {
     gc_blocking_begin();
     return RESULT(gc_blocking_end());
+}
+static int call_quiet_begin(void)
+{
+    int error = RESULT(gc_quiet_begin(0));
+    if (!error)
+        gc_quiet_end();
+    return error;
+}
+static int call_quiet_end(void)
+{
+    gc_quiet_begin(0);
+    return RESULT(gc_quiet_end());
 }
 static int call_root(void)
 {
@@ -475,6 +488,9 @@ static const struct row rows[] = {
     {"gc_thread_name", "pyyyp", N, call_thread_name},
     {"gc_thread_scan_stack", "ppyyp", N, call_thread_scan_stack},
     {"gc_safepoint", "--yy-", Y, call_safepoint},
+    {"gc_safepoint_due", "yyyyy", N, call_safepoint_due},
+    {"gc_quiet_begin", "ppyyp", N, call_quiet_begin},
+    {"gc_quiet_end", "ppyyp", N, call_quiet_end},
     {"gc_blocking_begin", "pyyyp", Y, call_blocking_begin},
     {"gc_blocking_end", "pyyyp", Y, call_blocking_end},
     {"gc_new", "ppyyp", Y, call_new},
