@@ -76,7 +76,18 @@ static void only_at_safepoints(unsigned flags)
     CHECK_EQ(gc_quiet_end(), 0);
     end_heap(heap);
 }
-TEST_EACH_WAY(only_at_safepoints)
+TEST(safepoints_only)
+{
+    only_at_safepoints(0);
+}
+TEST(safepoints_only_with_the_world_held)
+{
+    only_at_safepoints(GC_STOP_WORLD);
+}
+TEST(safepoints_only_without_background)
+{
+    only_at_safepoints(GC_NO_BACKGROUND);
+}
 
 /* How much can be allocated now. */
 static size_t allocate_until_refused(size_t size)
