@@ -261,6 +261,15 @@ struct gc_type {
 #define GC_SET(ref, value)                                                                         \
     ((void)sizeof((ref)->gc_ref_value == (value)), gc_store((void *)(ref), (void *)(value)))
 
+/* GC_VALUE is the same for a word in the heap's value format. */
+#define GC_VALUE                                                                                   \
+    struct {                                                                                       \
+        const uint64_t gc_value_word;                                                              \
+    }
+#define GC_GET_VALUE(field) ((field).gc_value_word)
+#define GC_SET_VALUE(field, value)                                                                 \
+    gc_store_value((uint64_t *)(void *)((field) + 0 * sizeof((field)->gc_value_word)), (value))
+
 /* Ready-made types, for arrays. */
 extern GC_API gc_type gc_pointer_type; /* one reference */
 extern GC_API gc_type gc_word_type;    /* one 64-bit word in the heap's value format */
@@ -1062,10 +1071,10 @@ GC_API int gc_heap_roots(gc_edge_fn fn, void *arg);
 /* All references to the object that contains the address: those of roots first. Returns how many
  * there are; or -EINVAL (no object), -EPERM. Looks at all objects. */
 GC_API int gc_who(const void *object, gc_edge_fn fn, void *arg);
-/* A shortest path to that object: the root's reference first, the one that leads to the object last.
- * Roots of the calling thread that refer to the object itself count only if there is no other path.
- * Returns how many they are; 0: no root leads to it; or -EINVAL (no object), -ENOMEM, -EPERM. It
- * takes 16 bytes for each object that it meets. */
+/* A shortest path to that object: the root's reference first, the one that leads to the object
+ * last. Roots of the calling thread that refer to the object itself count only if there is no other
+ * path. Returns how many they are; 0: no root leads to it; or -EINVAL (no object), -ENOMEM, -EPERM.
+ * It takes 16 bytes for each object that it meets. */
 GC_API int gc_path(const void *object, gc_edge_fn fn, void *arg);
 
 /* Counts objects and bytes per size class and, where it is known, per type. Fills at most n rows,

@@ -77,7 +77,7 @@ functions() {
             print "$1\n" while /^(?:GC_API|static inline)\b[^;{(]*?\b(gc_\w+)\s*\(/gm;
             print "$1\n" while /^extern GC_API\b[^;]*?\b(gc_\w+)(?:\[|;)/gm' |
         grep -vE '_slow$|^gc_barrier_|^gc_frame_(error|pop)$|^gc_(class_by_8|take_cell)$'
-    printf '%s\n' GC_TYPE GC_TYPE_NOPTR GC_REF GC_GET GC_SET GC_FRAME GC_FRAME_ARRAY
+    printf '%s\n' GC_TYPE GC_TYPE_NOPTR GC_REF GC_GET GC_SET GC_VALUE GC_GET_VALUE GC_SET_VALUE GC_FRAME GC_FRAME_ARRAY
 }
 # Public names of the C++ header.
 cxx_names() {

@@ -1175,6 +1175,81 @@ TEST(reference_fields)
     end_heap(heap);
 }
 
+#if UINTPTR_MAX > UINT32_MAX
+struct value_cell {
+    GC_VALUE next;
+    long number;
+};
+static GC_TYPE(value_cell_type, struct value_cell, next);
+
+/* Odd words are integers. */
+TEST(value_fields)
+{
+    gc_heap *heap = gc_heap_create(&(gc_options){
+        .format = {.mask = 7, .match = 0, .payload = ~UINT64_C(7)}, .debug = "poison=2"});
+    {
+        struct value_cell *v = gc_new(&value_cell_type), *n;
+        GC_FRAME(v);
+        GC_SET_VALUE(&v->next, 7);
+        for (long i = 0; i < 100; i++) {
+            n = gc_new(&value_cell_type);
+            n->number = i;
+            GC_SET_VALUE(&n->next, GC_GET_VALUE(v->next));
+            GC_SET_VALUE(&v->next, (uintptr_t)n);
+        }
+        collect();
+        long i = 100;
+        uint64_t next = GC_GET_VALUE(v->next);
+        for (; next % 8 == 0; next = GC_GET_VALUE(n->next)) {
+            n = (struct value_cell *)(uintptr_t)next;
+            CHECK_EQ(n->number, --i);
+        }
+        CHECK(i == 0 && next == 7);
+        gc_keep_alive(v);
+    }
+    end_heap(heap);
+}
+#endif
+
+static unsigned size_asked;
+static bool note_size(void *unused, size_t size)
+{
+    (void)unused, (void)size;
+    size_asked++;
+    return false;
+}
+
+/* What no memory could hold is refused at once. */
+TEST(absurd_sizes)
+{
+    gc_heap *heap = gc_heap_create(&(gc_options){.out_of_memory = note_size});
+    CHECK(!gc_new_bytes(SIZE_MAX / 4) && errno == ENOMEM);
+    CHECK(!gc_new_array(&gc_pointer_type, SIZE_MAX / 16) && errno == ENOMEM);
+    CHECK(size_asked == 0 && stats_now().cycles == 0);
+    end_heap(heap);
+}
+
+/* A fresh object may be filled by memcpy; the thread's own range by gc_store, while a cycle marks
+ * or not. */
+TEST(memcpy_into_a_fresh_object_and_stores_into_a_range)
+{
+    gc_heap *heap = gc_heap_create(&(gc_options){.debug = "nth=7,poison=2"});
+    static void *range[8], **top = range + 8;
+    CHECK_EQ(gc_thread_range(range, &top), 0);
+    for (int i = 0; i < 20000; i++) {
+        void **array = gc_new_array(&gc_pointer_type, 8);
+        memcpy(array, range, sizeof range);
+        gc_store(&range[i % 8], array);
+        if (i % 100 == 0)
+            gc_store(&range[i % 7], NULL);
+        if (i % 50 == 0)
+            memset(range, 0, sizeof range);
+    }
+    CHECK_EQ(gc_heap_verify(), 0);
+    CHECK_EQ(gc_thread_range_remove(range), 0);
+    end_heap(heap);
+}
+
 /* ---- Pacing, limits, statistics ---- */
 
 static unsigned no_memory_calls;
