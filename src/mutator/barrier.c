@@ -98,7 +98,7 @@ void barrier_write(gc_thread *t, word old, word value)
 bool barrier_hand_over(gc_thread *t)
 {
     struct mutators *m = &t->heap->mutators;
-    if (t->shaded_objects) {
+    if (t->shaded_objects | t->shaded_bytes) {
         word_fetch_add_relaxed(&m->shaded_objects, t->shaded_objects);
         word_fetch_add_relaxed(&m->shaded_bytes, t->shaded_bytes);
         t->shaded_objects = t->shaded_bytes = 0;
