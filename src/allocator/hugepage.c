@@ -13,9 +13,12 @@ void hugepages_init(struct hugepages *h, const struct arena_index *arenas,
 
 void hugepages_want(const struct arena_growth *growth)
 {
-    os_huge_pages((void *)growth->base, growth->size);
-    for (struct arena *a = growth->newest; a; a = a->older)
+    if (growth->extended && growth->extended->backed_base)
+        os_huge_pages((void *)growth->base, growth->size);
+    for (struct arena *a = growth->newest; a; a = a->older) {
+        os_huge_pages((void *)a->base, a->end - a->base);
         a->backed_base = a->base;
+    }
 }
 
 _Static_assert(ARENA_SIZE / HUGEPAGE_SIZE <= 8 * sizeof((struct arena *)0)->small_regions,

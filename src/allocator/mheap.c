@@ -14,8 +14,7 @@ int mheap_init(struct mheap *h, const gc_options *options)
     h->hard_limit = options->hard_limit;
     h->huge_pages = options->flags & (GC_HUGE_PAGES | GC_NO_HUGE_PAGES);
     hugepages_init(&h->huge, &h->arenas, &h->pages, &h->lock);
-    if (!arena_index_init(&h->arenas))
-        return -ENOMEM;
+    arena_index_init(&h->arenas);
     if (!pagealloc_init(&h->pages))
         goto no_pages;
     size_t reserve = align_up(options->reserve, ARENA_SIZE);

@@ -106,7 +106,7 @@ INLINE size_t mheap_back_ahead(const struct mheap *h)
  * second time. */
 INLINE uintptr_t mheap_next_to_back(const struct mheap *h, const struct arena *a)
 {
-    uintptr_t used = word_load_relaxed(&a->zeroed_base), end = a->base + ARENA_SIZE;
+    uintptr_t used = word_load_relaxed(&a->zeroed_base), end = word_load_relaxed(&a->end);
     uintptr_t backed = word_load_relaxed(&a->backed_base);
     uintptr_t at = backed > used ? backed : align_up(used + HUGEPAGE_SIZE / 2, HUGEPAGE_SIZE);
     uintptr_t stop = MIN_OF(used + mheap_back_ahead(h), end);

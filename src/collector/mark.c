@@ -360,12 +360,9 @@ void marker_scan(struct marker *m, uintptr_t object, size_t bytes)
 
 /* Notes the edge in a slot's word, which need not lead into the heap. Takes and returns the number
  * of noted edges. */
-INLINE size_t scan_edge(struct marker *m, struct arena **map, size_t nedges, uintptr_t address)
+INLINE size_t scan_edge(struct marker *m, struct arena_map map, size_t nedges, uintptr_t address)
 {
-    uintptr_t i = address >> ARENA_SHIFT;
-    if (UNLIKELY(i >= ARENA_INDEX_SIZE))
-        return nedges;
-    struct arena *a = ptr_load_acquire(&map[i]);
+    struct arena *a = arena_find(map, address);
     if (!a)
         return nedges;
     uint16_t tag = arena_tag(a, address);
@@ -375,7 +372,7 @@ INLINE size_t scan_edge(struct marker *m, struct arena **map, size_t nedges, uin
     return nedges;
 }
 
-INLINE size_t scan_slot(struct marker *m, struct arena **map, size_t nedges, const slot_word *slot,
+INLINE size_t scan_slot(struct marker *m, struct arena_map map, size_t nedges, const slot_word *slot,
                         const gc_value_format *format)
 {
     word value = slot_load_acquire(slot);
@@ -387,7 +384,7 @@ INLINE size_t scan_slot(struct marker *m, struct arena **map, size_t nedges, con
 static void scan_bits(struct marker *m, uintptr_t at, word bits)
 {
     const gc_value_format *format = &m->heap->options.format;
-    struct arena **map = m->heap->mem.arenas.map;
+    struct arena_map map = arena_map_of(&m->heap->mem.arenas);
     const slot_word *slot = (const slot_word *)at;
     size_t nedges = m->nedges;
     if (bits == ~(word)0) {
@@ -549,7 +546,7 @@ static void walk_tell(struct marker *m, struct arena *a, uintptr_t base, size_t 
         arena_note_mark(a, base);
 }
 
-INLINE size_t walk_scan(struct marker *m, struct arena **map, size_t nedges, struct walked *page,
+INLINE size_t walk_scan(struct marker *m, struct arena_map map, size_t nedges, struct walked *page,
                         uintptr_t at, word bits, const gc_value_format *format)
 {
     for (; bits; bits &= bits - 1) {
@@ -586,7 +583,7 @@ INLINE size_t walk_on(struct marker *m, size_t nedges, struct walked *page, word
                       const gc_value_format *format)
 {
     struct page_walk *w = &m->walk;
-    struct arena **map = m->heap->mem.arenas.map;
+    struct arena_map map = arena_map_of(&m->heap->mem.arenas);
     const word *heapbits = edge_heapbits(page->marks);
     word most = bits;
     uintptr_t at;
@@ -597,7 +594,7 @@ INLINE size_t walk_on(struct marker *m, size_t nedges, struct walked *page, word
         most = guessed(bits, most);
         nedges = walk_scan(m, map, nedges, page, at, most, format);
     }
-    walk_tell(m, map[page->base >> ARENA_SHIFT], page->base, page->size);
+    walk_tell(m, arena_at(map, page->base), page->base, page->size);
     return nedges;
 }
 
@@ -606,8 +603,8 @@ INLINE size_t walk_on(struct marker *m, size_t nedges, struct walked *page, word
 INLINE size_t walk(struct marker *m, size_t nedges, uintptr_t at, word bits,
                    const gc_value_format *format)
 {
-    struct arena **map = m->heap->mem.arenas.map;
-    struct walked page = walk_begin(map[at >> ARENA_SHIFT], at);
+    struct arena_map map = arena_map_of(&m->heap->mem.arenas);
+    struct walked page = walk_begin(arena_at(map, at), at);
     nedges = walk_scan(m, map, nedges, &page, at, bits, format);
     return walk_on(m, nedges, &page, bits, format);
 }
@@ -658,7 +655,7 @@ INLINE void take_grey(struct page_walk *w, struct walked *page, size_t i)
  * (I35). */
 INLINE struct walked take_page(struct marker *m, uintptr_t object)
 {
-    struct arena *a = m->heap->mem.arenas.map[object >> ARENA_SHIFT];
+    struct arena *a = arena_at(arena_map_of(&m->heap->mem.arenas), object);
     struct walked page = walk_begin(a, object);
     size_t number = arena_page(object);
     word_fetch_and_seq_cst(&a->page_grey[number / WORD_BITS], ~((word)1 << number % WORD_BITS));
@@ -686,7 +683,7 @@ static NOINLINE size_t scan_page_formatted(struct marker *m, uintptr_t object)
 /* Prefetches what scanning the page begins with. */
 static void fetch_page(const struct marker *m, uintptr_t object)
 {
-    const struct arena *a = m->heap->mem.arenas.map[object >> ARENA_SHIFT];
+    const struct arena *a = arena_at(arena_map_of(&m->heap->mem.arenas), object);
     const word *marks = &a->mark[arena_bit(object & ~(PAGE_SIZE - 1)) / WORD_BITS];
     const char *heapbits = (const char *)edge_heapbits(marks);
     __builtin_prefetch(marks, 1);
@@ -727,7 +724,7 @@ static void scan_page(struct marker *m)
 
 /* Addresses that differ by less than `near` are on one page. `near` is 0 if on_mark is set, as
  * walks do not call it. */
-INLINE size_t scan_object(struct marker *m, struct arena **map, uintptr_t near, size_t nedges,
+INLINE size_t scan_object(struct marker *m, struct arena_map map, uintptr_t near, size_t nedges,
                           uintptr_t at, word bits, const gc_value_format *format)
 {
     for (; bits; bits &= bits - 1) {
@@ -776,14 +773,14 @@ INLINE size_t follow_edges(struct marker *m, struct workbuf *b, size_t n)
 INLINE uintptr_t scan_stack(struct marker *m, const gc_value_format *format)
 {
     struct workbuf *b = stack_of(m);
-    struct arena **map = m->heap->mem.arenas.map;
+    struct arena_map map = arena_map_of(&m->heap->mem.arenas);
     const uintptr_t near = m->on_mark ? 0 : PAGE_SIZE;
     size_t nedges = m->nedges;
     const word limit = m->marked_bytes + SCAN_BYTES;
     uintptr_t rest = 0;
     while (b->n > 0 && nedges < MARK_EDGES && m->marked_bytes < limit) {
         uintptr_t at = b->items[--b->n];
-        struct arena *a = map[at >> ARENA_SHIFT];
+        struct arena *a = arena_at(map, at);
         const struct page_class_info *info = &page_class_info[page_tag_class(arena_tag(a, at))];
         if (UNLIKELY(!info->plain_mask)) {
             rest = at;

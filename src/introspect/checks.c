@@ -520,7 +520,7 @@ static void unguard(gc_heap *heap)
         ptr_store_release(&guarded_heap, NULL);
     verify_each_object(heap, end_object, NULL);
     for (const struct arena *a = ptr_load_acquire(&index->newest); a; a = a->older)
-        access_allow((void *)a->base, ARENA_SIZE);
+        access_allow((void *)a->base, word_load_relaxed(&a->end) - a->base);
     heap->mem.guarded = false;
 }
 

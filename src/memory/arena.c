@@ -1,21 +1,19 @@
 #include "memory/arena.h"
 
-/* Go's hints: addresses at which other data that is not a pointer rarely lies, with room to
- * grow. */
+/* Where Go puts its heap: at addresses at which other data that is not a pointer rarely lies. Steps
+ * are room to grow. All hints lie where a map of ARENA_MAP_PART entries reaches. */
 #define HINT_BASE ((uint64_t)0xc0 << 32)
-#define HINT_STEP ((uint64_t)1 << 40)
-#define HINT_COUNT 64
+#define HINT_STEP ((uint64_t)1 << 38)
+#define HINT_COUNT 48
 
-static size_t index_bytes(void)
-{
-    return align_up(ARENA_INDEX_SIZE * sizeof(struct arena *), os_page_size());
-}
-
-bool arena_index_init(struct arena_index *index)
+void arena_index_init(struct arena_index *index)
 {
     *index = (struct arena_index){.bounds = 0};
-    index->map = os_map(index_bytes());
-    return index->map != NULL;
+}
+
+static size_t map_bytes(size_t count)
+{
+    return align_up(count * sizeof(struct arena *), os_page_size());
 }
 
 static size_t metadata_size(void)
@@ -31,20 +29,20 @@ static void unmap_arena(struct arena *a)
         os_unmap(a->survivors, sizeof a->mark);
     if (a->notes)
         os_unmap(a->notes, align_up(sizeof *a->notes, os_page_size()));
-    os_unmap((void *)a->base, ARENA_SIZE);
+    os_unmap((void *)a->base, a->end - a->base);
     os_unmap(a, metadata_size());
 }
 
 void arena_index_destroy(struct arena_index *index)
 {
-    word first = arena_first(index->bounds), n = arena_span(index->bounds);
-    for (word i = first; i < first + n; i++) {
-        if (index->map[i])
-            unmap_arena(index->map[i]);
+    for (struct arena *a = index->newest, *older; a; a = older) {
+        older = a->older;
+        unmap_arena(a);
     }
     if (index->reserve_end > index->next_hint)
         os_unmap((void *)index->next_hint, index->reserve_end - index->next_hint);
-    os_unmap(index->map, index_bytes());
+    if (index->newest)
+        os_unmap(index->map.entries, map_bytes(index->map.count));
 }
 
 bool arena_reserve_linear(struct arena_index *index, size_t size)
@@ -57,35 +55,79 @@ bool arena_reserve_linear(struct arena_index *index, size_t size)
     return true;
 }
 
-/* Reserves address space for arenas: behind the last ones, at another hint, or anywhere. */
-static uintptr_t reserve_sparse(struct arena_index *index, size_t size)
+/* ---- Where the next range lies ---- */
+
+static bool begins_arena(uintptr_t address)
 {
-    void *p = NULL;
-    if (index->next_hint) {
-        p = os_reserve((void *)index->next_hint, size, ARENA_SIZE);
-    } else if (ADDRESS_BITS == 48) {
-        /* Heaps of one process start at different hints, so that each can grow contiguously. */
-        static uint32_t next;
-        uint64_t hint = HINT_BASE + HINT_STEP * (u32_fetch_add_relaxed(&next, 1) % HINT_COUNT);
-        p = os_reserve((void *)(uintptr_t)hint, size, ARENA_SIZE);
-    } else {
-        p = os_reserve(NULL, size, ARENA_SIZE);
-    }
-    return (uintptr_t)p;
+    return (address & (ARENA_SIZE - 1)) == 0;
 }
 
-static uintptr_t reserve(struct arena_index *index, size_t size)
+static bool lies_in_map(uintptr_t base, size_t size, size_t entries)
 {
-    if (!index->reserve_end)
-        return reserve_sparse(index, size);
-    return index->reserve_end - index->next_hint >= size ? index->next_hint : 0;
+    uintptr_t last = base + size - 1;
+    return last >= base && last >> ARENA_SHIFT < entries;
 }
 
-static void unreserve(struct arena_index *index, uintptr_t base, size_t size)
+/* Reserves a range at `hint`, or where the OS likes if `hint` is 0, below the limit of a map of so
+ * many entries. Returns 0 if there is none. */
+static uintptr_t reserve_near(uintptr_t hint, size_t size, size_t entries)
+{
+    size_t align = begins_arena(hint) ? ARENA_SIZE : ARENA_STEP;
+    uintptr_t p = (uintptr_t)os_reserve((void *)hint, size, align);
+    if (p && lies_in_map(p, size, entries) && (begins_arena(hint) || p == hint))
+        return p;
+    if (p)
+        os_unmap((void *)p, size);
+    return 0;
+}
+
+/* For the first arena. Heaps of one process start at different hints, so that each can grow
+ * contiguously. */
+static uintptr_t reserve_first(size_t size)
+{
+    static uint32_t next;
+    uint64_t hint = HINT_BASE + HINT_STEP * (u32_fetch_add_relaxed(&next, 1) % HINT_COUNT);
+    return reserve_near(ADDRESS_BITS == 48 ? (uintptr_t)hint : 0, size, ARENA_MAP_ALL);
+}
+
+/* What follows the newest arena is taken. */
+static uintptr_t reserve_elsewhere(const struct arena_index *index, size_t size)
+{
+    uintptr_t at = align_up(index->next_hint, ARENA_SIZE), p = 0;
+    for (unsigned i = 0; !p && i < 8; i++)
+        p = reserve_near(at + (uintptr_t)(HINT_STEP / 4 * i), size, index->map.count);
+    return p;
+}
+
+static uintptr_t reserve(const struct arena_index *index, size_t size)
+{
+    if (index->reserve_end)
+        return index->reserve_end - index->next_hint >= size ? index->next_hint : 0;
+    if (!index->newest)
+        return reserve_first(size);
+    uintptr_t p = reserve_near(index->next_hint, size, index->map.count);
+    return p ? p : reserve_elsewhere(index, size);
+}
+
+static void unreserve(const struct arena_index *index, uintptr_t base, size_t size)
 {
     if (!index->reserve_end)
         os_unmap((void *)base, size);
 }
+
+/* How much to reserve if `size` is needed. The first arena doubles, and is then filled up; later
+ * ones are reserved as a whole. */
+static size_t generous_size(const struct arena_index *index, size_t size)
+{
+    size_t room = -index->next_hint & (ARENA_SIZE - 1);
+    if (!index->newest)
+        return size;
+    if (size <= room)
+        return MIN_OF(room, MAX_OF(size, ARENA_SIZE - room));
+    return room + align_up(size - room, ARENA_SIZE);
+}
+
+/* ---- What a range needs ---- */
 
 static void drop_metadata(const struct arena_growth *growth)
 {
@@ -102,6 +144,7 @@ static bool make_arena(struct arena_growth *growth, uintptr_t base, bool huge_ta
     if (!a)
         return false;
     a->base = base;
+    a->end = MIN_OF(base + ARENA_SIZE, growth->base + growth->size);
     a->zeroed_base = base;
     a->older = growth->newest;
     growth->newest = a;
@@ -115,7 +158,7 @@ static bool make_arenas(struct arena_growth *growth, bool huge_tables)
     uintptr_t end = growth->base + growth->size;
     if (!os_commit((void *)growth->base, growth->size))
         return false;
-    for (uintptr_t at = growth->base; at < end; at += ARENA_SIZE) {
+    for (uintptr_t at = align_up(growth->base, ARENA_SIZE); at < end; at += ARENA_SIZE) {
         if (!make_arena(growth, at, huge_tables)) {
             drop_metadata(growth);
             return false;
@@ -124,29 +167,61 @@ static bool make_arenas(struct arena_growth *growth, bool huge_tables)
     return true;
 }
 
+/* Before the first arena: makes the map. */
+static bool make_map(struct arena_index *index, const struct arena_growth *growth)
+{
+    if (index->newest)
+        return true;
+    bool part = lies_in_map(growth->base, growth->size, ARENA_MAP_PART);
+    index->map_entries = part ? ARENA_MAP_PART : ARENA_MAP_ALL;
+    index->map.entries = os_map(map_bytes(index->map_entries));
+    return index->map.entries;
+}
+
+static void drop_map(struct arena_index *index)
+{
+    if (!index->newest && index->map.entries)
+        os_unmap(index->map.entries, map_bytes(index->map_entries));
+}
+
+/* Returns whether there was as much address space. */
+static bool grow_by(struct arena_index *index, size_t size, bool huge_tables,
+                    struct arena_growth *growth)
+{
+    *growth = (struct arena_growth){.base = reserve(index, size), .size = size};
+    if (!growth->base)
+        return false;
+    if (!begins_arena(growth->base))
+        growth->extended = index->newest;
+    if (make_map(index, growth) && make_arenas(growth, huge_tables))
+        return true;
+    drop_map(index);
+    unreserve(index, growth->base, size);
+    return false;
+}
+
 bool arena_grow(struct arena_index *index, size_t size, bool huge_tables,
                 struct arena_growth *growth)
 {
-    size = align_up(size, ARENA_SIZE);
-    *growth = (struct arena_growth){reserve(index, size), size, NULL};
-    if (!growth->base)
-        return false;
-    bool beyond = (uint64_t)growth->base + size - 1 >= (uint64_t)1 << (ADDRESS_BITS - 1) << 1;
-    if (!beyond && make_arenas(growth, huge_tables))
-        return true;
-    unreserve(index, growth->base, size);
-    return false;
+    size = align_up(size, ARENA_STEP);
+    size_t generous = generous_size(index, size);
+    return grow_by(index, generous, huge_tables, growth) ||
+           (generous > size && grow_by(index, size, huge_tables, growth));
 }
 
 void arena_ungrow(struct arena_index *index, const struct arena_growth *growth)
 {
     drop_metadata(growth);
+    drop_map(index);
     unreserve(index, growth->base, growth->size);
 }
 
+/* ---- Publication ---- */
+
 static void widen_bounds(struct arena_index *index, uintptr_t base, size_t size)
 {
-    word first = base >> ARENA_SHIFT, end = first + size / ARENA_SIZE, was = index->bounds;
+    word first = base >> ARENA_SHIFT, end = ((base + size - 1) >> ARENA_SHIFT) + 1;
+    word was = index->bounds;
     if (was) {
         first = MIN_OF(first, arena_first(was));
         end = MAX_OF(end, arena_first(was) + arena_span(was));
@@ -154,19 +229,30 @@ static void widen_bounds(struct arena_index *index, uintptr_t base, size_t size)
     word_store_release(&index->bounds, (end - first) << ARENA_BOUNDS_SHIFT | first);
 }
 
-void arena_publish(struct arena_index *index, const struct arena_growth *growth)
+static void publish_arenas(struct arena_index *index, struct arena *newest)
 {
-    struct arena *oldest = growth->newest;
-    ASSERT(oldest);
-    for (struct arena *a = growth->newest; a; a = a->older) {
-        ptr_store_release(&index->map[a->base >> ARENA_SHIFT], a);
+    struct arena *oldest = newest;
+    for (struct arena *a = newest; a; a = a->older) {
+        ptr_store_release(&index->map.entries[a->base >> ARENA_SHIFT], a);
+        index->count++;
         oldest = a;
     }
-    widen_bounds(index, growth->base, growth->size);
     oldest->older = index->newest;
-    ptr_store_release(&index->newest, growth->newest);
-    index->next_hint = growth->base + growth->size;
-    index->count += growth->size / ARENA_SIZE;
+    ptr_store_release(&index->newest, newest);
+}
+
+void arena_publish(struct arena_index *index, const struct arena_growth *growth)
+{
+    struct arena *a = growth->extended;
+    uintptr_t end = growth->base + growth->size;
+    if (!index->newest)
+        word_store_release(&index->map.count, index->map_entries);
+    if (a)
+        word_store_release(&a->end, MIN_OF(a->base + ARENA_SIZE, end));
+    if (growth->newest)
+        publish_arenas(index, growth->newest);
+    widen_bounds(index, growth->base, growth->size);
+    index->next_hint = end;
 }
 
 uintptr_t arena_after(const struct arena_index *index, uintptr_t address)

@@ -1,6 +1,7 @@
 /* Arenas: 64 MiB of address space each (4 MiB on 32-bit hosts), with their metadata off the heap
- * (Go: heapArena). An index with one entry per arena of the address space leads from an address to
- * its arena. It is read without a lock. docs/architecture.md has a picture. */
+ * (Go: heapArena). The newest one may be reserved in part, as small programs need little. An index
+ * leads from an address to its arena. It is read without a lock. docs/architecture.md has a
+ * picture. */
 #ifndef GC_ARENA_H
 #define GC_ARENA_H
 
@@ -67,6 +68,8 @@ struct arena {
     word page_grey[ARENA_PAGE_WORDS];
     struct arena *older; /* the arena that was made before this one; see arena_index.newest */
     uintptr_t base;
+    uintptr_t end;          /* the part [base, end) is reserved; atomic, never falls. Written under
+                               the heap lock */
     uintptr_t zeroed_base;  /* pages from here on were never used; atomic, never falls */
     uintptr_t backed_base;  /* 0: no huge pages are wanted; else pages up to here are backed ahead.
                                Atomic; the backing thread writes it once the arena is listed */
@@ -83,22 +86,34 @@ struct arena {
     struct gc_span *spans[ARENA_PAGES]; /* page -> span */
 };
 
-#define ARENA_INDEX_SIZE ((size_t)1 << (ADDRESS_BITS - ARENA_SHIFT))
+/* The OS is asked for multiples of this. */
+#define ARENA_STEP MIN_OF(ARENA_SIZE, (size_t)4 << 20)
+
+/* By the number of an arena, which is address >> ARENA_SHIFT. */
+struct arena_map {
+    struct arena **entries;
+    size_t count;
+};
+/* The map has an entry for each arena of the address space, or of its first 16 TiB if the heap's
+ * first arena lies there; then all others do. */
+#define ARENA_MAP_ALL ((size_t)1 << (ADDRESS_BITS - ARENA_SHIFT))
+#define ARENA_MAP_PART MIN_OF(ARENA_MAP_ALL, (size_t)1 << 18)
 
 /* Entries are written under the heap lock with release, and stay. Readers take no lock, so an arena
  * is entered only when nothing can fail any more. All arenas lie in `bounds`. It is one word, so
  * that no reader sees half of a change: its low half is the number of the first entry, its high
  * half says how many entries there may be from there on. */
 struct arena_index {
-    struct arena **map;
+    struct arena_map map;  /* set once, before the first arena is published; `count` is atomic */
+    size_t map_entries;    /* what map.count is, or will be; heap lock */
     word bounds;           /* atomic */
     size_t count;          /* arenas made */
     struct arena *newest;  /* head of the list of all; heap lock, release */
-    uintptr_t next_hint;   /* where to ask for the next arena; under the heap lock */
+    uintptr_t next_hint;   /* where the newest arena's reserved part ends; under the heap lock */
     uintptr_t reserve_end; /* end of the reservation that options.reserve asked for; else 0 */
 };
 
-bool arena_index_init(struct arena_index *index);
+void arena_index_init(struct arena_index *index);
 /* Unmaps all arenas and their metadata. */
 void arena_index_destroy(struct arena_index *index);
 
@@ -106,19 +121,21 @@ void arena_index_destroy(struct arena_index *index);
  * the heap is contiguous (the linear model). */
 bool arena_reserve_linear(struct arena_index *index, size_t size);
 
-/* New arenas, which are not in the index yet. */
+/* A range of address space that the heap does not use yet. */
 struct arena_growth {
     uintptr_t base;
     size_t size;
-    struct arena *newest; /* head of a list of the new arenas */
+    struct arena *extended; /* the newest arena, if the range begins in it; else NULL */
+    struct arena *newest;   /* head of a list of the new arenas, which are not in the index yet */
 };
-/* Makes arenas for `size` more contiguous bytes (rounded up), next to the last one if the OS allows
- * it. Then call either arena_ungrow or arena_publish. Heap lock held. */
+/* Reserves `size` more contiguous bytes (rounded up), next to the last ones if the OS allows it,
+ * and makes the arenas that they need. The first arena grows from ARENA_STEP by doubling. Then call
+ * either arena_ungrow or arena_publish. Heap lock held. */
 bool arena_grow(struct arena_index *index, size_t size, bool huge_tables,
                 struct arena_growth *growth);
-/* Gives the new arenas back. */
+/* Gives the range and the new arenas back. */
 void arena_ungrow(struct arena_index *index, const struct arena_growth *growth);
-/* Puts the new arenas into the index, where they stay. Heap lock held. */
+/* Puts the range and the new arenas into the index, where they stay. Heap lock held. */
 void arena_publish(struct arena_index *index, const struct arena_growth *growth);
 
 /* Makes the OS back the mark bits of `size` bytes, 256 KiB at most. The first thread that marks
@@ -155,14 +172,27 @@ INLINE uintptr_t arena_high(const struct arena_index *index)
     return (arena_first(bounds) + arena_span(bounds)) << ARENA_SHIFT;
 }
 
-/* The arena of an address; NULL: the address lies outside the heap. Any thread. A caller that got
- * `address` from a slot sees its arena, because the arena was published before the object. */
+/* For lookups in a loop: the copy stays in registers. */
+INLINE struct arena_map arena_map_of(const struct arena_index *index)
+{
+    size_t count = word_load_acquire(&index->map.count);
+    return (struct arena_map){index->map.entries, count};
+}
+/* The arena of an address that lies in the heap. */
+INLINE struct arena *arena_at(struct arena_map map, uintptr_t address)
+{
+    return ptr_load_acquire(&map.entries[address >> ARENA_SHIFT]);
+}
+/* The arena of any address; NULL: it lies outside the heap. A caller that got `address` from a slot
+ * sees its arena, because the arena was published before the object. */
+INLINE struct arena *arena_find(struct arena_map map, uintptr_t address)
+{
+    return LIKELY(address >> ARENA_SHIFT < map.count) ? arena_at(map, address) : NULL;
+}
+/* The same. Any thread. */
 INLINE struct arena *arena_of(const struct arena_index *index, uintptr_t address)
 {
-    word bounds = word_load_relaxed(&index->bounds), i = address >> ARENA_SHIFT;
-    if (i - arena_first(bounds) >= arena_span(bounds))
-        return NULL;
-    return ptr_load_acquire(&index->map[i]);
+    return arena_find(arena_map_of(index), address);
 }
 
 INLINE size_t arena_page(uintptr_t address)

@@ -40,7 +40,7 @@ static struct stretch stretch_at(const struct gc_span *s, uintptr_t at,
                                  const struct arena_index *index)
 {
     size_t page = arena_page(at), left = (span_end(s) - at) >> PAGE_SHIFT;
-    return (struct stretch){index->map[at >> ARENA_SHIFT], page, MIN_OF(page + left, ARENA_PAGES)};
+    return (struct stretch){arena_of(index, at), page, MIN_OF(page + left, ARENA_PAGES)};
 }
 
 /* `step` is 1 in a small span, whose pages are numbered, and 0 in a large one. */

@@ -275,19 +275,27 @@ static void trace_nothing(void *object, gc_tracer *tracer)
     (void)object, (void)tracer;
 }
 
-/* Of each kind one, two or three objects, the newest of which is rooted. */
+static void make_one_of_kind(size_t i)
+{
+    void **object = gc_new(kinds[i]);
+    CHECK(object);
+    *object = of_kind[i]; /* fresh: no safepoint since */
+    gc_store(&of_kind[i], object);
+}
+
+/* Of each kind one, two or three objects, the newest of which is rooted. Objects of a kind do not
+ * lie side by side. */
 static void make_kinds(void)
 {
     const struct gc_type_spec spec = {
         .name = "kind", .size = 24, .mask = &(uint64_t){1}, .mask_bits = 1, .trace = trace_nothing};
     CHECK_EQ(gc_root_range(of_kind, KINDS), 0);
-    for (size_t i = 0; i < KINDS; i++) {
+    for (size_t i = 0; i < KINDS; i++)
         CHECK((kinds[i] = gc_type_create(&spec)));
-        for (size_t n = 1 + i % 3; n > 0; n--) {
-            void **object = gc_new(kinds[i]);
-            CHECK(object);
-            *object = of_kind[i]; /* fresh: no safepoint since */
-            gc_store(&of_kind[i], object);
+    for (size_t n = 0; n < 3; n++) {
+        for (size_t i = 0; i < KINDS; i++) {
+            if (i % 3 >= n)
+                make_one_of_kind(i);
         }
     }
 }

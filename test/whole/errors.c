@@ -870,7 +870,7 @@ TEST(address_space_is_limited)
 {
     if (SLOW)
         SKIP("the sanitizer takes its own");
-    struct rlimit limit = {ARENA_SIZE, ARENA_SIZE};
+    struct rlimit limit = {(rlim_t)6 << 20, (rlim_t)64 << 20};
     CHECK_EQ(setrlimit(RLIMIT_DATA, &limit), 0);
     gc_options o = {.flags = GC_NO_BACKGROUND};
     gc_heap *heap = gc_heap_create(&o);
@@ -881,9 +881,24 @@ TEST(address_space_is_limited)
     CHECK_EQ(gc_collect(), 0);
     CHECK_EQ(gc_unroot(&slot), 0);
     CHECK_EQ(gc_heap_destroy(heap), 0);
-    limit.rlim_cur = ARENA_SIZE / 64;
+    limit.rlim_cur = (rlim_t)1 << 20;
     CHECK_EQ(setrlimit(RLIMIT_DATA, &limit), 0);
     CHECK_REFUSED(gc_heap_create(&o), ENOMEM);
+}
+
+/* A small program runs where a megabyte of objects and 24 MB of address space are allowed. */
+TEST(a_small_program_takes_little)
+{
+    if (SLOW || ARENA_STEP == ARENA_SIZE)
+        SKIP("not in this build");
+    struct rlimit limit = {(rlim_t)24 << 20, (rlim_t)24 << 20};
+    CHECK_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+    gc_heap *heap = gc_heap_create(NULL);
+    CHECK(heap);
+    for (int i = 0; i < 10000; i++)
+        CHECK(gc_new_bytes(100));
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
 /* Keys for thread-local data, all taken by others. */
