@@ -372,8 +372,8 @@ INLINE size_t scan_edge(struct marker *m, struct arena_map map, size_t nedges, u
     return nedges;
 }
 
-INLINE size_t scan_slot(struct marker *m, struct arena_map map, size_t nedges, const slot_word *slot,
-                        const gc_value_format *format)
+INLINE size_t scan_slot(struct marker *m, struct arena_map map, size_t nedges,
+                        const slot_word *slot, const gc_value_format *format)
 {
     word value = slot_load_acquire(slot);
     return value ? scan_edge(m, map, nedges, value_address(format, value)) : nedges;

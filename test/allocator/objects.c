@@ -371,7 +371,8 @@ static const struct gc_span *span_of(const void *p)
 }
 
 /* held[0] is of the run of an array's shape, which is looked at second, as it was made last; the
- * class's own run is looked at first. All cells of its span go, and held[1] is the first of the next span; then that one's go. */
+ * class's own run is looked at first. All cells of its span go, and held[1] is the first of the
+ * next span; then that one's go. */
 static void fill_two_spans(struct actor *a)
 {
     CHECK(gc_new(&first_type) && gc_new(&second_type));
