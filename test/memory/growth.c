@@ -246,9 +246,14 @@ TEST(the_first_place_is_taken)
     CHECK(s && s->base >> ARENA_SHIFT >= ARENA_MAP_PART);
     CHECK_EQ(mem.arenas.map.count, ARENA_MAP_ALL);
     CHECK(arena_of(&mem.arenas, s->base) == s->arena);
+    void *behind = os_reserve((void *)mem.arenas.next_hint, ARENA_STEP, ARENA_STEP);
+    s = span_of(ARENA_STEP >> PAGE_SHIFT);
+    CHECK(s && arena_of(&mem.arenas, s->base) == s->arena);
+    CHECK_EQ(mem.arenas.count, 2);
     CHECK(span_of(2 * ARENA_PAGES));
     mheap_destroy(&mem);
     os_unmap(foreign, ARENA_STEP);
+    os_unmap(behind, ARENA_STEP);
 }
 
 TAP_MAIN
