@@ -881,7 +881,7 @@ TEST(address_space_is_limited)
     CHECK_EQ(gc_collect(), 0);
     CHECK_EQ(gc_unroot(&slot), 0);
     CHECK_EQ(gc_heap_destroy(heap), 0);
-    limit.rlim_cur = 0;
+    limit.rlim_cur = 1 << 12;
     CHECK_EQ(setrlimit(RLIMIT_DATA, &limit), 0);
     CHECK_REFUSED(gc_heap_create(&o), ENOMEM);
 }
