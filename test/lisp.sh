@@ -29,6 +29,13 @@ is_silent() { # no trace unless asked for
     "$LISP" -e '(gc)' >"$scratch/out" 2>&1 && diff /dev/null "$scratch/out"
 }
 
+tells_who_keeps() {
+    GCHEAP_DEBUG=types "$LISP" -e '(define kept (list 1 2))' -e '(display (> (gc-path kept) 0))' \
+        -e '(display (gc-path 1))' >"$scratch/out" 2>"$scratch/err"
+    [[ $(cat "$scratch/out") == '#t#f' ]] && grep -q '^gcheap: path to .* at 0x.*:$' "$scratch/err" &&
+        grep -q '^gcheap:   ' "$scratch/err" || { cat "$scratch/out" "$scratch/err"; return 1; }
+}
+
 exits() {
     "$LISP" -e '(begin (display "bye") (exit 7))' -e '(car 1)' >"$scratch/out" 2>&1
     [[ $? == 7 && $(cat "$scratch/out") == bye ]]
@@ -151,6 +158,7 @@ fi
 check '--help' shows_help
 check '--gc-trace' traces "$LISP" --gc-trace -e '(gc)' -e '(gc)'
 check 'no trace unasked' is_silent
+check '(gc-path x) tells who keeps x alive' tells_who_keeps
 check 'an unknown option' bash -c "! $LISP --nonsense 2>/dev/null"
 check 'a bad limit' fails 2 'lisp: not a number of megabytes: x' "$LISP" --heap-limit x -e 1
 check 'a missing file' fails 1 'lisp: /no/such/file: No such file or directory' "$LISP" /no/such/file

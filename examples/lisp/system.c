@@ -113,6 +113,13 @@ BUILTIN("gc-stats", system_statistics, 0, 0)
     return list;
 }
 
+/* Writes who keeps the value alive to the log, and returns how many references lead to it. */
+BUILTIN("gc-path", system_path, 1, 1)
+{
+    int n = gc_path(argv[0], NULL, NULL);
+    return n < 0 ? FALSE : fixnum(n);
+}
+
 /* ---- The world outside ---------------------------------------------------------------------- */
 
 BUILTIN("exit", system_exit, 0, 1)

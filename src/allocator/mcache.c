@@ -175,8 +175,8 @@ static COLD size_t limit_run(const struct mcache *c, const struct gc_run *run, s
                              size_t first, size_t n)
 {
     const struct mheap *h = c->heap;
-    bool limited = !h->limits_shared || runindex_is_shared((unsigned)(run - c->runs));
-    size_t most = limited ? MIN_OF(n, (size_t)h->run_limit) : n;
+    bool shared = runindex_is_shared((unsigned)(run - c->runs));
+    size_t most = shared ? 1 : MIN_OF(n, (size_t)u32_load_relaxed(&h->run_limit));
     if (most < n)
         s->next_cell = (uint32_t)(first + most);
     if (h->guarded) {
@@ -193,7 +193,7 @@ static bool open_from_current(struct mcache *c, struct gc_run *run, unsigned spa
     size_t first, n = s ? span_next_free(s, &first) : 0;
     if (n == 0)
         return false;
-    if (UNLIKELY(c->heap->run_limit))
+    if (UNLIKELY(u32_load_relaxed(&c->heap->run_limit)))
         n = limit_run(c, run, s, first, n);
     open_run(c, run, s, first, n, bits);
     return true;

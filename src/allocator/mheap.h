@@ -48,9 +48,9 @@ struct mheap {
     size_t hard_limit;       /* 0: none; atomic */
     unsigned huge_pages;     /* GC_HUGE_PAGES, GC_NO_HUGE_PAGES or neither */
     uint32_t backing_wanted; /* a call of back_ahead was not heard yet; atomic */
-    uint32_t run_limit;      /* debug: the most cells in a run; 0: those of a page */
-    bool limits_shared;      /* debug: that is so only for runs of objects of several types */
-    bool guarded;            /* debug: with run_limit, free cells are forbidden (access.h) */
+    uint32_t run_limit; /* debug: the most cells in a run of one type; one that types share gets
+                           one cell. 0: those of a page. Atomic */
+    bool guarded;       /* debug: with run_limit, free cells are forbidden (access.h) */
     /* A bit for each span class that ever had a span, set before its first span is in use; atomic.
      * Most heaps use a few of the classes, and a cycle looks at those alone. */
     word used_classes[(SPANCLASS_COUNT + WORD_BITS - 1) / WORD_BITS];

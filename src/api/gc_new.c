@@ -11,6 +11,10 @@ static size_t assist_bytes(const gc_thread *t)
     return t->phase == PHASE_MARK ? ASSIST_BYTES / 8 : ASSIST_BYTES;
 }
 
+/* Under the switch all, objects of one type come from runs that become longer by a cell after so
+ * many allocations. Only the first object of a run is looked at as it is made. */
+#define RARER_BY 8192
+
 /* The switch nth. If collections become rarer, their cost stays in proportion to that of the
  * allocations. */
 static COLD bool is_nth(gc_heap *heap)
@@ -18,6 +22,8 @@ static COLD bool is_nth(gc_heap *heap)
     uint32_t n = u32_fetch_add_relaxed(&heap->debug_allocations, 1);
     if (!heap->debug.rarer)
         return n % heap->debug.nth == 0;
+    if (n % RARER_BY == 0 && !heap->mem.guarded)
+        u32_store_relaxed(&heap->mem.run_limit, 1 + n / RARER_BY);
     uint32_t next = u32_load_relaxed(&heap->debug_next);
     uint32_t objects = (uint32_t)(mheap_live_bytes(&heap->mem) / 256);
     return (int32_t)(n - next) >= 0 &&
@@ -73,14 +79,13 @@ static void zero_in_pieces(gc_thread *t, void *object, size_t bytes)
     }
 }
 
-/* If the object is the first of a run, so are the cells behind it of its type: the run is not one
- * that types share. */
-static void note_type(gc_thread *t, void *object, const struct site_type *type)
+/* If the object is the first of a run, how many cells that has. All are for objects of its type:
+ * a run that types share has one. */
+static size_t run_length(const gc_thread *t, const void *object, const struct site_type *type)
 {
     const struct gc_run *run = type->type ? &t->proc->cache->runs[type->type->run] : NULL;
-    bool of_run = run && run->size && run->cursor == (uintptr_t)object + run->size;
-    size_t n = of_run ? 1 + (run->limit - run->cursor) / run->size : 1;
-    site_note_cells(t->heap, (uintptr_t)object, n, type);
+    bool first = run && run->size && run->cursor == (uintptr_t)object + run->size;
+    return first ? 1 + (run->limit - run->cursor) / run->size : 1;
 }
 
 /* The public call's frame holds the request. */
@@ -90,10 +95,11 @@ static COLD void note_allocation(gc_thread *t, void *object, const struct reques
         {r->kind, r->type ? r->type->type : NULL, r->element ? r->element->type : NULL},
         r->size,
         (uintptr_t)r};
+    size_t n = run_length(t, object, &noted.of);
     if (t->heap->checks)
-        checks_allocated(t, object, &noted);
+        checks_allocated(t, object, n, &noted);
     else
-        note_type(t, object, &noted.of);
+        site_note_cells(t->heap, (uintptr_t)object, n, &noted.of);
 }
 
 /* Bytes that are not counted until a run is used up. */

@@ -5,7 +5,7 @@
 
 #include "base/base.h"
 
-#define PLACE_FRAMES 16
+#define PLACE_FRAMES 8
 
 /* Return addresses, innermost first; 0 where there are no more. */
 struct callers {

@@ -86,8 +86,7 @@ static void read_environment(gc_heap *heap)
     if (needs_checks(&heap->debug) && checks_create(heap) && heap->debug.stores + heap->debug.freed)
         heap->watch = BARRIER_WATCH;
     heap->polls_always = heap->debug.stay > 0 || heap->checks;
-    heap->mem.limits_shared = !heap->debug.nth && !heap->polls_always;
-    heap->mem.run_limit = heap->sites || !heap->mem.limits_shared ? 1 : 0;
+    heap->mem.run_limit = heap->debug.nth || heap->polls_always ? 1 : heap->sites ? UINT32_MAX : 0;
     heap->trace = options_trace();
 }
 

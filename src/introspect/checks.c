@@ -315,12 +315,28 @@ static void explain(uintptr_t address)
     tell_maker(heap, site_of(heap, object), object, &x);
 }
 
-void checks_allocated(gc_thread *t, void *object, const struct checks_request *r)
+/* What is made in the other cells is learnt at the next look. */
+static void note_others(gc_heap *heap, const struct gc_span *s, uintptr_t first, size_t n,
+                        const struct site_type *type)
+{
+    struct arena_notes *notes = notes_make(s->arena);
+    if (n == 0 || !notes)
+        return;
+    site_note_cells(heap, first, n, type);
+    for (size_t i = 0; i < n; i++) {
+        notes->cycle[arena_bit(first + i * s->size)] = heap->cycle_number;
+        if (heap->debug.stores && !span_noscan(s))
+            forget_slots(heap, first + i * s->size);
+    }
+}
+
+void checks_allocated(gc_thread *t, void *object, size_t n, const struct checks_request *r)
 {
     gc_heap *heap = t->heap;
     const struct gc_span *s = mheap_span_of(&heap->mem, (uintptr_t)object);
     if (!s)
         return; /* of no bytes */
+    note_others(heap, s, (uintptr_t)object + s->size, n - 1, &r->of);
     struct site site = {r->of, t->os_id, "", {{0}}};
     memcpy(site.name, t->name, sizeof site.name);
     place_take(&site.place, r->sp);

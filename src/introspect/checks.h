@@ -27,14 +27,15 @@ struct checks {
 bool checks_create(gc_heap *heap);
 void checks_destroy(gc_heap *heap);
 
-/* An allocation has made an object, which is fresh until the thread's next safepoint. `sp` is an
- * address in the frame of the public call. */
+/* An allocation has made an object, which is fresh until the thread's next safepoint. It is the
+ * first of n cells in which the thread may make others like it without a call. `sp` is an address
+ * in the frame of the public call. */
 struct checks_request {
     struct site_type of;
     size_t size;
     uintptr_t sp;
 };
-void checks_allocated(gc_thread *t, void *object, const struct checks_request *r);
+void checks_allocated(gc_thread *t, void *object, size_t n, const struct checks_request *r);
 /* The thread is about to store to a slot. `known`: the slot will hold `value`. */
 struct checks_stored {
     const char *call;

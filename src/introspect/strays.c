@@ -229,12 +229,12 @@ static void scan_all(gc_heap *heap)
 /* ---- A cycle ---- */
 
 /* Objects that were made in this cycle are marked, and their references are not looked at: what the
- * program put there was marked, or a stray. */
+ * program put there was marked, or a stray. Their cells may have been noted in the cycle before. */
 static bool scan_new(void *arg, struct gc_span *s, uintptr_t object)
 {
     gc_heap *heap = arg;
     const struct arena_notes *notes = notes_of(s->arena);
-    if (!span_noscan(s) && notes && notes->cycle[arena_bit(object)] == heap->cycle_number &&
+    if (!span_noscan(s) && notes && heap->cycle_number - notes->cycle[arena_bit(object)] <= 1 &&
         bits_test(s->arena->mark, arena_bit(object)))
         marker_scan(heap->strays->marker, object, span_object_bytes(s));
     return true;

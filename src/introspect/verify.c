@@ -57,15 +57,32 @@ static bool cell_is_taken(const struct gc_span *s, size_t i)
     return bits_test(s->arena->alloc, arena_bit(s->base) + i * s->words);
 }
 
+/* The first living cell at or after bit i of the arena's maps, before `end`; `end`: there is none.
+ */
+static size_t next_living(const struct arena *a, const struct arena_notes *notes, size_t i,
+                          size_t end)
+{
+    while (i < end) {
+        word living = a->alloc[i / WORD_BITS] & ~(notes ? notes->dead[i / WORD_BITS] : 0);
+        living >>= i % WORD_BITS;
+        if (living)
+            return MIN_OF(i + bits_trailing_zeros(living), end);
+        i = (i / WORD_BITS + 1) * WORD_BITS;
+    }
+    return end;
+}
+
 void verify_each_object(gc_heap *heap, bool (*fn)(void *arg, struct gc_span *s, uintptr_t object),
                         void *arg)
 {
     uintptr_t at = arena_low(&heap->mem.arenas);
     struct gc_span *s;
     while ((s = next_span(heap, &at)) != NULL) {
-        for (size_t i = 0; i < s->ncells; i++) {
-            if (cell_is_taken(s, i) && !notes_is_dead(s->arena, span_cell(s, i)) &&
-                !fn(arg, s, span_cell(s, i)))
+        const struct arena_notes *notes = notes_of(s->arena);
+        size_t first = arena_bit(s->base);
+        size_t end = span_is_large(s) ? first + 1 : first + s->npages * PAGE_WORDS;
+        for (size_t i = first; (i = next_living(s->arena, notes, i, end)) < end; i++) {
+            if (!fn(arg, s, s->base + (i - first) * WORD_SIZE))
                 return;
         }
     }

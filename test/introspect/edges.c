@@ -325,4 +325,143 @@ TEST(names_of_created_types)
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
+/* ---- Paths ---- */
+
+static char lines[4096];
+
+static bool keep_text(void *arg, const struct gc_edge *edge)
+{
+    size_t n = strlen(lines);
+    CHECK(edge->text && edge->to);
+    snprintf(lines + n, sizeof lines - n, "%s\n", edge->text);
+    return arg == NULL || --*(int *)arg > 0;
+}
+
+/* The lines of a path, and how many they are. */
+static int path_to(const void *object)
+{
+    lines[0] = 0;
+    int n = gc_path(object, keep_text, NULL);
+    diag("%s", lines);
+    return n;
+}
+
+static void said(const char *text)
+{
+    if (!strstr(lines, text))
+        FAIL("not said: %s\nbut:\n%s", text, lines);
+}
+
+/* global -> [0] -> left -> right: the shortest; and a longer one. */
+TEST(a_shortest_path)
+{
+    make_heap("types", 0);
+    struct pair *a = NULL, *b = NULL;
+    gc_weakmap *map = gc_weakmap_new();
+    CHECK_EQ(gc_root(&global), 0);
+    {
+        GC_FRAME(a, b);
+        a = gc_new(&pair_type);
+        gc_store(&global, a);
+        for (int i = 0; i < 50; i++) { /* a long way */
+            b = gc_new(&pair_type);
+            gc_store(&a->left, b);
+            a = b;
+        }
+        b = gc_new(&pair_type);
+        gc_store(&a->left, b);
+    }
+    CHECK_EQ(path_to(b), 52);
+    said("the global global\nstruct pair.left at 0x");
+    a = gc_new(&pair_type);
+    gc_store(&global->right, a);
+    CHECK_EQ(gc_weakmap_set(map, a, b), 0);
+    CHECK_EQ(path_to(b), 3);
+    said("the global global\nstruct pair.right at 0x");
+    said("a weak map, with the key struct pair at 0x");
+    int most = 1;
+    lines[0] = 0;
+    CHECK_EQ(gc_path(b, keep_text, &most), 3); /* all are counted */
+    CHECK(strcmp(lines, "the global global\n") == 0);
+    lines[0] = 0;
+    CHECK_EQ(gc_who(b, keep_text, NULL), 2);
+    said("a weak map, with the key struct pair");
+    said("struct pair.left at 0x");
+    lines[0] = 0;
+    CHECK_EQ(gc_heap_roots(keep_text, NULL), 1);
+    said("the global global\n");
+    CHECK_EQ(gc_heap_verify(), 0); /* nothing was left marked */
+    CHECK_EQ(path_to(b), 3);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(who_asks_is_passed_over)
+{
+    make_heap("types", 0);
+    struct pair *object = gc_new(&pair_type), *other = NULL;
+    {
+        GC_FRAME(object, other);
+        CHECK_EQ(path_to(object), 1);
+        said("local 1 of the GC_FRAME in test_who_asks_is_passed_over(), thread ");
+        other = gc_new(&pair_type);
+        gc_store(&other->right, object);
+        CHECK_EQ(path_to(object), 2);
+        said("local 2 of the GC_FRAME in test_who_asks_is_passed_over(), thread ");
+        said("struct pair.right at 0x");
+    }
+    CHECK_EQ(path_to(object), 0); /* dead, and not yet found so */
+    CHECK_EQ(gc_path(lines, keep_text, NULL), -EINVAL);
+    CHECK_EQ(gc_who(NULL, keep_text, NULL), -EINVAL);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* ---- The switch types ---- */
+
+/* How many objects the census knows to be of a type. */
+static uint64_t known(const gc_type *type)
+{
+    struct gc_census rows[64];
+    uint64_t sum = 0;
+    int n = gc_heap_census(rows, 64);
+    CHECK(n > 0 && n < 64);
+    for (int i = 0; i < n; i++)
+        sum += rows[i].type == type ? rows[i].objects : 0;
+    return sum;
+}
+
+struct leaf {
+    long n[3];
+};
+static GC_TYPE_NOPTR(leaf_type, struct leaf);
+static GC_TYPE_NOPTR(twig_type, struct leaf); /* of the same class */
+
+TEST(small_objects_know_their_types)
+{
+    make_heap("types", 0);
+    struct pair *list = NULL, **array = NULL;
+    GC_FRAME(list, array);
+    for (int i = 0; i < 5000; i++) {
+        struct pair *p = gc_new(&pair_type);
+        p->left = list;
+        list = p;
+    }
+    array = gc_new_array(&gc_pointer_type, 3000);
+    for (int i = 0; i < 3000; i++)
+        gc_store(&array[i], i % 3 ? gc_new(&leaf_type) : gc_new(&twig_type));
+    CHECK_EQ(known(&pair_type), 5000);
+    CHECK_EQ(known(&leaf_type), 2000);
+    CHECK_EQ(known(&twig_type), 1000);
+    list = NULL;
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(known(&pair_type), 0);
+    for (int i = 0; i < 3000; i++) { /* cells change their types */
+        gc_store(&array[i], NULL);
+        if (i % 100 == 0)
+            CHECK_EQ(gc_collect(), 0);
+        gc_store(&array[i], gc_new(&pair_type));
+    }
+    CHECK_EQ(known(&pair_type), 3000);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
 TAP_MAIN
