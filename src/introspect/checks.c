@@ -488,6 +488,7 @@ void checks_look(gc_heap *heap, gc_thread *t)
     struct checks *c = heap->checks;
     for (gc_thread *each = heap->mutators.list; each; each = each->next)
         settle(each);
+    verify_flush_caches(heap); /* what is not handed out yet may be written plainly later */
     c->words = 0;
     c->looks = t;
     verify_each_object(heap, look_at_object, heap);

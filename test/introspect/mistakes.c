@@ -429,6 +429,23 @@ static void work_properly(const char *switches)
     expect_silence();
 }
 
+/* So long that runs have many cells, of which a look may come across the rest. */
+TEST(no_mistake_in_long_runs)
+{
+    gc_heap *heap = checked_heap("all");
+    {
+        struct tree *t = NULL, *list = NULL;
+        GC_FRAME(t, list);
+        for (int i = 0; i < 40000; i++) {
+            t = gc_new(&tree_type);
+            t->left = i % 100 ? list : NULL; /* fresh: no safepoint since */
+            list = t;
+        }
+    }
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+    expect_silence();
+}
+
 TEST(no_mistake)
 {
     work_properly("all");
