@@ -299,12 +299,14 @@ TEST(the_quarantine_ends)
 {
     gc_heap *heap = checked_heap("poison");
     struct gc_statistics stats;
+    struct gc_census rows[8] = {{0}};
     size_t inuse = 0;
     for (int round = 0; round < 40; round++) {
         for (int i = 0; i < 20000; i++)
             CHECK(plant());
         CHECK_EQ(gc_collect(), 0);
         CHECK(live() < 4096); /* what is in quarantine counts as freed */
+        CHECK(gc_heap_census(rows, 8) < 8 && rows[0].objects < 100);
         CHECK_EQ(gc_heap_verify(), 0);
         CHECK_EQ(gc_stats(&stats), 0);
         if (round == 15)
@@ -429,17 +431,21 @@ static void work_properly(const char *switches)
     expect_silence();
 }
 
-/* So long that runs have many cells, of which a look may come across the rest. */
+/* So long that runs have many cells. A look comes across the rest of the other type's run. */
 TEST(no_mistake_in_long_runs)
 {
     gc_heap *heap = checked_heap("all");
     {
-        struct tree *t = NULL, *list = NULL;
-        GC_FRAME(t, list);
+        struct tree *t = NULL;
+        struct half *h = NULL;
+        GC_FRAME(t, h);
         for (int i = 0; i < 40000; i++) {
             t = gc_new(&tree_type);
-            t->left = i % 100 ? list : NULL; /* fresh: no safepoint since */
-            list = t;
+            t->left = t; /* fresh: no safepoint since */
+            if (i % 3 == 0) {
+                h = gc_new(&half_type);
+                h->named = h;
+            }
         }
     }
     CHECK_EQ(gc_heap_destroy(heap), 0);
