@@ -70,7 +70,7 @@ static inline void stop_here(enum stress_point point)
     if (my_stop.gate && my_stop.point == point && (!my_stop.when || my_stop.when()))
         pass(&my_stop);
     if (!of_the_test && u32_load_acquire(&library_stops) && library_stop.point == point &&
-        u32_cas_acq_rel(&library_stops, 1, 0))
+        u32_cas_acquire(&library_stops, 1, 0))
         pass(&library_stop);
 }
 

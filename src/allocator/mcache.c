@@ -17,7 +17,7 @@ struct mcache *mcache_create(struct mheap *h)
         return NULL;
     c->heap = h;
     c->runs = (struct gc_run *)(void *)((char *)c + cache_size());
-    c->sweepgen = u32_load_acquire(&h->sweepgen); /* proc.c sets the tuple again */
+    c->sweepgen = u32_load_relaxed(&h->sweepgen); /* proc.c sets the tuple again */
     return c;
 }
 
@@ -31,7 +31,7 @@ void mcache_destroy(struct mcache *c)
 
 /* A cursor of 0 says that there is no run, whatever the limit is. The cursor of a new run is stored
  * last. A reader that reads the same cursor, not 0, before and after the limit has read both of one
- * run: a cursor comes back only after all runs were given up. */
+ * run: a cursor comes back only after all runs were given up, and the span was swept. */
 static void clear_run(struct gc_run *run)
 {
     fence_release();
@@ -64,15 +64,9 @@ static bool run_keeps(const struct gc_run *run, uintptr_t base)
 
 bool mcache_keeps(const struct mcache *c, unsigned spanclass, uintptr_t base)
 {
-    uint32_t given_up;
-    unsigned index;
-    do {
-        given_up = u32_load_acquire(&c->given_up);
-        index = runindex_first(spanclass);
-        while (index && !run_keeps(&c->runs[index], base))
-            index = runindex_next(index);
-        fence_acquire();
-    } while (u32_load_relaxed(&c->given_up) != given_up);
+    unsigned index = runindex_first(spanclass);
+    while (index && !run_keeps(&c->runs[index], base))
+        index = runindex_next(index);
     return index != 0;
 }
 
@@ -81,7 +75,7 @@ bool mcache_keeps(const struct mcache *c, unsigned spanclass, uintptr_t base)
 /* Gives up a span that no run and no class of this cache uses any more. */
 static void uncache(struct mcache *c, struct gc_span *s, bool stale)
 {
-    ptr_store_release(&s->cache, NULL); /* a thread that sees it sees the rests given back (I24) */
+    ptr_store_relaxed(&s->cache, NULL);
     mcentral_uncache_span(c->heap, s, c->sweepgen, stale);
 }
 
@@ -288,8 +282,6 @@ static void give_back_rest(struct mcache *c, struct gc_run *run, size_t first, s
 
 static void give_up_all(struct mcache *c, bool stale)
 {
-    u32_store_relaxed(&c->given_up, c->given_up + 1);
-    fence_release();
     each_open_rest(c, give_back_rest);
     for (uint32_t i = 0; i < c->nopen; i++) {
         struct gc_run *run = &c->runs[c->open[i]];
@@ -324,7 +316,7 @@ void mcache_report(struct mcache *c)
     if (c->unreported)
         u64_fetch_add_relaxed(&counts->taken_bytes, c->unreported);
     if (c->returned)
-        u64_fetch_add_acq_rel(&counts->returned_bytes, c->returned);
+        u64_fetch_add_release(&counts->returned_bytes, c->returned);
     if (c->unreported > c->returned)
         c->unassisted += c->unreported - c->returned;
     c->unreported = c->returned = 0;

@@ -22,7 +22,6 @@ struct mcache {
     struct gc_span *current[SPANCLASS_COUNT];
     uint32_t nopen;             /* run indexes that have a run */
     uint16_t open[RUN_INDEXES]; /* those run indexes */
-    uint32_t given_up;          /* how often all runs were given up; atomic, see mcache_keeps */
     struct mheap_store store;
     size_t unreported; /* bytes handed out that are not in the heap's counts yet */
     size_t returned;   /* bytes of rests given back that are not there yet */

@@ -32,7 +32,7 @@ static bool has_free(const struct gc_span *s)
  * claimed it. */
 static bool cache_swept(struct gc_span *s, uint32_t sweepgen)
 {
-    return u32_cas_acq_rel(&s->sweepgen, sweepgen, sweepgen + 3);
+    return u32_cas_acquire(&s->sweepgen, sweepgen, sweepgen + 3);
 }
 
 static struct gc_span *pop_swept(struct mheap *h, struct mcentral *c, uint32_t sweepgen)
@@ -50,7 +50,7 @@ static struct gc_span *claim(struct mheap *h, struct spanset *set, uint32_t swee
 {
     struct gc_span *s;
     while ((s = spanset_pop(set, &h->pool)) != NULL) {
-        if (u32_cas_acq_rel(&s->sweepgen, sweepgen - 2, sweepgen - 1))
+        if (u32_cas_acquire(&s->sweepgen, sweepgen - 2, sweepgen - 1))
             return s;
     }
     return NULL;
@@ -67,7 +67,7 @@ static struct gc_span *sweep_for_cells(struct mheap *h, struct mcentral *c, uint
 {
     struct gc_span *s = h->up.sweep_for_cells(h->up.self, c->spanclass, sweepgen);
     if (s)
-        u32_store_release(&s->sweepgen, sweepgen + 3);
+        u32_store_relaxed(&s->sweepgen, sweepgen + 3);
     return s;
 }
 
@@ -96,7 +96,7 @@ struct gc_span *mcentral_cache_span(struct mheap *h, struct mcentral *c, struct 
 
 void mcentral_begin_sweep(struct mcentral *c, bool none)
 {
-    word taken = word_exchange_acq_rel(&c->taken, 0);
+    word taken = word_exchange_relaxed(&c->taken, 0);
     word_store_relaxed(&c->keep, none || spanclass_size(c->spanclass) == 0 ? 0 : taken);
 }
 

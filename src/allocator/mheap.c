@@ -152,7 +152,7 @@ static uintptr_t alloc_uncached(struct mheap *h, size_t npages, size_t *scavenge
 /* Asks for backing, unless an earlier request was not heard yet. */
 static void want_backing(struct mheap *h)
 {
-    if (h->up.back_ahead && !u32_exchange_acq_rel(&h->backing_wanted, 1))
+    if (h->up.back_ahead && !u32_exchange_release(&h->backing_wanted, 1))
         h->up.back_ahead(h->up.self);
 }
 

@@ -39,7 +39,6 @@ uintptr_t object_base(const struct mheap *h, uintptr_t address)
     fence_acquire();
     stress(STRESS_CELL_FOUND);
     const struct mcache *cache = ptr_load_relaxed(&s->cache);
-    fence_acquire();
     if (cache && is_kept(h, cache, base))
         return 0;
     fence_acquire();

@@ -43,7 +43,7 @@ size_t gc_set_limit(size_t bytes)
 size_t gc_set_hard_limit(size_t bytes)
 {
     gc_thread *t = ENTER();
-    return t ? word_exchange_acq_rel(&t->heap->mem.hard_limit, bytes) : 0;
+    return t ? word_exchange_relaxed(&t->heap->mem.hard_limit, bytes) : 0;
 }
 
 int gc_release_memory(void)

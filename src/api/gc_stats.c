@@ -66,7 +66,7 @@ int gc_heap_stats(gc_heap *heap, struct gc_statistics *stats)
     pacing_report(heap, stats);
     stats->quiet_bytes = u64_load_relaxed(&heap->mutators.quiet_bytes);
     stats->quiet_max = u64_load_relaxed(&heap->mutators.quiet_max);
-    stats->procs = u32_load_acquire(&heap->procs.count);
+    stats->procs = u32_load_relaxed(&heap->procs.count);
     stats->sweep_ns = u64_load_relaxed(&heap->sweeping->cpu_ns);
     stats->assist_ns = u64_load_relaxed(&heap->marking->assist_ns);
     return 0;

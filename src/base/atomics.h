@@ -5,6 +5,9 @@
  * lvalue's address). A compare-and-swap is named by its order on success; it returns whether it
  * swapped. libatomic_ops' "full" compare-and-swap is only acquire-release, and it has no fetching
  * or, so those operations are the compiler's in both backends.
+ *
+ * Each use of an order stronger than relaxed is named by a litmus test that needs it
+ * (docs/memory-model.md; test/check-orders).
  */
 #ifndef GC_ATOMICS_H
 #define GC_ATOMICS_H
@@ -48,21 +51,20 @@
     ATOMICS_CAS(F, T, relaxed, (void)0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)                        \
     ATOMICS_CAS(F, T, acquire, (void)0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)                        \
     ATOMICS_CAS(F, T, release, CAS_RELEASE_FENCE(), __ATOMIC_RELEASE, __ATOMIC_RELAXED)            \
-    ATOMICS_CAS(F, T, acq_rel, CAS_RELEASE_FENCE(), __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)            \
-    ATOMICS_CAS(F, T, seq_cst, (void)0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)                        \
     INLINE T F##_load_seq_cst(const T *p) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }         \
-    INLINE void F##_store_seq_cst(T *p, T v) { __atomic_store_n(p, v, __ATOMIC_SEQ_CST); }         \
-    INLINE T F##_exchange_acq_rel(T *p, T v) { return __atomic_exchange_n(p, v, __ATOMIC_ACQ_REL); } \
-    INLINE T F##_exchange_seq_cst(T *p, T v) { return __atomic_exchange_n(p, v, __ATOMIC_SEQ_CST); } \
+    INLINE T F##_exchange_relaxed(T *p, T v) { return __atomic_exchange_n(p, v, __ATOMIC_RELAXED); } \
+    INLINE T F##_exchange_acquire(T *p, T v) { return __atomic_exchange_n(p, v, __ATOMIC_ACQUIRE); } \
+    INLINE T F##_exchange_release(T *p, T v) { return __atomic_exchange_n(p, v, __ATOMIC_RELEASE); } \
     INLINE T F##_fetch_or_relaxed(T *p, T v) { return __atomic_fetch_or(p, v, __ATOMIC_RELAXED); } \
-    INLINE T F##_fetch_or_acq_rel(T *p, T v) { return __atomic_fetch_or(p, v, __ATOMIC_ACQ_REL); } \
+    INLINE T F##_fetch_or_release(T *p, T v) { return __atomic_fetch_or(p, v, __ATOMIC_RELEASE); } \
     INLINE T F##_fetch_or_seq_cst(T *p, T v) { return __atomic_fetch_or(p, v, __ATOMIC_SEQ_CST); } \
     INLINE T F##_fetch_and_seq_cst(T *p, T v) { return __atomic_fetch_and(p, v, __ATOMIC_SEQ_CST); } \
     INLINE T F##_fetch_and_relaxed(T *p, T v) { return __atomic_fetch_and(p, v, __ATOMIC_RELAXED); } \
     INLINE T F##_fetch_add_relaxed(T *p, T v) { return __atomic_fetch_add(p, v, __ATOMIC_RELAXED); } \
-    INLINE T F##_fetch_add_acq_rel(T *p, T v) { return __atomic_fetch_add(p, v, __ATOMIC_ACQ_REL); } \
+    INLINE T F##_fetch_add_release(T *p, T v) { return __atomic_fetch_add(p, v, __ATOMIC_RELEASE); } \
     INLINE T F##_fetch_add_seq_cst(T *p, T v) { return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST); } \
     INLINE T F##_fetch_sub_relaxed(T *p, T v) { return __atomic_fetch_sub(p, v, __ATOMIC_RELAXED); } \
+    INLINE T F##_fetch_sub_release(T *p, T v) { return __atomic_fetch_sub(p, v, __ATOMIC_RELEASE); } \
     INLINE T F##_fetch_sub_acq_rel(T *p, T v) { return __atomic_fetch_sub(p, v, __ATOMIC_ACQ_REL); }
 
 ATOMICS_LOADS(word, uintptr_t, AO_)

@@ -25,7 +25,7 @@ NOINLINE void lock_acquire_slow(struct lock *lock)
     if (spin(lock))
         return;
     uint64_t begin = stall_begin();
-    while (u32_exchange_acq_rel(&lock->state, 2) != 0)
+    while (u32_exchange_acquire(&lock->state, 2) != 0)
         os_wait(&lock->state, 2, -1);
     stall_end(STALL_LOCK, begin);
 }
@@ -34,7 +34,7 @@ NOINLINE void lock_acquire_slow(struct lock *lock)
  * then. */
 NOINLINE void lock_release_slow(struct lock *lock)
 {
-    uint32_t was = u32_exchange_acq_rel(&lock->state, 0);
+    uint32_t was = u32_exchange_release(&lock->state, 0);
     CHECK(was == 2);
     os_wake(&lock->state, 1);
 }

@@ -155,7 +155,7 @@ static void keep_refused(word base, size_t size)
     for (size_t i = 0; i < REFUSED_MAX; i++) {
         if (word_cas_acquire(&refused[i].base, EMPTY, BUSY)) {
             refused[i].size = size;
-            word_fetch_add_acq_rel(&refused_count, 1);
+            word_fetch_add_relaxed(&refused_count, 1);
             word_store_release(&refused[i].base, base);
             return;
         }
@@ -165,12 +165,12 @@ static void keep_refused(word base, size_t size)
 static void unmap_refused(void)
 {
     for (size_t i = 0; i < REFUSED_MAX; i++) {
-        word base = word_load_acquire(&refused[i].base);
+        word base = word_load_relaxed(&refused[i].base);
         if (base <= BUSY || !word_cas_acquire(&refused[i].base, base, BUSY))
             continue;
         bool gone = munmap((void *)base, refused[i].size) == 0;
         if (gone)
-            word_fetch_sub_acq_rel(&refused_count, 1);
+            word_fetch_sub_relaxed(&refused_count, 1);
         word_store_release(&refused[i].base, gone ? EMPTY : base);
     }
 }

@@ -38,8 +38,8 @@ static bool start(struct service *s)
 
 bool service_start(struct service *s)
 {
-    if (u32_load_acquire(&s->state) != SERVICE_NONE ||
-        !u32_cas_acq_rel(&s->state, SERVICE_NONE, SERVICE_STARTS))
+    if (u32_load_relaxed(&s->state) != SERVICE_NONE ||
+        !u32_cas_acquire(&s->state, SERVICE_NONE, SERVICE_STARTS))
         return true;
     return start(s);
 }
@@ -50,9 +50,9 @@ static void replace(void *arg)
 {
     struct service *s = arg;
     s->cut_short(s->arg);
-    while (u32_load_acquire(&s->state) == SERVICE_STARTS)
+    while (u32_load_relaxed(&s->state) == SERVICE_STARTS)
         os_yield();
-    if (!u32_cas_acq_rel(&s->state, SERVICE_RUNS, SERVICE_STARTS))
+    if (!u32_cas_acquire(&s->state, SERVICE_RUNS, SERVICE_STARTS))
         return;
     s->predecessor = s->thread;
     s->replaced = true;
@@ -61,12 +61,12 @@ static void replace(void *arg)
 
 bool service_runs(const struct service *s)
 {
-    return u32_load_acquire(&s->state) == SERVICE_RUNS;
+    return u32_load_relaxed(&s->state) == SERVICE_RUNS;
 }
 
 bool service_is_used(const struct service *s)
 {
-    return u32_load_acquire(&s->state) != SERVICE_NONE;
+    return u32_load_relaxed(&s->state) != SERVICE_NONE;
 }
 
 /* ---- Sleep ---- */
@@ -76,7 +76,7 @@ void service_kick(struct service *s)
 {
     if (!service_is_used(s))
         return;
-    u32_fetch_add_acq_rel(&s->kicks, 1);
+    u32_fetch_add_release(&s->kicks, 1);
     os_wake(&s->kicks, 1);
 }
 
@@ -88,7 +88,7 @@ void service_call(struct service *s)
 
 bool service_is_ending(const struct service *s)
 {
-    return u32_load_acquire(&s->state) == SERVICE_ENDS;
+    return u32_load_relaxed(&s->state) == SERVICE_ENDS;
 }
 
 /* The kicks are read before the state: a request to end sets the state, then kicks. */
@@ -109,10 +109,10 @@ void service_sleep(const struct service *s, uint32_t kicks, int64_t ns)
 enum service_state service_end(struct service *s)
 {
     for (;;) {
-        uint32_t state = u32_load_acquire(&s->state);
+        uint32_t state = u32_load_relaxed(&s->state);
         if (state == SERVICE_STARTS)
             os_yield();
-        else if (state == SERVICE_ENDS || u32_cas_acq_rel(&s->state, state, SERVICE_ENDS))
+        else if (state == SERVICE_ENDS || u32_cas_acquire(&s->state, state, SERVICE_ENDS))
             return (enum service_state)state;
     }
 }

@@ -82,8 +82,7 @@ static void run_service(void *arg)
     struct service *s = &heap->backing->service;
     uint32_t kicks;
     while (service_goes_on(s, &kicks)) {
-        u32_store_seq_cst(&heap->mem.backing_wanted, 0);
-        fence_seq_cst();
+        u32_exchange_acquire(&heap->mem.backing_wanted, 0);
         back_arenas(heap);
         service_sleep(s, kicks, -1);
     }

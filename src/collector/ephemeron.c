@@ -174,7 +174,7 @@ bool ephemerons_resolve(gc_heap *heap, struct marker *m)
 void ephemerons_end(gc_heap *heap)
 {
     struct ephemerons *e = ephemerons_of(heap);
-    ptr_store_release(&heap->marking->on_mark, NULL);
+    ptr_store_relaxed(&heap->marking->on_mark, NULL);
     free(e->items);
     free(e->heads);
     *e = (struct ephemerons){0};

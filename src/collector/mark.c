@@ -170,7 +170,7 @@ INLINE word mark_neighbours(const struct mark_edge *e, size_t n)
     word mask = 0;
     for (size_t i = 0; i < n; i++)
         mask |= edge_mask(e[i].target);
-    return mask & ~word_fetch_or_acq_rel(e[0].map, mask);
+    return mask & ~word_fetch_or_release(e[0].map, mask);
 }
 
 /* ---- Leaving objects to their pages ---- */
@@ -227,7 +227,7 @@ static void hold_page(struct marker *m, struct arena *a, uintptr_t object)
 {
     size_t page = arena_page(object);
     word *map = &a->page_grey[page / WORD_BITS], mask = (word)1 << page % WORD_BITS;
-    if (word_load_seq_cst(map) & mask || word_fetch_or_seq_cst(map, mask) & mask)
+    if (word_load_seq_cst(map) & mask || word_fetch_or_release(map, mask) & mask)
         return;
     if (m->found && m->found->n >= m->found->room) {
         workqueue_append(&m->heap->work, m->found);
@@ -537,7 +537,7 @@ static void walk_tell(struct marker *m, struct arena *a, uintptr_t base, size_t 
     for (size_t i = 0; i < WALK_WORDS; i++) {
         if (!w->fresh[i])
             continue;
-        n += bits_count(w->fresh[i] & ~word_fetch_or_acq_rel(&marks[i], w->fresh[i]));
+        n += bits_count(w->fresh[i] & ~word_fetch_or_release(&marks[i], w->fresh[i]));
         w->fresh[i] = 0;
     }
     m->marked_objects += n;
@@ -646,7 +646,7 @@ INLINE void take_grey(struct page_walk *w, struct walked *page, size_t i)
     }
     if (!greys)
         return;
-    word taken = greys & word_fetch_and_seq_cst(&page->marks[i], ~greys);
+    word taken = greys & word_fetch_and_relaxed(&page->marks[i], ~greys);
     if (UNLIKELY(taken != greys))
         keep_taken(w, page, first, taken);
 }

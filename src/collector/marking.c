@@ -28,7 +28,7 @@ struct mark_helper {
 
 static bool marking_over(const struct marking *marking, uint32_t run)
 {
-    return u32_load_acquire(&marking->run) != run;
+    return u32_load_relaxed(&marking->run) != run;
 }
 
 #define HELPER_SLICE ((uint64_t)1 << 20)
@@ -116,7 +116,7 @@ void marking_call_helpers(gc_heap *heap, struct marking *marking)
         return;
     while (marking->nhelpers < wanted && start_helper(heap, marking))
         ;
-    u32_fetch_add_acq_rel(&marking->run, 1);
+    u32_fetch_add_release(&marking->run, 1);
     for (uint32_t i = 0; i < marking->nhelpers; i++)
         service_kick(&marking->helpers[i]->service);
 }
@@ -125,7 +125,7 @@ void marking_end(gc_heap *heap, struct marking *marking)
 {
     if (!are_called(marking))
         return;
-    u32_fetch_add_acq_rel(&marking->run, 1);
+    u32_fetch_add_relaxed(&marking->run, 1);
     os_wake(&marking->run, OS_WAKE_ALL);
     workqueue_wake_all(&heap->work);
 }

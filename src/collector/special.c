@@ -123,7 +123,7 @@ static void note_specials_locked(struct gc_span *s, bool any)
     size_t page = arena_page(s->base);
     word *map = &s->arena->page_specials[page / WORD_BITS], bit = (word)1 << page % WORD_BITS;
     if (any)
-        word_fetch_or_acq_rel(map, bit);
+        word_fetch_or_release(map, bit);
     else
         word_fetch_and_relaxed(map, ~bit);
 }
@@ -477,12 +477,12 @@ static bool cell_is_marked(const struct gc_span *s, uint32_t cell)
     return bits_test(s->arena->mark, arena_bit(span_cell(s, cell)));
 }
 
-/* Acquire-release: a weak_get that sees this mark also sees that the generation has changed, and
+/* Release: a weak_get that sees this mark also sees that the generation has changed, and
  * starts again. */
 static void mark_cell(struct gc_span *s, uint32_t cell)
 {
     size_t bit = arena_bit(span_cell(s, cell));
-    word_fetch_or_acq_rel(&s->arena->mark[bit / WORD_BITS], (word)1 << bit % WORD_BITS);
+    word_fetch_or_release(&s->arena->mark[bit / WORD_BITS], (word)1 << bit % WORD_BITS);
     span_note_mark(s);
 }
 
@@ -549,7 +549,7 @@ static struct special **sweep_dead_locked(struct batch *b, struct special **link
         struct special *r = *link;
         if (r->kind == SPECIAL_WEAK) {
             stress(STRESS_WEAK_CLEAR);
-            word_store_release(&r->weak.object, 0);
+            word_store_relaxed(&r->weak.object, 0);
             release_weak(b, unlink_locked(b->s, link));
             continue;
         }
@@ -630,7 +630,7 @@ static void visit_arena(gc_heap *heap, const struct arena *a, void *arg,
         word pages = word_load_acquire(&a->page_specials[i]);
         for (; pages; pages &= pages - 1) {
             size_t page = i * WORD_BITS + bits_trailing_zeros(pages);
-            visit(heap, ptr_load_acquire(&a->spans[page]), arg);
+            visit(heap, ptr_load_relaxed(&a->spans[page]), arg);
         }
     }
 }
@@ -677,7 +677,7 @@ static void mark_span(gc_heap *heap, struct gc_span *s, void *marker)
 
 void special_mark_roots(gc_heap *heap, struct marker *m)
 {
-    if (word_load_acquire(&specials_of(heap)->finalizers) > 0)
+    if (word_load_relaxed(&specials_of(heap)->finalizers) > 0)
         visit_spans(heap, m, mark_span);
 }
 
@@ -743,7 +743,7 @@ static void cut_span(gc_heap *heap, struct gc_span *s, void *unused)
 
 void special_cut(gc_heap *heap)
 {
-    if (word_load_acquire(&specials_of(heap)->externals) > 0)
+    if (word_load_relaxed(&specials_of(heap)->externals) > 0)
         visit_spans(heap, NULL, cut_span);
 }
 

@@ -23,7 +23,7 @@ static void count_freed(gc_heap *heap, size_t bytes)
 {
     if (bytes == 0)
         return;
-    u64_fetch_add_acq_rel(&heap->mem.counts.freed_bytes, bytes);
+    u64_fetch_add_release(&heap->mem.counts.freed_bytes, bytes);
 }
 
 /* The caller owns the span. I11: no other thread reads or writes its alloc and mark bits; markers
@@ -61,7 +61,7 @@ static void free_span(gc_heap *heap, struct gc_span *s)
 
 static void leave(struct sweeping *sw)
 {
-    u32_fetch_sub_acq_rel(&sw->sweepers, 1);
+    u32_fetch_sub_release(&sw->sweepers, 1);
 }
 
 /* Pairs with sweep_prepare: either sweep_prepare sees this thread counted, or this thread sees that
@@ -138,7 +138,7 @@ size_t sweep_one(gc_heap *heap)
     size_t pages = 0;
     if (!enter(sw))
         return 0;
-    uint32_t sweepgen = u32_load_acquire(&heap->mem.sweepgen),
+    uint32_t sweepgen = u32_load_relaxed(&heap->mem.sweepgen),
              i = u32_load_relaxed(&sw->class_cursor);
     for (; (i = mheap_next_class(&heap->mem, i)) < SPANCLASS_COUNT; i++) {
         s = mcentral_claim_unswept(&heap->mem, &heap->mem.centrals[i], sweepgen);
@@ -167,10 +167,10 @@ bool sweep_is_done(const gc_heap *heap)
     uint32_t sweepgen = u32_load_acquire(&sw->active);
     if (!sweepgen)
         return true;
-    if (!u32_load_acquire(&sw->open) || !nothing_left(sw))
+    if (!u32_load_relaxed(&sw->open) || !nothing_left(sw))
         return false;
     /* The background thread may have read a generation that is long over. */
-    return u32_cas_acq_rel(&sw->active, sweepgen, 0);
+    return u32_cas_release(&sw->active, sweepgen, 0);
 }
 
 bool sweep_step(gc_heap *heap)
@@ -239,7 +239,7 @@ static size_t reclaim_word(gc_heap *heap, struct arena *a, size_t i, uint32_t sw
          * here waits for a sweep in any case, and its other fields are read only after the
          * claim. */
         if (u32_load_relaxed(&s->sweepgen) != sweepgen - 2 ||
-            !u32_cas_acq_rel(&s->sweepgen, sweepgen - 2, sweepgen - 1))
+            !u32_cas_acquire(&s->sweepgen, sweepgen - 2, sweepgen - 1))
             continue;
         sweep_bits(heap, s);
         if (s->live > 0) {
@@ -297,7 +297,7 @@ static void reclaim(gc_heap *heap, size_t npages)
     struct sweeping *sw = sweeping_of(heap);
     if (!enter(sw))
         return;
-    uint32_t sweepgen = u32_load_acquire(&heap->mem.sweepgen);
+    uint32_t sweepgen = u32_load_relaxed(&heap->mem.sweepgen);
     size_t freed = 0;
     while (freed < npages) {
         uintptr_t at = next_chunk(heap, sw);

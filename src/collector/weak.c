@@ -28,7 +28,7 @@ static bool hold_marking(gc_thread *t, uintptr_t object, const struct target *ta
         if (now == WEAK_CUT)
             return target_is_marked(target);
         stress(STRESS_WEAK_GET);
-        if (now == WEAK_TRACING && !u32_cas_seq_cst(state, WEAK_TRACING, WEAK_REPEAT))
+        if (now == WEAK_TRACING && !u32_cas_relaxed(state, WEAK_TRACING, WEAK_REPEAT))
             continue;
         barrier_shade(t, object);
         return true;
@@ -64,7 +64,7 @@ static enum verdict verdict_done(const struct mheap *mem, uintptr_t object, uint
 {
     bool marked = is_marked(mem, object);
     fence_acquire(); /* pairs with the fence in special_sweep */
-    return u32_load_acquire(&mem->sweepgen) == now ? verdict_of(marked) : ASK_AGAIN;
+    return u32_load_relaxed(&mem->sweepgen) == now ? verdict_of(marked) : ASK_AGAIN;
 }
 
 /* No marking is under way for the thread. Until the object's span is swept, the marks of the last
@@ -87,7 +87,7 @@ static enum verdict verdict_at_rest(const struct mheap *mem, uintptr_t object, u
     }
     bool marked = is_marked(mem, object);
     fence_acquire(); /* as above */
-    return u32_load_acquire(&s->sweepgen) == generation ? verdict_of(marked) : ASK_AGAIN;
+    return u32_load_relaxed(&s->sweepgen) == generation ? verdict_of(marked) : ASK_AGAIN;
 }
 
 /* The record was read in this phase, after the sweep of the last cycle: its object is there. */
@@ -106,7 +106,7 @@ static enum verdict judge(gc_thread *t, uintptr_t object)
         return ALIVE; /* all is swept, and this thread's roots will be visited later */
     if (t->phase == PHASE_MARK)
         return verdict_marking(t, object);
-    uint32_t now = u32_load_acquire(&mem->sweepgen);
+    uint32_t now = u32_load_relaxed(&mem->sweepgen);
     if (t->phase == PHASE_DONE && now == t->proc->cache->sweepgen)
         return verdict_done(mem, object, now);
     return verdict_at_rest(mem, object, now);
@@ -118,14 +118,14 @@ static enum verdict judge(gc_thread *t, uintptr_t object)
 void *weak_get(gc_thread *t, struct special *weak)
 {
     for (;;) {
-        uintptr_t object = word_load_acquire(&weak->weak.object);
+        uintptr_t object = word_load_relaxed(&weak->weak.object);
         if (!object)
             return NULL;
         stress(STRESS_WEAK_LOADED);
         enum verdict verdict = judge(t, object);
         if (verdict == DEAD)
             return NULL;
-        if (verdict == ALIVE && word_load_acquire(&weak->weak.object) == object)
+        if (verdict == ALIVE && word_load_relaxed(&weak->weak.object) == object)
             return (void *)object;
     }
 }
@@ -155,11 +155,11 @@ bool weak_cut(gc_heap *heap, struct marker *m)
     struct weaks *w = weaks_of(heap);
     if (ephemerons_resolve(heap, m))
         return false;
-    if (u32_cas_seq_cst(&w->state, WEAK_TRACING, WEAK_CUT)) {
+    if (u32_cas_release(&w->state, WEAK_TRACING, WEAK_CUT)) {
         ephemerons_end(heap);
         return true;
     }
-    u32_store_release(&w->state, WEAK_TRACING);
+    u32_store_relaxed(&w->state, WEAK_TRACING);
     return false;
 }
 
@@ -175,7 +175,7 @@ void weak_give_up(gc_heap *heap, struct marker *m)
 /* I17: maps and tables are cleared before a finalizer is queued, as the sweep does that later. */
 void weak_clear(gc_heap *heap)
 {
-    ASSERT(u32_load_acquire(&weaks_of(heap)->state) == WEAK_CUT && "I16");
+    ASSERT(u32_load_relaxed(&weaks_of(heap)->state) == WEAK_CUT && "I16");
     stress(STRESS_WEAK_CLEAR);
     weaksets_clear(heap);
     special_cut(heap);
@@ -183,7 +183,7 @@ void weak_clear(gc_heap *heap)
 
 void weak_flipped(gc_heap *heap)
 {
-    ASSERT(u32_load_acquire(&weaks_of(heap)->state) == WEAK_CUT && "I16");
+    ASSERT(u32_load_relaxed(&weaks_of(heap)->state) == WEAK_CUT && "I16");
     weaksets_flipped(heap);
-    u32_store_release(&weaks_of(heap)->state, WEAK_TRACING);
+    u32_store_relaxed(&weaks_of(heap)->state, WEAK_TRACING);
 }

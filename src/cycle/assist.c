@@ -214,7 +214,7 @@ static bool is_over(const struct cycle *c, uint32_t cycle)
  * this thread. */
 static bool is_hindered(gc_heap *heap)
 {
-    uint32_t hindrance = u32_load_acquire(&heap->mutators.hindrance);
+    uint32_t hindrance = u32_load_relaxed(&heap->mutators.hindrance);
     return hindrance == HINDRANCE_CALLBACK ||
            (hindrance == HINDRANCE_SILENCE && handshake_is_unanswered(heap));
 }
@@ -250,7 +250,7 @@ static NOINLINE void await_cycle(gc_heap *heap, gc_thread *t, uint32_t cycle, ui
 static NOINLINE void hold_back(gc_heap *heap, gc_thread *t)
 {
     const struct cycle *c = heap->cycle;
-    uint32_t wanted = background_wanted(heap), started = u32_load_acquire(&c->started);
+    uint32_t wanted = background_wanted(heap), started = u32_load_relaxed(&c->started);
     bool late = (int32_t)(wanted - started) > 0;
     uint32_t cycle = late ? wanted : started;
     if (is_over(c, cycle) || is_hindered(heap) || cycle_stays(c))
@@ -305,7 +305,7 @@ static void await_memory(gc_heap *heap, uint32_t cycle)
     const struct mutators *m = &heap->mutators;
     for (unsigned looks = 0; looks < CALLBACK_LOOKS && !is_over(heap->cycle, cycle);) {
         uint32_t turn = u32_load_acquire(&m->turns);
-        looks += u32_load_acquire(&m->hindrance) == HINDRANCE_CALLBACK;
+        looks += u32_load_relaxed(&m->hindrance) == HINDRANCE_CALLBACK;
         if (!is_over(heap->cycle, cycle))
             handshake_await_turn(heap, turn, (int64_t)LATE_NS);
     }

@@ -6,12 +6,12 @@
 
 uint32_t background_wanted(const gc_heap *heap)
 {
-    return u32_load_acquire(&heap->background->wanted);
+    return u32_load_relaxed(&heap->background->wanted);
 }
 
 bool background_is_late(const gc_heap *heap)
 {
-    return (int32_t)(background_wanted(heap) - u32_load_acquire(&heap->cycle->started)) > 0;
+    return (int32_t)(background_wanted(heap) - u32_load_relaxed(&heap->cycle->started)) > 0;
 }
 
 /* ---- Cycles ---- */
@@ -164,10 +164,10 @@ void background_kick_if_started(gc_heap *heap)
 static uint32_t want_cycle(gc_heap *heap)
 {
     struct background *b = heap->background;
-    uint32_t next = u32_load_acquire(&heap->cycle->started) + 1;
+    uint32_t next = u32_load_relaxed(&heap->cycle->started) + 1;
     uint32_t wanted = u32_load_relaxed(&b->wanted);
     if ((int32_t)(next - wanted) > 0)
-        u32_cas_acq_rel(&b->wanted, wanted, next);
+        u32_cas_relaxed(&b->wanted, wanted, next);
     return next;
 }
 

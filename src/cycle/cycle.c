@@ -109,7 +109,7 @@ static void begin(gc_heap *heap)
     marking_begin(heap->marking, c->forced || heap->options.flags & GC_STOP_WORLD);
     workqueue_begin_deferring(&heap->work);
     u8_store_relaxed(&heap->mutators.all_black, false);
-    u32_store_release(&c->started, c->started + 1);
+    u32_store_relaxed(&c->started, c->started + 1);
     heap->cycle_number = c->started;
     if (heap->options.flags & GC_STOP_WORLD)
         handshake_hold(heap);
@@ -231,11 +231,12 @@ static void begin_marking(struct driver *d)
     mark_roots(heap, m);
 }
 
-/* An exchange, so that the store comes to memory before the draining looks at the work word. A
- * later store could overwrite what a thread reports when it detaches. */
+/* The fence pairs with that of queue(): either the draining sees what a thread has handed over, or
+ * what the thread reports then is not overwritten here. */
 static void forget_handed(gc_heap *heap)
 {
-    u8_exchange_seq_cst(&heap->mutators.handed, false);
+    u8_store_relaxed(&heap->mutators.handed, false);
+    fence_seq_cst();
 }
 
 /* Called when the wave is over. Termination (I6): the work word was 0 when the wave began. No
@@ -261,8 +262,8 @@ static void count_shaded(gc_heap *heap)
 {
     struct mutators *m = &heap->mutators;
     struct marking *marking = heap->marking;
-    word_fetch_add_relaxed(&marking->marked_objects, word_exchange_acq_rel(&m->shaded_objects, 0));
-    word_fetch_add_relaxed(&marking->marked_bytes, word_exchange_acq_rel(&m->shaded_bytes, 0));
+    word_fetch_add_relaxed(&marking->marked_objects, word_exchange_relaxed(&m->shaded_objects, 0));
+    word_fetch_add_relaxed(&marking->marked_bytes, word_exchange_relaxed(&m->shaded_bytes, 0));
 }
 
 static void end_marking(struct driver *d)
@@ -301,7 +302,7 @@ static void note_quick(struct cycle *c)
     else if (c->quick)
         c->quick_backoff = MIN_OF(2 * c->quick_backoff + 1, 63u);
     if (c->quick)
-        u32_store_release(&c->quick_from, c->started + 1 + c->quick_backoff);
+        u32_store_relaxed(&c->quick_from, c->started + 1 + c->quick_backoff);
     c->quick = false;
     c->driver_ns = 0;
 }
@@ -313,7 +314,7 @@ static void note_end(gc_heap *heap)
     pacing_cycle_ended(heap, marking->marked_bytes);
     lock_acquire(&c->record_lock);
     struct cycle_record *r = &c->record;
-    r->mark_cpu_ns += c->driver_ns + u64_exchange_acq_rel(&marking->helper_cpu_ns, 0);
+    r->mark_cpu_ns += c->driver_ns + u64_exchange_relaxed(&marking->helper_cpu_ns, 0);
     r->last_cycle_ns = c->times.flipped - c->times.begin;
     r->last_mark_ns = c->times.marked - c->times.rooted;
     r->forced_cycles += c->forced;
@@ -437,7 +438,7 @@ static enum step take_step(struct driver *d, enum step step)
     if (action->asks && !end_handshake(d))
         return step;
     enum step next = action->take(d) ? action->then : action->otherwise;
-    u32_store_release(&c->step, next);
+    u32_store_relaxed(&c->step, next);
     if (next != step && actions[next].asks)
         handshake_begin(d->heap, next);
     return next;
@@ -485,7 +486,7 @@ NOINLINE bool cycle_drive(gc_heap *heap, struct cycle_patience patience)
     c->driver_ns += driver_clock(&d) - start;
     if (over)
         note_end(heap);
-    u32_store_release(&c->left, !over);
+    u32_store_relaxed(&c->left, !over);
     handshake_wake_waiters(heap);
     os_cancel_restore(cancel);
     return over;
@@ -521,7 +522,7 @@ static void run_forced(gc_heap *heap)
 static NOINLINE void collect(gc_heap *heap, gc_thread *t, unsigned *missed)
 {
     struct cycle *c = heap->cycle;
-    uint32_t ours = u32_load_acquire(&c->started) + 1;
+    uint32_t ours = u32_load_relaxed(&c->started) + 1;
     hurry(heap);
     thread_enter_blocked(t, STACK_CALLER());
     ASSERT(self_may_wait_for(NULL) && "I21");
@@ -570,7 +571,7 @@ void cycle_report(gc_heap *heap, struct gc_statistics *s)
     struct cycle *c = heap->cycle;
     lock_acquire(&c->record_lock);
     const struct cycle_record *r = &c->record;
-    s->cycles = u32_load_acquire(&c->flipped);
+    s->cycles = u32_load_relaxed(&c->flipped);
     s->forced_cycles = r->forced_cycles;
     s->objects_marked = r->objects_marked;
     s->mark_ns = r->mark_cpu_ns;

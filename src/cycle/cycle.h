@@ -57,7 +57,7 @@ INLINE bool cycle_is_idle(const struct cycle *c)
 /* Whether a cycle was left, and no thread has gone on with it. */
 INLINE bool cycle_is_left(const struct cycle *c)
 {
-    return u32_load_acquire(&c->left);
+    return u32_load_relaxed(&c->left);
 }
 /* Whether the present cycle marks in parts, one at each safepoint of a mutator. */
 INLINE bool cycle_stays(const struct cycle *c)
@@ -78,7 +78,7 @@ void cycle_finish_left(gc_heap *heap);
 /* Whether the next cycle may be run so. */
 INLINE bool cycle_may_be_quick(const struct cycle *c)
 {
-    return (int32_t)(u32_load_acquire(&c->started) + 1 - u32_load_acquire(&c->quick_from)) >= 0;
+    return (int32_t)(u32_load_relaxed(&c->started) + 1 - u32_load_relaxed(&c->quick_from)) >= 0;
 }
 
 /* Collects everything that is unreachable now, and sweeps it. The thread is blocked meanwhile. */

@@ -533,8 +533,8 @@ static bool end_object(void *unused, struct gc_span *s, uintptr_t object)
 static void unguard(gc_heap *heap)
 {
     const struct arena_index *index = &heap->mem.arenas;
-    if (ptr_load_acquire(&guarded_heap) == heap)
-        ptr_store_release(&guarded_heap, NULL);
+    if (ptr_load_relaxed(&guarded_heap) == heap)
+        ptr_store_relaxed(&guarded_heap, NULL);
     verify_each_object(heap, end_object, NULL);
     for (const struct arena *a = ptr_load_acquire(&index->newest); a; a = a->older)
         access_allow((void *)a->base, word_load_relaxed(&a->end) - a->base);

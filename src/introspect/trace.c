@@ -38,5 +38,5 @@ void trace_cycle(gc_heap *heap, const struct cycle_times *t, uint64_t waves, boo
               size_text(before, p->heap_before), size_text(after, marking->marked_bytes),
               p->goal == (word)UINT64_MAX ? "none" : size_text(goal, p->goal),
               (unsigned long long)marking->marked_objects, (unsigned long long)waves, threads,
-              u32_load_acquire(&heap->procs.count), forced ? " (forced)" : "");
+              u32_load_relaxed(&heap->procs.count), forced ? " (forced)" : "");
 }

@@ -226,7 +226,7 @@ static void widen_bounds(struct arena_index *index, uintptr_t base, size_t size)
         first = MIN_OF(first, arena_first(was));
         end = MAX_OF(end, arena_first(was) + arena_span(was));
     }
-    word_store_release(&index->bounds, (end - first) << ARENA_BOUNDS_SHIFT | first);
+    word_store_relaxed(&index->bounds, (end - first) << ARENA_BOUNDS_SHIFT | first);
 }
 
 static void publish_arenas(struct arena_index *index, struct arena *newest)
@@ -248,7 +248,7 @@ void arena_publish(struct arena_index *index, const struct arena_growth *growth)
     if (!index->newest)
         word_store_release(&index->map.count, index->map_entries);
     if (a)
-        word_store_release(&a->end, MIN_OF(a->base + ARENA_SIZE, end));
+        word_store_relaxed(&a->end, MIN_OF(a->base + ARENA_SIZE, end));
     if (growth->newest)
         publish_arenas(index, growth->newest);
     widen_bounds(index, growth->base, growth->size);

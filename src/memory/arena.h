@@ -164,11 +164,11 @@ INLINE word arena_span(word bounds)
 /* All arenas lie in [low, high). Any thread. */
 INLINE uintptr_t arena_low(const struct arena_index *index)
 {
-    return arena_first(word_load_acquire(&index->bounds)) << ARENA_SHIFT;
+    return arena_first(word_load_relaxed(&index->bounds)) << ARENA_SHIFT;
 }
 INLINE uintptr_t arena_high(const struct arena_index *index)
 {
-    word bounds = word_load_acquire(&index->bounds);
+    word bounds = word_load_relaxed(&index->bounds);
     return (arena_first(bounds) + arena_span(bounds)) << ARENA_SHIFT;
 }
 

@@ -26,7 +26,7 @@ void span_init(struct gc_span *s, struct arena *a, uintptr_t base, size_t npages
 static void span_set_state(struct gc_span *s, enum span_state to)
 {
     ASSERT(s->state != to);
-    u8_store_release(&s->state, (uint8_t)to);
+    u8_store_relaxed(&s->state, (uint8_t)to);
 }
 
 /* Pages of a span that lie in one arena: [at, stop) are their numbers in it. */
@@ -63,7 +63,7 @@ void span_publish(struct gc_span *s, const struct arena_index *index)
         at += (p.stop - p.at) << PAGE_SHIFT;
     }
     size_t first = arena_page(s->base);
-    word_fetch_or_acq_rel(&s->arena->page_in_use[first / WORD_BITS], (word)1 << first % WORD_BITS);
+    word_fetch_or_release(&s->arena->page_in_use[first / WORD_BITS], (word)1 << first % WORD_BITS);
 }
 
 static void clear_page_bit(word *map, size_t page)
@@ -82,7 +82,7 @@ void span_retract(struct gc_span *s, const struct arena_index *index)
     for (uintptr_t at = s->base; at < span_end(s);) {
         struct stretch p = stretch_at(s, at, index);
         for (size_t i = p.at; i < p.stop; i++)
-            u16_store_release(&p.arena->page_tag[i], PAGE_CLASS_FREE);
+            u16_store_relaxed(&p.arena->page_tag[i], PAGE_CLASS_FREE);
         at += (p.stop - p.at) << PAGE_SHIFT;
     }
     span_set_state(s, SPAN_DEAD);

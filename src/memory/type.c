@@ -327,7 +327,7 @@ static bool is_simple(const struct type_info *info)
 static void publish_arrays(struct type_info *info, uint32_t runs)
 {
     if (is_simple(info))
-        u32_store_release(&info->type->arrays, runs);
+        u32_store_relaxed(&info->type->arrays, runs);
 }
 
 static word new_id_locked(void)
@@ -347,7 +347,7 @@ static void publish_locked(gc_type *type, struct type_info *info)
         type->hash = hash_type(type, info);
     word_store_relaxed(&type->id, new_id_locked());
     ptr_store_release((struct type_info **)&type->info, info);
-    u32_store_release(&type->run, assign_run_locked(info));
+    u32_store_relaxed(&type->run, assign_run_locked(info));
     if (info->noscan)
         publish_arrays(info, RUN_NOSCAN);
 }
@@ -438,7 +438,7 @@ static struct tail_shape *find_tail(struct type_info *head, const struct type_in
 {
     struct tail_shape *tail = head->tails, *end = tail + TYPE_TAILS, *unused = NULL;
     for (; tail < end; tail++) {
-        word of = word_load_acquire(&tail->of);
+        word of = word_load_relaxed(&tail->of);
         if (of == element->type->id)
             return tail;
         if (!of)
@@ -456,7 +456,7 @@ static void publish_tail(struct type_info *head, const struct type_info *element
             return;
     }
     if (is_simple(head) && is_simple(element) && type_tail_offset(head, element) == type->size)
-        word_store_release(&type->tail, element->type->id + runs);
+        word_store_relaxed(&type->tail, element->type->id + runs);
 }
 
 static void note_head_locked(struct type_info *head)
@@ -517,7 +517,7 @@ static void drop_shapes_locked(struct type_info *info)
             continue;
         shape_drop(tail->shape);
         tail->shape = NULL;
-        word_store_release(&tail->of, 0);
+        word_store_relaxed(&tail->of, 0);
     }
 }
 

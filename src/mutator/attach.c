@@ -354,7 +354,7 @@ static bool claim_ended_locked(gc_thread *t)
     LOCK_ASSERT_HELD(&t->heap->mutators.lock);
     if (!os_life_is_over(&t->life))
         return false; /* another thread was quicker, and the struct may be in use again */
-    uint32_t st = u32_load_acquire(&t->st);
+    uint32_t st = u32_load_relaxed(&t->st);
     return state_of(st) == THREAD_RUN ||
            (state_of(st) == THREAD_BLOCKED &&
             u32_cas_acquire(&t->st, st, state_word(epoch_of(st), THREAD_CLAIMED)));

@@ -71,12 +71,12 @@ INLINE bool target_marked_at(const struct mheap *h, uintptr_t address)
 }
 
 /* Sets the mark bit. Returns true to the one caller that has changed it. The test before the or
- * pays, as many edges lead to marked objects. Acquire-release, for weak_get. */
+ * pays, as many edges lead to marked objects. Release, for weak_get. */
 INLINE bool target_set_bit(const struct target *t)
 {
     size_t bit = arena_bit(t->base);
     word *map = &t->arena->mark[bit / WORD_BITS], mask = (word)1 << bit % WORD_BITS;
-    return !(word_load_relaxed(map) & mask) && !(word_fetch_or_acq_rel(map, mask) & mask);
+    return !(word_load_relaxed(map) & mask) && !(word_fetch_or_release(map, mask) & mask);
 }
 
 INLINE bool target_mark(const struct target *t)

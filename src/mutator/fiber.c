@@ -45,7 +45,7 @@ void fiber_visit(const gc_fiber *f, struct gc_tracer *tracer)
 static bool take(gc_fiber *f, enum fiber_state to)
 {
     for (;;) {
-        uint32_t state = u32_load_acquire(&f->state);
+        uint32_t state = u32_load_relaxed(&f->state);
         if (state == FIBER_RUNNING)
             return false;
         if (state == FIBER_CLAIMED)

@@ -75,7 +75,7 @@ static void proc_blacken(gc_heap *heap, struct proc *p)
 
 static void proc_flip(gc_heap *heap, struct proc *p)
 {
-    mcache_flip(p->cache, u32_load_acquire(&heap->mem.sweepgen));
+    mcache_flip(p->cache, u32_load_relaxed(&heap->mem.sweepgen));
 }
 
 enum { WHITE, BLACK };
@@ -152,22 +152,24 @@ void handshake_catch_up(gc_thread *t)
 
 /* ---- Threads that wait for the cycle ---- */
 
-/* Pairs with handshake_await_turn: either this thread sees that the other one sleeps, or the other
- * one sees the turn. */
+/* I54: either this thread sees that the other one sleeps (handshake_await_turn), or the other one
+ * sees the turn. */
 void handshake_wake_waiters(gc_heap *heap)
 {
     struct mutators *m = &heap->mutators;
-    u32_fetch_add_seq_cst(&m->turns, 1);
-    if (u32_load_seq_cst(&m->turn_waiters))
+    u32_fetch_add_release(&m->turns, 1);
+    fence_seq_cst();
+    if (u32_load_relaxed(&m->turn_waiters))
         os_wake(&m->turns, OS_WAKE_ALL);
 }
 
 void handshake_await_turn(gc_heap *heap, uint32_t turn, int64_t ns)
 {
     struct mutators *m = &heap->mutators;
-    u32_fetch_add_seq_cst(&m->turn_waiters, 1);
+    u32_fetch_add_relaxed(&m->turn_waiters, 1);
+    fence_seq_cst();
     os_wait(&m->turns, turn, ns);
-    u32_fetch_sub_acq_rel(&m->turn_waiters, 1);
+    u32_fetch_sub_relaxed(&m->turn_waiters, 1);
 }
 
 void handshake_hinder(gc_heap *heap, enum hindrance hindrance)
@@ -175,7 +177,7 @@ void handshake_hinder(gc_heap *heap, enum hindrance hindrance)
     struct mutators *m = &heap->mutators;
     if (u32_load_relaxed(&m->hindrance) == (uint32_t)hindrance)
         return;
-    u32_store_release(&m->hindrance, hindrance);
+    u32_store_relaxed(&m->hindrance, hindrance);
     handshake_wake_waiters(heap);
 }
 
@@ -237,8 +239,8 @@ static void look_at_silence(struct wait *w)
 static bool wait_long(struct wait *w, bool (*done)(void *), void *arg)
 {
     struct mutators *m = &w->heap->mutators;
-    uint32_t seen = u32_load_acquire(&m->acked);
-    u32_store_seq_cst(&m->collector_waits, 1);
+    uint32_t seen = u32_load_relaxed(&m->acked);
+    u32_store_relaxed(&m->collector_waits, 1);
     fence_seq_cst();
     bool yes = done(arg);
     if (!yes)
@@ -273,7 +275,7 @@ struct thread_wait {
 static bool thread_is_ready(void *arg)
 {
     struct thread_wait *w = arg;
-    uint32_t st = u32_load_acquire(&w->t->st);
+    uint32_t st = u32_load_relaxed(&w->t->st);
     return epoch_reached(epoch_of(st), w->epoch) || state_of(st) == THREAD_BLOCKED;
 }
 
@@ -287,7 +289,7 @@ static bool claim_thread(gc_thread *t)
 static void unclaim_thread(gc_thread *t, uint32_t epoch)
 {
     u32_store_release(&t->st, state_word(epoch, THREAD_BLOCKED));
-    fence_seq_cst(); /* pairs with thread_become_running: it sees the store, or its wait is seen */
+    fence_seq_cst(); /* I54: thread_become_running sees the store, or its wait is seen */
     if (u32_load_relaxed(&t->waits))
         os_wake(&t->st, OS_WAKE_ALL);
 }
@@ -328,7 +330,7 @@ struct proc_wait {
 static bool proc_is_ready(void *arg)
 {
     struct proc_wait *w = arg;
-    return u32_load_acquire(&w->p->epoch) == w->epoch || proc_rests(w->p);
+    return u32_load_relaxed(&w->p->epoch) == w->epoch || proc_rests(w->p);
 }
 
 /* A running P belongs to a thread, which does the P's work at its next safepoint. A thread that
@@ -435,7 +437,7 @@ void handshake_begin(gc_heap *heap, enum step step)
     struct mutators *m = &heap->mutators;
     lock_acquire(&m->lock);
     if (step == STEP_FLIP)
-        u32_store_release(&heap->mem.sweepgen, heap->mem.sweepgen + 2);
+        u32_store_relaxed(&heap->mem.sweepgen, heap->mem.sweepgen + 2);
     publish_locked(m, step);
     uint32_t epoch = (m->epoch + 1) & EPOCH_MASK;
     m->handshakes++;
@@ -469,7 +471,7 @@ bool handshake_end(gc_heap *heap, uint64_t until)
 bool handshake_is_unanswered(gc_heap *heap)
 {
     struct mutators *m = &heap->mutators;
-    uint32_t epoch = u32_load_acquire(&m->epoch);
+    uint32_t epoch = u32_load_relaxed(&m->epoch);
     gc_thread *t = ptr_load_acquire(&m->awaited);
     struct proc *p = ptr_load_acquire(&m->awaited_proc);
     return (t && !thread_is_ready(&(struct thread_wait){t, epoch}) && !os_life_is_over(&t->life)) ||
@@ -487,7 +489,7 @@ void handshake(gc_heap *heap, enum step step)
 static bool thread_is_blocked(void *arg)
 {
     gc_thread *t = arg;
-    enum thread_state state = state_of(u32_load_acquire(&t->st));
+    enum thread_state state = state_of(u32_load_relaxed(&t->st));
     return state == THREAD_BLOCKED || state == THREAD_GONE;
 }
 
@@ -497,7 +499,7 @@ static void hold_thread(gc_heap *heap, gc_thread *t)
     if (mutators_reap(t))
         return;
     while (!claim_thread(t)) {
-        if (state_of(u32_load_acquire(&t->st)) == THREAD_GONE)
+        if (state_of(u32_load_relaxed(&t->st)) == THREAD_GONE)
             return;
         wait_step(&w, thread_is_blocked, t);
     }
@@ -507,7 +509,7 @@ static void hold_thread(gc_heap *heap, gc_thread *t)
  * (I28). No struct is used again while the world is held. */
 static void reap_held(gc_thread *t)
 {
-    if (state_of(u32_load_acquire(&t->st)) != THREAD_CLAIMED || !os_life_is_over(&t->life))
+    if (state_of(u32_load_relaxed(&t->st)) != THREAD_CLAIMED || !os_life_is_over(&t->life))
         return;
     unclaim_thread(t, t->epoch);
     mutators_reap(t);
@@ -522,7 +524,7 @@ void handshake_hold(gc_heap *heap)
     ASSERT(self_may_wait_for(NULL) && "I21");
     lock_acquire(&m->lock);
     gc_thread **all = take_snapshot(heap, &n);
-    u32_store_release(&m->held, 1);
+    u32_store_relaxed(&m->held, 1);
     lock_release(&m->lock);
     for (size_t i = 0; i < n; i++)
         thread_request_poll(all[i]);
@@ -540,7 +542,7 @@ void handshake_release(gc_heap *heap)
     lock_acquire(&m->lock);
     for (gc_thread *t = m->list; t; t = t->next)
         unclaim_thread(t, t->epoch);
-    u32_store_release(&m->held, 0);
+    u32_store_relaxed(&m->held, 0);
     lock_release(&m->lock);
     os_wake(&m->held, OS_WAKE_ALL);
 }

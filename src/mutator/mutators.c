@@ -54,13 +54,13 @@ void mutators_unlink_locked(struct mutators *m, gc_thread *t)
     m->count--;
 }
 
-/* Pairs with wait_long() of handshake.c: either the collector sees the acknowledgement, or this
- * thread sees that the collector sleeps. */
+/* I54: either the collector sees the acknowledgement (wait_long() of handshake.c), or this thread
+ * sees that the collector sleeps. */
 void mutators_wake_collector(struct mutators *m)
 {
     fence_seq_cst();
     if (u32_load_relaxed(&m->collector_waits)) {
-        u32_fetch_add_acq_rel(&m->acked, 1);
+        u32_fetch_add_relaxed(&m->acked, 1);
         os_wake(&m->acked, OS_WAKE_ALL);
     }
 }

@@ -66,7 +66,7 @@ static void publish_proc_locked(gc_heap *heap, struct proc *p)
 static struct proc *make_proc(gc_heap *heap)
 {
     struct procs *procs = &heap->procs;
-    if (u32_load_acquire(&procs->count) >= procs->max)
+    if (u32_load_relaxed(&procs->count) >= procs->max)
         return NULL;
     struct proc *p = new_proc(&heap->mem);
     if (!p)
@@ -167,7 +167,7 @@ static struct proc *wait_turn(struct procs *procs, struct proc_waiter *w)
     serve_queue(procs);
     while (!u32_load_acquire(&w->granted)) {
         os_wait(&w->granted, 0, SLICE_NS);
-        if (!u32_load_acquire(&w->granted))
+        if (!u32_load_relaxed(&w->granted))
             request_hand_over(procs);
     }
     return w->grant;
@@ -180,7 +180,7 @@ bool proc_acquire(gc_heap *heap, gc_thread *t)
     struct proc *p = try_idle(procs, t->last_proc);
     if (!p)
         p = make_proc(heap);
-    if (!p && u32_load_acquire(&procs->count) == 0)
+    if (!p && u32_load_relaxed(&procs->count) == 0)
         return false;
     if (!p) {
         uint64_t begin = stall_begin();
@@ -268,7 +268,7 @@ struct proc *proc_borrow(struct procs *procs, bool (*pointless)(void *), void *a
         request_hand_over(procs);
         os_wait(&w.granted, 0, BORROW_LOOK_NS);
         bool enough = pointless(arg) || os_now_ns() - since > BORROW_PATIENCE_NS;
-        if (enough && !u32_load_acquire(&w.granted) && withdraw(procs, &w))
+        if (enough && !u32_load_relaxed(&w.granted) && withdraw(procs, &w))
             return NULL;
     }
     stress(STRESS_LENT);

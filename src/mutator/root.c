@@ -327,7 +327,7 @@ static void run_callback_locked(struct roots *r, struct root_callback callback,
     call_back(callback, tracer);
     lock_acquire(&r->lock);
     r->running = (struct root_callback){NULL, NULL};
-    u32_fetch_add_acq_rel(&r->done, 1);
+    u32_fetch_add_relaxed(&r->done, 1);
     os_wake(&r->done, OS_WAKE_ALL);
 }
 

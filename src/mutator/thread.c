@@ -150,12 +150,12 @@ void thread_become_running(gc_thread *t)
 {
     ASSERT(self_may_wait_for(t->heap) && "I21");
     for (;;) {
-        uint32_t st = u32_load_acquire(&t->st);
+        uint32_t st = u32_load_relaxed(&t->st);
         if (state_of(st) == THREAD_CLAIMED) {
-            u32_store_seq_cst(&t->waits, 1);
+            u32_store_relaxed(&t->waits, 1);
             fence_seq_cst();
             uint64_t begin = stall_begin();
-            if (u32_load_acquire(&t->st) == st)
+            if (u32_load_relaxed(&t->st) == st)
                 os_wait(&t->st, st, -1);
             stall_end(STALL_CLAIM, begin);
             u32_store_relaxed(&t->waits, 0);
@@ -206,7 +206,7 @@ static void wait_while_held(gc_thread *t)
     u32_store_release(&t->st, state_word(t->epoch, THREAD_BLOCKED));
     mutators_wake_collector(&t->heap->mutators);
     stress(STRESS_HELD);
-    while (u32_load_acquire(&m->held))
+    while (u32_load_relaxed(&m->held))
         os_wait(&m->held, 1, -1);
     thread_become_running(t);
     uint64_t waited = os_now_ns() - start;
@@ -229,13 +229,13 @@ NOINLINE void thread_safepoint(gc_thread *t)
 {
     struct mutators *m = &t->heap->mutators;
     bool again;
-    u8_exchange_seq_cst(&t->fast.poll, 0);
+    u8_exchange_acquire(&t->fast.poll, 0);
     stress(STRESS_SAFEPOINT_CLEARED);
     t->quiet_bytes = 0;
     do {
         again = false;
         handshake_catch_up(t);
-        if (UNLIKELY(u32_load_acquire(&m->held))) {
+        if (UNLIKELY(u32_load_relaxed(&m->held))) {
             note_stack(t, STACK_CALLER());
             wait_while_held(t);
             again = true;

@@ -41,7 +41,7 @@ static bool make_batch_locked(struct workqueue *q)
         batch[i].room = q->room;
         freelist_give(&q->free, &batch[i].free);
     }
-    word_fetch_add_acq_rel(&q->nfree, BATCH);
+    word_fetch_add_relaxed(&q->nfree, BATCH);
     q->made += BATCH;
     return true;
 }
@@ -81,7 +81,7 @@ static struct workbuf *take_locked(struct workqueue *q)
     if (!node)
         return NULL;
     struct workbuf *b = CONTAINER_OF(node, struct workbuf, free);
-    word_fetch_sub_acq_rel(&q->nfree, 1);
+    word_fetch_sub_relaxed(&q->nfree, 1);
     b->next = NULL;
     b->n = 0;
     return b;
@@ -102,13 +102,13 @@ struct workbuf *workbuf_get(struct workqueue *q)
 void workbuf_put_empty(struct workqueue *q, struct workbuf *b)
 {
     freelist_give(&q->free, &b->free);
-    word_fetch_add_acq_rel(&q->nfree, 1);
+    word_fetch_add_release(&q->nfree, 1);
 }
 
 static void load_add(struct workqueue *q, uint64_t delta)
 {
     uint64_t old = u64_load_relaxed(&q->load);
-    while (!u64_cas_acq_rel(&q->load, old, old + delta))
+    while (!u64_cas_relaxed(&q->load, old, old + delta))
         old = u64_load_relaxed(&q->load);
 }
 
@@ -135,9 +135,9 @@ static void queue(struct workqueue *q, struct workbuf *b, bool last)
     load_add(q, QUEUED_ONE);
     lock_release(&q->lock);
     u32_store_relaxed(&q->asked, 0);
-    fence_seq_cst();
+    fence_seq_cst(); /* for sleepers (I54), and before what the caller reports (I6) */
     if (u32_load_relaxed(&q->sleepers)) {
-        u32_fetch_add_acq_rel(&q->wakeups, 1);
+        u32_fetch_add_relaxed(&q->wakeups, 1);
         os_wake(&q->wakeups, 1);
     }
 }
@@ -215,7 +215,7 @@ bool workqueue_retire(struct workqueue *q)
 {
     uint64_t old = u64_load_relaxed(&q->load);
     ASSERT((old & ACTIVE_MASK) > 0);
-    while (!u64_cas_acq_rel(&q->load, old, old - 1))
+    while (!u64_cas_release(&q->load, old, old - 1))
         old = u64_load_relaxed(&q->load);
     return old == 1;
 }
@@ -227,7 +227,7 @@ bool workqueue_is_idle(const struct workqueue *q)
 
 bool workqueue_has_work(const struct workqueue *q)
 {
-    return u64_load_acquire(&q->load) >> QUEUED_SHIFT != 0;
+    return u64_load_relaxed(&q->load) >> QUEUED_SHIFT != 0;
 }
 
 #define SPINS 400
@@ -245,26 +245,26 @@ static bool comes_soon(const struct workqueue *q, uint32_t seen, bool until_idle
 
 static void sleep_for_work(struct workqueue *q, uint32_t seen, int64_t timeout_ns)
 {
-    u32_fetch_add_acq_rel(&q->sleepers, 1);
+    u32_fetch_add_relaxed(&q->sleepers, 1);
     fence_seq_cst();
     if (!workqueue_has_work(q))
         os_wait(&q->wakeups, seen, timeout_ns);
-    u32_fetch_sub_acq_rel(&q->sleepers, 1);
+    u32_fetch_sub_relaxed(&q->sleepers, 1);
 }
 
 void workqueue_wait(struct workqueue *q, int64_t timeout_ns, bool until_idle)
 {
     uint32_t seen = u32_load_acquire(&q->wakeups);
-    u32_fetch_add_acq_rel(&q->waiters, 1);
+    u32_fetch_add_relaxed(&q->waiters, 1);
     if (!comes_soon(q, seen, until_idle))
         sleep_for_work(q, seen, timeout_ns);
-    u32_fetch_sub_acq_rel(&q->waiters, 1);
+    u32_fetch_sub_relaxed(&q->waiters, 1);
 }
 
 void workqueue_await_end(struct workqueue *q, int64_t ns)
 {
-    uint32_t seen = u32_load_acquire(&q->ends);
-    u32_store_seq_cst(&q->end_wanted, 1);
+    uint32_t seen = u32_load_relaxed(&q->ends);
+    u32_store_relaxed(&q->end_wanted, 1);
     fence_seq_cst();
     if (!workqueue_is_idle(q))
         os_wait(&q->ends, seen, ns);
@@ -273,9 +273,9 @@ void workqueue_await_end(struct workqueue *q, int64_t ns)
 
 void workqueue_wake_waiters(struct workqueue *q)
 {
-    fence_seq_cst(); /* pairs with workqueue_await_end: it sees the 0, or its wait is seen */
+    fence_seq_cst(); /* I54: workqueue_await_end sees the 0, or its wait is seen */
     if (u32_load_relaxed(&q->end_wanted)) {
-        u32_fetch_add_acq_rel(&q->ends, 1);
+        u32_fetch_add_relaxed(&q->ends, 1);
         os_wake(&q->ends, OS_WAKE_ALL);
     }
     if (u32_load_relaxed(&q->sleepers))
@@ -284,7 +284,7 @@ void workqueue_wake_waiters(struct workqueue *q)
 
 void workqueue_wake_all(struct workqueue *q)
 {
-    u32_fetch_add_acq_rel(&q->wakeups, 1);
+    u32_fetch_add_release(&q->wakeups, 1);
     os_wake(&q->wakeups, OS_WAKE_ALL);
 }
 

@@ -665,7 +665,7 @@ static bool has_returned;
 
 static void visit_and_count(void *number, gc_tracer *tracer)
 {
-    u32_fetch_add_acq_rel(&called[(uintptr_t)number], 1);
+    u32_fetch_add_seq_cst(&called[(uintptr_t)number], 1);
     gc_trace_slot(tracer, &list);
 }
 

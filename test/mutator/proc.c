@@ -41,7 +41,7 @@ static void *take_turns(void *arg)
     CHECK_EQ(gc_thread_attach(heap), 0);
     while (!u32_load_acquire(&enough)) {
         gc_safepoint();
-        u32_fetch_add_acq_rel(&turns, 1);
+        u32_fetch_add_seq_cst(&turns, 1);
     }
     CHECK_EQ(gc_thread_detach(), 0);
     return arg;
