@@ -204,9 +204,10 @@ const char *site_field_text(const gc_heap *heap, uintptr_t object, uintptr_t at,
 const char *site_function_text(const gc_thread *t, uintptr_t at, char *text, size_t room)
 {
     size_t i = place_skip(t->frames_noted, t->nframes);
-    if (t->nframes == 0 || at < t->frames_noted[i].sp)
-        return NULL;
     while (i + 1 < t->nframes && t->frames_noted[i + 1].sp <= at)
         i++;
-    return i + 1 < THREAD_FRAMES ? place_function(t->frames_noted[i].pc, text, room) : NULL;
+    bool farther_out = i + 1 == THREAD_FRAMES || !stack_contains(&t->stacks.own, at);
+    return i + 1 < t->nframes || (t->nframes && !farther_out)
+               ? place_function(t->frames_noted[i].pc, text, room)
+               : NULL;
 }

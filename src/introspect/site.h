@@ -58,8 +58,9 @@ const char *site_word_text(const gc_heap *heap, uintptr_t object, uintptr_t at, 
 /* The word's place alone: "next", "[2].left", "+ 8". */
 const char *site_field_text(const gc_heap *heap, uintptr_t object, uintptr_t at, char *text,
                             size_t room);
-/* The name of the function in whose frame the address lies. NULL: the thread has not noted where it
- * stands, or the address lies elsewhere. Returns `text`. */
+/* The name of the function in whose frame the address lies; of what lies farther in, the innermost
+ * one of the program. NULL: the thread has not noted where it stands, or the address lies farther
+ * out. Returns `text`. */
 const char *site_function_text(const gc_thread *t, uintptr_t at, char *text, size_t room);
 
 #endif
