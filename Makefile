@@ -21,7 +21,10 @@ else
 PREFIX     ?= /usr/local
 LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
+BINDIR     ?= $(PREFIX)/bin
 MANDIR     ?= $(PREFIX)/share/man
+# Where GDB looks for commands that belong to a shared library: the library's path is added.
+GDBDIR     ?= $(PREFIX)/share/gdb/auto-load
 
 O ?= build
 B := $(O:%/=%)$(if $(PLATFORM),-$(PLATFORM))$(if $(SAN),-$(SAN))$(if $(filter-out 0,$(DEBUG)),-debug)
@@ -226,7 +229,7 @@ stress: $(B)/test/shadow ## rounds of random graphs, threads and switches; MINUT
 	@BUILD=$(B) STRESS_SECONDS=$$(($(MINUTES) * 60)) TEST_TIMEOUT=$$(($(MINUTES) * 60 + 1800)) \
 	  test/run test/stress.sh
 
-check: $(GENERATED) $(B)/libgcheap.a $(B)/gcheap.3 ## layers, format, warnings, C++, lint, manual page
+check: $(GENERATED) $(B)/libgcheap.a $(PAGES:%=$(B)/%) ## layers, format, warnings, C++, lint, manual page
 	@BUILD=$(B) WARNINGS='$(WARNINGS)' test/run test/check
 
 mutants: | setup ## faults put into the library, each found by a test; T='word…'
@@ -240,7 +243,8 @@ model: | setup ## the Spin models; QUICK=1: in a minute
 
 D := $(DESTDIR)
 
-$(B)/gcheap.3: docs/gcheap.3.md | setup
+PAGES := gcheap.3 gcheap-heap.1
+$(PAGES:%=$(B)/%): $(B)/%: docs/%.md | setup
 	@mkdir -p $(@D)
 	$(call say,man) $(PANDOC) -s -f markdown-smart -t man -o $@.pandoc $<
 	@sed 's/\\f\[C\]/\\f[CR]/g; /^\.SH/{n;/^\.PP/d;}' $@.pandoc > $@
@@ -252,10 +256,11 @@ $(B)/gcheap_all.c: test/amalgamate gcheap.h src/api/gcheap.hpp $(wildcard src/*/
 
 .PHONY: amalgamation docs install dist uninstall
 amalgamation: $(B)/gcheap_all.c ## gcheap_all.c and the headers in build/: the library in one file
-docs: $(B)/gcheap.3 ## the manual page
+docs: $(PAGES:%=$(B)/%) ## the manual pages
 
-# A release comes with the manual page.
-MANUAL = $(or $(wildcard docs/gcheap.3),$(if $(shell command -v $(PANDOC)),$(B)/gcheap.3))
+# A release comes with the manual pages.
+page   = $(or $(wildcard docs/$1),$(if $(shell command -v $(PANDOC)),$(B)/$1))
+MANUAL = $(strip $(foreach p,$(PAGES),$(call page,$p)))
 
 # What pkg-config and CMake read finds its prefix from its own place; a library folder elsewhere is absolute.
 parents     = $(subst $(space),/,$(patsubst %,..,$(subst /, ,$(1:$(PREFIX)/%=%))))
@@ -267,7 +272,7 @@ FILL = sed -e 's|@VERSION@|$(VERSION)|g' -e 's|@MAJOR@|$(call number,VERSION_MAJ
   -e 's|@LIBDIR@|$(call inside,$(LIBDIR),$3)|g' -e 's|@INCLUDEDIR@|$(call inside,$(INCLUDEDIR),$3)|g'
 
 install: $(LIBRARY) $(MANUAL) ## PREFIX=/usr/local DESTDIR=
-	install -d $(D)$(LIBDIR)/pkgconfig $(D)$(LIBDIR)/cmake/gcheap $(D)$(INCLUDEDIR)
+	install -d $(D)$(LIBDIR)/pkgconfig $(D)$(LIBDIR)/cmake/gcheap $(D)$(INCLUDEDIR) $(D)$(BINDIR) $(D)$(GDBDIR)$(LIBDIR)
 	install -m 644 gcheap.h src/api/gcheap.hpp $(D)$(INCLUDEDIR)
 	install -m 644 $(B)/libgcheap.a $(D)$(LIBDIR)/libgcheap.a
 	install -m 755 $(B)/libgcheap.so $(D)$(LIBDIR)/$(SONAME)
@@ -276,20 +281,24 @@ install: $(LIBRARY) $(MANUAL) ## PREFIX=/usr/local DESTDIR=
 	for file in gcheap-config gcheap-config-version; do \
 	  $(call FILL,$${CMAKE_CURRENT_LIST_DIR},cmake/gcheap,$${gcheap_prefix}) src/api/$$file.cmake.in \
 	    > $(D)$(LIBDIR)/cmake/gcheap/$$file.cmake || exit 1; done
+	install -m 755 tools/gcheap-heap $(D)$(BINDIR)/gcheap-heap
+	install -m 644 tools/gcheap-gdb.py $(D)$(GDBDIR)$(LIBDIR)/$(SONAME)-gdb.py
 ifeq ($(MANUAL),)
-	@echo 'The manual page is not installed: it is made with pandoc, which is not here.'
+	@echo 'The manual pages are not installed: they are made with pandoc, which is not here.'
 else
-	install -d $(D)$(MANDIR)/man3
-	install -m 644 $(MANUAL) $(D)$(MANDIR)/man3/gcheap.3
+	install -d $(D)$(MANDIR)/man1 $(D)$(MANDIR)/man3
+	install -m 644 $(filter %.1,$(MANUAL)) $(D)$(MANDIR)/man1
+	install -m 644 $(filter %.3,$(MANUAL)) $(D)$(MANDIR)/man3
 endif
 
-dist: $(B)/gcheap_all.c $(B)/gcheap.3 ## a tarball of the sources, and a zip of the amalgamation
+dist: $(B)/gcheap_all.c $(PAGES:%=$(B)/%) ## a tarball of the sources, and a zip of the amalgamation
 	test/dist $(B) $(VERSION)
 
 uninstall: ## removes what install put there
 	rm -f $(D)$(INCLUDEDIR)/gcheap.h $(D)$(INCLUDEDIR)/gcheap.hpp \
 	  $(D)$(LIBDIR)/libgcheap.a $(D)$(LIBDIR)/libgcheap.so* \
-	  $(D)$(LIBDIR)/pkgconfig/gcheap.pc $(D)$(MANDIR)/man3/gcheap.3
+	  $(D)$(LIBDIR)/pkgconfig/gcheap.pc $(D)$(MANDIR)/man3/gcheap.3 $(D)$(MANDIR)/man1/gcheap-heap.1 \
+	  $(D)$(BINDIR)/gcheap-heap $(D)$(GDBDIR)$(LIBDIR)/$(SONAME)-gdb.py
 	rm -rf $(D)$(LIBDIR)/cmake/gcheap
 
 # ---- Measuring -----------------------------------------------------------------------------
@@ -321,7 +330,7 @@ Variables
   PLATFORM=aarch64|arm|i386|musl|ppc64le|riscv64|s390x
                        cross-compiled, in build-$$(PLATFORM); test programs run under qemu-user
   RUNNER=command       runs them instead
-  PREFIX=/usr/local DESTDIR LIBDIR INCLUDEDIR MANDIR
+  PREFIX=/usr/local DESTDIR LIBDIR INCLUDEDIR BINDIR MANDIR GDBDIR
                        where make install puts things
   T='word ...'         make test, mutants: only those whose name contains one of these words
   MINUTES=10           make stress: how long

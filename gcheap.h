@@ -1087,6 +1087,12 @@ struct gc_census {
 };
 GC_API int gc_heap_census(struct gc_census *rows, size_t n);
 
+/* Collects, then holds all threads and writes a heap dump to the file `path`: all objects with
+ * their types, what they refer to, and the roots. gcheap-heap reads it; docs/heap-dump.md describes
+ * it. The file appears as a whole when it is complete. 0; -EINVAL (NULL), -EPERM, -ENOMEM, or what
+ * the OS said (-ENOENT, -EACCES, -ENOSPC, ...): then the file at `path` is what it was before. */
+GC_API int gc_heap_dump(const char *path);
+
 /* Holds all threads, checks all of the heap's data structures, and marks a second time to see that
  * the collector missed nothing. 0; -EIO: the log says what is wrong. Slow. */
 GC_API int gc_heap_verify(void);

@@ -68,7 +68,7 @@ installed() { # ROOT: every file is there, and the links lead somewhere
     local file
     for file in include/gcheap.h include/gcheap.hpp lib/libgcheap.a lib/libgcheap.so "lib/$soname" \
         lib/pkgconfig/gcheap.pc lib/cmake/gcheap/gcheap-config.cmake lib/cmake/gcheap/gcheap-config-version.cmake \
-        share/man/man3/gcheap.3; do
+        share/man/man3/gcheap.3 share/man/man1/gcheap-heap.1 bin/gcheap-heap; do
         [[ -s $1/$file ]] || { echo "missing: $file" && return 1; }
     done
     objdump -p "$1/lib/libgcheap.so" | grep -q "SONAME *$soname$"
@@ -121,6 +121,34 @@ names() {
         diff "$scratch/declared" "$scratch/exported"
 }
 
+# GDB finds its commands by the path of the library. Debian's looks in /usr/share/gdb only, so it is told.
+auto_load() {
+    local scripts=$prefix/share/gdb/auto-load
+    [[ -s $scripts$prefix/lib/$soname-gdb.py ]] || return 1
+    command -v gdb >/dev/null || return 0
+    HOME=$scratch LD_LIBRARY_PATH=$prefix/lib gdb -q -nx -batch -iex "set auto-load scripts-directory $scripts" \
+        -iex "set auto-load safe-path $scripts" -ex 'set debuginfod enabled off' -ex 'break gc_collect' -ex run \
+        -ex 'gcheap heaps' -ex 'gcheap threads' "$scratch/c_shared" >"$scratch/gdb" 2>&1
+    grep -q 'cannot\|not permitted' "$scratch/gdb" || { grep -E '^heap 0x.*, 1 threads, cycle' "$scratch/gdb" &&
+        grep -q 'last call gc_' "$scratch/gdb"; } || { cat "$scratch/gdb" && return 1; }
+}
+# The tool as it was installed reads what the library as it was installed has written.
+installed_tool() {
+    sed 's/if (gc_collect() != 0)/if (gc_heap_dump("\/dev\/stdout") != 0)/' "$scratch/embed.c" >"$scratch/dumps.c"
+    "$CC" -std=c11 $SANFLAGS -o "$scratch/dumps" "$scratch/dumps.c" $(pkg-config --cflags --libs gcheap) || return 1
+    LD_LIBRARY_PATH=$prefix/lib "$scratch/dumps" | sed '$d' >"$scratch/heap" &&
+        "$prefix/bin/gcheap-heap" census "$scratch/heap" | grep -q '^1000 objects'
+}
+
+# where_there TOOL NAME COMMAND…: a check that is skipped where the tool is missing.
+where_there() {
+    if command -v "$1" >/dev/null; then
+        check "${@:2}"
+    elif [[ $2 == *"$only"* ]]; then
+        report ok "$2 # SKIP no $1"
+    fi
+}
+
 # ---- What was installed works from another folder ------------------------------------------
 
 moved=$scratch/moved
@@ -142,8 +170,8 @@ layout() { # LIBDIR PREFIX_AFTERWARDS LIBDIR_AFTERWARDS
 no_pandoc() {
     local said
     said=$(make -s install DESTDIR="$scratch/bare" PREFIX=/usr PANDOC=none) && echo "$said" &&
-        grep -q 'manual page is not installed' <<<"$said" && [[ -e $scratch/bare/usr/include/gcheap.h ]] &&
-        [[ ! -e $scratch/bare/usr/share/man/man3/gcheap.3 ]]
+        grep -q 'manual pages are not installed' <<<"$said" && [[ -e $scratch/bare/usr/include/gcheap.h ]] &&
+        [[ ! -e $scratch/bare/usr/share/man ]]
 }
 
 mkdir "$scratch/consumer"
@@ -184,21 +212,14 @@ by_meson() {
         PKG_CONFIG_PATH=$moved/lib/pkgconfig meson setup -Db_lundef=false meson &&
         meson compile -C meson) && LD_LIBRARY_PATH=$moved/lib both "$scratch/consumer/meson"
 }
-# where_there TOOL NAME COMMAND…: a check that is skipped where the tool is missing.
-where_there() {
-    if command -v "$1" >/dev/null; then
-        check "${@:2}"
-    elif [[ $2 == *"$only"* ]]; then
-        report ok "$2 # SKIP no $1"
-    fi
-}
-
 check 'make install DESTDIR=…, make uninstall' staged
 check 'make install PREFIX=…' make -s install PREFIX="$prefix"
 check 'all is installed' installed "$prefix"
 check 'pkg-config tells the version' version
 check 'C, shared' shared c_shared "$CC" c11 c
 check 'the shared one needs the soname' uses_shared c_shared
+where_there python3 'the dump of an installed library, by the installed tool' installed_tool
+[[ -n $SAN ]] || check 'GDB knows the commands of an installed library' auto_load
 check 'C, with the archive' archived c_archive "$CC" c11 c
 check 'C++17, shared' shared cxx_shared "$CXX" c++17 cc
 check 'C++17, with the archive' archived cxx_archive "$CXX" c++17 cc

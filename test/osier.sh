@@ -96,6 +96,16 @@ check "--help" shows_help
 check "--version" shows_version
 check "--gc-trace" traces "$OSIER" --gc-trace -e 'Gc.collect(); Gc.collect()'
 check "--gc-stats" tells_statistics
+# A dump names objects by the types of the virtual machine.
+dumps() {
+    command -v python3 >/dev/null || return 0
+    GCHEAP_DEBUG=types "$OSIER" -e "let kept = (0..50).map(fn(i) => [i]); Gc.dump(\"$scratch/heap\")" &&
+        tools/gcheap-heap path "$scratch/heap" 'struct list' >"$scratch/out" && cat "$scratch/out" &&
+        grep -q '^50 objects, .*struct list.items -> .* -> struct list$' "$scratch/out"
+}
+check "Gc.dump, and who keeps the lists" dumps
+check "Gc.dump cannot write" fails 1 $'-e:1: IOError: /nowhere/heap: No such file or directory\n  in main (-e:1)' \
+    "$OSIER" -e 'Gc.dump("/nowhere/heap")'
 check "--percent and --procs" prints "ok"$'\n' "$OSIER" --percent=50 --procs=1 -e 'print("ok")'
 check "wrong options" refuses_options
 

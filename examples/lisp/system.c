@@ -4,6 +4,7 @@
 #include "lisp.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -89,6 +90,16 @@ EXPRESSION("%compile", system_compile, 1, 1, compile(argv[0]))
 BUILTIN("gc", system_collect, 0, 0)
 {
     gc_collect();
+    return VOID;
+}
+
+/* Writes a heap dump, which gcheap-heap reads. */
+BUILTIN("gc-dump", system_dump, 1, 1)
+{
+    const char *path = as_string(argv[0])->bytes;
+    int error = gc_heap_dump(path);
+    if (error)
+        fail(NULL, "%s: %s", path, strerror(-error));
     return VOID;
 }
 

@@ -298,6 +298,17 @@ static void stat_set(struct thread *t, struct map *map, const char *name, uint64
     map_set(t, map, from_object(key), from_double((double)number));
 }
 
+/* Writes a heap dump, which gcheap-heap reads. */
+static value gc_dump_method(struct thread *t, value *args, int n)
+{
+    (void)n;
+    struct string *path = arg_string(t, args, 1);
+    int error = gc_heap_dump(path->bytes);
+    if (error)
+        io_error(t, path->bytes, -error);
+    return NIL;
+}
+
 static value gc_stats_method(struct thread *t, value *args, int n)
 {
     (void)args, (void)n;
@@ -337,6 +348,7 @@ void builtin_system_open(struct thread *t)
                                                 {"remove", file_remove, 1, 1, false},
                                                 {NULL, NULL, 0, 0, false}};
     static const struct native_def gc[] = {{"collect", gc_collect_method, 0, 0, false},
+                                           {"dump", gc_dump_method, 1, 1, false},
                                            {"stats", gc_stats_method, 0, 0, false},
                                            {NULL, NULL, 0, 0, false}};
     define_functions(t, functions);

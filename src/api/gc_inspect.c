@@ -3,6 +3,8 @@
 #include "allocator/object.h"
 #include "cycle/cycle.h"
 #include "introspect/census.h"
+#include "introspect/dump.h"
+#include "introspect/edges.h"
 #include "introspect/path.h"
 #include "mutator/log.h"
 #include <limits.h>
@@ -47,6 +49,24 @@ int gc_heap_verify(void)
     if (faults == 0)
         cycle_with_world_held(t->heap, t, verify_held, &faults);
     return faults ? -EIO : 0;
+}
+
+int gc_heap_dump(const char *path)
+{
+    gc_thread *t = ENTER();
+    struct dump_request request = {path, 0};
+    int before = errno;
+    if (!t)
+        return -EPERM;
+    if (!path)
+        return -EINVAL;
+    cycle_collect(t->heap, t);
+    edges_name_frames(t->heap, true);
+    cycle_with_world_held(t->heap, t, dump_write, &request);
+    edges_name_frames(t->heap, false);
+    if (!request.error)
+        errno = before;
+    return request.error;
 }
 
 struct each_object {

@@ -547,6 +547,18 @@ void cycle_collect_verified(gc_heap *heap, gc_thread *t, unsigned *missed)
     collect(heap, t, missed);
 }
 
+static void with_world_held_locked(gc_heap *heap, void (*fn)(gc_heap *, void *), void *arg)
+{
+    LOCK_ASSERT_HELD(&heap->cycle->lock);
+    cycle_finish_left(heap);
+    sweep_finish(heap);
+    handshake_hold(heap);
+    int cancel = os_cancel_off();
+    fn(heap, arg);
+    os_cancel_restore(cancel);
+    handshake_release(heap);
+}
+
 NOINLINE void cycle_with_world_held(gc_heap *heap, gc_thread *t, void (*fn)(gc_heap *, void *),
                                     void *arg)
 {
@@ -555,15 +567,16 @@ NOINLINE void cycle_with_world_held(gc_heap *heap, gc_thread *t, void (*fn)(gc_h
     thread_enter_blocked(t, STACK_CALLER());
     ASSERT(self_may_wait_for(NULL) && "I21");
     lock_acquire(&c->lock);
-    cycle_finish_left(heap);
-    sweep_finish(heap);
-    handshake_hold(heap);
-    int cancel = os_cancel_off();
-    fn(heap, arg);
-    os_cancel_restore(cancel);
-    handshake_release(heap);
+    with_world_held_locked(heap, fn, arg);
     lock_release(&c->lock);
     thread_leave_blocked(t);
+}
+
+void cycle_with_world_held_by_service(gc_heap *heap, void (*fn)(gc_heap *, void *), void *arg)
+{
+    lock_acquire(&heap->cycle->lock);
+    with_world_held_locked(heap, fn, arg);
+    lock_release(&heap->cycle->lock);
 }
 
 void cycle_report(gc_heap *heap, struct gc_statistics *s)

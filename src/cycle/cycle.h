@@ -111,6 +111,8 @@ INLINE bool cycle_processors_taken(const gc_heap *heap)
 void cycle_report(gc_heap *heap, struct gc_statistics *s);
 /* Runs fn with the world held and no cycle under way; the calling thread is blocked meanwhile. */
 void cycle_with_world_held(gc_heap *heap, gc_thread *t, void (*fn)(gc_heap *, void *), void *arg);
+/* The same for a thread of the library's, which is attached to no heap. */
+void cycle_with_world_held_by_service(gc_heap *heap, void (*fn)(gc_heap *, void *), void *arg);
 
 #define CYCLE_FORK_RANKS LOCK_BIT(LOCK_CYCLE)
 extern const struct fork_part cycle_fork;

@@ -6,6 +6,7 @@
 #include "collector/sweep.h"
 #include "collector/weakset.h"
 #include "cycle/background.h"
+#include "cycle/dumper.h"
 #include "mutator/attach.h"
 #include "mutator/fiber.h"
 #include "mutator/heaps.h"
@@ -40,7 +41,8 @@
     part(BACKING, backing)                                                                         \
     part(MHEAP, mheap)                                                                             \
     part(PACING, pacing)                                                                           \
-    part(CYCLE_RECORD, cycle_record)
+    part(CYCLE_RECORD, cycle_record)                                                               \
+    part(DUMPER, dumper)
 /* clang-format on */
 
 #define ADDRESS(NAME, name) &name##_fork,
@@ -146,7 +148,7 @@ static bool was_shared(const gc_heap *heap)
 {
     return attach_has_others(heap) || service_is_used(&heap->background->service) ||
            heap->marking->nhelpers > 0 || service_is_used(&heap->finalizers->service) ||
-           service_is_used(&heap->backing->service);
+           service_is_used(&heap->backing->service) || dumper_is_used(heap);
 }
 
 static void find_orphans(void)

@@ -1,6 +1,7 @@
 #include "cycle/lifetime.h"
 #include "collector/finalizer.h"
 #include "cycle/collector.h"
+#include "cycle/dumper.h"
 #include "cycle/fork.h"
 #include "introspect/checks.h"
 #include "introspect/strays.h"
@@ -140,7 +141,7 @@ int lifetime_begin(const gc_options *options, uintptr_t caller, gc_heap **made)
     if (error)
         lifetime_end(heap, caller);
     else
-        *made = heap;
+        dumper_start(*made = heap);
     return error;
 }
 
@@ -181,6 +182,7 @@ int lifetime_end(gc_heap *heap, uintptr_t caller)
     delist(heap);
     if (attached)
         attach_end(thread_self(), true);
+    dumper_stop(heap);
     destroy_parts(heap);
     type_heap_destroyed(&heap->types);
     free(heap);

@@ -29,6 +29,7 @@ struct quarantine;
 struct checks;
 struct strays;
 struct sites;
+struct dumper;
 
 struct gc_fiber {
     gc_heap *heap;
@@ -171,6 +172,7 @@ struct gc_heap {
     struct sites *sites;       /* of debug switches that name objects; else NULL */
     struct strays *strays;     /* of the switch roots; else NULL */
     struct checks *checks;     /* of debug switches; NULL: none needs them */
+    struct dumper *dumper;     /* with GCHEAP_DUMP; else NULL */
     struct gc_heap *next_heap; /* all heaps of the process; see heaps.h */
     bool orphan;               /* in the child of a fork: nothing in it can be relied on */
 };

@@ -172,6 +172,7 @@ CALL(heap_verify, RESULT(gc_heap_verify()))
 CALL(heap_roots, RESULT(gc_heap_roots(no_edge, NULL) < 0 ? -EPERM : 0))
 CALL(who, RESULT(gc_who(cell, no_edge, NULL) < 0 ? -EPERM : 0))
 CALL(path, RESULT(gc_path(cell, no_edge, NULL) < 0 ? -EPERM : 0))
+CALL(heap_dump, RESULT(gc_heap_dump("/dev/null")))
 
 static int call_heap_stats(void)
 {
@@ -571,6 +572,7 @@ static const struct row rows[] = {
     {"gc_heap_contains", "yyyyy", N, call_heap_contains},
     {"gc_heap_each", "ppyyp", Y, call_heap_each},
     {"gc_heap_census", "ppyyp", Y, call_heap_census},
+    {"gc_heap_dump", "ppyyp", Y, call_heap_dump},
     {"gc_heap_verify", "ppyyp", Y, call_heap_verify},
     {"gc_heap_roots", "ppyyp", Y, call_heap_roots},
     {"gc_who", "ppyyp", Y, call_who},

@@ -187,6 +187,7 @@ static void refer_weakly(void)
 static void run(void)
 {
     struct gc_statistics s;
+    char folder[] = "/tmp/gcheap-errno.XXXXXX", path[64];
     gc_heap *heap = gc_heap_current();
     KEEPS(gc_safepoint());
     KEEPS(gc_blocking_begin());
@@ -198,6 +199,9 @@ static void run(void)
     KEEPS(gc_set_limit((size_t)1 << 30));
     KEEPS(gc_set_hard_limit(0));
     KEEPS(gc_heap_census(NULL, 0));
+    CHECK(mkdtemp(folder) && snprintf(path, sizeof path, "%s/heap", folder) > 0);
+    KEEPS(gc_heap_dump(path));
+    CHECK(unlink(path) == 0 && rmdir(folder) == 0);
     KEEPS(gc_release_memory());
     KEEPS(gc_thread_switch(NULL));
     KEEPS(gc_thread_switch(heap));
