@@ -3,12 +3,12 @@
 #include "cycle/assist.h"
 #include "introspect/checks.h"
 
+/* How much a thread allocates between two looks at what it owes (I39). */
 #define ASSIST_BYTES ((size_t)32 << 10)
 
-/* While a cycle marks, a thread assists in small parts. */
 static size_t assist_bytes(const gc_thread *t)
 {
-    return t->phase == PHASE_MARK ? ASSIST_BYTES / 8 : ASSIST_BYTES;
+    return t->phase == PHASE_MARK ? ASSIST_BYTES / 4 : ASSIST_BYTES;
 }
 
 /* Under the switch all, objects of one type come from runs that become longer by a cell after so

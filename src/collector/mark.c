@@ -131,27 +131,27 @@ static size_t keep_unmarked(struct mark_edge *edges, size_t n)
     return kept;
 }
 
-static NOINLINE void count_noscan(struct marker *m, uintptr_t base)
+static void count_neighbours(struct marker *m, const struct arena *a, uintptr_t object, size_t n)
 {
-    struct target t = {base, arena_of(&m->heap->mem.arenas, base), 0};
-    t.tag = arena_tag(t.arena, base);
-    count_object(m, target_info(&t)->size);
+    m->marked_objects += n;
+    m->marked_bytes += n * page_class_info[page_tag_class(arena_tag(a, object))].size;
 }
 
-/* Greys what edges of one map word lead to. `fresh` has the bits that this marker set there. An
- * object to which several edges lead is greyed once. */
-INLINE void grey_edges(struct marker *m, struct workbuf *b, const struct mark_edge *e, size_t n,
-                       word fresh)
+/* Greys what edges of one map word lead to. These objects lie on one page, so they are of one kind.
+ * `fresh` has the bits that this marker set there. An object to which several edges lead is greyed
+ * once. */
+INLINE void grey_edges(struct marker *m, struct workbuf *b, const struct arena *a,
+                       const struct mark_edge *e, size_t n, word fresh)
 {
+    if (e->target & EDGE_NOSCAN) {
+        count_neighbours(m, a, e->target, bits_count(fresh));
+        return;
+    }
     for (size_t i = 0; i < n; i++) {
         uintptr_t target = e[i].target;
-        if (!(fresh & edge_mask(target)))
-            continue;
-        fresh &= ~edge_mask(target);
-        if (target & EDGE_NOSCAN)
-            count_noscan(m, target - EDGE_NOSCAN);
-        else
+        if (fresh & edge_mask(target))
             b->items[b->n++] = target & ~(uintptr_t)EDGE_KIND;
+        fresh &= ~edge_mask(target);
     }
 }
 
@@ -273,7 +273,7 @@ INLINE void grey_neighbours(struct marker *m, const struct mark_edge *e, size_t 
         return;
     }
     arena_note_mark(a, e->target);
-    grey_edges(m, stack_with_room(m, n), e, n, fresh);
+    grey_edges(m, stack_with_room(m, n), a, e, n, fresh);
 }
 
 /* Marks what the edges lead to. What can wait for its page does. */
@@ -309,8 +309,9 @@ static NOINLINE void mark_at_once(struct marker *m)
         word fresh = mark_neighbours(&e[i], end - i);
         if (!fresh)
             continue;
-        arena_note_mark(edge_arena(e[i].target, e[i].map), e[i].target);
-        grey_edges(m, b, &e[i], end - i, fresh);
+        struct arena *a = edge_arena(e[i].target, e[i].map);
+        arena_note_mark(a, e[i].target);
+        grey_edges(m, b, a, &e[i], end - i, fresh);
         if (UNLIKELY(m->on_mark != NULL)) {
             tell_marks(m, &e[i], end - i, fresh);
             b = stack_with_room(m, i);

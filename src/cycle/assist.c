@@ -156,10 +156,10 @@ static NOINLINE void go_on_with_cycle(gc_heap *heap, gc_thread *t)
 
 #define ASSIST_MIN ((uint64_t)16 << 10)
 /* If mutators do all of the marking, each byte that is allocated pays at least so many, up to so
- * many at once. A cycle that is over soon leaves less behind that was born black, and the pieces
- * are no longer for it. */
+ * many at once. A cycle that is over soon leaves less behind that was born black. The size of the
+ * pieces decides how many operations have one (I39). */
 #define ALL_PER_BYTE 8
-#define ALL_AT_ONCE ((uint64_t)32 << 10)
+#define ALL_AT_ONCE ((uint64_t)64 << 10)
 
 static uint64_t marking_owed(gc_heap *heap, uint64_t bytes)
 {
@@ -265,12 +265,15 @@ static NOINLINE void hold_back(gc_heap *heap, gc_thread *t)
 
 /* ---- Sweeping ---- */
 
+/* A thread sweeps only if it owes so many pages (I39). */
+#define SWEEP_AT_ONCE ((uint64_t)32)
+
 /* Sweeps what is owed, except for what was swept by threads that needed cells. */
 static void assist_sweeping(gc_heap *heap, gc_thread *t)
 {
     const struct sweeping *sweeping = heap->sweeping;
     uint64_t due = pacing_sweeping_due(heap);
-    if (word_load_relaxed(&sweeping->swept_pages) >= due)
+    if (word_load_relaxed(&sweeping->swept_pages) + SWEEP_AT_ONCE > due)
         return;
     uint64_t start = os_now_ns();
     while (word_load_relaxed(&sweeping->swept_pages) < due && sweep_one(heap) > 0)

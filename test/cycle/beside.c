@@ -1,6 +1,8 @@
 /* The collector beside mutators that run on all processors: marking is theirs as long as they
  * allocate, and does not wait for them if they do not. */
 #include "actors.h"
+#include "collector/pacing.h"
+#include "collector/sweep.h"
 #include "cycle/background.h"
 #include "heaps.h"
 
@@ -157,6 +159,57 @@ TEST(a_mutator_that_drives_makes_no_pauses)
     u32_store_release(&library_stops, 0);
     of_the_test = true;
     end_spinner(spinner);
+    end();
+}
+
+/* ---- Pieces (I39) ---- */
+
+enum { BIG = 20000, LIVE_BYTES = LIVE * 24 };
+
+static size_t marked_bytes(void)
+{
+    return word_load_relaxed(&heap->marking->marked_bytes);
+}
+
+TEST(marking_comes_in_few_bounded_pieces)
+{
+    begin();
+    stop_library(STRESS_LEFT_TO_MUTATORS, &left);
+    CHECK_EQ(gc_collect_start(), 0);
+    for (unsigned turns = 0; u32_load_acquire(&left.state) == GATE_FREE; let_run(&turns))
+        gc_safepoint();
+    unsigned pieces = 0;
+    for (size_t before = marked_bytes(), now; !workqueue_is_idle(&heap->work); before = now) {
+        CHECK(gc_new_bytes(BIG));
+        now = marked_bytes();
+        CHECK(now - before <= 96 << 10);
+        pieces += now != before;
+    }
+    CHECK(pieces > 0 && pieces < LIVE_BYTES / (48 << 10));
+    gate_open(&left);
+    POLL_UNTIL(is_over());
+    end();
+}
+
+static int64_t pages_owed(void)
+{
+    return (int64_t)(pacing_sweeping_due(heap) - word_load_relaxed(&heap->sweeping->swept_pages));
+}
+
+/* No other thread sweeps. */
+TEST(sweeping_comes_in_pieces_and_keeps_pace)
+{
+    begin_with(GC_NO_BACKGROUND, 0);
+    uint64_t before = stats_of(heap).cycles;
+    for (unsigned n = 0; stats_of(heap).cycles == before; n++)
+        CHECK(gc_new_bytes(1000) && n < MANY);
+    int64_t most = 0;
+    for (int64_t owed = 0; stats_of(heap).cycles == before + 1; most = MAX_OF(most, owed)) {
+        CHECK(gc_new_bytes(1000));
+        owed = pages_owed();
+        CHECK(owed < 64);
+    }
+    CHECK(most >= 24);
     end();
 }
 
