@@ -27,10 +27,13 @@ static void unrooted_objects_stay(unsigned flags)
 }
 TEST_EACH_WAY(unrooted_objects_stay)
 
-/* A cycle waits for the thread, which allocates and answers nothing until it says so. */
+/* A cycle waits for the thread, which allocates and answers nothing until it says so. One object is
+ * to be zeroed, in pieces. */
 TEST(a_question_waits)
 {
     gc_heap *heap = new_heap(0);
+    memset(gc_new_bytes(4 << 20), 1, 4 << 20);
+    CHECK_EQ(gc_collect(), 0);
     CHECK_EQ(gc_quiet_begin(0), 0);
     CHECK(!gc_safepoint_due());
     begin_cycle();
@@ -38,7 +41,7 @@ TEST(a_question_waits)
     WAIT_UNTIL(gc_safepoint_due());
     for (int i = 0; i < MANY; i++)
         CHECK(gc_new(&cell_type));
-    CHECK(gc_new_bytes(1 << 20));
+    CHECK(gc_new_bytes(4 << 20));
     CHECK_EQ(gc_external_add(gc_new(&cell_type), 1000), 0);
     CHECK_EQ(asked(), STEP_ARM);
     gc_safepoint();
