@@ -497,6 +497,11 @@ static inline void *gc_new_array(gc_type *type, size_t n)
     return gc_new_array_slow(type, n);
 }
 
+/* An array for a vector or a stack that is full: the first n elements of `array` (NULL: none), and
+ * room for half as many more at least. *capacity becomes how many elements the new array has room
+ * for. NULL: as gc_new_array(), and *capacity stays. The call keeps `array` alive. */
+GC_API void *gc_array_grow(gc_type *type, const void *array, size_t n, size_t *capacity);
+
 GC_API void *gc_new_flex_slow(gc_type *head, gc_type *element, size_t n);
 /* An object of type `head` that ends in n elements of type `element`: the elements begin at
  * head->size rounded up to the element's alignment. For the rest, and beyond the elements, as

@@ -279,3 +279,38 @@ size_t gc_size_class(size_t size)
         return absurd(size) ? 0 : align_up(size, PAGE_SIZE);
     return sizeclass_table[sizeclass_of(size)].size;
 }
+
+/* ---- Growing ---- */
+
+#define GROW_LEAST 4
+
+/* The size of an array with room for half as many more. false: absurd. */
+static bool grown_bytes(size_t n, size_t size, size_t *bytes)
+{
+    size_t wanted;
+    return !__builtin_add_overflow(n, n / 2 + GROW_LEAST, &wanted) &&
+           !__builtin_mul_overflow(wanted, size, bytes) && !absurd(*bytes);
+}
+
+/* The cell's whole size is used. */
+void *gc_array_grow(gc_type *type, const void *array, size_t n, size_t *capacity)
+{
+    gc_thread *t = ENTER();
+    struct type_info *info = t ? type_info(type) : NULL;
+    size_t bytes;
+    if (!info)
+        return NULL;
+    if (!grown_bytes(n, type->size, &bytes))
+        return refuse_memory();
+    size_t room = type->size ? gc_size_class(bytes) / type->size : n + GROW_LEAST;
+    GC_FRAME(array);
+    void *grown = gc_new_array(type, room);
+    if (!grown)
+        return NULL;
+    if (n > 0 && info->noscan)
+        memcpy(grown, array, n * type->size);
+    else
+        gc_copy(grown, array, n * type->size);
+    *capacity = room;
+    return grown;
+}

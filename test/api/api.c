@@ -1211,6 +1211,44 @@ TEST(value_fields)
 }
 #endif
 
+static GC_TYPE_NOPTR(byte_type, char);
+
+/* A vector of references and one of bytes, which nothing else keeps. */
+TEST(arrays_that_grow)
+{
+    gc_heap *heap = gc_heap_create(&(gc_options){.debug = "nth=1,poison=2"});
+    {
+        struct ref_cell **cells = NULL, *fresh = NULL;
+        char *text = NULL;
+        GC_FRAME(cells, text, fresh);
+        size_t room = 0, text_room = 0, times = 0;
+        for (size_t n = 0; n < 3000; n++) {
+            if (n == room) {
+                struct ref_cell **full = cells;
+                cells = NULL; /* the call keeps it */
+                cells = gc_array_grow(&gc_pointer_type, full, n, &room);
+                times++;
+            }
+            CHECK(room > n && gc_object_size(cells) == gc_size_class(room * sizeof *cells));
+            fresh = gc_new(&ref_cell_type);
+            fresh->number = (long)n;
+            gc_store(&cells[n], fresh);
+            if (n == text_room)
+                text = gc_array_grow(&byte_type, text, n, &text_room);
+            text[n] = (char)n;
+        }
+        for (size_t n = 0; n < 3000; n++)
+            CHECK(cells[n]->number == (long)n && text[n] == (char)n);
+        CHECK(times < 20);
+        room = 7;
+        CHECK(!gc_array_grow(&gc_pointer_type, cells, SIZE_MAX / 8, &room) && errno == ENOMEM);
+        CHECK(!gc_array_grow(&gc_pointer_type, cells, SIZE_MAX, &room) && errno == ENOMEM);
+        CHECK(!gc_array_grow(NULL, cells, 1, &room) && errno == EINVAL);
+        CHECK_EQ(room, 7);
+    }
+    end_heap(heap);
+}
+
 static unsigned size_asked;
 static bool note_size(void *unused, size_t size)
 {

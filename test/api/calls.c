@@ -119,6 +119,8 @@ CALL(safepoint, ERRNO(gc_safepoint()))
 CALL(safepoint_due, ERRNO(gc_safepoint_due()))
 CALL(new, POINTER(gc_new(&cell_type)))
 CALL(new_array, POINTER(gc_new_array(&cell_type, 3)))
+static size_t capacity;
+CALL(array_grow, POINTER(gc_array_grow(&cell_type, NULL, 0, &capacity)))
 CALL(new_flex, POINTER(gc_new_flex(&cell_type, &gc_pointer_type, 3)))
 CALL(new_bytes, POINTER(gc_new_bytes(100)))
 CALL(new_bytes_raw, POINTER(gc_new_bytes_raw(100)))
@@ -496,6 +498,7 @@ static const struct row rows[] = {
     {"gc_blocking_end", "pyyyp", Y, call_blocking_end},
     {"gc_new", "ppyyp", Y, call_new},
     {"gc_new_array", "ppyyp", Y, call_new_array},
+    {"gc_array_grow", "ppyyp", Y, call_array_grow},
     {"gc_new_flex", "ppyyp", Y, call_new_flex},
     {"gc_new_bytes", "ppyyp", Y, call_new_bytes},
     {"gc_new_bytes_raw", "ppyyp", Y, call_new_bytes_raw},
