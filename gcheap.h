@@ -845,8 +845,10 @@ struct gc_type_spec {
 GC_API gc_type *gc_type_create(const struct gc_type_spec *spec);
 
 /* Gives up a type made by gc_type_create(); no object of it may be made afterwards. Heaps that
- * exist at this moment may hold objects of it, so its memory is kept until they are destroyed.
- * -EINVAL: a static type, NULL, or a type that was released before. */
+ * exist at this moment may hold objects of it, so its memory is kept until they are destroyed. For
+ * a static type the same is done with what the library keeps of it: a plugin does so before it is
+ * unloaded. If the static type is used again, it is registered anew.
+ * 0; -EINVAL: NULL, a ready-made type, or a type of gc_type_create() that was released before. */
 GC_API int gc_type_release(gc_type *type);
 
 /* Checks a descriptor and assigns its run index, as its first use would. 0; -EINVAL, -ENOMEM. */
