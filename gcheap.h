@@ -1015,7 +1015,7 @@ GC_API int gc_fiber_stack(gc_fiber *fiber, const void *low, const void *high);
 
 /* The start of the object that contains `address`; NULL if no object does. Free memory is no
  * object, even where an allocation is about to take it. The address one past an object's end lies
- * in the next object, or in none. */
+ * in the next object, or in none, but for types with GC_TFLAG_ENDS. */
 GC_API void *gc_object_base(const void *address);
 /* The bytes of the object's cell; 0 if `object` is not an address in an object. */
 GC_API size_t gc_object_size(const void *object);
@@ -1137,12 +1137,14 @@ enum gc_kind {
     GC_KIND_MASK = (1 << 5) - 1
 };
 
-/* gc_type.tflag. The library uses GC_TFLAG_REGULAR_MEMORY only. */
+/* gc_type.tflag. The library uses GC_TFLAG_REGULAR_MEMORY and GC_TFLAG_ENDS only. */
 enum gc_tflag {
     GC_TFLAG_UNCOMMON = 1 << 0,   /* the embedder keeps data of its own beside the type */
     GC_TFLAG_EXTRA_STAR = 1 << 1, /* the name begins with a '*' that is not part of it */
     GC_TFLAG_NAMED = 1 << 2,
-    GC_TFLAG_REGULAR_MEMORY = 1 << 3 /* equal objects are equal bytes */
+    GC_TFLAG_REGULAR_MEMORY = 1 << 3, /* equal objects are equal bytes */
+    GC_TFLAG_ENDS = 1 << 4            /* the address one past the end of an object, an array or a
+                                         flexible object keeps it alive: each takes a byte more */
 };
 
 /* Whether two objects of `type` are equal: by type->equal, or by bytes with

@@ -280,7 +280,9 @@ static struct type_info *make_info(gc_type *type, const struct extent *extent)
     info->words = divide_up(type->size, WORD_SIZE);
     info->bits.ptr_words = extent->last;
     info->bits.traced = type->trace ? type : NULL;
-    info->size = type->trace ? align_up(type->size, WORD_SIZE) + WORD_SIZE : type->size;
+    info->spare = type->tflag & GC_TFLAG_ENDS && type->size > 0;
+    info->size =
+        type->trace ? align_up(type->size, WORD_SIZE) + WORD_SIZE : type->size + info->spare;
     info->align = type->align ? type->align : (unsigned)WORD_SIZE;
     info->sizeclass = info->size ? sizeclass_of_aligned(info->size, info->align) : 0;
     info->spanclass = type->trace ? spanclass_make_traced(info->sizeclass)
@@ -318,10 +320,10 @@ static uint32_t assign_run_locked(struct type_info *info)
 }
 
 /* Whether the size of an object with such elements tells its class and overflows nowhere, given
- * that there are GC_INLINE_BYTES_MAX elements at most. */
+ * that there are GC_INLINE_BYTES_MAX elements at most. There is no spare byte then. */
 static bool is_simple(const struct type_info *info)
 {
-    return info->type->size <= GC_INLINE_BYTES_MAX && info->align <= 8;
+    return info->type->size <= GC_INLINE_BYTES_MAX && info->align <= 8 && !info->spare;
 }
 
 static void publish_arrays(struct type_info *info, uint32_t runs)
