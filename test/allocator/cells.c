@@ -132,6 +132,19 @@ TEST(pages_in_buffers_of_three)
     collect_chains("poison,verify,checkmark,buffers=3");
 }
 
+/* A marker that stops hands over the pages that it holds. */
+TEST(pages_in_parts)
+{
+    begin("nth=500,stay=20,poison=2,checkmark");
+    void ***firsts = NULL;
+    GC_FRAME(firsts);
+    firsts = new_chains(2);
+    for (int i = 0; i < 4000; i++)
+        CHECK(gc_new_bytes(16));
+    check_chains(firsts, 2);
+    end_heap(heap);
+}
+
 /* ---- Sweeping ---- */
 
 static size_t count_objects(void)
@@ -311,7 +324,8 @@ TEST(ends_of_objects_checked)
     keep_ends("poison=2,checkmark");
 }
 
-/* Objects of `size` bytes, made in three ways, of which nothing but the ends is kept. */
+/* Objects of `size` bytes, made in three ways and among others, of which nothing but the ends is
+ * kept. */
 static void keep_only_ends(gc_type *type, gc_type *word_type, size_t size)
 {
     enum { ENDS = 300 };
@@ -319,6 +333,7 @@ static void keep_only_ends(gc_type *type, gc_type *word_type, size_t size)
     GC_FRAME(ends);
     ends = gc_new_array(&gc_pointer_type, ENDS);
     for (size_t i = 0; i < ENDS; i++) {
+        CHECK(gc_new_bytes(size) && gc_new_array(&gc_pointer_type, size / sizeof(void *)));
         char *object = i % 3 == 0   ? gc_new(type)
                        : i % 3 == 1 ? gc_new_array(word_type, size / sizeof(void *))
                                     : gc_new_flex(word_type, word_type, size / sizeof(void *) - 1);

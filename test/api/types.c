@@ -275,7 +275,7 @@ TEST(a_static_type_is_released_and_used_again)
     make_pairs();
     CHECK(pair_type.run != slot);
     CHECK_EQ(gc_heap_destroy(first), 0);
-    gc_type *next = a_type(24);
+    gc_type *next = a_type(sizeof(struct pair));
     CHECK_EQ(next->run, slot);
     CHECK_EQ(gc_type_release(&pair_type), 0);
     CHECK_EQ(gc_type_release(next), 0);

@@ -520,8 +520,8 @@ static void store_end(struct actor *a)
     gc_store(&a->held[0]->next, a->held[0] + 1);
 }
 
-/* A thread past its ROOTS stores an end, behind which a free cell lies. The second marking does not
- * miss it. */
+/* An end, behind which a free cell lies, is stored in an object that is black. The second marking
+ * does not miss the cell. */
 TEST(an_end_that_is_stored_while_marking)
 {
     struct actor maker;
@@ -530,7 +530,7 @@ TEST(an_end_that_is_stored_while_marking)
     actor_do(&maker, make_two);
     begin_cycle();
     all_end(&maker, 1);
-    go_past_roots(&maker, 1);
+    go_to_flush(&maker, 1);
     actor_do(&maker, store_end);
     all_answer_and_end(&maker, 1);
     maker.held[0]->next = NULL; /* the heap check would take it for a reference to a lost object */
