@@ -69,8 +69,8 @@ bool workqueue_defer(struct workqueue *q, struct workbuf *b);
 /* Returns all buffers that were put off, linked. */
 struct workbuf *workqueue_end_deferring(struct workqueue *q);
 
-/* Takes a buffer, if ROOTS is complete. The caller is active already (`active`), or becomes so if it
- * gets one. */
+/* Takes a buffer, if ROOTS is complete. The caller is active already (`active`), or becomes so if
+ * it gets one. */
 struct workbuf *workqueue_pop(struct workqueue *q, bool active);
 /* Called when the caller, who is active, holds no grey objects any more. Returns whether the word
  * is 0. */
