@@ -1,11 +1,11 @@
 #include "memory/shape.h"
 
 static struct cell_shape shapes[RUN_BLOCKS];
-static unsigned count;
+static unsigned shape_count;
 
 static struct cell_shape *with_mask(const word *mask)
 {
-    for (struct cell_shape *s = shapes; s < shapes + count; s++) {
+    for (struct cell_shape *s = shapes; s < shapes + shape_count; s++) {
         if (memcmp(s->mask, mask, sizeof s->mask) == 0)
             return s;
     }
@@ -14,7 +14,7 @@ static struct cell_shape *with_mask(const word *mask)
 
 static struct cell_shape *without_users(void)
 {
-    for (struct cell_shape *s = shapes; s < shapes + count; s++) {
+    for (struct cell_shape *s = shapes; s < shapes + shape_count; s++) {
         if (s->users == 0)
             return s;
     }
@@ -26,8 +26,8 @@ static struct cell_shape *one_more(void)
     unsigned runs = runindex_take_block();
     if (!runs)
         return NULL;
-    shapes[count].runs = runs;
-    return &shapes[count++];
+    shapes[shape_count].runs = runs;
+    return &shapes[shape_count++];
 }
 
 struct cell_shape *shape_take(const word *mask)

@@ -661,7 +661,7 @@ static void free_released_locked(void)
 }
 
 /* The next use of the type registers it anew. */
-static void unregister_locked(gc_type *type)
+static void reset_static_locked(gc_type *type)
 {
     LOCK_ASSERT_HELD(&registry.lock);
     u32_store_release(&type->run, 0);
@@ -680,7 +680,7 @@ static int release_locked(gc_type *type)
     if (info->released != NOT_RELEASED)
         return -EINVAL;
     if (!info->owned)
-        unregister_locked(type);
+        reset_static_locked(type);
     info->released = registry.clock;
     *registry.last_released = info;
     registry.last_released = &info->next;
