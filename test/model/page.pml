@@ -23,6 +23,7 @@ bit held;            /* the page's bit */
 byte queued, markers = 2; /* the work word: buffers with the page in them, and markers */
 
 /* An edge to an object that was seen unmarked; scanning goes on with `todo` afterwards. */
+#define STACK !(mark & one) -> d_step { todo = todo | (one & ~mark); mark = mark | one }
 #ifdef MUT_LOOK_FIRST
 #define FIND \
     :: !(mark & one) -> d_step { seen = held }; \

@@ -18,7 +18,7 @@ static void count_visit(void *number, gc_tracer *tracer)
 static void check_visits(const struct rootset *set, uintptr_t from)
 {
     memset(visits, 0, sizeof visits);
-    rootset_visit(set, NULL);
+    rootset_visit(set, &(struct gc_tracer){.value = NULL});
     for (uintptr_t i = 0; i < MANY; i++)
         CHECK_EQ(visits[i], i >= from);
 }
