@@ -850,8 +850,10 @@ struct gc_type_spec {
 GC_API gc_type *gc_type_create(const struct gc_type_spec *spec);
 
 /* Gives up a type made by gc_type_create(); no object of it may be made afterwards. Heaps that
- * exist at this moment may hold objects of it, so its memory is kept until they are destroyed.
- * -EINVAL: a static type, NULL, or a type that was released before. */
+ * exist at this moment may hold objects of it, so its memory is kept until they are destroyed. For
+ * a static type the same is done with what the library keeps of it: a plugin does so before it is
+ * unloaded. If the static type is used again, it is registered anew.
+ * 0; -EINVAL: NULL, a ready-made type, or a type of gc_type_create() that was released before. */
 GC_API int gc_type_release(gc_type *type);
 
 /* Checks a descriptor and assigns its run index, as its first use would. 0; -EINVAL, -ENOMEM. */
@@ -1018,7 +1020,7 @@ GC_API int gc_fiber_stack(gc_fiber *fiber, const void *low, const void *high);
 
 /* The start of the object that contains `address`; NULL if no object does. Free memory is no
  * object, even where an allocation is about to take it. The address one past an object's end lies
- * in the next object, or in none. */
+ * in the next object, or in none, but for types with GC_TFLAG_ENDS. */
 GC_API void *gc_object_base(const void *address);
 /* The bytes of the object's cell; 0 if `object` is not an address in an object. */
 GC_API size_t gc_object_size(const void *object);
@@ -1140,12 +1142,14 @@ enum gc_kind {
     GC_KIND_MASK = (1 << 5) - 1
 };
 
-/* gc_type.tflag. The library uses GC_TFLAG_REGULAR_MEMORY only. */
+/* gc_type.tflag. The library uses GC_TFLAG_REGULAR_MEMORY and GC_TFLAG_ENDS only. */
 enum gc_tflag {
     GC_TFLAG_UNCOMMON = 1 << 0,   /* the embedder keeps data of its own beside the type */
     GC_TFLAG_EXTRA_STAR = 1 << 1, /* the name begins with a '*' that is not part of it */
     GC_TFLAG_NAMED = 1 << 2,
-    GC_TFLAG_REGULAR_MEMORY = 1 << 3 /* equal objects are equal bytes */
+    GC_TFLAG_REGULAR_MEMORY = 1 << 3, /* equal objects are equal bytes */
+    GC_TFLAG_ENDS = 1 << 4            /* the address one past the end of an object, an array or a
+                                         flexible object keeps it alive: each takes a byte more */
 };
 
 /* Whether two objects of `type` are equal: by type->equal, or by bytes with

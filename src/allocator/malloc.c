@@ -64,6 +64,7 @@ static void *small_shape(struct mcache *c, const struct cell_shape *shape, unsig
 static void *finish_large(struct mcache *c, struct gc_span *s)
 {
     struct arena *a = s->arena;
+    stress(STRESS_LARGE);
     s->live = 1;
     size_t bit = arena_bit(s->base);
     if (c->black) {
@@ -103,7 +104,7 @@ static void *large_noscan(struct mcache *c, size_t size)
 
 /* What one object is made of; its heap bits are written from this. */
 struct layout {
-    size_t size; /* without the trace header */
+    size_t size; /* without the trace header, with the spare byte */
     unsigned align;
     struct type_info *head;    /* NULL: an array */
     struct type_info *element; /* NULL: no tail */
@@ -200,7 +201,7 @@ void *malloc_typed(struct mcache *c, struct type_info *info)
         return (void *)(uintptr_t)&malloc_zero_object;
     if (info->noscan)
         return noscan_aligned(c, info->size, info->align);
-    struct layout l = {info->type->size, info->align, info, NULL, 0, 0};
+    struct layout l = {info->type->size + info->spare, info->align, info, NULL, 0, 0};
     return scan(c, &l);
 }
 
@@ -220,7 +221,7 @@ void *malloc_bytes_raw(struct mcache *c, size_t size)
 
 void *malloc_array(struct mcache *c, struct type_info *info, size_t n)
 {
-    size_t size = info->type->size * n;
+    size_t size = info->type->size * n + info->spare;
     if (info->noscan)
         return noscan_aligned(c, size, info->align);
     struct layout l = {size, info->align, NULL, info, n, 0};
@@ -230,7 +231,7 @@ void *malloc_array(struct mcache *c, struct type_info *info, size_t n)
 void *malloc_flex(struct mcache *c, struct type_info *head, struct type_info *element, size_t n)
 {
     size_t tail = type_tail_offset(head, element);
-    size_t size = tail + element->type->size * n;
+    size_t size = tail + element->type->size * n + (head->spare | element->spare);
     struct layout l = {size, MAX_OF(head->align, element->align), head, element, n, tail};
     return head->noscan && element->noscan ? flex_noscan(c, &l) : scan(c, &l);
 }

@@ -142,8 +142,9 @@ static bool is_raw(const struct mcache *c, const struct gc_run *run)
     return index >= RUN_RAW && index < RUN_VARIABLE;
 }
 
-/* I8: all of this is done before the first cell is handed out. */
-static void open_run(struct mcache *c, struct gc_run *run, struct gc_span *s, size_t first,
+/* I8: all of this is done before the first cell is handed out. false: a marker may be about to
+ * trace one of the cells (I37), and nobody gets them in this cycle. */
+static bool open_run(struct mcache *c, struct gc_run *run, struct gc_span *s, size_t first,
                      size_t n, const struct cell_bits *bits)
 {
     uintptr_t from = span_cell(s, first);
@@ -153,8 +154,8 @@ static void open_run(struct mcache *c, struct gc_run *run, struct gc_span *s, si
     if (bits)
         write_bits(c, s, first, n, bits);
     stress(STRESS_RUN_OPEN);
-    if (c->black)
-        span_set_marks(s, first, n);
+    if (c->black && !span_set_marks(s, first, n) && spanclass_traced(s->spanclass))
+        return false;
     stress(STRESS_RUN_MARKED);
     set_run(run, s, from, from + bytes);
     fence_release(); /* what is found by its alloc bit is marked (I15), and in this run (I24) */
@@ -162,6 +163,7 @@ static void open_run(struct mcache *c, struct gc_run *run, struct gc_span *s, si
     s->open_runs++;
     s->live += (uint32_t)n;
     c->unreported += bytes;
+    return true;
 }
 
 /* Debug: how many of the n free cells the run gets. Only those may be touched. */
@@ -184,13 +186,14 @@ static bool open_from_current(struct mcache *c, struct gc_run *run, unsigned spa
                               const struct cell_bits *bits)
 {
     struct gc_span *s = c->current[spanclass];
-    size_t first, n = s ? span_next_free(s, &first) : 0;
-    if (n == 0)
-        return false;
-    if (UNLIKELY(u32_load_relaxed(&c->heap->run_limit)))
-        n = limit_run(c, run, s, first, n);
-    open_run(c, run, s, first, n, bits);
-    return true;
+    size_t first, n;
+    while (s && (n = span_next_free(s, &first)) > 0) {
+        if (UNLIKELY(u32_load_relaxed(&c->heap->run_limit)))
+            n = limit_run(c, run, s, first, n);
+        if (LIKELY(open_run(c, run, s, first, n, bits)))
+            return true;
+    }
+    return false;
 }
 
 static void forget_open(struct mcache *c, unsigned index)

@@ -1,5 +1,6 @@
 /* Allocation: safepoint, assist, the attempt, and what follows if memory is refused. */
 #include "api/entry.h"
+#include "collector/quarantine.h"
 #include "cycle/assist.h"
 #include "introspect/checks.h"
 
@@ -59,6 +60,7 @@ struct request {
 static bool find_memory(gc_heap *heap, gc_thread *t, size_t size, unsigned attempt)
 {
     if (attempt == 0) {
+        quarantine_empty(heap);
         assist_collect(heap, t);
         return true;
     }

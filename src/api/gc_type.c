@@ -39,7 +39,8 @@ gc_type *gc_type_create(const struct gc_type_spec *spec)
 
 int gc_type_release(gc_type *type)
 {
-    return type ? type_release(type) : -EINVAL;
+    bool own = type == &gc_pointer_type || type == &gc_word_type;
+    return type && !own ? type_release(type) : -EINVAL;
 }
 
 /* ---- Equality and hashing ---- */

@@ -442,6 +442,13 @@ static void scan_large(struct marker *m, uintptr_t at)
     m->piece_bytes += end > at ? end - at : 0;
 }
 
+/* I37: what else is to be scanned is a free cell, or what lies behind the last cell of a span. */
+static bool is_taken(const struct arena *a, uintptr_t at)
+{
+    size_t bit = arena_bit(at);
+    return word_load_acquire(&a->alloc[bit / WORD_BITS]) >> bit % WORD_BITS & 1;
+}
+
 /* Scans any kind of object. */
 static NOINLINE void scan_slow(struct marker *m, uintptr_t at)
 {
@@ -451,6 +458,8 @@ static NOINLINE void scan_slow(struct marker *m, uintptr_t at)
         scan_large(m, at);
         return;
     }
+    if (UNLIKELY(!is_taken(a, at)))
+        return;
     count_object(m, info->size);
     scan_words(m, at, at + (uintptr_t)info->words * WORD_SIZE);
     if (info->traced)

@@ -61,7 +61,7 @@ static bool put_in(gc_heap *heap, struct gc_span *s, struct arena_notes *notes, 
     uint32_t cycle = heap->cycle_number;
     if (heap->mem.guarded)
         access_end((void *)object, size);
-    if (size > LARGEST)
+    if (size > LARGEST || is_earlier(cycle, q->kept_from))
         return false;
     poison(heap, s, object, size);
     bits_set(notes->dead, arena_bit(object));
@@ -111,12 +111,21 @@ void quarantine_begin_sweep(gc_heap *heap)
     uint32_t now = heap->cycle_number, oldest = now - QUARANTINE_CYCLES + 1;
     word kept = 0;
     word_store_relaxed(&q->of_cycle[now % QUARANTINE_CYCLES], 0);
+    if (u8_exchange_seq_cst(&q->emptied, 0)) {
+        q->kept_from = now + 1;
+        return;
+    }
     if (is_earlier(q->kept_from, oldest))
         q->kept_from = oldest;
     for (uint32_t cycle = q->kept_from; cycle != now; cycle++)
         kept += word_load_relaxed(&q->of_cycle[cycle % QUARANTINE_CYCLES]);
     for (; kept > QUARANTINE_BYTES; q->kept_from++)
         kept -= word_load_relaxed(&q->of_cycle[q->kept_from % QUARANTINE_CYCLES]);
+}
+
+void quarantine_empty(gc_heap *heap)
+{
+    u8_store_release(&heap->quarantine->emptied, 1);
 }
 
 word quarantine_bytes(const gc_heap *heap)

@@ -17,6 +17,7 @@ struct quarantine {
     word bytes;                       /* of all that is kept; atomic */
     uint32_t kept_from;               /* what died in an earlier cycle goes free; the driver's */
     word of_cycle[QUARANTINE_CYCLES]; /* bytes that died in cycle i % QUARANTINE_CYCLES; atomic */
+    uint8_t emptied;                  /* the next cycle keeps nothing; atomic */
 };
 
 /* Called before a swept span's mark bits become its alloc bits. Returns by how many objects more
@@ -26,6 +27,8 @@ size_t quarantine_sweep(gc_heap *heap, struct gc_span *s);
 void quarantine_fill(const gc_heap *heap, uintptr_t at, size_t size);
 /* Called in FLIP, before sweeping begins: what has been kept for long goes free. */
 void quarantine_begin_sweep(gc_heap *heap);
+/* Memory was refused: the next cycle that sweeps keeps nothing. Any thread. */
+void quarantine_empty(gc_heap *heap);
 /* Bytes of dead objects that keep their cells. They count as freed. */
 word quarantine_bytes(const gc_heap *heap);
 

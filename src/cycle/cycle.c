@@ -105,7 +105,7 @@ static void begin(gc_heap *heap)
     scavenge_note_peak(heap, c->times.begin);
     pacing_cycle_begins(heap);
     c->flush_waves = 0;
-    /* Mutators that are past their ROOTS assist. */
+    /* Before any thread shades. */
     marking_begin(heap->marking, c->forced || heap->options.flags & GC_STOP_WORLD);
     workqueue_begin_deferring(&heap->work);
     u8_store_relaxed(&heap->mutators.all_black, false);

@@ -147,14 +147,29 @@ struct edge_check {
     struct check *c;
 };
 
+/* The object that ends at this address, or 0. */
+static uintptr_t object_before(const struct mheap *mem, uintptr_t address)
+{
+    uintptr_t object = object_cell(mem, address - 1);
+    return object && object + span_object_bytes(mheap_span_of(mem, object)) == address ? object : 0;
+}
+
+/* A reference to an object that was lost looks like the end of the object before it. */
 static void tell_lost(struct check *c, const struct gc_tracer *tracer, uintptr_t address)
 {
     const struct gc_edge edge = edge_of_source(tracer, address);
-    char from[256];
-    if (c->faults++ < FAULTS_TOLD)
-        log_write(c->heap, GC_LOG_ERROR,
-                  "heap check: a reference leads to no object (%s, to 0x%zx)",
-                  edge_text(c->heap, &edge, from, sizeof from), (size_t)address);
+    uintptr_t before = object_before(&c->heap->mem, address);
+    char text[256];
+    if (c->faults++ >= FAULTS_TOLD)
+        return;
+    log_write(c->heap, GC_LOG_ERROR, "heap check: a reference leads to no object (%s, to 0x%zx)",
+              edge_text(c->heap, &edge, text, sizeof text), (size_t)address);
+    if (before)
+        log_write(
+            c->heap, GC_LOG_ERROR,
+            "heap check: it is the end of the object at 0x%zx (%s): if that is meant, its type "
+            "needs GC_TFLAG_ENDS",
+            (size_t)before, site_object_text(c->heap, before, text, sizeof text));
 }
 
 static void check_edge(struct gc_tracer *tracer, word value)
@@ -258,7 +273,9 @@ static void remark_value(struct gc_tracer *tracer, word value)
 {
     struct remark *r = CONTAINER_OF(tracer, struct remark, tracer);
     struct target t;
-    if (!target_resolve(&r->heap->mem, value_address(&r->heap->options.format, value), &t))
+    uintptr_t address = value_address(&r->heap->options.format, value);
+    if (!object_cell(&r->heap->mem, address) ||
+        !target_resolve(&r->heap->mem, address, &t)) /* I37 */
         return;
     enum seen seen = seen_add(&t);
     if (seen == SEEN_NO_MEMORY)
@@ -274,10 +291,8 @@ static void remark_value(struct gc_tracer *tracer, word value)
 static void remark_stale(struct gc_tracer *tracer, word value)
 {
     struct remark *r = CONTAINER_OF(tracer, struct remark, tracer);
-    struct target t;
     uintptr_t address = value_address(&r->heap->options.format, value);
-    if (object_cell(&r->heap->mem, address) && target_resolve(&r->heap->mem, address, &t) &&
-        target_is_marked(&t))
+    if (object_cell(&r->heap->mem, address) && target_marked_at(&r->heap->mem, address))
         remark_value(tracer, value);
 }
 

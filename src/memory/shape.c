@@ -1,36 +1,33 @@
 #include "memory/shape.h"
 
-static struct cell_shape *shapes; /* there are RUN_BLOCKS at most */
+static struct cell_shape shapes[RUN_BLOCKS];
+static unsigned shape_count;
 
 static struct cell_shape *with_mask(const word *mask)
 {
-    struct cell_shape *s = shapes;
-    while (s && memcmp(s->mask, mask, sizeof s->mask) != 0)
-        s = s->next;
-    return s;
+    for (struct cell_shape *s = shapes; s < shapes + shape_count; s++) {
+        if (memcmp(s->mask, mask, sizeof s->mask) == 0)
+            return s;
+    }
+    return NULL;
 }
 
 static struct cell_shape *without_users(void)
 {
-    struct cell_shape *s = shapes;
-    while (s && s->users > 0)
-        s = s->next;
-    return s;
+    for (struct cell_shape *s = shapes; s < shapes + shape_count; s++) {
+        if (s->users == 0)
+            return s;
+    }
+    return NULL;
 }
 
 static struct cell_shape *one_more(void)
 {
-    struct cell_shape *s = calloc(1, sizeof *s);
-    if (!s)
+    unsigned runs = runindex_take_block();
+    if (!runs)
         return NULL;
-    s->runs = runindex_take_block();
-    if (!s->runs) {
-        free(s);
-        return NULL;
-    }
-    s->next = shapes;
-    shapes = s;
-    return s;
+    shapes[shape_count].runs = runs;
+    return &shapes[shape_count++];
 }
 
 struct cell_shape *shape_take(const word *mask)

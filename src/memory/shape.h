@@ -17,11 +17,9 @@ struct cell_shape {
     word mask[SHAPE_WORDS / WORD_BITS]; /* which words are slots */
     unsigned runs;                      /* the run index of size class c is runs + c */
     unsigned users;                     /* types, and pairs of types, that have this shape */
-    struct cell_shape *next;
 };
 
-/* The shape with this mask, which gets one more user; NULL: there are no run indexes left, or there
- * is no memory. */
+/* The shape with this mask, which gets one more user; NULL: there are no run indexes left. */
 struct cell_shape *shape_take(const word *mask);
 /* A user less. A shape without users becomes another one when one is needed: no heap can have runs
  * for it. NULL is ignored. */

@@ -188,44 +188,50 @@ static word every(unsigned w)
 }
 
 /* Calls f(&map[i], bits) for each map word in which cells of [first, first + n) begin. The bits say
- * where. */
-INLINE void each_start_word(struct gc_span *s, word *map, size_t first, size_t n,
-                            void (*f)(word *, word))
+ * where. Returns all that f has returned, in one word. */
+INLINE word each_start_word(struct gc_span *s, word *map, size_t first, size_t n,
+                            word (*f)(word *, word))
 {
     size_t w = s->words;
     size_t at = arena_bit(s->base) + first * w, to = at + (n - 1) * w + 1;
+    word all = 0;
     if (w >= WORD_BITS) {
         for (; at < to; at += w)
-            f(&map[at / WORD_BITS], (word)1 << at % WORD_BITS);
-        return;
+            all |= f(&map[at / WORD_BITS], (word)1 << at % WORD_BITS);
+        return all;
     }
     word pattern = every((unsigned)w);
     size_t i = at / WORD_BITS, last = (to - 1) / WORD_BITS, shift = at % WORD_BITS;
     size_t later = (w - WORD_BITS % w) % w; /* shift in the next word, less this one's */
     for (size_t next = (shift + later) % w; i < last; i++) {
-        f(&map[i], pattern << shift);
+        all |= f(&map[i], pattern << shift);
         shift = next;
         next += later;
         next -= next >= w ? w : 0;
     }
-    f(&map[i], pattern << shift & bits_mask(shift, (to - 1) % WORD_BITS + 1));
+    return all | f(&map[i], pattern << shift & bits_mask(shift, (to - 1) % WORD_BITS + 1));
 }
 
-static void set_plain(word *p, word bits)
+/* Each returns which of the bits were set. */
+static word set_plain(word *p, word bits)
 {
-    word_store_relaxed(p, *p | bits);
+    word before = *p;
+    word_store_relaxed(p, before | bits);
+    return before & bits;
 }
-static void clear_plain(word *p, word bits)
+static word clear_plain(word *p, word bits)
 {
-    word_store_relaxed(p, *p & ~bits);
+    word before = *p;
+    word_store_relaxed(p, before & ~bits);
+    return before & bits;
 }
-static void set_atomic(word *p, word bits)
+static word set_atomic(word *p, word bits)
 {
-    word_fetch_or_relaxed(p, bits);
+    return word_fetch_or_relaxed(p, bits) & bits;
 }
-static void clear_atomic(word *p, word bits)
+static word clear_atomic(word *p, word bits)
 {
-    word_fetch_and_relaxed(p, ~bits);
+    return word_fetch_and_relaxed(p, ~bits) & bits;
 }
 
 void span_set_alloc(struct gc_span *s, size_t first, size_t n)
@@ -238,10 +244,11 @@ void span_clear_alloc(struct gc_span *s, size_t first, size_t n)
     each_start_word(s, s->arena->alloc, first, n, clear_plain);
 }
 
-void span_set_marks(struct gc_span *s, size_t first, size_t n)
+bool span_set_marks(struct gc_span *s, size_t first, size_t n)
 {
-    each_start_word(s, s->arena->mark, first, n, set_atomic);
+    word before = each_start_word(s, s->arena->mark, first, n, set_atomic);
     span_note_mark(s);
+    return before == 0;
 }
 
 void span_clear_marks(struct gc_span *s, size_t first, size_t n)
@@ -283,12 +290,12 @@ size_t span_flip_bits(struct gc_span *s)
     size_t i = arena_bit(s->base) / WORD_BITS, end = i + map_words(s), taken = 0;
     struct arena *a = s->arena;
     for (; i < end; i++) {
-        word marks = word_load_relaxed(&a->mark[i]);
+        word marks = word_load_relaxed(&a->mark[i]), alloc = a->alloc[i], live = marks & alloc;
         if (marks)
             word_store_relaxed(&a->mark[i], 0);
-        if (marks != a->alloc[i])
-            word_store_relaxed(&a->alloc[i], marks);
-        taken += bits_count(marks);
+        if (live != alloc)
+            word_store_relaxed(&a->alloc[i], live);
+        taken += bits_count(live);
     }
     return taken;
 }

@@ -90,15 +90,16 @@ size_t span_next_free(struct gc_span *s, size_t *first);
 void span_set_alloc(struct gc_span *s, size_t first, size_t n);
 void span_clear_alloc(struct gc_span *s, size_t first, size_t n);
 /* Sets or clears the mark bits of the same cells, atomically: for cells that are handed out black,
- * and for those of them that are given back. */
-void span_set_marks(struct gc_span *s, size_t first, size_t n);
+ * and for those of them that are given back. Setting returns whether none was set before. */
+bool span_set_marks(struct gc_span *s, size_t first, size_t n);
 void span_clear_marks(struct gc_span *s, size_t first, size_t n);
 /* Notes that the span holds a marked object; tells whether it does; forgets it. */
 void span_note_mark(struct gc_span *s);
 bool span_has_marks(const struct gc_span *s);
 void span_clear_page_marks(struct gc_span *s);
 
-/* alloc := mark, mark := 0 over the whole span. Returns how many cells are taken. Sweeper only. */
+/* alloc := alloc & mark, mark := 0 over the whole span. Returns how many cells are taken. Sweeper
+ * only. */
 size_t span_flip_bits(struct gc_span *s);
 /* Clears the alloc bits of a span whose mark bits are all 0. Sweeper only. */
 void span_clear_bits(struct gc_span *s);

@@ -280,7 +280,9 @@ static struct type_info *make_info(gc_type *type, const struct extent *extent)
     info->words = divide_up(type->size, WORD_SIZE);
     info->bits.ptr_words = extent->last;
     info->bits.traced = type->trace ? type : NULL;
-    info->size = type->trace ? align_up(type->size, WORD_SIZE) + WORD_SIZE : type->size;
+    info->spare = type->tflag & GC_TFLAG_ENDS && type->size > 0;
+    info->size =
+        type->trace ? align_up(type->size, WORD_SIZE) + WORD_SIZE : type->size + info->spare;
     info->align = type->align ? type->align : (unsigned)WORD_SIZE;
     info->sizeclass = info->size ? sizeclass_of_aligned(info->size, info->align) : 0;
     info->spanclass = type->trace ? spanclass_make_traced(info->sizeclass)
@@ -318,10 +320,10 @@ static uint32_t assign_run_locked(struct type_info *info)
 }
 
 /* Whether the size of an object with such elements tells its class and overflows nowhere, given
- * that there are GC_INLINE_BYTES_MAX elements at most. */
+ * that there are GC_INLINE_BYTES_MAX elements at most. There is no spare byte then. */
 static bool is_simple(const struct type_info *info)
 {
-    return info->type->size <= GC_INLINE_BYTES_MAX && info->align <= 8;
+    return info->type->size <= GC_INLINE_BYTES_MAX && info->align <= 8 && !info->spare;
 }
 
 static void publish_arrays(struct type_info *info, uint32_t runs)
@@ -345,9 +347,11 @@ static void publish_locked(gc_type *type, struct type_info *info)
         type->ptrdata = info->bits.ptr_words * WORD_SIZE;
     if (type->hash == 0)
         type->hash = hash_type(type, info);
-    word_store_relaxed(&type->id, new_id_locked());
+    info->id = new_id_locked();
+    info->run = assign_run_locked(info);
+    word_store_relaxed(&type->id, info->id);
     ptr_store_release((struct type_info **)&type->info, info);
-    u32_store_relaxed(&type->run, assign_run_locked(info));
+    u32_store_relaxed(&type->run, info->run);
     if (info->noscan)
         publish_arrays(info, RUN_NOSCAN);
 }
@@ -439,7 +443,7 @@ static struct tail_shape *find_tail(struct type_info *head, const struct type_in
     struct tail_shape *tail = head->tails, *end = tail + TYPE_TAILS, *unused = NULL;
     for (; tail < end; tail++) {
         word of = word_load_relaxed(&tail->of);
-        if (of == element->type->id)
+        if (of == element->id)
             return tail;
         if (!of)
             unused = tail;
@@ -456,7 +460,7 @@ static void publish_tail(struct type_info *head, const struct type_info *element
             return;
     }
     if (is_simple(head) && is_simple(element) && type_tail_offset(head, element) == type->size)
-        word_store_relaxed(&type->tail, element->type->id + runs);
+        word_store_relaxed(&type->tail, element->id + runs);
 }
 
 static void note_head_locked(struct type_info *head)
@@ -475,14 +479,14 @@ static struct tail_shape *find_tail_shape_locked(struct type_info *head,
                                                  const struct type_info *element)
 {
     LOCK_ASSERT_HELD(&registry.lock);
-    struct tail_shape *tail = element->type->id ? find_tail(head, element) : NULL;
+    struct tail_shape *tail = element->id ? find_tail(head, element) : NULL;
     if (!tail || tail->of)
         return tail;
     bool noscan = head->noscan && element->noscan;
     tail->shape = noscan ? NULL : take_shape(head, element);
     if (noscan || tail->shape)
         publish_tail(head, element, noscan ? RUN_NOSCAN : tail->shape->runs);
-    word_store_release(&tail->of, element->type->id);
+    word_store_release(&tail->of, element->id);
     note_head_locked(head);
     return tail;
 }
@@ -492,7 +496,7 @@ const struct cell_shape *type_tail_shape(struct type_info *head, struct type_inf
     struct tail_shape *tail = find_tail(head, element);
     stress(STRESS_TAIL_FOUND);
     /* Another thread may take a tail that was free, for another type. */
-    if (tail && word_load_acquire(&tail->of) != element->type->id) {
+    if (tail && word_load_acquire(&tail->of) != element->id) {
         lock_acquire(&registry.lock);
         tail = find_tail_shape_locked(head, element);
         lock_release(&registry.lock);
@@ -634,10 +638,11 @@ gc_type *type_create(const struct gc_type_spec *spec)
 static void free_type_locked(struct type_info *info)
 {
     LOCK_ASSERT_HELD(&registry.lock);
-    if (info->type->run >= RUN_TYPES)
-        runindex_give(info->type->run);
+    if (info->run >= RUN_TYPES)
+        runindex_give(info->run);
     drop_shapes_locked(info);
-    free(info->type);
+    if (info->owned)
+        free(info->type);
     free(info);
 }
 
@@ -655,21 +660,40 @@ static void free_released_locked(void)
     }
 }
 
+/* The next use of the type registers it anew. */
+static void reset_static_locked(gc_type *type)
+{
+    LOCK_ASSERT_HELD(&registry.lock);
+    u32_store_release(&type->run, 0);
+    u32_store_release(&type->arrays, 0);
+    word_store_release(&type->tail, 0);
+    word_store_relaxed(&type->id, 0);
+    ptr_store_release((struct type_info **)&type->info, NULL);
+}
+
+static int release_locked(gc_type *type)
+{
+    LOCK_ASSERT_HELD(&registry.lock);
+    struct type_info *info = type->info;
+    if (!info)
+        return 0;
+    if (info->released != NOT_RELEASED)
+        return -EINVAL;
+    if (!info->owned)
+        reset_static_locked(type);
+    info->released = registry.clock;
+    *registry.last_released = info;
+    registry.last_released = &info->next;
+    free_released_locked();
+    return 0;
+}
+
 int type_release(gc_type *type)
 {
-    struct type_info *info = ptr_load_acquire((struct type_info **)&type->info);
-    if (!info || !info->owned)
-        return -EINVAL;
     lock_acquire(&registry.lock);
-    bool twice = info->released != NOT_RELEASED;
-    if (!twice) {
-        info->released = registry.clock;
-        *registry.last_released = info;
-        registry.last_released = &info->next;
-        free_released_locked();
-    }
+    int result = release_locked(type);
     lock_release(&registry.lock);
-    return twice ? -EINVAL : 0;
+    return result;
 }
 
 void type_heap_created(struct type_user *heap)

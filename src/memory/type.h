@@ -26,8 +26,11 @@ struct tail_shape {
 
 /* What the allocator needs to know of a type; made once, when the type is registered. */
 struct type_info {
-    gc_type *type;
-    size_t size;        /* of an object with its trace header */
+    gc_type *type;      /* a released static type may be gone */
+    word id;            /* as in the type */
+    uint32_t run;       /* likewise */
+    size_t size;        /* of an object with its trace header, or with its spare byte */
+    unsigned spare;     /* bytes behind an object or an array; see GC_TFLAG_ENDS */
     unsigned align;     /* of an object: type->align or its default */
     unsigned sizeclass; /* 0: large */
     unsigned spanclass;
@@ -38,7 +41,7 @@ struct type_info {
     uint32_t array_known;     /* `array` is final. Atomic */
     struct tail_shape tails[TYPE_TAILS];
     struct type_info *next_head, **head_link; /* types that have tails; under LOCK_TYPES */
-    bool owned;                               /* made by gc_type_create */
+    bool owned;                               /* made by gc_type_create; else it is static */
     uint64_t released; /* the number of heaps that were made before its release; under LOCK_TYPES */
     struct type_info *next; /* next released type; under LOCK_TYPES */
 };
@@ -80,7 +83,8 @@ void type_heap_destroyed(struct type_user *heap);
 #define TYPE_FORK_RANKS LOCK_BIT(LOCK_TYPES)
 extern const struct fork_part type_fork;
 
-/* The work of gc_type_create() and gc_type_release(). */
+/* The work of gc_type_create() and gc_type_release(). A static type that was released may be
+ * registered again, and then has another info. */
 gc_type *type_create(const struct gc_type_spec *spec);
 int type_release(gc_type *type);
 /* Why the last descriptor or specification of the calling thread was refused. */

@@ -4,7 +4,7 @@
 bool target_resolve_large(const struct mheap *h, uintptr_t address, struct target *t)
 {
     struct gc_span *s = mheap_span_of(h, address);
-    if (!s)
+    if (!s || !(word_load_acquire(&s->arena->alloc[arena_bit(s->base) / WORD_BITS]) & 1)) /* I37 */
         return false;
     t->base = s->base;
     t->arena = s->arena;

@@ -197,7 +197,7 @@ struct workbuf *workqueue_pop(struct workqueue *q, bool active)
     if (!workqueue_has_work(q))
         return NULL;
     lock_acquire(&q->lock);
-    struct workbuf *b = q->queued;
+    struct workbuf *b = q->puts_off ? NULL : q->queued; /* I37 */
     if (b) {
         q->queued = b->next;
         load_add(q, (active ? (uint64_t)0 : (uint64_t)1) - QUEUED_ONE);

@@ -62,14 +62,15 @@ void workqueue_push(struct workqueue *q, struct workbuf *b);
 void workqueue_append(struct workqueue *q, struct workbuf *b);
 
 /* From the beginning of a cycle until ROOTS is complete, words that may be addresses are put off
- * (I15). They do not count as work. */
+ * (I15), and nobody gets a queued buffer (I37). Such words do not count as work. */
 void workqueue_begin_deferring(struct workqueue *q);
 /* Any thread. false: ROOTS is complete, and the caller has to look at the words itself. */
 bool workqueue_defer(struct workqueue *q, struct workbuf *b);
 /* Returns all buffers that were put off, linked. */
 struct workbuf *workqueue_end_deferring(struct workqueue *q);
 
-/* Takes a buffer. The caller is active already (`active`), or becomes so if it gets one. */
+/* Takes a buffer, if ROOTS is complete. The caller is active already (`active`), or becomes so if
+ * it gets one. */
 struct workbuf *workqueue_pop(struct workqueue *q, bool active);
 /* Called when the caller, who is active, holds no grey objects any more. Returns whether the word
  * is 0. */

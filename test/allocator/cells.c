@@ -132,6 +132,19 @@ TEST(pages_in_buffers_of_three)
     collect_chains("poison,verify,checkmark,buffers=3");
 }
 
+/* A marker that stops hands over the pages that it holds. */
+TEST(pages_in_parts)
+{
+    begin("nth=500,stay=20,poison=2,checkmark");
+    void ***firsts = NULL;
+    GC_FRAME(firsts);
+    firsts = new_chains(2);
+    for (int i = 0; i < 4000; i++)
+        CHECK(gc_new_bytes(16));
+    check_chains(firsts, 2);
+    end_heap(heap);
+}
+
 /* ---- Sweeping ---- */
 
 static size_t count_objects(void)
@@ -255,6 +268,108 @@ TEST(empty_spans_go_back)
     CHECK_EQ(gc_collect(), 0);
     CHECK(stats_now().heap_inuse <= before + 80 * 1024);
     end_heap(heap);
+}
+
+/* Stores the ends of all objects of `each` bytes, every other of which is dead. */
+static void store_ends(char **all, char **ends, size_t n, size_t each)
+{
+    for (size_t i = 0; i < n; i++)
+        gc_store(&all[i], gc_new_array(&gc_pointer_type, each / sizeof(void *)));
+    for (size_t i = 0; i < n; i += 2)
+        gc_store(&all[i], NULL);
+    CHECK_EQ(gc_collect(), 0);
+    for (size_t i = 1; i < n; i += 2)
+        gc_store(&ends[i], all[i] + each);
+}
+
+/* The end of an object makes an object of nothing (I37). The sizes are those of cells, with rests
+ * of spans behind the last one and without, and of pages. */
+static const size_t cell_sizes[] = {16, 24, 48, 64, 480, 1152, 4096, 9472, 32768, 65536};
+#define CELL_SIZES (sizeof cell_sizes / sizeof *cell_sizes)
+
+static void keep_ends(const char *debug)
+{
+    const size_t *sizes = cell_sizes;
+    for (size_t i = 0; i < CELL_SIZES; i++) {
+        enum { ENDS = 1 << 12 };
+        size_t n = MIN_OF((size_t)ENDS, ((size_t)4 << 20) / sizes[i]), objects = 2 + n / 2;
+        begin(debug);
+        char **all = NULL, **ends = NULL;
+        GC_FRAME(all, ends);
+        all = gc_new_array(&gc_pointer_type, n);
+        ends = gc_new_array(&gc_pointer_type, n);
+        store_ends(all, ends, n, sizes[i]);
+        for (int round = 0; round < 2; round++) {
+            CHECK_EQ(gc_collect(), 0);
+            CHECK_EQ(count_objects(), objects);
+            for (size_t end = 1; end < n; end += 2)
+                CHECK_EQ(gc_object_size(ends[end] - 1), sizes[i]);
+        }
+        for (size_t at = 0; at < n; at += 2)
+            gc_store(&all[at], gc_new_array(&gc_pointer_type, sizes[i] / sizeof(void *)));
+        CHECK_EQ(gc_collect(), 0);
+        CHECK_EQ(count_objects(), objects + (n + 1) / 2);
+        gc_clear(ends, n * sizeof *ends);
+        end_heap(heap);
+    }
+}
+
+TEST(ends_of_objects)
+{
+    keep_ends(NULL);
+}
+
+TEST(ends_of_objects_checked)
+{
+    keep_ends("poison=2,checkmark");
+}
+
+/* Objects of `size` bytes, made in three ways and among others, of which nothing but the ends is
+ * kept. */
+static void keep_only_ends(gc_type *type, gc_type *word_type, size_t size)
+{
+    enum { ENDS = 300 };
+    char **ends = NULL;
+    GC_FRAME(ends);
+    ends = gc_new_array(&gc_pointer_type, ENDS);
+    for (size_t i = 0; i < ENDS; i++) {
+        CHECK(gc_new_bytes(size) && gc_new_array(&gc_pointer_type, size / sizeof(void *)));
+        char *object = i % 3 == 0   ? gc_new(type)
+                       : i % 3 == 1 ? gc_new_array(word_type, size / sizeof(void *))
+                                    : gc_new_flex(word_type, word_type, size / sizeof(void *) - 1);
+        CHECK(object);
+        object[size - 1] = (char)i;
+        gc_store(&ends[i], object + size);
+    }
+    for (int round = 0; round < 2; round++) {
+        CHECK_EQ(gc_collect(), 0);
+        CHECK_EQ(count_objects(), 1 + ENDS);
+        CHECK_EQ(gc_heap_verify(), 0);
+        for (size_t i = 0; i < ENDS; i++)
+            CHECK(gc_object_base(ends[i]) == ends[i] - size && ends[i][-1] == (char)i);
+    }
+}
+
+static gc_type *new_type_with_ends(size_t size, bool scan)
+{
+    gc_type *type = gc_type_create(&(struct gc_type_spec){
+        .size = size, .mask = (uint64_t[]){1}, .mask_bits = scan, .tflag = GC_TFLAG_ENDS});
+    CHECK(type);
+    return type;
+}
+
+/* The end of an object keeps it, if its type says so. */
+TEST(ends_that_keep_their_objects)
+{
+    for (size_t i = 0; i < 2 * CELL_SIZES; i++) {
+        size_t size = cell_sizes[i / 2];
+        begin("poison=2,verify,checkmark");
+        gc_type *type = new_type_with_ends(size, i % 2), *word_type = new_type_with_ends(8, i % 2);
+        keep_only_ends(type, word_type, size);
+        end_heap(heap);
+        CHECK_EQ(gc_type_release(type), 0);
+        CHECK_EQ(gc_type_release(word_type), 0);
+    }
 }
 
 /* Pages that are free belong to no span. */

@@ -242,4 +242,62 @@ TEST(a_heap_keeps_the_types_of_its_time)
     CHECK_EQ(gc_type_release(next), 0);
 }
 
+/* ---- Static types ---- */
+
+struct pair {
+    struct pair *next;
+    void *more;
+};
+static GC_TYPE(pair_type, struct pair, next, more);
+
+static void make_pairs(void)
+{
+    struct pair *single = NULL, *array = NULL, *tail = NULL;
+    GC_FRAME(single, array, tail);
+    CHECK((single = gc_new(&pair_type)));
+    CHECK((array = gc_new_array(&pair_type, 3)));
+    CHECK((tail = gc_new_flex(&pair_type, &pair_type, 2)));
+    gc_store(&single->next, gc_new(&pair_type));
+    CHECK_EQ(gc_collect(), 0);
+    CHECK(gc_is_object(single->next) && gc_is_object(array) && gc_is_object(tail));
+}
+
+/* Its run is given away once no heap of its time is left. */
+TEST(a_static_type_is_released_and_used_again)
+{
+    CHECK_EQ(gc_type_release(&pair_type), 0); /* nothing is kept of it */
+    gc_heap *first = new_heap(GC_NO_BACKGROUND);
+    make_pairs();
+    uint32_t slot = pair_type.run;
+    CHECK_EQ(gc_type_release(&pair_type), 0);
+    CHECK(!pair_type.info && !pair_type.run && !pair_type.arrays && !pair_type.tail);
+    CHECK_EQ(gc_type_release(&pair_type), 0);
+    make_pairs();
+    CHECK(pair_type.run != slot);
+    CHECK_EQ(gc_heap_destroy(first), 0);
+    gc_type *next = a_type(sizeof(struct pair));
+    CHECK_EQ(next->run, slot);
+    CHECK_EQ(gc_type_release(&pair_type), 0);
+    CHECK_EQ(gc_type_release(next), 0);
+}
+
+/* The type's memory may go as soon as it is released and no heap is left. */
+TEST(a_static_type_that_goes_leaves_nothing)
+{
+    enum { ROUNDS = 3 * GC_RUNS_MAX };
+    gc_type *type = malloc(sizeof *type);
+    CHECK(type);
+    for (int i = 0; i < ROUNDS; i++) {
+        *type = pair_type;
+        type->info = NULL;
+        type->run = type->arrays = 0;
+        type->id = type->tail = 0;
+        CHECK_EQ(gc_type_register(type), 0);
+        CHECK(type->run >= RUN_TYPES); /* one of its own */
+        CHECK_EQ(gc_type_release(type), 0);
+        memset(type, 0xff, sizeof *type);
+    }
+    free(type);
+}
+
 TAP_MAIN

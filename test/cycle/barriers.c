@@ -387,6 +387,157 @@ TEST(born_small)
     born_black(bear_small, bear_small, check_small, 0);
 }
 
+/* ---- Ends of objects (I37) ---- */
+
+static void bear_one(struct actor *a)
+{
+    a->held[0] = new_cell(1);
+}
+
+static struct cell *end; /* one past an object */
+
+static void bear_at_end(struct actor *a)
+{
+    a->held[0] = new_cell(1);
+    CHECK(a->held[0] == end);
+    a->held[0]->next = new_cell(2); /* fresh: no safepoint since */
+}
+
+/* A root of a thread past its ROOTS is the end of an object, and leads to what another thread makes
+ * before its own ROOTS. */
+TEST(what_is_made_where_an_end_leads_to)
+{
+    struct actor actors[2], *maker = &actors[0], *reader = &actors[1];
+    stage_set(0, "poison=2");
+    actors_start(actors, 2);
+    actor_do(maker, bear_one);
+    reader->held[0] = end = maker->held[0] + 1;
+    go_to_roots(actors, 2);
+    actor_do(reader, answer);
+    mark_what_is_queued();
+    actor_do(maker, bear_at_end);
+    actor_do(maker, answer);
+    all_answer_and_end(actors, 2);
+    end_with_pair(actors, 2, maker);
+}
+
+static gc_type *traced;
+static void *unmade; /* what is no object */
+static unsigned unmade_traced;
+
+static void trace_made(void *object, gc_tracer *tracer)
+{
+    (void)tracer;
+    unmade_traced += object == unmade;
+}
+
+static void make_traced(struct actor *a)
+{
+    a->held[0] = gc_new(traced);
+    unmade = gc_new(traced);
+}
+
+static void shade_then_make_traced(struct actor *a)
+{
+    root = unmade;
+    gc_store(&root, NULL);
+    for (int i = 0; i < 3; i++)
+        CHECK((a->held[1] = gc_new(traced)) && (void *)a->held[1] != unmade);
+}
+
+/* A reference leads to a free cell, which a marker will come to while the next object is filled. */
+TEST(a_free_cell_is_not_traced)
+{
+    struct actor maker;
+    stage_set(0, NULL);
+    traced = gc_type_create(&(struct gc_type_spec){.size = 24, .trace = trace_made});
+    CHECK(traced);
+    actor_start(&maker);
+    actor_do(&maker, make_traced);
+    begin_cycle();
+    all_end(&maker, 1);
+    unmade_traced = 0;
+    go_past_roots(&maker, 1);
+    actor_do(&maker, shade_then_make_traced);
+    all_answer_and_end(&maker, 1);
+    CHECK_EQ(unmade_traced, 0);
+    actor_end(&maker);
+    end_heap(heap);
+    CHECK_EQ(gc_type_release(traced), 0);
+}
+
+static void make_large_slowly(struct actor *a)
+{
+    stop_me(STRESS_LARGE, &gate);
+    CHECK((a->held[0] = gc_new_array(&gc_pointer_type, 1 << 16)));
+    unmade = a->held[0];
+}
+
+static void shade_unmade(struct actor *a)
+{
+    (void)a;
+    root = unmade;
+    gc_store(&root, NULL);
+}
+
+/* A reference leads to a large object that is not there yet. */
+TEST(a_large_object_that_is_not_made_yet)
+{
+    struct actor actors[2], *maker = &actors[0], *reader = &actors[1];
+    stage_set(0, NULL);
+    actors_start(actors, 2);
+    actor_tell(maker, make_large_slowly);
+    gate_await(&gate);
+    gate_open(&gate);
+    actor_await(maker);
+    maker->held[0] = NULL;
+    begin_cycle();
+    all_end(actors, 2);
+    go_past_roots(actors, 2);
+    gate.state = GATE_FREE;
+    actor_tell(maker, make_large_slowly);
+    gate_await(&gate);
+    CHECK(mheap_span_of(&heap->mem, (uintptr_t)unmade));
+    actor_do(reader, shade_unmade);
+    CHECK(!reader->self->grey || reader->self->grey->n == 0);
+    gate_open(&gate);
+    actor_await(maker);
+    CHECK(maker->held[0] == unmade);
+    all_answer_and_end(actors, 2);
+    CHECK(gc_is_object(maker->held[0]));
+    actors_end(actors, 2);
+    end_heap(heap);
+}
+
+static void make_two(struct actor *a)
+{
+    a->held[0] = new_cell(1);
+    CHECK(new_cell(2) == a->held[0] + 1);
+}
+
+static void store_end(struct actor *a)
+{
+    gc_store(&a->held[0]->next, a->held[0] + 1);
+}
+
+/* An end, behind which a free cell lies, is stored in an object that is black. The second marking
+ * does not miss the cell. */
+TEST(an_end_that_is_stored_while_marking)
+{
+    struct actor maker;
+    stage_set(0, "checkmark");
+    actor_start(&maker);
+    actor_do(&maker, make_two);
+    begin_cycle();
+    all_end(&maker, 1);
+    go_to_flush(&maker, 1);
+    actor_do(&maker, store_end);
+    all_answer_and_end(&maker, 1);
+    maker.held[0]->next = NULL; /* the heap check would take it for a reference to a lost object */
+    actor_end(&maker);
+    end_heap(heap);
+}
+
 /* ---- Fibers ---- */
 
 static gc_fiber *fiber;

@@ -317,6 +317,18 @@ TEST(the_quarantine_ends)
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
+/* Before memory is refused, what is in quarantine goes free. */
+TEST(the_quarantine_is_emptied)
+{
+    gc_options o = {.debug = "poison", .flags = GC_NO_BACKGROUND, .hard_limit = 2 << 20};
+    gc_heap *heap = gc_heap_create(&o);
+    CHECK(heap);
+    for (int i = 0; i < 400000; i++)
+        CHECK(plant());
+    CHECK_EQ(gc_heap_verify(), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
 /* ---- roots ---- */
 
 /* Objects that the program uses, and that nothing roots, are kept and told. What is rooted is not.

@@ -6,7 +6,9 @@
  *       held := 1, and the page is its own
  *
  * Two markers and one page of three objects. Each marker begins with an object of another page
- * (ELSEWHERE). A marker that scans an object finds any others. A page that a marker holds may be
+ * (ELSEWHERE). A marker that scans an object finds any others. It may also mark one without a grey
+ * bit and keep it on its stack, as markers with narrow stacks and mutators do; another marker that
+ * has seen the object unmarked sets the grey bit nevertheless. A page that a marker holds may be
  * queued for the other.
  */
 #include "properties.pml"
@@ -21,15 +23,19 @@ bit held;            /* the page's bit */
 byte queued, markers = 2; /* the work word: buffers with the page in them, and markers */
 
 /* An edge to an object that was seen unmarked; scanning goes on with `todo` afterwards. */
+#define STACK !(mark & one) -> d_step { todo = todo | (one & ~mark); mark = mark | one }
 #ifdef MUT_LOOK_FIRST
 #define FIND \
     :: !(mark & one) -> d_step { seen = held }; \
-        d_step { new = one & ~mark; mark = mark | one; grey = grey | new }; \
-        d_step { if :: new != 0 && !seen -> held = 1; mine = 1 :: else fi; new = 0; seen = 0 }
+        d_step { new = one & ~(mark & grey); mark = mark | one; grey = grey | new }; \
+        d_step { if :: new != 0 && !seen -> held = 1; mine = 1 :: else fi; new = 0; seen = 0 } \
+    :: STACK
 #else
 #define FIND \
-    :: !(mark & one) -> d_step { new = one & ~mark; mark = mark | one; grey = grey | new }; \
-        d_step { if :: new != 0 && !held -> held = 1; mine = 1 :: else fi; new = 0 }
+    :: !(mark & one) -> \
+        d_step { new = one & ~(mark & grey); mark = mark | one; grey = grey | new }; \
+        d_step { if :: new != 0 && !held -> held = 1; mine = 1 :: else fi; new = 0 } \
+    :: STACK
 #endif
 
 inline collect_one(b) { d_step { todo = todo | (grey & b); grey = grey & ~b } }
