@@ -111,7 +111,7 @@ void quarantine_begin_sweep(gc_heap *heap)
     uint32_t now = heap->cycle_number, oldest = now - QUARANTINE_CYCLES + 1;
     word kept = 0;
     word_store_relaxed(&q->of_cycle[now % QUARANTINE_CYCLES], 0);
-    if (u8_exchange_acquire(&q->emptied, 0)) {
+    if (u8_exchange_relaxed(&q->emptied, 0)) {
         q->kept_from = now + 1;
         return;
     }
@@ -125,7 +125,7 @@ void quarantine_begin_sweep(gc_heap *heap)
 
 void quarantine_empty(gc_heap *heap)
 {
-    u8_store_release(&heap->quarantine->emptied, 1);
+    u8_store_relaxed(&heap->quarantine->emptied, 1);
 }
 
 word quarantine_bytes(const gc_heap *heap)

@@ -664,11 +664,11 @@ static void free_released_locked(void)
 static void reset_static_locked(gc_type *type)
 {
     LOCK_ASSERT_HELD(&registry.lock);
-    u32_store_release(&type->run, 0);
-    u32_store_release(&type->arrays, 0);
-    word_store_release(&type->tail, 0);
+    u32_store_relaxed(&type->run, 0);
+    u32_store_relaxed(&type->arrays, 0);
+    word_store_relaxed(&type->tail, 0);
     word_store_relaxed(&type->id, 0);
-    ptr_store_release((struct type_info **)&type->info, NULL);
+    ptr_store_relaxed((struct type_info **)&type->info, NULL);
 }
 
 static int release_locked(gc_type *type)
