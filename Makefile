@@ -81,6 +81,7 @@ HOSTCC     ?= cc
 OBJCOPY    ?= objcopy
 PKG_CONFIG ?= pkg-config
 PANDOC     ?= pandoc
+PROTOC_C   ?= protoc-c
 
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wundef -Wmissing-prototypes -pedantic
 CFLAGS   ?= $(if $(filter-out 0,$(DEBUG)),-O1 -g,-O2 -g)
@@ -93,6 +94,8 @@ URCU_FLAGS = $(if $(PLATFORM),,$(shell $(PKG_CONFIG) --cflags liburcu-cds atomic
 URCU_LIBS  = $(if $(PLATFORM),$(LIBATOMIC),$(shell $(PKG_CONFIG) --libs liburcu-cds))
 EDIT_FLAGS = $(shell $(PKG_CONFIG) --cflags libedit)
 EDIT_LIBS  = $(shell $(PKG_CONFIG) --libs libedit)
+PPROF_FLAGS = $(shell $(PKG_CONFIG) --cflags libprotobuf-c zlib)
+PPROF_LIBS  = $(shell $(PKG_CONFIG) --libs libprotobuf-c zlib)
 
 say     = $(if $(V),,@echo '$1 $@';)
 COMPILE = $(CC) -std=c11 $(DEFINES) $(WARNINGS) $(CPPFLAGS) $(CFLAGS) $(SANFLAGS) -pthread -MMD -MP
@@ -142,7 +145,7 @@ GOALS      := $(or $(MAKECMDGOALS),lib)
 setup: ## installs what make run and make test need, and goals named beside it
 ifneq ($(filter-out clean help uninstall,$(GOALS)),)
 	@CC='$(CC)' HOSTCC='$(HOSTCC)' AR='$(AR)' LD='$(LD)' OBJCOPY='$(OBJCOPY)' PKG_CONFIG='$(PKG_CONFIG)' \
-	  PANDOC='$(PANDOC)' PLATFORM='$(PLATFORM)' TRIPLE='$(TRIPLE)' RUNNER='$(RUNNER)' \
+	  PANDOC='$(PANDOC)' PROTOC_C='$(PROTOC_C)' PLATFORM='$(PLATFORM)' TRIPLE='$(TRIPLE)' RUNNER='$(RUNNER)' \
 	  test/setup $(if $(filter $(INSTALLING),$(GOALS)),,--check) $(if $(SAN),sanitizers) $(GOALS)
 endif
 
@@ -174,6 +177,19 @@ $(B)/libgcheap.a: $(B)/libgcheap.o
 $(B)/libgcheap.so: $(OBJECTS)
 	$(call say,ld) $(LINK) -shared -Wl,-soname,$(SONAME) $(if $(SAN),,-Wl,-z,defs) -o $@ $^ $(URCU_LIBS)
 	@ln -sf $(@F) $(@D)/$(SONAME)
+
+# ---- Tools ---------------------------------------------------------------------------------
+
+# The format of pprof is written by protobuf-c and zlib, which the library itself does without.
+$(B)/gen/profile.pb-c.c: tools/profile.proto | setup
+	@mkdir -p $(@D)
+	$(call say,gen) $(PROTOC_C) --proto_path=tools --c_out=$(@D) $(<F)
+
+$(B)/gcheap-pprof: tools/gcheap-pprof.c $(B)/gen/profile.pb-c.c
+	$(call say,cc) $(COMPILE) -I$(B)/gen $(PPROF_FLAGS) -o $@ $^ $(LDFLAGS) $(PPROF_LIBS) -lm
+
+.PHONY: tools
+tools: $(B)/gcheap-pprof ## gcheap-pprof, which makes profiles for pprof
 
 # ---- Examples ------------------------------------------------------------------------------
 
@@ -217,7 +233,8 @@ $(foreach t,$(TEST_NAMES),$(eval $(call unit_test,$t)))
 test-programs: $(filter $(B)/%,$(TESTS)) \
     $(if $(filter test/stress.sh,$(TESTS)),$(B)/test/shadow) \
     $(if $(filter test/pagesize.sh,$(TESTS)),$(addprefix $(B)/test/,os fixalloc hugepages collect)) \
-    $(if $(filter-out test/stress.sh,$(filter %.sh,$(TESTS))),$(LIBRARY) $(EXAMPLES))
+    $(if $(filter-out test/stress.sh,$(filter %.sh,$(TESTS))),$(LIBRARY) $(EXAMPLES)) \
+    $(if $(filter test/observe.sh,$(TESTS)),$(B)/gcheap-pprof)
 
 test: test-programs ## every test; SAN=…, DEBUG=1, PLATFORM=…, T='word…'
 	@BUILD=$(B) CC='$(CC)' CXX='$(CXX)' SAN='$(SAN)' SANFLAGS='$(SANFLAGS)' RUNNER='$(RUNNER)' \
@@ -243,7 +260,7 @@ model: | setup ## the Spin models; QUICK=1: in a minute
 
 D := $(DESTDIR)
 
-PAGES := gcheap.3 gcheap-heap.1
+PAGES := gcheap.3 gcheap-heap.1 gcheap-pprof.1
 $(PAGES:%=$(B)/%): $(B)/%: docs/%.md | setup
 	@mkdir -p $(@D)
 	$(call say,man) $(PANDOC) -s -f markdown-smart -t man -o $@.pandoc $<
@@ -261,6 +278,8 @@ docs: $(PAGES:%=$(B)/%) ## the manual pages
 # A release comes with the manual pages.
 page   = $(or $(wildcard docs/$1),$(if $(shell command -v $(PANDOC)),$(B)/$1))
 MANUAL = $(strip $(foreach p,$(PAGES),$(call page,$p)))
+# What is made with libraries that the library itself does without is installed where these are.
+PPROF  = $(if $(shell command -v $(PROTOC_C)),$(if $(PPROF_LIBS),$(B)/gcheap-pprof))
 
 # What pkg-config and CMake read finds its prefix from its own place; a library folder elsewhere is absolute.
 parents     = $(subst $(space),/,$(patsubst %,..,$(subst /, ,$(1:$(PREFIX)/%=%))))
@@ -271,7 +290,7 @@ FILL = sed -e 's|@VERSION@|$(VERSION)|g' -e 's|@MAJOR@|$(call number,VERSION_MAJ
   -e 's|@URCU_LIBS@|$(strip $(URCU_LIBS))|g' -e 's|@PREFIX@|$(call from_prefix,$1,$2)|g' \
   -e 's|@LIBDIR@|$(call inside,$(LIBDIR),$3)|g' -e 's|@INCLUDEDIR@|$(call inside,$(INCLUDEDIR),$3)|g'
 
-install: $(LIBRARY) $(MANUAL) ## PREFIX=/usr/local DESTDIR=
+install: $(LIBRARY) $(MANUAL) $(PPROF) ## PREFIX=/usr/local DESTDIR=
 	install -d $(D)$(LIBDIR)/pkgconfig $(D)$(LIBDIR)/cmake/gcheap $(D)$(INCLUDEDIR) $(D)$(BINDIR) $(D)$(GDBDIR)$(LIBDIR)
 	install -m 644 gcheap.h src/api/gcheap.hpp $(D)$(INCLUDEDIR)
 	install -m 644 $(B)/libgcheap.a $(D)$(LIBDIR)/libgcheap.a
@@ -283,6 +302,11 @@ install: $(LIBRARY) $(MANUAL) ## PREFIX=/usr/local DESTDIR=
 	    > $(D)$(LIBDIR)/cmake/gcheap/$$file.cmake || exit 1; done
 	install -m 755 tools/gcheap-heap $(D)$(BINDIR)/gcheap-heap
 	install -m 644 tools/gcheap-gdb.py $(D)$(GDBDIR)$(LIBDIR)/$(SONAME)-gdb.py
+ifeq ($(PPROF),)
+	@echo 'gcheap-pprof is not installed: it is made with protobuf-c and zlib, which are not here.'
+else
+	install -m 755 $(PPROF) $(D)$(BINDIR)/gcheap-pprof
+endif
 ifeq ($(MANUAL),)
 	@echo 'The manual pages are not installed: they are made with pandoc, which is not here.'
 else
@@ -298,7 +322,8 @@ uninstall: ## removes what install put there
 	rm -f $(D)$(INCLUDEDIR)/gcheap.h $(D)$(INCLUDEDIR)/gcheap.hpp \
 	  $(D)$(LIBDIR)/libgcheap.a $(D)$(LIBDIR)/libgcheap.so* \
 	  $(D)$(LIBDIR)/pkgconfig/gcheap.pc $(D)$(MANDIR)/man3/gcheap.3 $(D)$(MANDIR)/man1/gcheap-heap.1 \
-	  $(D)$(BINDIR)/gcheap-heap $(D)$(GDBDIR)$(LIBDIR)/$(SONAME)-gdb.py
+	  $(D)$(BINDIR)/gcheap-heap $(D)$(GDBDIR)$(LIBDIR)/$(SONAME)-gdb.py \
+	  $(D)$(MANDIR)/man1/gcheap-pprof.1 $(D)$(BINDIR)/gcheap-pprof
 	rm -rf $(D)$(LIBDIR)/cmake/gcheap
 
 # ---- Measuring -----------------------------------------------------------------------------
@@ -322,7 +347,7 @@ Variables
   CC CXX CFLAGS        compilers; CFLAGS replaces the optimisation, never the warnings
   CPPFLAGS LDFLAGS     added to what the compiler and the linker are called with
   HOSTCC=cc            compiles what runs while the library is built
-  AR LD OBJCOPY PKG_CONFIG PANDOC
+  AR LD OBJCOPY PKG_CONFIG PANDOC PROTOC_C
                        programs to use instead
   SAN=address|undefined|thread
                        instrumented build by clang, with C11 atomics, in build-$$(SAN)

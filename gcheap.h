@@ -775,21 +775,33 @@ struct gc_histogram {
     uint64_t count, sum, max;
 };
 
+/* Why a cycle began. */
+enum gc_cause {
+    GC_CAUSE_GOAL,    /* the heap has grown so far that the cycle can be over at the goal */
+    GC_CAUSE_LIMIT,   /* likewise, and the goal is as low as it is because of the soft limit */
+    GC_CAUSE_COLLECT, /* gc_collect(), or another call that collects */
+    GC_CAUSE_START,   /* gc_collect_start() */
+    GC_CAUSE_MEMORY,  /* an allocation was refused memory */
+    GC_CAUSE_DEBUG    /* the switch nth */
+};
+#define GC_CAUSES 6
+
 struct gc_statistics {
-    uint64_t cycles;          /* completed */
-    uint64_t forced_cycles;   /* of these, by gc_collect() */
-    uint64_t heap_live;       /* bytes in objects now; of a run, all bytes count */
-    uint64_t heap_marked;     /* bytes found live by the last cycle */
-    uint64_t heap_goal;       /* heap size at which the next cycle should be over */
-    uint64_t heap_inuse;      /* bytes in spans in use */
-    uint64_t heap_idle;       /* bytes in free pages that the OS still backs */
-    uint64_t heap_released;   /* bytes in free pages given back */
-    uint64_t heap_reserved;   /* address space */
-    uint64_t metadata;        /* bytes of the heap's own tables that are backed, estimated */
-    uint64_t external;        /* bytes that objects own outside the heap, by gc_external_add() */
-    uint64_t allocated_bytes; /* ever: runs taken and large objects */
-    uint64_t freed_bytes;     /* ever, with the rests of runs that were given back */
-    uint64_t objects_marked;  /* by the last cycle */
+    uint64_t cycles;            /* completed */
+    uint64_t forced_cycles;     /* of these, those for which a thread waited */
+    uint64_t causes[GC_CAUSES]; /* of the cycles, those that began so; by enum gc_cause */
+    uint64_t heap_live;         /* bytes in objects now; of a run, all bytes count */
+    uint64_t heap_marked;       /* bytes found live by the last cycle */
+    uint64_t heap_goal;         /* heap size at which the next cycle should be over */
+    uint64_t heap_inuse;        /* bytes in spans in use */
+    uint64_t heap_idle;         /* bytes in free pages that the OS still backs */
+    uint64_t heap_released;     /* bytes in free pages given back */
+    uint64_t heap_reserved;     /* address space */
+    uint64_t metadata;          /* bytes of the heap's own tables that are backed, estimated */
+    uint64_t external;          /* bytes that objects own outside the heap, by gc_external_add() */
+    uint64_t allocated_bytes;   /* ever: runs taken and large objects */
+    uint64_t freed_bytes;       /* ever, with the rests of runs that were given back */
+    uint64_t objects_marked;    /* by the last cycle */
     uint64_t spans_inuse;
     uint64_t quiet_bytes; /* ever allocated in quiet regions; whole runs count */
     uint64_t quiet_max;   /* the most of it without a safepoint */
@@ -819,6 +831,13 @@ struct gc_statistics {
 GC_API int gc_heap_stats(gc_heap *heap, struct gc_statistics *stats);
 /* The same for the current heap. */
 GC_API int gc_stats(struct gc_statistics *stats);
+
+/* Receives a text, piece by piece, of the calls named gc_..._write(). It must not use the heap, and
+ * may wait. 0: go on. Otherwise the call ends, and returns the value, which is a negative errno. */
+typedef int (*gc_write_fn)(void *arg, const char *text, size_t size);
+/* Writes the statistics as Prometheus reads them (text format 0.0.4). Any thread may ask about any
+ * heap. A safepoint. 0; -EINVAL: a NULL; -EPERM; or what `write` returned. */
+GC_API int gc_heap_stats_write(gc_heap *heap, gc_write_fn write, void *arg);
 
 /* ------------------------------------------------------------------------------------------
  * Types made at run time
@@ -1103,6 +1122,42 @@ GC_API int gc_heap_dump(const char *path);
 /* Holds all threads, checks all of the heap's data structures, and marks a second time to see that
  * the collector missed nothing. 0; -EIO: the log says what is wrong. Slow. */
 GC_API int gc_heap_verify(void);
+
+/* A profile says which code allocates, and whose objects are in use: for allocations that are
+ * chosen at random, one in so many bytes, the functions that called each other. It costs less than
+ * one percent at the default rate, and nothing while none is recorded. */
+struct gc_profile_frame {
+    const char *function, *file; /* file NULL: none */
+    unsigned line;               /* 0: none */
+};
+/* A field that is 0 has its default. */
+struct gc_profile_options {
+    size_t mean;   /* bytes from one sampled allocation to the next, on average; default 512 KiB */
+    uint64_t seed; /* of the choice: the same seed, the same choice; default: the clock */
+    /* Tells which functions of the program that the embedder runs call each other at a sampled
+     * allocation: fills up to n frames, innermost first, and returns how many. It runs on the
+     * allocating thread, and must use no heap (EPERM). What the strings say is copied when it
+     * returns. NULL: only the functions of the machine are known. */
+    size_t (*frames)(void *user, struct gc_profile_frame *frames, size_t n);
+    void *user;
+};
+/* Begins to record a profile of the current heap, or goes on with other options. What was recorded
+ * stays until the heap ends. NULL: records no more, but still sees which objects die. 0; -ENOMEM,
+ * -EPERM. */
+GC_API int gc_profile_record(const struct gc_profile_options *options);
+/* Writes the profile of the current heap, for the program gcheap-pprof. As gc_heap_stats_write(). A
+ * safepoint. 0; -EINVAL: NULL; -ENOENT: none was recorded; -EPERM; or what `write` returned. */
+GC_API int gc_profile_write(gc_write_fn write, void *arg);
+
+/* The event trace: what threads do for the collector, and how long; the cycles of all heaps with
+ * their steps and causes; sizes and goals. Each thread keeps its last 8192 events. It costs nothing
+ * on fast paths, and a load elsewhere while nothing is recorded. */
+/* true: records from now on, and forgets what was recorded before. Any thread. 0 or -EPERM. */
+GC_API int gc_events_record(bool on);
+/* Writes the events as JSON, for Perfetto (ui.perfetto.dev) and chrome://tracing. As
+ * gc_heap_stats_write(). A safepoint. Any thread. 0; -EINVAL: NULL; -ENOENT: nothing was ever
+ * recorded; -ENOMEM; -EPERM; or what `write` returned. */
+GC_API int gc_events_write(gc_write_fn write, void *arg);
 
 /* ------------------------------------------------------------------------------------------
  * What types have in common with those of Go's runtime: kinds, comparison, GC programs

@@ -68,7 +68,8 @@ installed() { # ROOT: every file is there, and the links lead somewhere
     local file
     for file in include/gcheap.h include/gcheap.hpp lib/libgcheap.a lib/libgcheap.so "lib/$soname" \
         lib/pkgconfig/gcheap.pc lib/cmake/gcheap/gcheap-config.cmake lib/cmake/gcheap/gcheap-config-version.cmake \
-        share/man/man3/gcheap.3 share/man/man1/gcheap-heap.1 bin/gcheap-heap; do
+        share/man/man3/gcheap.3 share/man/man1/gcheap-heap.1 bin/gcheap-heap \
+        share/man/man1/gcheap-pprof.1 bin/gcheap-pprof; do
         [[ -s $1/$file ]] || { echo "missing: $file" && return 1; }
     done
     objdump -p "$1/lib/libgcheap.so" | grep -q "SONAME *$soname$"

@@ -384,6 +384,7 @@ bool is_stack_low(void);
 void check_stack(void);     /* guards C functions that call themselves */
 void check_interrupt(void); /* for loops that may be long; a safepoint */
 struct place where(void);   /* in the program that runs */
+size_t vm_tell_frames(void *unused, struct gc_profile_frame *frames, size_t n);
 _Noreturn void fail(value irritant, const char *format, ...) /* irritant NULL: none */
     __attribute__((format(printf, 2, 3)));
 _Noreturn void fail_at(struct place place, value irritant, const char *format, ...)

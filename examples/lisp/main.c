@@ -15,6 +15,8 @@ static const char usage[] =
     "\n"
     "  -e EXPRESSION        evaluate it and print its value; may be given more than once\n"
     "      --gc-trace       a line on standard error for each collection\n"
+    "      --gc-profile FILE  write at the end who has allocated, for gcheap-pprof\n"
+    "      --gc-events FILE   write at the end what the collector did, for ui.perfetto.dev\n"
     "      --heap-limit MB  out of memory beyond that\n"
     "  -h, --help           this text\n"
     "\n"
@@ -200,6 +202,7 @@ static void run_prompt(void)
 
 struct command {
     gc_options heap;
+    const char *profile, *events;
     char *expressions[64];
     size_t count;
 };
@@ -218,6 +221,8 @@ static size_t as_megabytes(const char *text)
 static void parse_arguments(struct command *command, int argc, char **argv)
 {
     static const struct option options[] = {{"gc-trace", no_argument, NULL, 't'},
+                                            {"gc-profile", required_argument, NULL, 'p'},
+                                            {"gc-events", required_argument, NULL, 'E'},
                                             {"heap-limit", required_argument, NULL, 'l'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
@@ -226,6 +231,10 @@ static void parse_arguments(struct command *command, int argc, char **argv)
             command->expressions[command->count++] = optarg;
         } else if (c == 't') {
             setenv("GCHEAP_TRACE", "1", 1);
+        } else if (c == 'p') {
+            command->profile = optarg;
+        } else if (c == 'E') {
+            command->events = optarg;
         } else if (c == 'l') {
             command->heap.hard_limit = as_megabytes(optarg);
         } else {
@@ -233,6 +242,51 @@ static void parse_arguments(struct command *command, int argc, char **argv)
             exit(c == 'h' ? EXIT_SUCCESS : 2);
         }
     }
+}
+
+/* ---- What is recorded ----------------------------------------------------------------------- */
+
+static FILE *profile, *events;
+
+static FILE *open_record(const char *path)
+{
+    FILE *file = path ? fopen(path, "w") : NULL;
+    if (path && !file) {
+        perror(path);
+        exit(EXIT_FAILURE);
+    }
+    return file;
+}
+
+static int to_file(void *file, const char *text, size_t size)
+{
+    return fwrite(text, 1, size, file) == size ? 0 : -1;
+}
+
+static void write_record(FILE **file, int (*write)(gc_write_fn, void *))
+{
+    if (*file && (write(to_file, *file) != 0) | (fclose(*file) != 0))
+        fputs("lisp: what was recorded cannot be written\n", stderr);
+    *file = NULL;
+}
+
+/* When the heap is about to end, or (exit) has been called. */
+static void write_records(void)
+{
+    write_record(&profile, gc_profile_write);
+    write_record(&events, gc_events_write);
+}
+
+static void begin_records(const struct command *command)
+{
+    const struct gc_profile_options options = {.frames = vm_tell_frames};
+    profile = open_record(command->profile);
+    events = open_record(command->events);
+    if (profile)
+        gc_profile_record(&options);
+    if (events)
+        gc_events_record(true);
+    atexit(write_records);
 }
 
 static void keep_arguments(int argc, char **argv)
@@ -265,9 +319,11 @@ int main(int argc, char **argv)
     }
     object_init();
     vm_init();
+    begin_records(&command);
     keep_arguments(argc, argv);
     bool good = run(&command, argv[optind]);
     fflush(stdout);
+    write_records();
     vm_end();
     object_end();
     gc_heap_destroy(heap);

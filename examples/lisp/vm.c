@@ -48,6 +48,31 @@ struct place where(void)
     return (struct place){0, 0};
 }
 
+static const char *name_of(value procedure)
+{
+    const struct code *code =
+        is(procedure, T_CLOSURE) ? (struct code *)((struct closure *)procedure)->code : NULL;
+    return code && is(code->name, T_SYMBOL) ? ((struct symbol *)code->name)->name : "lambda";
+}
+
+/* For profiles of who allocates. */
+size_t vm_tell_frames(void *unused, struct gc_profile_frame *frames, size_t n)
+{
+    const struct insn *pc = vm.pc;
+    size_t count = 0;
+    (void)unused;
+    for (const value *fp = vm.fp; fp && count < n; fp = vm.stack + fixnum_value(fp[-2])) {
+        bool placed = pc && pc[-1].file && pc[-1].line;
+        frames[count++] = (struct gc_profile_frame){
+            name_of(fp[-1]), placed ? file_name((uint16_t)pc[-1].file) : NULL,
+            placed ? pc[-1].line : 0};
+        if (fp[-3] == FALSE)
+            break;
+        pc = (const struct insn *)(uintptr_t)fixnum_value(fp[-3]);
+    }
+    return count;
+}
+
 _Noreturn void throw_condition(value condition)
 {
     gc_store(&reg.error, condition);

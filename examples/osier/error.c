@@ -33,13 +33,13 @@ _Noreturn void throw_again(struct thread *t)
 
 /* ---- Traces -------------------------------------------------------------------------------- */
 
-static uint32_t frame_line(const struct frame *frame)
+uint32_t frame_line(const struct frame *frame)
 {
     const struct function *fn = frame->closure->fn;
     return fn->lines[frame->ip - fn->code - (frame->ip > fn->code)];
 }
 
-static const char *frame_file(const struct frame *frame)
+const char *frame_file(const struct frame *frame)
 {
     return frame->closure->fn->module->path->bytes;
 }

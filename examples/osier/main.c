@@ -14,6 +14,10 @@ static const char usage[] =
     "  -e, --eval=CODE    run CODE instead of a file\n"
     "      --gc-trace     log what the collector does\n"
     "      --gc-stats     print the collector's share of the CPU time at the end\n"
+    "      --gc-profile=FILE\n"
+    "                     write at the end who has allocated, for gcheap-pprof\n"
+    "      --gc-events=FILE\n"
+    "                     write at the end what the collector did, for ui.perfetto.dev\n"
     "      --percent=N    let the heap grow by N % between two collections\n"
     "      --procs=N      run at most N threads at once\n"
     "  -h, --help         print this and exit\n"
@@ -23,7 +27,7 @@ static const char usage[] =
     "program gives to exit().\n";
 
 struct settings {
-    const char *code;
+    const char *code, *profile, *events;
     bool stats;
     gc_options gc;
 };
@@ -111,11 +115,20 @@ static bool number_option(const char *text, long least, long most, int *number)
     return true;
 }
 
-enum { OPTION_TRACE = 256, OPTION_STATS, OPTION_PERCENT, OPTION_PROCS };
+enum {
+    OPTION_TRACE = 256,
+    OPTION_STATS,
+    OPTION_PROFILE,
+    OPTION_EVENTS,
+    OPTION_PERCENT,
+    OPTION_PROCS
+};
 
 static const struct option options[] = {{"eval", required_argument, NULL, 'e'},
                                         {"gc-trace", no_argument, NULL, OPTION_TRACE},
                                         {"gc-stats", no_argument, NULL, OPTION_STATS},
+                                        {"gc-profile", required_argument, NULL, OPTION_PROFILE},
+                                        {"gc-events", required_argument, NULL, OPTION_EVENTS},
                                         {"percent", required_argument, NULL, OPTION_PERCENT},
                                         {"procs", required_argument, NULL, OPTION_PROCS},
                                         {"help", no_argument, NULL, 'h'},
@@ -136,6 +149,12 @@ static bool take_option(struct settings *settings, int option, int *status)
         return true;
     case OPTION_STATS:
         settings->stats = true;
+        return true;
+    case OPTION_PROFILE:
+        settings->profile = optarg;
+        return true;
+    case OPTION_EVENTS:
+        settings->events = optarg;
         return true;
     case OPTION_PERCENT:
         if (!number_option(optarg, 1, 100000, &settings->gc.percent))
@@ -183,6 +202,9 @@ int main(int argc, char **argv)
         fputs("osier: no memory for a heap\n", stderr);
         return 70;
     }
+    if (!observe_begin(settings.profile, settings.events))
+        return 1;
+    observe_thread(&thread);
     if (settings.stats)
         atexit(print_stats);
     if (settings.code || optind < argc)
@@ -190,6 +212,8 @@ int main(int argc, char **argv)
     else
         status = repl(&thread);
     fflush(stdout);
+    if (!observe_end() && status == 0)
+        status = 1;
     if (settings.stats)
         exit(status); /* the heap is still to be asked */
     vm_close(&thread);

@@ -157,6 +157,7 @@ static void *thread_main(void *arg)
         abort();
     }
     gc_thread_name("osier");
+    observe_thread(t);
     thread_root_set(t, ROOT_SELF, from_object(gc_handle_get(start.self)));
     gc_handle_free(start.self);
     run_thread(t, as_object(gc_load_value(&t->roots[ROOT_SELF])));

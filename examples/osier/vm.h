@@ -192,6 +192,19 @@ static inline struct frame *innermost(struct context *c)
     return &c->frames[c->nframes - 1];
 }
 
+/* Where a frame's code stands. */
+uint32_t frame_line(const struct frame *frame);
+const char *frame_file(const struct frame *frame);
+
+/* ---- Observing the collector --------------------------------------------------------------- */
+
+/* The calling OS thread runs script code as t. */
+void observe_thread(const struct thread *t);
+/* Begins to record a profile and a trace for these files, if they are not NULL. false: told. */
+bool observe_begin(const char *profile_path, const char *events_path);
+/* Writes them. false: told. */
+bool observe_end(void);
+
 /* ---- Errors -------------------------------------------------------------------------------- */
 
 #define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))

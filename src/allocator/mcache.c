@@ -166,13 +166,15 @@ static bool open_run(struct mcache *c, struct gc_run *run, struct gc_span *s, si
     return true;
 }
 
-/* Debug: how many of the n free cells the run gets. Only those may be touched. */
-static COLD size_t limit_run(const struct mcache *c, const struct gc_run *run, struct gc_span *s,
-                             size_t first, size_t n)
+/* How many of the n free cells the run gets. Only those may be touched. */
+static COLD size_t limit_run(struct mcache *c, const struct gc_run *run, struct gc_span *s,
+                             size_t first, size_t n, uint32_t limit)
 {
     const struct mheap *h = c->heap;
-    bool shared = runindex_is_shared((unsigned)(run - c->runs));
-    size_t most = shared ? 1 : MIN_OF(n, (size_t)u32_load_relaxed(&h->run_limit));
+    unsigned index = (unsigned)(run - c->runs);
+    bool single = runindex_is_shared(index) && limit != RUNS_ARE_CUT;
+    size_t most = single ? 1 : MIN_OF(n, (size_t)limit);
+    most = sampler_cut(&c->sampler, &h->sampling, index, s->size, most);
     if (most < n)
         s->next_cell = (uint32_t)(first + most);
     if (h->guarded) {
@@ -188,8 +190,9 @@ static bool open_from_current(struct mcache *c, struct gc_run *run, unsigned spa
     struct gc_span *s = c->current[spanclass];
     size_t first, n;
     while (s && (n = span_next_free(s, &first)) > 0) {
-        if (UNLIKELY(u32_load_relaxed(&c->heap->run_limit)))
-            n = limit_run(c, run, s, first, n);
+        uint32_t limit = u32_load_relaxed(&c->heap->run_limit);
+        if (UNLIKELY(limit))
+            n = limit_run(c, run, s, first, n, limit);
         if (LIKELY(open_run(c, run, s, first, n, bits)))
             return true;
     }
@@ -238,6 +241,8 @@ struct gc_span *mcache_alloc_large(struct mcache *c, size_t npages, unsigned spa
         mheap_alloc_span(c->heap, &c->store, npages, spanclass, c->sweepgen + 3, zeroed);
     if (UNLIKELY(c->heap->guarded) && s)
         access_allow((void *)s->base, span_bytes(s));
+    if (UNLIKELY(u32_load_relaxed(&c->heap->run_limit)) && s)
+        sampler_large(&c->sampler, &c->heap->sampling, span_bytes(s));
     return s;
 }
 
@@ -293,6 +298,8 @@ static void give_up_all(struct mcache *c, bool stale)
         close_run(c, s, stale);
     }
     c->nopen = 0;
+    if (UNLIKELY(c->sampler.number))
+        sampler_forget_runs(&c->sampler);
     for (unsigned i = 0; (i = mheap_next_class(c->heap, i)) < SPANCLASS_COUNT; i++)
         drop_current(c, i, stale);
 }

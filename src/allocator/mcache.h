@@ -27,6 +27,7 @@ struct mcache {
     size_t returned;   /* bytes of rests given back that are not there yet */
     size_t unassisted; /* bytes that are there, but that pacing has not looked at */
     size_t unzeroed;   /* bytes of the newest object that its maker has to zero; see malloc.h */
+    struct sampler sampler;
 };
 
 /* NULL: no memory. */

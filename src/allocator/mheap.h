@@ -6,6 +6,7 @@
 #include "gcheap.h"
 #include "base/forkpart.h"
 #include "allocator/hugepage.h"
+#include "allocator/sampler.h"
 #include "memory/span.h"
 #include "memory/spanset.h"
 
@@ -37,6 +38,9 @@ struct mheap_counts {
     u64 freed_bytes;    /* by sweeping */
 };
 
+/* mheap.run_limit: a run has the cells of a page, but may be cut for a sample. */
+#define RUNS_ARE_CUT (UINT32_MAX - 1)
+
 struct mheap {
     struct lock lock; /* LOCK_HEAP: pages, spans, arena growth */
     struct arena_index arenas;
@@ -49,7 +53,8 @@ struct mheap {
     unsigned huge_pages;     /* GC_HUGE_PAGES, GC_NO_HUGE_PAGES or neither */
     uint32_t backing_wanted; /* a call of back_ahead was not heard yet; atomic */
     uint32_t run_limit; /* debug: the most cells in a run of one type; one that types share gets
-                           one cell. 0: those of a page. Atomic */
+                           one cell. Or RUNS_ARE_CUT. 0: those of a page. Atomic */
+    struct sampling sampling;
     bool guarded;       /* debug: with run_limit, free cells are forbidden (access.h) */
     /* A bit for each span class that ever had a span, set before its first span is in use; atomic.
      * Most heaps use a few of the classes, and a cycle looks at those alone. */

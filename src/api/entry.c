@@ -94,3 +94,17 @@ void entry_tell_no_object(const gc_thread *t, const char *call)
 {
     tell(t, NO_OBJECT, call, "");
 }
+
+NOINLINE int entry_unheld(int (*fn)(void *arg), void *arg)
+{
+    gc_thread *t = thread_self();
+    bool runs = t && t->blocking == 0;
+    if (runs)
+        thread_enter_blocked(t, STACK_CALLER());
+    int cancel = os_cancel_off();
+    int result = fn(arg);
+    os_cancel_restore(cancel);
+    if (runs)
+        thread_leave_blocked(t);
+    return result;
+}

@@ -51,4 +51,8 @@ INLINE bool entry_may_pass(const char *call)
 }
 #define MAY_PASS() entry_may_pass(__func__)
 
+/* Runs fn(arg), which may wait, or call a function of the embedder's that does: a thread that runs
+ * is blocked meanwhile. Returns what fn returns. */
+int entry_unheld(int (*fn)(void *arg), void *arg);
+
 #endif

@@ -10,7 +10,7 @@ int gc_collect(void)
     gc_thread *t = ENTER();
     if (!t)
         return -EPERM;
-    cycle_collect(t->heap, t);
+    cycle_collect(t->heap, t, GC_CAUSE_COLLECT);
     os_cancel_point();
     return 0;
 }
@@ -20,7 +20,7 @@ int gc_collect_start(void)
     gc_thread *t = ENTER();
     if (!t)
         return -EPERM;
-    background_request_cycle(t->heap);
+    background_request_cycle(t->heap, GC_CAUSE_START);
     return 0;
 }
 
@@ -51,7 +51,7 @@ int gc_release_memory(void)
     gc_thread *t = ENTER();
     if (!t)
         return -EPERM;
-    cycle_collect(t->heap, t);
+    cycle_collect(t->heap, t, GC_CAUSE_COLLECT);
     workqueue_trim(&t->heap->work);
     scavenge_all(t->heap);
     return 0;

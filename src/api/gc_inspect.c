@@ -60,7 +60,7 @@ int gc_heap_dump(const char *path)
         return -EPERM;
     if (!path)
         return -EINVAL;
-    cycle_collect(t->heap, t);
+    cycle_collect(t->heap, t, GC_CAUSE_COLLECT);
     edges_name_frames(t->heap, true);
     cycle_with_world_held(t->heap, t, dump_write, &request);
     edges_name_frames(t->heap, false);
@@ -99,7 +99,7 @@ int gc_heap_each(bool (*fn)(void *arg, const struct gc_object *object), void *ar
     struct each_object each = {t->heap, fn, arg};
     if (!fn)
         return -EINVAL;
-    cycle_collect(t->heap, t);
+    cycle_collect(t->heap, t, GC_CAUSE_COLLECT);
     cycle_with_world_held(t->heap, t, each_held, &each);
     return 0;
 }

@@ -3,6 +3,7 @@
 #include "collector/quarantine.h"
 #include "cycle/assist.h"
 #include "introspect/checks.h"
+#include "introspect/profile.h"
 
 /* How much a thread allocates between two looks at what it owes (I39). */
 #define ASSIST_BYTES ((size_t)32 << 10)
@@ -61,7 +62,7 @@ static bool find_memory(gc_heap *heap, gc_thread *t, size_t size, unsigned attem
 {
     if (attempt == 0) {
         quarantine_empty(heap);
-        assist_collect(heap, t);
+        assist_collect(heap, t, GC_CAUSE_MEMORY);
         return true;
     }
     bool (*ask)(void *, size_t) = heap->options.out_of_memory;
@@ -91,16 +92,18 @@ static size_t run_length(const gc_thread *t, const void *object, const struct si
 }
 
 /* The public call's frame holds the request. */
-static COLD void note_allocation(gc_thread *t, void *object, const struct request *r)
+static COLD void note_allocation(gc_thread *t, void *object, const struct request *r, bool sampled)
 {
     const struct checks_request noted = {
         {r->kind, r->type ? r->type->type : NULL, r->element ? r->element->type : NULL},
         r->size,
         (uintptr_t)r};
     size_t n = run_length(t, object, &noted.of);
+    if (sampled)
+        profile_sampled(t, object, (uintptr_t)r);
     if (t->heap->checks)
         checks_allocated(t, object, n, &noted);
-    else
+    else if (t->heap->sites)
         site_note_cells(t->heap, (uintptr_t)object, n, &noted.of);
 }
 
@@ -149,13 +152,15 @@ static void *allocate(gc_thread *t, const struct request *r)
     gc_heap *heap = t->heap;
     void *p = UNLIKELY(t->quiet) ? make_quietly(t, r) : make_at_safepoint(t, r);
     size_t unzeroed = t->proc->cache->unzeroed;
+    bool sampled = t->proc->cache->sampler.taken;
     t->proc->cache->unzeroed = 0;
+    t->proc->cache->sampler.taken = false;
     if (UNLIKELY(unzeroed))
         zero_in_pieces(t, p, unzeroed);
     if (UNLIKELY(!p))
         errno = ENOMEM;
-    else if (UNLIKELY(heap->sites))
-        note_allocation(t, p, r);
+    else if (UNLIKELY(heap->sites || sampled))
+        note_allocation(t, p, r, sampled);
     return p;
 }
 

@@ -3,6 +3,7 @@
 #include "collector/pacing.h"
 #include "collector/sweep.h"
 #include "cycle/cycle.h"
+#include "introspect/metrics.h"
 
 static void add_thread_times(gc_heap *heap, struct gc_statistics *s)
 {
@@ -53,12 +54,8 @@ static void add_memory(gc_heap *heap, struct gc_statistics *s)
         arena_metadata_bytes(arenas, (size_t)((s->heap_inuse + s->heap_idle) >> PAGE_SHIFT));
 }
 
-int gc_heap_stats(gc_heap *heap, struct gc_statistics *stats)
+static void take_stats(gc_heap *heap, struct gc_statistics *stats)
 {
-    if (!heap || !stats)
-        return -EINVAL;
-    if (heap->orphan || !MAY_PASS())
-        return -EPERM;
     memset(stats, 0, sizeof *stats);
     add_memory(heap, stats);
     add_thread_times(heap, stats);
@@ -69,6 +66,15 @@ int gc_heap_stats(gc_heap *heap, struct gc_statistics *stats)
     stats->procs = u32_load_relaxed(&heap->procs.count);
     stats->sweep_ns = u64_load_relaxed(&heap->sweeping->cpu_ns);
     stats->assist_ns = u64_load_relaxed(&heap->marking->assist_ns);
+}
+
+int gc_heap_stats(gc_heap *heap, struct gc_statistics *stats)
+{
+    if (!heap || !stats)
+        return -EINVAL;
+    if (heap->orphan || !MAY_PASS())
+        return -EPERM;
+    take_stats(heap, stats);
     return 0;
 }
 
@@ -76,4 +82,28 @@ int gc_stats(struct gc_statistics *stats)
 {
     gc_thread *t = ENTER();
     return t ? gc_heap_stats(t->heap, stats) : -EPERM;
+}
+
+struct stats_text {
+    struct gc_statistics stats;
+    struct output output;
+};
+
+static int write_stats(void *text)
+{
+    struct stats_text *x = text;
+    metrics_print(&x->output, &x->stats);
+    return output_end(&x->output);
+}
+
+int gc_heap_stats_write(gc_heap *heap, gc_write_fn write, void *arg)
+{
+    struct stats_text x;
+    if (!heap || !write)
+        return -EINVAL;
+    if (heap->orphan || !MAY_PASS())
+        return -EPERM;
+    take_stats(heap, &x.stats);
+    output_begin(&x.output, write, arg);
+    return entry_unheld(write_stats, &x);
 }

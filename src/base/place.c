@@ -68,6 +68,38 @@ void place_each_data(void (*fn)(void *arg, uintptr_t low, uintptr_t high), void 
     dl_iterate_phdr(visit_data, &e);
 }
 
+/* ---- Code ---- */
+
+struct codes {
+    struct place_code *all;
+    size_t n, most;
+    const char *program;
+};
+
+static int note_code(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    struct codes *c = arg;
+    (void)size;
+    for (size_t i = 0; i < info->dlpi_phnum && c->n < c->most; i++) {
+        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+        uintptr_t low = info->dlpi_addr + p->p_vaddr;
+        bool named = info->dlpi_name && info->dlpi_name[0];
+        if (p->p_type == PT_LOAD && p->p_flags & PF_X)
+            c->all[c->n++] = (struct place_code){low, low + p->p_memsz, p->p_offset,
+                                                 named ? info->dlpi_name : c->program};
+    }
+    return 0;
+}
+
+size_t place_codes(struct place_code *codes, size_t most, char *program, size_t room)
+{
+    struct codes c = {codes, 0, most, program};
+    ssize_t n = readlink("/proc/self/exe", program, room - 1);
+    program[MAX_OF(n, 0)] = 0;
+    dl_iterate_phdr(note_code, &c);
+    return c.n;
+}
+
 /* ---- Symbols ---- */
 
 /* A program or shared library whose file is mapped, and stays so. */
@@ -214,6 +246,12 @@ void place_each_data(void (*fn)(void *arg, uintptr_t low, uintptr_t high), void 
 size_t place_frames(struct place_frame *frames, size_t most, uintptr_t sp)
 {
     (void)frames, (void)most, (void)sp;
+    return 0;
+}
+
+size_t place_codes(struct place_code *codes, size_t most, char *program, size_t room)
+{
+    (void)codes, (void)most, (void)program, (void)room;
     return 0;
 }
 

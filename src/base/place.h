@@ -31,6 +31,15 @@ size_t place_skip(const struct place_frame *frames, size_t n);
 const char *place_function(uintptr_t pc, char *text, size_t room);
 /* Calls fn for the writable static data of the program and its shared libraries. */
 void place_each_data(void (*fn)(void *arg, uintptr_t low, uintptr_t high), void *arg);
+/* The parts of the program and its shared libraries that have code: [low, high), where it begins in
+ * its file, and the file's path. Returns how many there are, `most` at most. `program` gets the
+ * program's own path. */
+struct place_code {
+    uintptr_t low, high;
+    size_t offset;
+    const char *path;
+};
+size_t place_codes(struct place_code *codes, size_t most, char *program, size_t room);
 /* Writes the name of the variable that contains the address. false: it is not known. */
 bool place_variable(uintptr_t address, char *text, size_t room);
 

@@ -1,4 +1,5 @@
 #include "base/service.h"
+#include "base/events.h"
 #include "base/stress.h"
 
 void service_init(struct service *s, const char *title, void (*run)(void *arg), void *arg)
@@ -19,9 +20,11 @@ static void thread_main(void *arg)
 {
     struct service *s = arg;
     os_thread_title(s->title);
+    events_title(s->title);
     os_thread_brief();
     join_predecessor(s);
     s->run(s->arg);
+    events_leave();
 }
 
 static void replace(void *arg);

@@ -25,21 +25,21 @@ struct stopwatch stopwatch_start(void)
     return (struct stopwatch){os_now_ns(), os_thread_cpu_ns()};
 }
 
-struct stopwatch stopwatch_elapsed(const struct stopwatch *start)
+struct elapsed stopwatch_elapsed(const struct stopwatch *start)
 {
     struct stopwatch now = stopwatch_start();
-    return (struct stopwatch){now.wall - start->wall, now.cpu - start->cpu};
+    return (struct elapsed){start->wall, now.wall - start->wall, now.cpu - start->cpu};
 }
 
-struct stopwatch stopwatch_short(uint64_t start)
+struct elapsed stopwatch_short(uint64_t start)
 {
     uint64_t wall = os_now_ns() - start;
-    return (struct stopwatch){wall, MIN_OF(wall, SHORT_VISIT_NS)};
+    return (struct elapsed){start, wall, MIN_OF(wall, SHORT_VISIT_NS)};
 }
 
-void times_add_stall(struct thread_times *t, enum stall_kind kind, struct stopwatch elapsed)
+void times_add_stall(struct thread_times *t, enum stall_kind kind, struct elapsed elapsed)
 {
-    stall_was(kind, elapsed.wall);
+    stall_was(kind, elapsed.begin, elapsed.wall);
     histogram_add(&t->stall, elapsed.wall);
     histogram_add(&t->stall_cpu, elapsed.cpu);
 }

@@ -24,14 +24,18 @@ struct stopwatch {
     uint64_t wall, cpu;
 };
 struct stopwatch stopwatch_start(void);
-struct stopwatch stopwatch_elapsed(const struct stopwatch *start);
+/* A piece of work: when it began, and its time by both clocks. */
+struct elapsed {
+    uint64_t begin, wall, cpu;
+};
+struct elapsed stopwatch_elapsed(const struct stopwatch *start);
 /* Records for how long a mutator was kept by work for the collector, which ends at this moment. */
-void times_add_stall(struct thread_times *t, enum stall_kind kind, struct stopwatch elapsed);
+void times_add_stall(struct thread_times *t, enum stall_kind kind, struct elapsed elapsed);
 /* The same as stopwatch_elapsed, for work that is so short that two readings of the thread's clock
  * would be most of its cost. `start` is os_now_ns() at its beginning. The result's CPU time is the
  * elapsed time, but SHORT_VISIT_NS at most; for the rest the thread did not run. */
 #define SHORT_VISIT_NS ((uint64_t)100 * 1000)
-struct stopwatch stopwatch_short(uint64_t start);
+struct elapsed stopwatch_short(uint64_t start);
 
 void histogram_add(struct thread_histogram *h, uint64_t ns);
 /* Adds a thread's histogram to a total. */

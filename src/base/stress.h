@@ -74,7 +74,9 @@ enum stress_point {
     STRESS_CYCLE_LEFT,
     STRESS_MAY_SLEEP,
     STRESS_SERVICE_STARTS,
-    STRESS_GROWN
+    STRESS_GROWN,
+    STRESS_EVENT_WORD,
+    STRESS_EVENT_READ
 };
 
 extern word stress_seed; /* 0: off; atomic */

@@ -1,4 +1,5 @@
 #include "collector/marking.h"
+#include "base/events.h"
 #include "base/service.h"
 #include "mutator/self.h"
 
@@ -49,7 +50,9 @@ static void help_one_cycle(struct mark_helper *h, struct marking *marking, uint3
         if (!has_processor(h, marking)) {
             os_wait(&marking->run, run, HELPER_PAUSE_NS);
         } else if (marker_take(&h->marker)) {
+            uint64_t begin = event_begin();
             marker_drain(&h->marker, HELPER_SLICE);
+            event_end(EVENT_MARK, begin, h->heap->number);
             marking_give_credit(marking, &h->marker);
         } else {
             workqueue_wait(q, 1000 * 1000, false);

@@ -37,6 +37,7 @@ void pacer_update(struct pacer *p, uint64_t overhead)
 {
     uint64_t a = percent_goal(p), b = limit_goal(p, overhead);
     p->goal = MIN_OF(a, b);
+    p->limited = b < a;
     if (p->goal == NEVER) {
         p->trigger = NEVER;
         return;

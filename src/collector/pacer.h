@@ -20,6 +20,7 @@ struct pacer {
     double runway_ratio; /* bytes allocated per byte marked, smoothed */
     /* Derived. */
     uint64_t goal, trigger;
+    bool limited; /* without the soft limit the goal were higher */
 };
 
 void pacer_init(struct pacer *p, int percent, uint64_t min_heap, uint64_t limit);

@@ -8,6 +8,7 @@ static void publish_locked(struct pacing *p)
     u64_store_relaxed(&p->trigger, p->pacer.trigger);
     u64_store_relaxed(&p->live, p->pacer.live);
     u64_store_relaxed(&p->limit, p->pacer.limit);
+    u8_store_relaxed(&p->limited, p->pacer.limited);
 }
 
 void pacing_init(gc_heap *heap)
@@ -33,6 +34,11 @@ uint64_t pacing_heap_live(const gc_heap *heap)
 bool pacing_is_due(const gc_heap *heap, size_t more)
 {
     return pacing_heap_live(heap) + more >= u64_load_relaxed(&heap->pacing->trigger);
+}
+
+enum gc_cause pacing_cause(const gc_heap *heap)
+{
+    return u8_load_relaxed(&heap->pacing->limited) ? GC_CAUSE_LIMIT : GC_CAUSE_GOAL;
 }
 
 bool pacing_is_far_beyond(const gc_heap *heap, size_t more)

@@ -11,6 +11,7 @@ struct pacing {
     struct lock lock;               /* LOCK_PACING */
     struct pacer pacer;             /* under lock */
     u64 goal, trigger, live, limit; /* the pacer's, for threads without the lock */
+    uint8_t limited;                /* likewise */
     u64 external_bytes;             /* told by gc_external_add */
     u64 external_live;              /* the part of them that counts towards the goal */
     u64 live_offset;      /* the live heap, less all that was ever allocated, modulo 2^64 */
@@ -27,6 +28,8 @@ void pacing_init(gc_heap *heap);
 uint64_t pacing_heap_live(const gc_heap *heap);
 /* Whether the heap, with `more` bytes, is large enough for a cycle to start. */
 bool pacing_is_due(const gc_heap *heap, size_t more);
+/* Which of the two a cycle that is due has for its cause. */
+enum gc_cause pacing_cause(const gc_heap *heap);
 /* Whether the heap, with `more` bytes, is more than a tenth beyond its goal. */
 bool pacing_is_far_beyond(const gc_heap *heap, size_t more);
 /* How many bytes of marking an allocation of `bytes` owes, if `marked` bytes are marked. */

@@ -14,9 +14,9 @@ static size_t count_records(gc_heap *heap)
 {
     struct specials *all = specials_of(heap);
     lock_acquire(&all->lock);
-    size_t n = all->records.inuse;
+    size_t n = all->records.inuse, samples = word_load_relaxed(&all->samples);
     lock_release(&all->lock);
-    return n;
+    return n - MIN_OF(n, samples);
 }
 
 bool special_any(gc_heap *heap)
@@ -432,6 +432,27 @@ int special_cancel_cleanup(gc_heap *heap, void *object, int64_t id)
     return id > 0 ? remove_at(&place, SPECIAL_CLEANUP, id) : -ENOENT;
 }
 
+/* ---- Samples ---- */
+
+int special_add_sample(gc_heap *heap, void *object, u64 *deaths)
+{
+    struct place place;
+    int error = place_find(heap, object, &place);
+    struct special *r = error ? NULL : make_at(&place, SPECIAL_SAMPLE);
+    if (!r)
+        return error ? error : -ENOMEM;
+    r->sample.deaths = deaths;
+    word_fetch_add_relaxed(&specials_of(heap)->samples, 1);
+    lock_acquire(&place.s->specials_lock);
+    bool done = link_locked(place.s, r);
+    lock_release(&place.s->specials_lock);
+    if (done)
+        return 0;
+    word_fetch_sub_relaxed(&specials_of(heap)->samples, 1);
+    special_free(heap, r);
+    return -ENOMEM;
+}
+
 /* ---- External bytes ---- */
 
 int special_add_external(gc_heap *heap, void *object, ptrdiff_t bytes)
@@ -530,6 +551,12 @@ static void take_out_locked(struct batch *b, struct special **link)
     struct special *r = unlink_locked(b->s, link);
     if (r->kind == SPECIAL_CLEANUP) {
         finq_batch_add(&b->queue, &r->item);
+        return;
+    }
+    if (r->kind == SPECIAL_SAMPLE) {
+        u64_fetch_add_relaxed(r->sample.deaths, 1);
+        word_fetch_sub_relaxed(&specials_of(b->heap)->samples, 1);
+        free_later(b, r);
         return;
     }
     ASSERT(r->kind == SPECIAL_EXTERNAL);

@@ -1,6 +1,6 @@
 /* Specials: records that belong to an object: weak references, bytes that it owns outside the heap,
- * finalizers, cleanups. They are kept off the heap, in a table of the object's span (Go:
- * mspan.specials).
+ * finalizers, cleanups, that it is a sample of a profile. They are kept off the heap, in a table of
+ * the object's span (Go: mspan.specials).
  *
  * The sweep of a span decides about the specials of dead objects, in this order. Weak references
  * are cleared. If there is a finalizer, it is queued, and the object lives on with its other
@@ -13,7 +13,13 @@
 #include "collector/mark.h"
 
 /* In the order of an object's records in their chain. */
-enum special_kind { SPECIAL_WEAK, SPECIAL_EXTERNAL, SPECIAL_FINALIZER, SPECIAL_CLEANUP };
+enum special_kind {
+    SPECIAL_WEAK,
+    SPECIAL_EXTERNAL,
+    SPECIAL_FINALIZER,
+    SPECIAL_CLEANUP,
+    SPECIAL_SAMPLE
+};
 
 struct special {
     struct special *next;  /* in its chain; under the span's specials_lock */
@@ -41,6 +47,9 @@ struct special {
             void *arg;
             int64_t id;
         } cleanup;
+        struct {
+            u64 *deaths; /* a count; atomic */
+        } sample;
     };
 };
 
@@ -60,11 +69,12 @@ struct specials {
     struct fixalloc records; /* under lock; its memory goes with the heap */
     word finalizers;         /* set and not yet run; atomic */
     word externals;          /* external records; atomic */
+    word samples;            /* records of samples, for which nobody waits; atomic */
     word ids;                /* the last id of a cleanup; atomic */
 };
 
 void special_init(gc_heap *heap);
-/* Whether any record is attached to an object. */
+/* Whether any record is attached to an object, but for samples. */
 bool special_any(gc_heap *heap);
 /* Whether special_mark_roots() and special_cut() together visit so few records, at most. */
 bool special_few(gc_heap *heap, size_t few);
@@ -89,6 +99,9 @@ int64_t special_add_cleanup(gc_heap *heap, void *object, gc_cleanup_fn fn, void 
 /* May return -ENOENT, too. */
 int special_cancel_cleanup(gc_heap *heap, void *object, int64_t id);
 int special_add_external(gc_heap *heap, void *object, ptrdiff_t bytes);
+
+/* When the object dies for good, *deaths is increased. */
+int special_add_sample(gc_heap *heap, void *object, u64 *deaths);
 
 /* Takes a queued finalizer's record out of its span's table. The caller holds the object. */
 void special_unqueue(gc_heap *heap, struct special *r);

@@ -63,7 +63,7 @@ static void run_quickly(gc_heap *heap, gc_thread *t)
     uint64_t start = os_now_ns();
     struct cycle_patience patience = {start + CYCLE_QUICK_NS, HANDSHAKE_NOW};
     if (!run_here(heap, t, patience, true))
-        background_request_cycle(heap);
+        background_request_cycle(heap, GC_CAUSE_GOAL);
     times_add_stall(&t->times, STALL_DRIVE, stopwatch_short(start));
     if (special_any(heap))
         background_kick(heap); /* finalizers and cleanups wait for sweeping */
@@ -139,7 +139,7 @@ static void start_cycle(gc_heap *heap, gc_thread *t)
     } else if (is_quickly_done(heap)) {
         run_quickly(heap, t);
     } else {
-        background_request_cycle(heap);
+        background_request_cycle(heap, GC_CAUSE_GOAL);
     }
 }
 
@@ -194,7 +194,7 @@ static void assist(gc_heap *heap, gc_thread *t, uint64_t bytes)
     marking_give_credit(marking, &m);
     marker_finish(&m);
     os_cancel_restore(cancel);
-    struct stopwatch elapsed = stopwatch_short(start);
+    struct elapsed elapsed = stopwatch_short(start);
     u64_fetch_add_relaxed(&marking->assist_ns, elapsed.cpu);
     times_add_stall(&t->times, STALL_ASSIST, elapsed);
 }
@@ -242,7 +242,7 @@ static NOINLINE void await_cycle(gc_heap *heap, gc_thread *t, uint32_t cycle, ui
     thread_leave_blocked(t);
     waited = os_now_ns() - start;
     histogram_add(&t->times.held_back, waited);
-    stall_was(STALL_HELD_BACK, waited);
+    stall_was(STALL_HELD_BACK, start, waited);
 }
 
 /* Called when the heap is far beyond its goal, because allocation is faster than collection. The
@@ -317,11 +317,11 @@ static void await_memory(gc_heap *heap, uint32_t cycle)
 }
 
 /* The background thread collects, and this thread waits for it. */
-static NOINLINE void collect_elsewhere(gc_heap *heap, gc_thread *t)
+static NOINLINE void collect_elsewhere(gc_heap *heap, gc_thread *t, enum gc_cause cause)
 {
     if (!background_start(heap))
         return;
-    uint32_t cycle = background_request_cycle(heap);
+    uint32_t cycle = background_request_cycle(heap, cause);
     thread_enter_blocked(t, STACK_CALLER());
     await_memory(heap, cycle);
     thread_leave_blocked(t);
@@ -333,12 +333,12 @@ static bool collects_elsewhere(gc_heap *heap)
            roots_call_back(&heap->roots);
 }
 
-void assist_collect(gc_heap *heap, gc_thread *t)
+void assist_collect(gc_heap *heap, gc_thread *t, enum gc_cause cause)
 {
     if (collects_elsewhere(heap))
-        collect_elsewhere(heap, t);
+        collect_elsewhere(heap, t, cause);
     else
-        cycle_collect(heap, t);
+        cycle_collect(heap, t, cause);
 }
 
 /* ---- The switches nth and stay ---- */
@@ -348,6 +348,8 @@ void assist_collect(gc_heap *heap, gc_thread *t)
 static NOINLINE void drive_staying(gc_heap *heap, gc_thread *t, bool begins)
 {
     struct cycle *c = heap->cycle;
+    if (begins)
+        u32_store_relaxed(&c->asked_for, GC_CAUSE_DEBUG);
     thread_enter_blocked(t, STACK_CALLER());
     ASSERT(self_may_wait_for(NULL) && "I21");
     lock_acquire(&c->lock);
@@ -361,9 +363,9 @@ void assist_nth(gc_heap *heap, gc_thread *t)
 {
     bool ends = heap->debug.rarer && heap->cycle_number % 4 != 3; /* a cycle that ends at once */
     if (!heap->debug.stay || ends || heap->options.flags & GC_STOP_WORLD)
-        assist_collect(heap, t);
+        assist_collect(heap, t, GC_CAUSE_DEBUG);
     else if (collects_elsewhere(heap))
-        background_request_cycle(heap);
+        background_request_cycle(heap, GC_CAUSE_DEBUG);
     else if (cycle_is_idle(heap->cycle))
         drive_staying(heap, t, true);
 }

@@ -12,7 +12,7 @@ void assist_allocation(gc_heap *heap, gc_thread *t, size_t more);
 /* For an allocation that was refused memory: a full cycle and its sweep. It gives up, perhaps
  * without a cycle, if heap callbacks do not return: they may wait for a lock that this thread
  * holds. */
-void assist_collect(gc_heap *heap, gc_thread *t);
+void assist_collect(gc_heap *heap, gc_thread *t, enum gc_cause cause);
 
 /* Called at each Nth allocation (switch nth): collects; or begins a cycle that stays in marking. */
 void assist_nth(gc_heap *heap, gc_thread *t);

@@ -1,4 +1,5 @@
 #include "cycle/background.h"
+#include "base/events.h"
 #include "collector/scavenge.h"
 #include "collector/special.h"
 #include "collector/sweep.h"
@@ -48,10 +49,11 @@ static bool nothing_to_sweep(const gc_heap *heap)
 
 static void sweep_for(gc_heap *heap, uint64_t ns)
 {
-    uint64_t cpu = os_thread_cpu_ns(), end = os_now_ns() + ns;
+    uint64_t begin = event_begin(), cpu = os_thread_cpu_ns(), end = os_now_ns() + ns;
     while (!has_cycle(heap) && sweep_one(heap) > 0 && os_now_ns() < end)
         ;
     u64_fetch_add_relaxed(&heap->sweeping->cpu_ns, os_thread_cpu_ns() - cpu);
+    event_end(EVENT_BACK_SWEEP, begin, heap->number);
 }
 
 #define MUTATORS_LEAST ((intptr_t)16) /* pages in each pause */
@@ -171,9 +173,11 @@ static uint32_t want_cycle(gc_heap *heap)
     return next;
 }
 
-uint32_t background_request_cycle(gc_heap *heap)
+uint32_t background_request_cycle(gc_heap *heap, enum gc_cause cause)
 {
     bool asked = background_is_late(heap);
+    if (!asked)
+        u32_store_relaxed(&heap->cycle->asked_for, cause);
     uint32_t number = want_cycle(heap);
     if (!asked)
         background_kick(heap);

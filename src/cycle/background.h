@@ -21,7 +21,7 @@ void background_kick(gc_heap *heap);
 void background_kick_if_started(gc_heap *heap);
 /* Asks for a cycle that begins after this call, unless one was asked for. Returns its number. Any
  * thread. */
-uint32_t background_request_cycle(gc_heap *heap);
+uint32_t background_request_cycle(gc_heap *heap, enum gc_cause cause);
 /* Whether the thread runs for certain. */
 bool background_runs(const gc_heap *heap);
 /* The number of the last cycle that was asked for. */

@@ -1,4 +1,5 @@
 #include "cycle/cycle.h"
+#include "base/events.h"
 #include "collector/pacing.h"
 #include "collector/scavenge.h"
 #include "collector/sweep.h"
@@ -96,9 +97,68 @@ static void look_before_cycle(gc_heap *heap)
     handshake_release(heap);
 }
 
+/* ---- Events ---- */
+
+static uint64_t goal_of(const gc_heap *heap)
+{
+    return u64_load_relaxed(&heap->pacing->goal);
+}
+
+static void note_size(const gc_heap *heap)
+{
+    uint64_t now = os_now_ns();
+    event_note(&(struct event){now, now, EVENT_SIZE, 0, heap->number, pacing_heap_live(heap),
+                               goal_of(heap)});
+}
+
+/* The first step of the cycle ends. */
+static void tell_begin(const gc_heap *heap)
+{
+    struct cycle *c = heap->cycle;
+    PROBE3(cycle_begin, heap->number, c->started, c->cause);
+    if (!events_are_on())
+        return;
+    c->step_ns = c->times.begin;
+    note_size(heap);
+}
+
+static void tell_end(const gc_heap *heap)
+{
+    const struct cycle *c = heap->cycle;
+    PROBE4(cycle_end, heap->number, c->started, heap->marking->marked_bytes, goal_of(heap));
+    if (!events_are_on())
+        return;
+    note_size(heap);
+    event_note(&(struct event){c->times.begin, os_now_ns(), EVENT_CYCLE, 0, heap->number, c->cause,
+                               c->started});
+}
+
+/* Sweeping, before the first step, is no part of the cycle. */
+static void tell_step(const gc_heap *heap, enum step step)
+{
+    struct cycle *c = heap->cycle;
+    PROBE2(step, heap->number, step);
+    uint64_t now = event_begin();
+    if (now && c->step_ns && step != STEP_SWEEP)
+        event_note(&(struct event){c->step_ns, now, EVENT_STEP, 0, heap->number, step, c->started});
+    c->step_ns = now;
+}
+
+/* ---- The beginning ---- */
+
+static enum gc_cause cause_of_cycle(gc_heap *heap)
+{
+    struct cycle *c = heap->cycle;
+    uint32_t asked_for = u32_exchange_relaxed(&c->asked_for, GC_CAUSE_GOAL);
+    if (c->forced)
+        return (enum gc_cause)c->cause;
+    return asked_for != GC_CAUSE_GOAL ? (enum gc_cause)asked_for : pacing_cause(heap);
+}
+
 static void begin(gc_heap *heap)
 {
     struct cycle *c = heap->cycle;
+    c->cause = cause_of_cycle(heap);
     begin_stay(heap);
     look_before_cycle(heap);
     c->times.begin = os_now_ns();
@@ -111,6 +171,7 @@ static void begin(gc_heap *heap)
     u8_store_relaxed(&heap->mutators.all_black, false);
     u32_store_relaxed(&c->started, c->started + 1);
     heap->cycle_number = c->started;
+    tell_begin(heap);
     if (heap->options.flags & GC_STOP_WORLD)
         handshake_hold(heap);
 }
@@ -129,12 +190,13 @@ static void begin(gc_heap *heap)
 static bool drain_for(gc_heap *heap, struct marker *m, uint64_t budget, uint64_t ns)
 {
     struct marking *marking = heap->marking;
-    uint64_t end = os_now_ns() + ns;
+    uint64_t begin = event_begin(), end = os_now_ns() + ns;
     bool over;
     do {
         over = marker_drain(m, u8_load_relaxed(&marking->whole) ? UINT64_MAX : budget);
         marking_give_credit(marking, m);
     } while (!over && workqueue_has_work(&heap->work) && os_now_ns() < end);
+    event_end(EVENT_MARK, begin, heap->number);
     return over;
 }
 
@@ -318,12 +380,14 @@ static void note_end(gc_heap *heap)
     r->last_cycle_ns = c->times.flipped - c->times.begin;
     r->last_mark_ns = c->times.marked - c->times.rooted;
     r->forced_cycles += c->forced;
+    r->causes[c->cause]++;
     r->flush_waves = c->flush_waves;
     r->objects_marked = marking->marked_objects;
     lock_release(&c->record_lock);
     note_quick(c);
     u32_store_release(&c->flipped, c->started);
-    trace_cycle(heap, &c->times, c->flush_waves, c->forced);
+    tell_end(heap);
+    trace_cycle(heap, &c->times, c->flush_waves, (enum gc_cause)c->cause);
 }
 
 /* ---- Steps ---- */
@@ -439,6 +503,8 @@ static enum step take_step(struct driver *d, enum step step)
         return step;
     enum step next = action->take(d) ? action->then : action->otherwise;
     u32_store_relaxed(&c->step, next);
+    if (next != step)
+        tell_step(d->heap, step);
     if (next != step && actions[next].asks)
         handshake_begin(d->heap, next);
     return next;
@@ -509,17 +575,18 @@ void cycle_finish_left(gc_heap *heap)
 
 /* ---- On demand ---- */
 
-static void run_forced(gc_heap *heap)
+static void run_forced(gc_heap *heap, enum gc_cause cause)
 {
     struct cycle *c = heap->cycle;
     c->forced = true;
+    c->cause = cause;
     cycle_drive(heap, (struct cycle_patience){0, 0});
     c->forced = false;
 }
 
 /* Runs a cycle that starts after this call; a cycle that is under way does not count. With
  * `missed`, this thread runs it in any case, and marks twice. */
-static NOINLINE void collect(gc_heap *heap, gc_thread *t, unsigned *missed)
+static NOINLINE void collect(gc_heap *heap, gc_thread *t, enum gc_cause cause, unsigned *missed)
 {
     struct cycle *c = heap->cycle;
     uint32_t ours = u32_load_relaxed(&c->started) + 1;
@@ -530,21 +597,21 @@ static NOINLINE void collect(gc_heap *heap, gc_thread *t, unsigned *missed)
     cycle_finish_left(heap);
     c->verify_missed = missed;
     if (missed || (int32_t)(u32_load_relaxed(&c->flipped) - ours) < 0)
-        run_forced(heap);
+        run_forced(heap, cause);
     c->verify_missed = NULL;
     sweep_finish(heap);
     lock_release(&c->lock);
     thread_leave_blocked(t);
 }
 
-void cycle_collect(gc_heap *heap, gc_thread *t)
+void cycle_collect(gc_heap *heap, gc_thread *t, enum gc_cause cause)
 {
-    collect(heap, t, NULL);
+    collect(heap, t, cause, NULL);
 }
 
 void cycle_collect_verified(gc_heap *heap, gc_thread *t, unsigned *missed)
 {
-    collect(heap, t, missed);
+    collect(heap, t, GC_CAUSE_COLLECT, missed);
 }
 
 static void with_world_held_locked(gc_heap *heap, void (*fn)(gc_heap *, void *), void *arg)
@@ -586,6 +653,7 @@ void cycle_report(gc_heap *heap, struct gc_statistics *s)
     const struct cycle_record *r = &c->record;
     s->cycles = u32_load_relaxed(&c->flipped);
     s->forced_cycles = r->forced_cycles;
+    memcpy(s->causes, r->causes, sizeof s->causes);
     s->objects_marked = r->objects_marked;
     s->mark_ns = r->mark_cpu_ns;
     s->last_cycle_ns = r->last_cycle_ns;

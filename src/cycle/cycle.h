@@ -12,6 +12,7 @@
 
 /* What gc_stats reports of cycles that have ended. */
 struct cycle_record {
+    uint64_t causes[GC_CAUSES];
     uint64_t forced_cycles, flush_waves, objects_marked;
     uint64_t mark_cpu_ns, last_cycle_ns, last_mark_ns;
 };
@@ -26,6 +27,8 @@ struct cycle {
     uint32_t stays;         /* parts in which the present cycle still marks (switch stay); atomic */
     uint64_t part;          /* bytes to mark in each; under lock */
     bool forced;            /* a thread waits: use every processor. Under lock */
+    uint32_t cause;         /* enum gc_cause, of the present cycle; under lock */
+    uint32_t asked_for;     /* why the next cycle was asked for, if it is not due; atomic */
     uint64_t driver_ns;     /* time that the drivers of the present cycle took; under lock */
     bool quick;             /* the present cycle was begun by a mutator; under lock */
     uint32_t quick_backoff; /* number of cycles, see note_quick; under lock */
@@ -33,6 +36,7 @@ struct cycle {
     unsigned *verify_missed;  /* result of a second marking, if one is wanted; under lock */
     struct cycle_times times; /* of the present cycle; its driver's */
     uint64_t flush_waves;     /* of the present cycle; its driver's */
+    uint64_t step_ns;         /* when the present step began; 0: not known; its driver's */
     struct ages ages;         /* the driver's */
     struct lock record_lock;  /* LOCK_RECORD: record */
     struct cycle_record record;
@@ -82,7 +86,7 @@ INLINE bool cycle_may_be_quick(const struct cycle *c)
 }
 
 /* Collects everything that is unreachable now, and sweeps it. The thread is blocked meanwhile. */
-void cycle_collect(gc_heap *heap, gc_thread *t);
+void cycle_collect(gc_heap *heap, gc_thread *t, enum gc_cause cause);
 /* The same with a second marking. *missed: how many objects the first one missed. */
 void cycle_collect_verified(gc_heap *heap, gc_thread *t, unsigned *missed);
 /* Whether what a cycle and its sweep look at fits a processor's caches, more or less: a few MiB of

@@ -4,6 +4,7 @@
 #include "cycle/dumper.h"
 #include "cycle/fork.h"
 #include "introspect/checks.h"
+#include "introspect/profile.h"
 #include "introspect/strays.h"
 #include "mutator/attach.h"
 #include "mutator/fiber.h"
@@ -35,6 +36,7 @@ static int init_parts(gc_heap *heap)
 static void destroy_parts(gc_heap *heap)
 {
     collector_destroy(heap);
+    profile_destroy(heap);
     checks_destroy(heap);
     sites_destroy(heap);
     strays_destroy(heap);
@@ -93,6 +95,8 @@ static void read_environment(gc_heap *heap)
 
 /* ---- The beginning ---- */
 
+static uint32_t heaps_made; /* atomic */
+
 /* Makes a heap, which is not yet in the list of heaps and has no thread. */
 static int make(const gc_options *options, gc_heap **made)
 {
@@ -101,6 +105,7 @@ static int make(const gc_options *options, gc_heap **made)
         return -ENOMEM;
     memset(heap, 0, sizeof *heap);
     heap->created_ns = os_now_ns();
+    heap->number = u32_fetch_add_relaxed(&heaps_made, 1) + 1;
     int error = resolve_options(heap, options);
     if (!error)
         error = init_parts(heap);

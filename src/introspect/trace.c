@@ -20,7 +20,14 @@ static const char *size_text(char *text, uint64_t bytes)
     return text;
 }
 
-void trace_cycle(gc_heap *heap, const struct cycle_times *t, uint64_t waves, bool forced)
+const char *trace_cause(enum gc_cause cause)
+{
+    static const char *const names[GC_CAUSES] = {"goal",  "limit",  "collect",
+                                                 "start", "memory", "debug"};
+    return names[cause];
+}
+
+void trace_cycle(gc_heap *heap, const struct cycle_times *t, uint64_t waves, enum gc_cause cause)
 {
     const struct marking *marking = heap->marking;
     const struct pacing *p = heap->pacing;
@@ -32,11 +39,11 @@ void trace_cycle(gc_heap *heap, const struct cycle_times *t, uint64_t waves, boo
     lock_release(&heap->mutators.lock);
     log_write(heap, GC_LOG_TRACE,
               "gc %u @%.3fs: arm %.3f roots %.3f mark %.3f end %.3f ms; %s -> %s -> goal %s; %llu "
-              "objects marked, %llu waves, %zu threads, %u Ps%s",
+              "objects marked, %llu waves, %zu threads, %u Ps (%s)",
               heap->cycle_number, ms(heap->created_ns, t->begin) / 1e3, ms(t->begin, t->armed),
               ms(t->armed, t->rooted), ms(t->rooted, t->marked), ms(t->marked, t->flipped),
               size_text(before, p->heap_before), size_text(after, marking->marked_bytes),
               p->goal == (word)UINT64_MAX ? "none" : size_text(goal, p->goal),
               (unsigned long long)marking->marked_objects, (unsigned long long)waves, threads,
-              u32_load_relaxed(&heap->procs.count), forced ? " (forced)" : "");
+              u32_load_relaxed(&heap->procs.count), trace_cause(cause));
 }

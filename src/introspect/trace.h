@@ -4,6 +4,9 @@
 
 #include "mutator/heap.h"
 
+/* "goal", "collect", ... */
+const char *trace_cause(enum gc_cause cause);
+
 /* When the steps of a cycle were over, os_now_ns. */
 struct cycle_times {
     uint64_t begin, armed, rooted, marked, flipped;
@@ -11,6 +14,7 @@ struct cycle_times {
 
 /* Writes one line about the cycle that has just ended, with so many FLUSH waves. The cycle's driver
  * calls it. */
-void trace_cycle(gc_heap *heap, const struct cycle_times *times, uint64_t waves, bool forced);
+void trace_cycle(gc_heap *heap, const struct cycle_times *times, uint64_t waves,
+                 enum gc_cause cause);
 
 #endif

@@ -1,4 +1,5 @@
 #include "mutator/attach.h"
+#include "base/events.h"
 #include "mutator/fiber.h"
 #include "mutator/log.h"
 #include "mutator/self.h"
@@ -246,6 +247,7 @@ static void leave_heap(gc_heap *heap, gc_thread *t)
 {
     struct mutators *m = &heap->mutators;
     os_life_end(&t->life);
+    events_leave();
     lock_acquire(&m->lock);
     mutators_give_spare_locked(m, t);
     m->leaving--;

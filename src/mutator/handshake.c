@@ -136,7 +136,7 @@ void handshake_catch_up(gc_thread *t)
         int cancel = os_cancel_off(); /* root callbacks run */
         struct stopwatch start = stopwatch_start();
         catch_up(t, epoch, step);
-        struct stopwatch elapsed = stopwatch_elapsed(&start);
+        struct elapsed elapsed = stopwatch_elapsed(&start);
         histogram_add(&t->times.handshake_wall, elapsed.wall);
         histogram_add(&t->times.handshake_cpu, elapsed.cpu);
         times_add_stall(&t->times, STALL_HANDSHAKE, elapsed);
@@ -146,7 +146,7 @@ void handshake_catch_up(gc_thread *t)
         catch_up(t, epoch, step);
         uint64_t wall = os_now_ns() - start;
         histogram_add(&t->times.handshake_wall, wall);
-        stall_was(STALL_HANDSHAKE, wall);
+        stall_was(STALL_HANDSHAKE, start, wall);
     }
 }
 

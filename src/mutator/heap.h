@@ -30,6 +30,7 @@ struct checks;
 struct strays;
 struct sites;
 struct dumper;
+struct profile;
 
 struct gc_fiber {
     gc_heap *heap;
@@ -145,6 +146,7 @@ struct gc_heap {
     bool polls_always;          /* debug: each safepoint of a thread takes its slow path */
     uint8_t watch;              /* BARRIER_WATCH if all stores are checked, else 0 */
     uint64_t created_ns;
+    uint32_t number; /* of all heaps of the process, in the order in which they were made */
     struct mutators mutators;
     struct type_user types;
     struct procs procs;
@@ -171,6 +173,7 @@ struct gc_heap {
     struct quarantine *quarantine;
     struct sites *sites;       /* of debug switches that name objects; else NULL */
     struct strays *strays;     /* of the switch roots; else NULL */
+    struct profile *profile;   /* NULL: none was ever recorded; atomic */
     struct checks *checks;     /* of debug switches; NULL: none needs them */
     struct dumper *dumper;     /* with GCHEAP_DUMP; else NULL */
     struct gc_heap *next_heap; /* all heaps of the process; see heaps.h */

@@ -55,6 +55,7 @@ static void publish_proc_locked(gc_heap *heap, struct proc *p)
     LOCK_ASSERT_HELD(&m->lock);
     p->epoch = m->epoch;
     p->id = procs->count;
+    p->cache->sampler.id = p->id;
     p->state = PROC_RUNNING;
     p->cache->black = m->black;
     p->cache->sweeping = m->sweeping;

@@ -211,7 +211,7 @@ static void wait_while_held(gc_thread *t)
     thread_become_running(t);
     uint64_t waited = os_now_ns() - start;
     histogram_add(&t->times.held, waited);
-    stall_was(STALL_HELD, waited);
+    stall_was(STALL_HELD, start, waited);
 }
 
 static void yield_proc(gc_thread *t)

@@ -181,6 +181,17 @@ static int call_heap_stats(void)
     struct gc_statistics stats;
     return RESULT(gc_heap_stats(heap, &stats));
 }
+static int write_nothing(void *arg, const char *text, size_t size)
+{
+    (void)arg, (void)text, (void)size;
+    return 0;
+}
+CALL(heap_stats_write, RESULT(gc_heap_stats_write(heap, write_nothing, NULL)))
+static const struct gc_profile_options profiling;
+CALL(profile_record, RESULT(gc_profile_record(&profiling)))
+CALL(profile_write, RESULT(gc_profile_write(write_nothing, NULL)))
+CALL(events_record, RESULT(gc_events_record(true)))
+CALL(events_write, RESULT(gc_events_write(write_nothing, NULL)))
 static int call_stats(void)
 {
     struct gc_statistics stats;
@@ -543,6 +554,7 @@ static const struct row rows[] = {
     {"gc_release_memory", "ppyyp", Y, call_release_memory},
     {"gc_heap_stats", "yyyyp", N, call_heap_stats},
     {"gc_stats", "ppyyp", N, call_stats},
+    {"gc_heap_stats_write", "yyyyp", Y, call_heap_stats_write},
     {"gc_weak_new", "ppyyp", N, call_weak_new},
     {"gc_weak_get", "ppyyp", N, call_weak_get},
     {"gc_weak_free", "yyyyp", N, call_weak_free},
@@ -580,6 +592,10 @@ static const struct row rows[] = {
     {"gc_heap_roots", "ppyyp", Y, call_heap_roots},
     {"gc_who", "ppyyp", Y, call_who},
     {"gc_path", "ppyyp", Y, call_path},
+    {"gc_profile_record", "ppyyp", N, call_profile_record},
+    {"gc_profile_write", "ppyyp", Y, call_profile_write},
+    {"gc_events_record", "yyyyp", N, call_events_record},
+    {"gc_events_write", "yyyyp", Y, call_events_write},
 #undef Y
 #undef N
 };

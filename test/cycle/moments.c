@@ -428,7 +428,7 @@ static void ask_within(void *unused, gc_tracer *tracer)
     (void)tracer;
     if (!pthread_equal(pthread_self(), mutator) || u32_load_acquire(&heap->cycle->left))
         return;
-    background_request_cycle(heap);
+    background_request_cycle(heap, GC_CAUSE_GOAL);
     for (unsigned turns = 0; u32_load_relaxed(&heap->cycle->lock.state) != 2 && turns < 1000;)
         let_run(&turns);
     asked_for++;

@@ -1,0 +1,188 @@
+/* The statistics as a text, and why cycles began. */
+#include "heaps.h"
+#include "base/output.h"
+#include "introspect/trace.h"
+#include "introspect/metrics.h"
+#include <locale.h>
+
+struct text {
+    char all[1 << 16];
+    size_t n, calls;
+};
+
+static int keep(void *arg, const char *text, size_t size)
+{
+    struct text *t = arg;
+    CHECK(size > 0 && size <= OUTPUT_PIECE && t->n + size < sizeof t->all);
+    memcpy(t->all + t->n, text, size);
+    t->n += size;
+    t->calls++;
+    return 0;
+}
+
+static bool has_line(const struct text *t, const char *line)
+{
+    const char *found = strstr(t->all, line);
+    return found && (found == t->all || found[-1] == '\n') && found[strlen(line)] == '\n';
+}
+
+/* ---- Causes ---- */
+
+static struct gc_statistics now(void)
+{
+    struct gc_statistics s;
+    uint64_t sum = 0;
+    CHECK_EQ(gc_stats(&s), 0);
+    for (int i = 0; i < GC_CAUSES; i++)
+        sum += s.causes[i];
+    CHECK_EQ(sum, s.cycles);
+    return s;
+}
+
+static void allocate_until_cycle(void)
+{
+    uint64_t before = now().cycles;
+    while (now().cycles == before)
+        CHECK(gc_new_bytes(10000));
+}
+
+TEST(causes)
+{
+    gc_heap *heap = gc_heap_create(&(gc_options){.flags = GC_NO_BACKGROUND, .min_heap = 1 << 20});
+    allocate_until_cycle();
+    CHECK_EQ(now().causes[GC_CAUSE_GOAL], 1);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(now().causes[GC_CAUSE_COLLECT], 1);
+    CHECK_EQ(gc_heap_verify(), 0);
+    CHECK_EQ(now().causes[GC_CAUSE_COLLECT], 2);
+    CHECK_EQ(now().forced_cycles, 2);
+    CHECK_EQ(gc_collect_start(), 0);
+    allocate_until_cycle();
+    CHECK_EQ(now().causes[GC_CAUSE_START], 1);
+    gc_set_percent(100000);
+    gc_set_limit(2 << 20);
+    allocate_until_cycle();
+    CHECK_EQ(now().causes[GC_CAUSE_LIMIT], 1);
+    gc_set_percent(GC_PERCENT_OFF);
+    gc_set_limit(0);
+    gc_set_hard_limit(16 << 20);
+    CHECK(!gc_new_bytes(32 << 20));
+    CHECK_EQ(now().causes[GC_CAUSE_MEMORY], 1);
+    CHECK_EQ(now().causes[GC_CAUSE_GOAL], 1);
+    gc_heap_destroy(heap);
+}
+
+TEST(the_switch_nth_is_a_cause)
+{
+    gc_heap *heap = gc_heap_create(&(gc_options){.debug = "nth=1"});
+    for (int i = 0; i < 10; i++)
+        CHECK(gc_new_bytes(8));
+    CHECK_EQ(now().causes[GC_CAUSE_DEBUG], 10);
+    gc_heap_destroy(heap);
+}
+
+TEST(each_cause_has_a_name)
+{
+    for (int i = 0; i < GC_CAUSES; i++)
+        CHECK(*trace_cause((enum gc_cause)i));
+}
+
+/* ---- The text ---- */
+
+static struct text text;
+
+TEST(numbers_in_the_text)
+{
+    static struct gc_statistics s;
+    struct output o;
+    setlocale(LC_ALL, "de_DE.UTF-8"); /* where there is such a locale: numbers have a comma */
+    s.causes[GC_CAUSE_START] = 7;
+    s.heap_goal = UINT64_MAX;
+    s.allocated_bytes = UINT64_MAX - 1;
+    s.mark_ns = 1500000001;
+    s.stall.buckets[3] = 1;
+    s.stall.buckets[10] = 4;
+    s.stall.buckets[39] = 2;
+    s.stall.sum = 2;
+    output_begin(&o, keep, &text);
+    metrics_print(&o, &s);
+    CHECK_EQ(output_end(&o), 0);
+    CHECK(has_line(&text, "gcheap_cycles_total{cause=\"start\"} 7"));
+    CHECK(has_line(&text, "gcheap_heap_goal_bytes +Inf"));
+    CHECK(has_line(&text, "gcheap_allocated_bytes_total 18446744073709551614"));
+    CHECK(has_line(&text, "gcheap_mark_seconds_total 1.500000001"));
+    CHECK(has_line(&text, "gcheap_stall_seconds_bucket{le=\"0.000000255\"} 1"));
+    CHECK(has_line(&text, "gcheap_stall_seconds_bucket{le=\"0.000001023\"} 1"));
+    CHECK(has_line(&text, "gcheap_stall_seconds_bucket{le=\"0.000002047\"} 5"));
+    CHECK(has_line(&text, "gcheap_stall_seconds_bucket{le=\"8.589934591\"} 5"));
+    CHECK(has_line(&text, "gcheap_stall_seconds_bucket{le=\"+Inf\"} 7"));
+    CHECK(has_line(&text, "gcheap_stall_seconds_sum 0.000000002"));
+    CHECK(has_line(&text, "gcheap_stall_seconds_count 7"));
+}
+
+TEST(the_text_of_a_heap)
+{
+    gc_heap *heap = gc_heap_create(NULL);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(gc_heap_stats_write(heap, keep, &text), 0);
+    CHECK(text.calls > 1);
+    CHECK(has_line(&text, "gcheap_cycles_total{cause=\"collect\"} 1"));
+    CHECK(has_line(&text, "gcheap_threads 1"));
+    CHECK_EQ(gc_heap_stats_write(NULL, keep, &text), -EINVAL);
+    CHECK_EQ(gc_heap_stats_write(heap, NULL, &text), -EINVAL);
+    gc_heap_destroy(heap);
+}
+
+/* ---- The function that gets it ---- */
+
+static int fail_at_second(void *calls, const char *piece, size_t size)
+{
+    (void)piece, (void)size;
+    return ++*(int *)calls == 2 ? -ENOSPC : 0;
+}
+
+TEST(an_error_ends_the_writing)
+{
+    gc_heap *heap = gc_heap_create(NULL);
+    int calls = 0;
+    CHECK_EQ(gc_heap_stats_write(heap, fail_at_second, &calls), -ENOSPC);
+    CHECK_EQ(calls, 2);
+    CHECK(gc_new_bytes(8));
+    gc_heap_destroy(heap);
+}
+
+static void *collect(void *heap)
+{
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(gc_thread_detach(), 0);
+    return NULL;
+}
+
+/* Another thread's collection needs an answer of this one. */
+static int wait_for_collection(void *heap, const char *piece, size_t size)
+{
+    (void)piece, (void)size;
+    CHECK_REFUSED(gc_new_bytes(100000), EPERM);
+    join_thread(start_thread(collect, heap));
+    return 0;
+}
+
+TEST(collections_go_on_while_it_waits)
+{
+    gc_heap *heap = gc_heap_create(&(gc_options){.max_procs = 4});
+    CHECK_EQ(gc_heap_stats_write(heap, wait_for_collection, heap), 0);
+    CHECK(gc_new_bytes(8));
+    gc_heap_destroy(heap);
+}
+
+TEST(quoted_text)
+{
+    struct output o;
+    output_begin(&o, keep, &text);
+    output_quoted(&o, "a\"b\\c\nd\x7f \xc3\xa4 \xff\xc3 \xf0\x9f\x8c\xb3 \xed\xa0\x80");
+    CHECK_EQ(output_end(&o), 0);
+    CHECK(strcmp(text.all, "\"a\\\"b\\\\c?d? \xc3\xa4 ?? \xf0\x9f\x8c\xb3 ???\"") == 0);
+}
+
+TAP_MAIN
