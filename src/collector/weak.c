@@ -1,6 +1,7 @@
 #include "collector/weak.h"
 #include "collector/ephemeron.h"
 #include "collector/weakset.h"
+#include "collector/weakslot.h"
 #include <errno.h>
 
 static struct weaks *weaks_of(const gc_heap *heap)
@@ -169,6 +170,7 @@ void weak_give_up(gc_heap *heap, struct marker *m)
         workqueue_activate(&heap->work);
     m->active = true;
     weaksets_mark(heap, m);
+    weakslots_mark(heap, m);
     special_mark_weak(heap, m);
 }
 
@@ -178,6 +180,7 @@ void weak_clear(gc_heap *heap)
     ASSERT(u32_load_relaxed(&weaks_of(heap)->state) == WEAK_CUT && "I16");
     stress(STRESS_WEAK_CLEAR);
     weaksets_clear(heap);
+    weakslots_clear(heap);
     special_cut(heap);
 }
 

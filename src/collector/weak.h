@@ -47,14 +47,14 @@ INLINE bool weak_hold(gc_thread *t, uintptr_t object)
 /* Called when nothing grey is left. Decides the deaths of this cycle (true), or finds more to mark
  * (false). */
 bool weak_cut(gc_heap *heap, struct marker *m);
-/* After so many FLUSH waves a cycle calls weak_give_up. If weak reads do not disturb it, it has a
- * few. */
+/* After so many FLUSH waves, and after each one from then on, a cycle calls weak_give_up. If weak
+ * reads do not disturb it, it has a few. */
 #define WEAK_PATIENCE 16
 /* Marks all that weak references, maps and intern tables hold, as if they were strong. Then a weak
  * read finds nothing unmarked, and the cycle ends even if many threads go on reading. */
 void weak_give_up(gc_heap *heap, struct marker *m);
-/* After the cut, before DISARM: takes dead keys out of maps and intern tables, and the external
- * bytes of dead objects out of their count. */
+/* After the cut, before DISARM: takes what is dead out of weak slots, maps and intern tables, and
+ * the external bytes of dead objects out of their count. */
 void weak_clear(gc_heap *heap);
 /* Called when FLIP is complete. */
 void weak_flipped(gc_heap *heap);

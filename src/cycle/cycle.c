@@ -249,7 +249,7 @@ static bool was_last_wave(struct driver *d)
     struct cycle *c = heap->cycle;
     c->flush_waves++;
     stress(STRESS_FLUSHED);
-    if (UNLIKELY(c->flush_waves == WEAK_PATIENCE))
+    if (UNLIKELY(c->flush_waves >= WEAK_PATIENCE))
         weak_give_up(heap, &d->marker);
     bool dirty = u8_load_relaxed(&heap->mutators.handed) || !workqueue_is_idle(&heap->work);
     if (UNLIKELY(heap->strays != NULL) && !dirty)
