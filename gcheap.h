@@ -290,7 +290,8 @@ enum gc_flags {
     GC_FINALIZER_THREAD = 1 << 4,   /* a thread of the library's runs finalizers */
     GC_HUGE_PAGES = 1 << 5,         /* ask the OS for huge pages under all of the heap; otherwise
                                        only beyond the first 64 MiB */
-    GC_NO_HUGE_PAGES = 1 << 6       /* never ask for huge pages */
+    GC_NO_HUGE_PAGES = 1 << 6,      /* never ask for huge pages */
+    GC_FINALIZE_ALL = 1 << 7        /* all that dies is finalized at once; see gc_finalizer_set() */
 };
 
 #define GC_PERCENT_OFF (-1)
@@ -1003,8 +1004,13 @@ GC_API size_t gc_intern_count(gc_intern *table);
  * finalizer. Everything that the object reaches lives as long as the object. So of a chain of
  * objects with finalizers one is finalized in each cycle, the outermost first, and a circle of
  * references through such an object is never collected. Weak references and map entries of the
- * object itself are gone before fn is queued; those of what it reaches stay. `arg` is not a
- * reference. fn NULL removes a finalizer that is not queued yet. 0; -EINVAL (no object), -EEXIST
+ * object itself are gone before fn is queued; those of what it reaches stay.
+ *   With GC_FINALIZE_ALL, all objects with finalizers that are found dead in a cycle are queued in
+ * it, also those in a chain or a circle, and the one whose finalizer was set last comes first. What
+ * they reach is as it was. Weak references and weak slots that hold an object found dead then are
+ * cleared even if a finalizer still needs it; pairs, weak map entries and interned objects that a
+ * finalizer needs stay.
+ *   `arg` is not a reference. fn NULL removes a finalizer that is not queued yet. 0; -EINVAL (no object), -EEXIST
  * (it has one), -ENOENT (it has none to remove), -ENOMEM, -EAGAIN (no thread for
  * GC_FINALIZER_THREAD), -EPERM. */
 typedef void (*gc_finalizer_fn)(void *object, void *arg);
@@ -1024,6 +1030,10 @@ GC_API int gc_cleanup_cancel(void *object, int64_t id);
  * and returns how many. Several threads may do so at once. A finalizer may call it too, up to a
  * depth of 16; deeper calls run none. */
 GC_API size_t gc_finalizers_run(size_t max);
+/* Queues all finalizers that are set, the last one that was set first, though their objects live;
+ * cleanups stay. For the end of a VM, before gc_finalizers_run(0). Returns how many, or 0 with
+ * EPERM. */
+GC_API size_t gc_finalizers_queue_all(void);
 /* How many are queued now. */
 GC_API size_t gc_finalizers_pending(void);
 /* Sets the function that is called when something was queued. It runs on the thread that found the

@@ -177,11 +177,7 @@ void gc_trace_ephemerons(gc_tracer *tracer, void *pairs, size_t n, size_t size, 
 void *gc_barrier_load_weak(const void *slot)
 {
     gc_thread *t = entry_enter("gc_load_weak");
-    if (!t)
-        return NULL;
-    word value = slot_load_acquire(slot);
-    uintptr_t address = value_address(&t->heap->options.format, value);
-    return !address || weak_hold(t, address) ? (void *)value : NULL;
+    return t ? (void *)weak_load(t, slot) : NULL;
 }
 
 /* I47: the old value is not shaded, as a weak slot is no tracked edge; it may be dead. */

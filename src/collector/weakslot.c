@@ -31,9 +31,12 @@ static void keep(void *tracer, const struct weak_slots *s)
     marker_keep_weak(tracer, s);
 }
 
-/* A marker that does not know of keeps_weak yet may find more. So this is called again after the
- * next wave. */
-void weakslots_mark(gc_heap *heap, struct marker *m)
+bool weakslots_any_new(const gc_heap *heap)
+{
+    return ptr_load_relaxed(&heap->marking->weak) != NULL;
+}
+
+void weakslots_keep(gc_heap *heap, struct marker *m)
 {
     u8_store_relaxed(&heap->marking->keeps_weak, 1);
     weakslots_take(heap);
@@ -82,6 +85,18 @@ static void clear(void *heap, const struct weak_slots *s)
             clear_slot(heap, weakslot_at(s, i), s->dead);
     }
     weakslots_of(heap)->found += s->n;
+}
+
+static void part(void *heap, const struct weak_slots *s)
+{
+    for (size_t i = 0; !s->pairs && i < s->n; i++)
+        clear_slot(heap, weakslot_at(s, i), s->dead);
+}
+
+void weakslots_part(gc_heap *heap)
+{
+    marker_each_weak(weakslots_of(heap)->taken, part, heap);
+    weakslots_each_new(heap, part, heap);
 }
 
 static void give_back(gc_heap *heap, struct workbuf *b)

@@ -29,8 +29,15 @@ void weakslots_each_new(gc_heap *heap, void (*fn)(void *arg, const struct weak_s
                         void *arg);
 /* From now on what has been found is no longer new. */
 void weakslots_take(gc_heap *heap);
-/* Marks what they hold as if they were strong, and what those hold that are found later. */
-void weakslots_mark(gc_heap *heap, struct marker *m);
+bool weakslots_any_new(const gc_heap *heap);
+/* Marks what they hold as if they were strong, and from now on what those hold that are found. */
+void weakslots_keep(gc_heap *heap, struct marker *m);
+INLINE bool weakslots_are_kept(const gc_heap *heap)
+{
+    return u8_load_relaxed(&heap->marking->keeps_weak);
+}
+/* Takes what is unmarked out of weak slots, but not out of pairs (I49). */
+void weakslots_part(gc_heap *heap);
 /* Takes the dead out. After the cut, before DISARM. */
 void weakslots_clear(gc_heap *heap);
 

@@ -1,6 +1,7 @@
 #include "cycle/cycle.h"
 #include "collector/pacing.h"
 #include "collector/scavenge.h"
+#include "collector/special.h"
 #include "collector/sweep.h"
 #include "collector/weak.h"
 #include "collector/ephemeron.h"
@@ -291,6 +292,7 @@ static void end_flip(gc_heap *heap)
     verify_after_cycle(heap);
     if (heap->options.flags & GC_STOP_WORLD)
         handshake_release(heap);
+    special_queue_dying(heap);
 }
 
 /* If a cycle has cost its mutator more than it should, this is not tried again for some cycles; for

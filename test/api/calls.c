@@ -166,6 +166,7 @@ CALL(weakmap_delete, ERRNO(gc_weakmap_delete(map, cell)))
 CALL(weakmap_count, ERRNO(gc_weakmap_count(map)))
 CALL(intern_count, ERRNO(gc_intern_count(table)))
 CALL(finalizers_run, ERRNO(gc_finalizers_run(1)))
+CALL(finalizers_queue_all, ERRNO(gc_finalizers_queue_all()))
 CALL(finalizers_pending, ERRNO(gc_finalizers_pending()))
 CALL(finalizers_notify, RESULT(gc_finalizers_notify(no_notice, NULL)))
 CALL(fiber_current, ERRNO(gc_fiber_current()))
@@ -572,6 +573,7 @@ static const struct row rows[] = {
     {"gc_cleanup_add", "ppyyp", N, call_cleanup_add},
     {"gc_cleanup_cancel", "ppyyp", N, call_cleanup_cancel},
     {"gc_finalizers_run", "ppyyp", "as what it runs", call_finalizers_run},
+    {"gc_finalizers_queue_all", "ppyyp", Y, call_finalizers_queue_all},
     {"gc_finalizers_pending", "ppyyp", N, call_finalizers_pending},
     {"gc_finalizers_notify", "ppyyp", N, call_finalizers_notify},
     {"gc_fiber_create", "ppyyp", N, call_fiber_create},
