@@ -939,8 +939,8 @@ GC_API void gc_trace_ephemerons(gc_tracer *tracer, void *pairs, size_t n, size_t
 
 GC_API void *gc_barrier_load_weak(const void *slot);
 /* *slot, which the caller should root before its next safepoint: what a weak slot or the value of a
- * pair holds, unless it is dead. Acquire. NULL with EPERM: a thread without a heap, or in a blocking
- * region. To search for a key that the caller holds, gc_load() is enough. */
+ * pair holds, unless it is dead. Acquire. NULL with EPERM: a thread without a heap, or in a
+ * blocking region. To search for a key that the caller holds, gc_load() is enough. */
 static inline void *gc_load_weak(const void *slot)
 {
     return GC_UNLIKELY(GC_SELF->barrier) ? gc_barrier_load_weak(slot) : gc_load(slot);
@@ -1010,8 +1010,8 @@ GC_API size_t gc_intern_count(gc_intern *table);
  * they reach is as it was. Weak references and weak slots that hold an object found dead then are
  * cleared even if a finalizer still needs it; pairs, weak map entries and interned objects that a
  * finalizer needs stay.
- *   `arg` is not a reference. fn NULL removes a finalizer that is not queued yet. 0; -EINVAL (no object), -EEXIST
- * (it has one), -ENOENT (it has none to remove), -ENOMEM, -EAGAIN (no thread for
+ *   `arg` is not a reference. fn NULL removes a finalizer that is not queued yet. 0; -EINVAL (no
+ * object), -EEXIST (it has one), -ENOENT (it has none to remove), -ENOMEM, -EAGAIN (no thread for
  * GC_FINALIZER_THREAD), -EPERM. */
 typedef void (*gc_finalizer_fn)(void *object, void *arg);
 GC_API int gc_finalizer_set(void *object, gc_finalizer_fn fn, void *arg);

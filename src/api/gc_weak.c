@@ -120,7 +120,8 @@ bool gc_weakmap_next(gc_weakmap *map, size_t *position, void **key, void **value
 enum flaw { OUTSIDE_TRACING, OUTSIDE_OBJECT };
 static const char *const flaws[] = {
     [OUTSIDE_TRACING] = "it is called by no trace function; use it in that of the object's type",
-    [OUTSIDE_OBJECT] = "they are no aligned words of the object; keep weak slots in the object itself",
+    [OUTSIDE_OBJECT] =
+        "they are no aligned words of the object; keep weak slots in the object itself",
 };
 
 /* Whether the slots lie in the object that is traced. Another object that holds them may be reached
@@ -142,9 +143,10 @@ static COLD void refuse_slots(gc_tracer *tracer, const struct weak_slots *s, con
                               enum flaw flaw)
 {
     if (!u8_exchange_seq_cst(&tracer->heap->weakslots->told, 1))
-        log_write(tracer->heap, GC_LOG_ERROR, "%s in the tracing of a %s takes %zu slots at 0x%zx "
-                  "as strong: %s", call,
-                  tracer->object && tracer->type->name ? tracer->type->name : "root", s->n,
+        log_write(tracer->heap, GC_LOG_ERROR,
+                  "%s in the tracing of a %s takes %zu slots at 0x%zx "
+                  "as strong: %s",
+                  call, tracer->object && tracer->type->name ? tracer->type->name : "root", s->n,
                   (size_t)s->first, flaws[flaw]);
     marker_keep_weak(tracer, s);
 }

@@ -329,10 +329,10 @@ static bool finalizes_all(const gc_heap *heap)
     return heap->options.flags & GC_FINALIZE_ALL;
 }
 
-/* Invariant, except with GC_FINALIZE_ALL: while a finalizer is set, what its object refers to gets marked in every cycle. The
- * collector does that once, after ROOTS. A thread that sets a finalizer later in the cycle does it
- * itself, before its next safepoint. The object stays unmarked; it is queued as if it were grey, to
- * be scanned. */
+/* Invariant, except with GC_FINALIZE_ALL: while a finalizer is set, what its object refers to gets
+ * marked in every cycle. The collector does that once, after ROOTS. A thread that sets a finalizer
+ * later in the cycle does it itself, before its next safepoint. The object stays unmarked; it is
+ * queued as if it were grey, to be scanned. */
 static void shade_children(gc_thread *t, const struct place *place)
 {
     struct target target;

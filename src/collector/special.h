@@ -111,9 +111,9 @@ void special_mark_weak(gc_heap *heap, struct marker *m);
  * cut. */
 void special_cut(gc_heap *heap);
 
-/* With GC_FINALIZE_ALL (I49). Clears the weak references of all unmarked objects, and takes those of
- * them that have finalizers, the one whose finalizer was set last first. They are dying until they
- * are queued. Returns how many there are. Collector, when nothing is grey. */
+/* With GC_FINALIZE_ALL (I49). Clears the weak references of all unmarked objects, and takes those
+ * of them that have finalizers, the one whose finalizer was set last first. They are dying until
+ * they are queued. Returns how many there are. Collector, when nothing is grey. */
 size_t special_part(gc_heap *heap);
 void special_mark_dying(gc_heap *heap, struct marker *m);
 void special_queue_dying(gc_heap *heap);

@@ -1,4 +1,5 @@
-/* GC_FINALIZE_ALL: all that dies in a cycle is finalized in it. And finalizers at the end of a VM. */
+/* GC_FINALIZE_ALL: all that dies in a cycle is finalized in it. And finalizers at the end of a VM.
+ */
 #include "actors.h"
 #include "build.h"
 #include "collector/weak.h"

@@ -440,7 +440,8 @@ TEST(revived_while_marking)
     end_with_pair(&reader, 1, &reader);
 }
 
-/* A black thread makes a table, which is black. A grey thread puts into it what it then drops (I47).
+/* A black thread makes a table, which is black. A grey thread puts into it what it then drops
+ * (I47).
  */
 TEST(stored_by_a_grey_thread)
 {
