@@ -120,13 +120,13 @@ static value weak_get(struct thread *t, value *args, int n)
 
 /* ---- Tables of pairs ----------------------------------------------------------------------- */
 
-#define DELETED ((void *)1) /* the key of a pair that is gone: others may lie behind it */
+#define GONE ((void *)1) /* the key of a pair that is gone: others may lie behind it */
 #define ROOM_MIN 4
 
 static void trace_pairs(void *object, gc_tracer *tracer)
 {
     struct weak_table *table = object;
-    gc_trace_ephemerons(tracer, table->pairs, table->room, sizeof(struct weak_pair), DELETED);
+    gc_trace_ephemerons(tracer, table->pairs, table->room, sizeof(struct weak_pair), GONE);
 }
 static gc_type table_type = {
     .size = sizeof(struct weak_table), .name = "struct weak_table", .trace = trace_pairs};
@@ -152,7 +152,7 @@ static struct weak_pair *find_pair(struct weak_table *table, const void *key)
             return pair;
         if (!k)
             return unused ? unused : pair;
-        if (k == DELETED && !unused)
+        if (k == GONE && !unused)
             unused = pair;
     }
 }
@@ -176,7 +176,7 @@ static void copy_pairs(struct weak_table *to, struct weak_table *from)
     for (size_t i = 0; i < from->room; i++) {
         void *key = gc_load_weak(&from->pairs[i].key);
         void *v = gc_load_weak(&from->pairs[i].value);
-        if (key && key != DELETED)
+        if (key && key != GONE)
             put_pair(to, key, v);
     }
 }
@@ -186,7 +186,7 @@ static size_t count_pairs(struct weak_table *table)
     size_t n = 0;
     for (size_t i = 0; i < table->room; i++) {
         void *key = gc_load_weak(&table->pairs[i].key);
-        n += key && key != DELETED;
+        n += key && key != GONE;
     }
     return n;
 }
@@ -310,7 +310,7 @@ static value weakmap_delete(struct thread *t, value *args, int n)
     bool found = has_key(pair, key);
     if (found) {
         gc_store_weak(&pair->value, NULL);
-        gc_store_weak(&pair->key, DELETED);
+        gc_store_weak(&pair->key, GONE);
     }
     unlock_map(MAP);
     return from_bool(found);
@@ -336,7 +336,7 @@ static value weakmap_list(struct thread *t, value *args, bool keys)
         key = gc_load_weak(&table->pairs[i].key);
         v = gc_load_weak(&table->pairs[i].value);
         unlock_map(MAP);
-        if (key && key != DELETED)
+        if (key && key != GONE)
             list_push(t, list, from_reference(keys ? key : v));
     }
     return from_object(list);
