@@ -211,7 +211,7 @@ struct gc_type {
 #define GC_TYPE_INIT(text, T, mask, names, words)                                                  \
     {                                                                                              \
         sizeof(T), 0, 0, GC_TFLAG_NAMED, GC_KIND_STRUCT, (uint16_t)GC_ALIGNOF(T),                  \
-            (uint16_t)GC_ALIGNOF(T), 0, NULL, NULL, NULL, text, NULL, NULL, {GC_LIST mask}, 0, 0,    \
+            (uint16_t)GC_ALIGNOF(T), 0, NULL, NULL, NULL, text, NULL, NULL, {GC_LIST mask}, 0, 0,  \
             NULL, 0, 0, names,                                                                     \
         {                                                                                          \
             GC_LIST words                                                                          \
@@ -849,7 +849,7 @@ struct gc_type_spec {
     gc_trace_fn trace;
     const char *fields; /* the names of the references in the order of their offsets, as
                            "left;right"; of up to GC_FIELDS_MAX. NULL: they have none */
-    void *user; /* gc_type.user; the pointer is copied */
+    void *user;         /* gc_type.user; the pointer is copied */
 };
 
 /* Makes a type at run time; copies all that `spec` points to. Any thread, attached or not.

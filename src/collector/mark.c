@@ -886,9 +886,9 @@ void marker_keep_weak(struct gc_tracer *tracer, const struct weak_slots *s)
 {
     for (size_t i = 0; i < s->n; i++) {
         const slot_word *slot = (const slot_word *)(s->first + i * s->size);
-        tracer_word(tracer, slot_load_acquire(slot));
+        tracer_slot(tracer, slot);
         if (s->pairs)
-            tracer_word(tracer, slot_load_acquire(slot + 1));
+            tracer_slot(tracer, slot + 1);
     }
 }
 
