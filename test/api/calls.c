@@ -17,7 +17,7 @@ static GC_TYPE(cell_type, struct cell, next);
 
 static gc_heap *heap, *other;
 static struct cell *cell; /* rooted */
-static void *slot, *range[2], **top = range;
+static void *slot, *weak_slot, *range[2], **top = range;
 static uint64_t value_slot;
 static gc_weak *weak;
 static gc_weakmap *map;
@@ -148,7 +148,7 @@ CALL(trace_weak, ERRNO(gc_trace_weak(tracer, &slot, 1, sizeof slot, NULL)))
 CALL(trace_ephemerons, ERRNO(gc_trace_ephemerons(tracer, range, 1, sizeof range, NULL)))
 CALL(trace_user, ERRNO(gc_trace_user(tracer)))
 CALL(load_weak, ERRNO(gc_load_weak(&slot)))
-CALL(store_weak, ERRNO(gc_store_weak(&slot, cell)))
+CALL(store_weak, ERRNO(gc_store_weak(&weak_slot, cell)))
 CALL(handle_get, ERRNO(gc_handle_get(handle)))
 CALL(handle_set, RESULT(gc_handle_set(handle, cell)))
 CALL(collect, RESULT(gc_collect()))
