@@ -3,6 +3,7 @@
 #include "introspect/seen.h"
 #include "introspect/site.h"
 #include "allocator/object.h"
+#include "collector/mark.h"
 #include "collector/quarantine.h"
 #include "collector/sweep.h"
 #include "mutator/log.h"
