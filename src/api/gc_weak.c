@@ -142,7 +142,7 @@ static bool are_in_object(const gc_tracer *tracer, const struct weak_slots *s)
 static COLD void refuse_slots(gc_tracer *tracer, const struct weak_slots *s, const char *call,
                               enum flaw flaw)
 {
-    if (!u8_exchange_seq_cst(&tracer->heap->weakslots->told, 1))
+    if (!u8_exchange_relaxed(&tracer->heap->weakslots->told, 1))
         log_write(tracer->heap, GC_LOG_ERROR,
                   "%s in the tracing of a %s takes %zu slots at 0x%zx "
                   "as strong: %s",

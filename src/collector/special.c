@@ -754,7 +754,7 @@ static struct special **part_record_locked(struct batch *b, struct special **lin
 {
     struct special *r = *link;
     if (!cell_is_marked(b->s, r->cell) && r->kind == SPECIAL_WEAK) {
-        word_store_release(&r->weak.object, 0);
+        word_store_relaxed(&r->weak.object, 0);
         release_weak(b, unlink_locked(b->s, link));
         return link;
     }

@@ -39,6 +39,7 @@ static bool hold_marking(gc_thread *t, uintptr_t object, const struct target *ta
         barrier_shade(t, object);
         return true;
     }
+    fence_acquire(); /* I49: who looks at the reference again finds it cleared, if it was */
     return true;
 }
 

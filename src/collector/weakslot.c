@@ -72,7 +72,7 @@ static void clear_slot(const gc_heap *heap, slot_word *slot, word dead)
 static void clear_pair(const gc_heap *heap, slot_word *key, word dead)
 {
     if (is_dead(heap, slot_load_acquire(key)))
-        slot_store_release(key + 1, 0);
+        __atomic_store_n(key + 1, 0, __ATOMIC_RELAXED);
     clear_slot(heap, key, dead);
 }
 
