@@ -146,9 +146,11 @@ GC_API struct gc_fast *gc_self_of_thread(void) GC_ABI_NAME(gc_self_of_thread);
 #define GC_MASK_WORDS 16
 
 /* Visits what an object of a traced type holds: calls gc_trace_slot() or gc_trace_ref() for each
- * reference that the mask does not cover. It runs on any thread, while the program's threads run.
- * So it may read only memory that the object owns and that is written as gc_store() writes: by
- * atomic stores with release. It must not allocate or block. */
+ * reference that the mask does not cover, and names weak slots by gc_trace_weak(). It runs on any
+ * thread, while the program's threads run, and on several at once, for one object too. So it reads
+ * only memory that the object owns and that is written as gc_store() writes: by atomic stores with
+ * release. Of objects to which a slot of this one leads it may read what never changes, such as a
+ * description of the layout. It writes to no object. It must not allocate or block. */
 typedef void (*gc_trace_fn)(void *object, gc_tracer *tracer);
 
 #define GC_FIELDS_MAX 32
@@ -173,6 +175,7 @@ struct gc_type {
                            object is a reference), or a GC program; NULL: inline_mask is the mask */
     const char *name;
     gc_trace_fn trace; /* NULL: the mask covers all references */
+    void *user;        /* the embedder's: `trace` gets it from gc_trace_user() */
     uint64_t inline_mask[GC_MASK_WORDS];
     /* The library sets these at first use. */
     uint32_t run;    /* run index; 0: none */
@@ -208,8 +211,8 @@ struct gc_type {
 #define GC_TYPE_INIT(text, T, mask, names, words)                                                  \
     {                                                                                              \
         sizeof(T), 0, 0, GC_TFLAG_NAMED, GC_KIND_STRUCT, (uint16_t)GC_ALIGNOF(T),                  \
-            (uint16_t)GC_ALIGNOF(T), 0, NULL, NULL, NULL, text, NULL, {GC_LIST mask}, 0, 0, NULL,  \
-            0, 0, names,                                                                           \
+            (uint16_t)GC_ALIGNOF(T), 0, NULL, NULL, NULL, text, NULL, NULL, {GC_LIST mask}, 0, 0,  \
+            NULL, 0, 0, names,                                                                     \
         {                                                                                          \
             GC_LIST words                                                                          \
         }                                                                                          \
@@ -287,7 +290,8 @@ enum gc_flags {
     GC_FINALIZER_THREAD = 1 << 4,   /* a thread of the library's runs finalizers */
     GC_HUGE_PAGES = 1 << 5,         /* ask the OS for huge pages under all of the heap; otherwise
                                        only beyond the first 64 MiB */
-    GC_NO_HUGE_PAGES = 1 << 6       /* never ask for huge pages */
+    GC_NO_HUGE_PAGES = 1 << 6,      /* never ask for huge pages */
+    GC_FINALIZE_ALL = 1 << 7        /* all that dies is finalized at once; see gc_finalizer_set() */
 };
 
 #define GC_PERCENT_OFF (-1)
@@ -738,6 +742,10 @@ GC_API void gc_trace_slot(gc_tracer *tracer, const void *slot);
 GC_API void gc_trace_slots(gc_tracer *tracer, const void *base, size_t n);
 GC_API void gc_trace_ref(gc_tracer *tracer, void *object);
 
+/* For trace functions only: `user` of the object's type. So one function can serve several VMs of a
+ * process. In a root callback, which has an argument of its own, NULL. */
+GC_API void *gc_trace_user(gc_tracer *tracer);
+
 /* A handle is a root that the heap owns and that C data structures and other threads can hold. Any
  * attached thread may use any handle of its current heap; get and set are atomic. NULL: ENOMEM,
  * EPERM. */
@@ -860,6 +868,7 @@ struct gc_type_spec {
     gc_trace_fn trace;
     const char *fields; /* the names of the references in the order of their offsets, as
                            "left;right"; of up to GC_FIELDS_MAX. NULL: they have none */
+    void *user;         /* gc_type.user; the pointer is copied */
 };
 
 /* Makes a type at run time; copies all that `spec` points to. Any thread, attached or not.
@@ -889,9 +898,9 @@ GC_API const char *gc_type_error(void);
  * keeps it alive during the call. An address inside of an object, memory that was not handed out
  * yet, and an object of no bytes are refused: EINVAL.
  *
- * An object dies at one moment of a cycle, for all weak references, weak maps and intern tables at
- * once: they return NULL, or do not contain it any more. After that its finalizer is queued. If it
- * has none, its memory is reused and its cleanups are queued.
+ * An object dies at one moment of a cycle, for all weak references, weak maps, weak slots and
+ * intern tables at once: they return NULL, or do not contain it any more. After that its finalizer
+ * is queued. If it has none, its memory is reused and its cleanups are queued.
  *
  * The heap's end frees all weak references, weak maps and intern tables. They must not be used or
  * freed after that. EINVAL: NULL, or one of another heap than the current one.
@@ -929,6 +938,45 @@ GC_API size_t gc_weakmap_count(gc_weakmap *map);
  * between the calls, the last one visited too. No entry is visited twice; only entries that were
  * added since the start may be missed. */
 GC_API bool gc_weakmap_next(gc_weakmap *map, size_t *position, void **key, void **value);
+
+/* Weak slots are words of an object that do not keep alive what they hold. The object's type has a
+ * trace function that names them, and no mask that covers them. Objects with weak slots live and
+ * die as others do, also in circles with what their slots hold.
+ *
+ * When an object dies, the collector writes `dead` into the weak slots that hold it: NULL, or a
+ * word that leads to no object, such as a mark for deleted entries. From the death on
+ * gc_load_weak() returns NULL for such a slot. A slot that leads to no object (NULL, a number in
+ * the heap's value format, an address outside the heap) stays as it is. */
+
+/* For trace functions only: names n weak slots. The first is at `slots`, and each of the others
+ * `size` bytes behind the one before, as the members of an array of structs are. All lie in the
+ * object that is traced; otherwise they count as strong, and the log says so. */
+GC_API void gc_trace_weak(gc_tracer *tracer, void *slots, size_t n, size_t size, void *dead);
+/* The same for n pairs {key, value}: of each pair the key is the weak slot, and the value is the
+ * word behind it. A value lives as long as its key lives (an ephemeron); with a key that leads to
+ * no object, as long as the pair. When a key dies, its value becomes NULL and then the key `dead`.
+ * A thread changes only pairs whose key it holds, and pairs whose key leads to no object. */
+GC_API void gc_trace_ephemerons(gc_tracer *tracer, void *pairs, size_t n, size_t size, void *dead);
+
+GC_API void *gc_barrier_load_weak(const void *slot);
+/* *slot, which the caller should root before its next safepoint: what a weak slot or the value of a
+ * pair holds, unless it is dead. Acquire. NULL with EPERM: a thread without a heap, or in a
+ * blocking region. To search for a key that the caller holds, gc_load() is enough. */
+static inline void *gc_load_weak(const void *slot)
+{
+    return GC_UNLIKELY(GC_SELF->barrier) ? gc_barrier_load_weak(slot) : gc_load(slot);
+}
+
+GC_API void gc_barrier_store_weak(void *slot, void *value);
+/* *slot = value: how a weak slot, or a pair's key or value, is written. Release. Not by gc_store(),
+ * gc_cas(), gc_copy() and gc_clear(), which keep the old value alive. */
+static inline void gc_store_weak(void *slot, void *value)
+{
+    typedef void *__attribute__((may_alias)) gc_slot_word;
+    if (GC_UNLIKELY(GC_SELF->barrier))
+        gc_barrier_store_weak(slot, value);
+    __atomic_store_n((gc_slot_word *)slot, value, __ATOMIC_RELEASE);
+}
 
 /* An intern table holds one object for each content, and keeps none of them alive. The functions:
  *   hash, equal  must not use the heap. Several threads may call them at once; sometimes equal runs
@@ -977,9 +1025,14 @@ GC_API size_t gc_intern_count(gc_intern *table);
  * finalizer. Everything that the object reaches lives as long as the object. So of a chain of
  * objects with finalizers one is finalized in each cycle, the outermost first, and a circle of
  * references through such an object is never collected. Weak references and map entries of the
- * object itself are gone before fn is queued; those of what it reaches stay. `arg` is not a
- * reference. fn NULL removes a finalizer that is not queued yet. 0; -EINVAL (no object), -EEXIST
- * (it has one), -ENOENT (it has none to remove), -ENOMEM, -EAGAIN (no thread for
+ * object itself are gone before fn is queued; those of what it reaches stay.
+ *   With GC_FINALIZE_ALL, all objects with finalizers that are found dead in a cycle are queued in
+ * it, also those in a chain or a circle, and the one whose finalizer was set last comes first. What
+ * they reach is as it was. Weak references and weak slots that hold an object found dead then are
+ * cleared even if a finalizer still needs it; pairs, weak map entries and interned objects that a
+ * finalizer needs stay.
+ *   `arg` is not a reference. fn NULL removes a finalizer that is not queued yet. 0; -EINVAL (no
+ * object), -EEXIST (it has one), -ENOENT (it has none to remove), -ENOMEM, -EAGAIN (no thread for
  * GC_FINALIZER_THREAD), -EPERM. */
 typedef void (*gc_finalizer_fn)(void *object, void *arg);
 GC_API int gc_finalizer_set(void *object, gc_finalizer_fn fn, void *arg);
@@ -998,6 +1051,10 @@ GC_API int gc_cleanup_cancel(void *object, int64_t id);
  * and returns how many. Several threads may do so at once. A finalizer may call it too, up to a
  * depth of 16; deeper calls run none. */
 GC_API size_t gc_finalizers_run(size_t max);
+/* Queues all finalizers that are set, the last one that was set first, though their objects live;
+ * cleanups stay. For the end of a VM, before gc_finalizers_run(0). Returns how many, or 0 with
+ * EPERM. */
+GC_API size_t gc_finalizers_queue_all(void);
 /* How many are queued now. */
 GC_API size_t gc_finalizers_pending(void);
 /* Sets the function that is called when something was queued. It runs on the thread that found the

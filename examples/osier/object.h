@@ -190,12 +190,20 @@ struct coroutine {
 
 struct weak {
     struct object head;
-    gc_weak *ref;
+    void *target; /* a weak slot */
 };
 
+/* An open hash table of pairs, each of whose values lives as long as its key. */
+struct weak_pair {
+    void *key, *value;
+};
+struct weak_table {
+    size_t room, used; /* a power of two; keys that are not NULL, dead ones too */
+    struct weak_pair pairs[];
+};
 struct weakmap {
     struct object head;
-    gc_weakmap *map;
+    struct weak_table *table; /* replaced and written under a lock, see weak.c */
 };
 
 struct file {

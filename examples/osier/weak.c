@@ -95,19 +95,18 @@ static void *weak_target(struct thread *t, value v)
 
 /* ---- Weak ---------------------------------------------------------------------------------- */
 
-static void weak_free(void *arg)
+static void trace_weak(void *object, gc_tracer *tracer)
 {
-    gc_weak_free(arg);
+    gc_trace_weak(tracer, &((struct weak *)object)->target, 1, sizeof(void *), NULL);
 }
+gc_type weak_type = {.size = sizeof(struct weak), .name = "struct weak", .trace = trace_weak};
 
 static value weak_new(struct thread *t, value *args, int n)
 {
     (void)n;
     void *target = weak_target(t, args[1]);
     struct weak *self = NEW(t, &weak_type, KIND_WEAK);
-    GC_FRAME(self);
-    self->ref = check_memory(t, gc_weak_new(target));
-    add_cleanup(t, self, weak_free, self->ref);
+    gc_store_weak(&self->target, target);
     return from_object(self);
 }
 
@@ -115,26 +114,117 @@ static value weak_new(struct thread *t, value *args, int n)
 static value weak_get(struct thread *t, value *args, int n)
 {
     (void)t, (void)n;
-    void *target = gc_weak_get(((struct weak *)as_object(args[0]))->ref);
+    void *target = gc_load_weak(&((struct weak *)as_object(args[0]))->target);
     return target ? from_object(target) : NIL;
+}
+
+/* ---- Tables of pairs ----------------------------------------------------------------------- */
+
+#define GONE ((void *)1) /* the key of a pair that is gone: others may lie behind it */
+#define ROOM_MIN 4
+
+static void trace_pairs(void *object, gc_tracer *tracer)
+{
+    struct weak_table *table = object;
+    gc_trace_ephemerons(tracer, table->pairs, table->room, sizeof(struct weak_pair), GONE);
+}
+static gc_type table_type = {
+    .size = sizeof(struct weak_table), .name = "struct weak_table", .trace = trace_pairs};
+static GC_TYPE_NOPTR(pair_type, struct weak_pair); /* trace_pairs names its words */
+
+static struct weak_table *new_table(struct thread *t, size_t room)
+{
+    struct weak_table *table = check_memory(t, gc_new_flex(&table_type, &pair_type, room));
+    table->room = room;
+    return table;
+}
+
+/* The pair with that key, or else one where it can be put. A pair whose key has died is neither,
+ * until the collector has been there. */
+static struct weak_pair *find_pair(struct weak_table *table, const void *key)
+{
+    size_t mask = table->room - 1, i = (size_t)((uintptr_t)key * 0x9E3779B9u >> 8) & mask;
+    struct weak_pair *unused = NULL;
+    for (;; i = (i + 1) & mask) {
+        struct weak_pair *pair = &table->pairs[i];
+        const void *k = gc_load(&pair->key);
+        if (k == key)
+            return pair;
+        if (!k)
+            return unused ? unused : pair;
+        if (k == GONE && !unused)
+            unused = pair;
+    }
+}
+
+static bool has_key(const struct weak_pair *pair, const void *key)
+{
+    return gc_load(&pair->key) == key;
+}
+
+static void put_pair(struct weak_table *table, void *key, void *v)
+{
+    struct weak_pair *pair = find_pair(table, key);
+    table->used += !gc_load(&pair->key);
+    gc_store_weak(&pair->value, v);
+    gc_store_weak(&pair->key, key);
+}
+
+/* What lives; no safepoint. */
+static void copy_pairs(struct weak_table *to, struct weak_table *from)
+{
+    for (size_t i = 0; i < from->room; i++) {
+        void *key = gc_load_weak(&from->pairs[i].key);
+        void *v = gc_load_weak(&from->pairs[i].value);
+        if (key && key != GONE)
+            put_pair(to, key, v);
+    }
+}
+
+static size_t count_pairs(struct weak_table *table)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < table->room; i++) {
+        void *key = gc_load_weak(&table->pairs[i].key);
+        n += key && key != GONE;
+    }
+    return n;
 }
 
 /* ---- WeakMap ------------------------------------------------------------------------------- */
 
-#define MAP (((struct weakmap *)as_object(args[0]))->map)
+/* Each operation is atomic: under the lock that belongs to the map. There are no safepoints under
+ * it. */
+#define LOCKS 16
+static pthread_mutex_t locks[LOCKS] = {
+    PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER,
+    PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER,
+    PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER,
+    PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER,
+    PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER,
+    PTHREAD_MUTEX_INITIALIZER};
 
-static void weakmap_free(void *arg)
+/* An object does not move, so neither does its lock. */
+static struct weak_table *lock_map(struct weakmap *map)
 {
-    gc_weakmap_free(arg);
+    pthread_mutex_lock(&locks[((uintptr_t)map >> 5) % LOCKS]);
+    return gc_load(&map->table);
 }
+
+static void unlock_map(struct weakmap *map)
+{
+    pthread_mutex_unlock(&locks[((uintptr_t)map >> 5) % LOCKS]);
+}
+
+#define MAP ((struct weakmap *)as_object(args[0]))
 
 static value weakmap_new(struct thread *t, value *args, int n)
 {
     (void)args, (void)n;
+    struct weak_table *table = new_table(t, ROOM_MIN);
+    GC_FRAME(table);
     struct weakmap *self = NEW(t, &weakmap_type, KIND_WEAKMAP);
-    GC_FRAME(self);
-    self->map = check_memory(t, gc_weakmap_new());
-    add_cleanup(t, self, weakmap_free, self->map);
+    self->table = table;
     return from_object(self);
 }
 
@@ -147,49 +237,108 @@ static value from_reference(void *p)
     return object->kind == KIND_BOX ? ((struct box *)p)->content : from_object(p);
 }
 
+/* false: the table is full. */
+static bool try_set(struct weakmap *map, void *key, void *v)
+{
+    struct weak_table *table = lock_map(map);
+    bool fits = table->used + 1 < table->room - table->room / 4;
+    if (fits || has_key(find_pair(table, key), key)) {
+        put_pair(table, key, v);
+        fits = true;
+    }
+    unlock_map(map);
+    return fits;
+}
+
+static void make_room(struct thread *t, struct weakmap *map)
+{
+    size_t live = count_pairs(lock_map(map)), room = ROOM_MIN;
+    unlock_map(map);
+    while (room < 2 * live + 2)
+        room *= 2;
+    struct weak_table *larger = new_table(t, room);
+    struct weak_table *table = lock_map(map);
+    if (count_pairs(table) <= live) {
+        copy_pairs(larger, table);
+        gc_store(&map->table, larger);
+    }
+    unlock_map(map);
+}
+
 static value weakmap_set(struct thread *t, value *args, int n)
 {
     (void)n;
     void *key = weak_target(t, args[1]);
     void *v = is_object(args[2]) ? as_object(args[2]) : new_box(t, args[2]);
     GC_FRAME(v);
-    if (gc_weakmap_set(MAP, key, v))
-        throw_memory(t);
+    while (!try_set(MAP, key, v))
+        make_room(t, MAP);
     return args[2];
+}
+
+/* Whether the key is there, and its value. */
+static bool look_up(struct thread *t, value *args, void **v)
+{
+    void *key = weak_target(t, args[1]);
+    struct weak_pair *pair = find_pair(lock_map(MAP), key);
+    bool found = has_key(pair, key);
+    *v = found ? gc_load_weak(&pair->value) : NULL;
+    unlock_map(MAP);
+    return found;
 }
 
 static value weakmap_get(struct thread *t, value *args, int n)
 {
+    void *v;
     (void)n;
-    return from_reference(gc_weakmap_get(MAP, weak_target(t, args[1])));
+    look_up(t, args, &v);
+    return from_reference(v);
 }
 
 static value weakmap_has(struct thread *t, value *args, int n)
 {
+    void *v;
     (void)n;
-    return from_bool(gc_weakmap_has(MAP, weak_target(t, args[1])));
+    return from_bool(look_up(t, args, &v));
 }
 
 static value weakmap_delete(struct thread *t, value *args, int n)
 {
     (void)n;
-    return from_bool(gc_weakmap_delete(MAP, weak_target(t, args[1])));
+    void *key = weak_target(t, args[1]);
+    struct weak_pair *pair = find_pair(lock_map(MAP), key);
+    bool found = has_key(pair, key);
+    if (found) {
+        gc_store_weak(&pair->value, NULL);
+        gc_store_weak(&pair->key, GONE);
+    }
+    unlock_map(MAP);
+    return from_bool(found);
 }
 
 static value weakmap_len(struct thread *t, value *args, int n)
 {
     (void)t, (void)n;
-    return from_int((int64_t)gc_weakmap_count(MAP));
+    size_t count = count_pairs(lock_map(MAP));
+    unlock_map(MAP);
+    return from_int((int64_t)count);
 }
 
+/* Of the table that the map has at the beginning; another one may take its place meanwhile. */
 static value weakmap_list(struct thread *t, value *args, bool keys)
 {
     struct list *list = new_list(t, 0);
+    struct weak_table *table = gc_load(&MAP->table);
     void *key = NULL, *v = NULL;
-    size_t position = 0;
-    GC_FRAME(list, key, v);
-    while (gc_weakmap_next(MAP, &position, &key, &v))
-        list_push(t, list, from_reference(keys ? key : v));
+    GC_FRAME(list, table, key, v);
+    for (size_t i = 0; i < table->room; i++) {
+        lock_map(MAP);
+        key = gc_load_weak(&table->pairs[i].key);
+        v = gc_load_weak(&table->pairs[i].value);
+        unlock_map(MAP);
+        if (key && key != GONE)
+            list_push(t, list, from_reference(keys ? key : v));
+    }
     return from_object(list);
 }
 

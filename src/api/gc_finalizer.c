@@ -3,6 +3,7 @@
 #include "collector/finalizer.h"
 #include "collector/special.h"
 #include "cycle/assist.h"
+#include "cycle/cycle.h"
 
 /* ---- Finalizers and cleanups ---- */
 
@@ -36,6 +37,22 @@ size_t gc_finalizers_run(size_t max)
 {
     gc_thread *t = ENTER();
     return t ? finalizer_run(t, max) : 0;
+}
+
+static void take_all(gc_heap *heap, void *batch)
+{
+    special_take_all(heap, batch);
+}
+
+size_t gc_finalizers_queue_all(void)
+{
+    gc_thread *t = ENTER();
+    struct finq_batch all = {0};
+    if (!t)
+        return 0;
+    cycle_with_world_held(t->heap, t, take_all, &all);
+    finq_add(t->heap, &all);
+    return all.count;
 }
 
 size_t gc_finalizers_pending(void)

@@ -141,6 +141,11 @@ void gc_trace_ref(gc_tracer *tracer, void *object)
     tracer_word(tracer, (word)object);
 }
 
+void *gc_trace_user(gc_tracer *tracer)
+{
+    return tracer->object ? tracer->type->user : NULL;
+}
+
 gc_handle *gc_handle_new(void *object)
 {
     gc_thread *t = ENTER();

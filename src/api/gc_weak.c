@@ -1,8 +1,10 @@
-/* Weak references, weak maps, intern tables. */
+/* Weak references, weak maps, weak slots, intern tables. */
 #include "api/entry.h"
 #include "collector/intern.h"
 #include "collector/weak.h"
 #include "collector/weakmap.h"
+#include "collector/weakslot.h"
+#include "mutator/log.h"
 
 static COLD void *refuse(int error)
 {
@@ -111,6 +113,84 @@ bool gc_weakmap_next(gc_weakmap *map, size_t *position, void **key, void **value
     *key = (void *)k;
     *value = (void *)v;
     return true;
+}
+
+/* ---- Weak slots ---- */
+
+enum flaw { OUTSIDE_TRACING, OUTSIDE_OBJECT };
+static const char *const flaws[] = {
+    [OUTSIDE_TRACING] = "it is called by no trace function; use it in that of the object's type",
+    [OUTSIDE_OBJECT] =
+        "they are no aligned words of the object; keep weak slots in the object itself",
+};
+
+/* Whether the slots lie in the object that is traced. Another object that holds them may be reached
+ * without this one, and nobody would know of its weak slots (I46). */
+static bool are_in_object(const gc_tracer *tracer, const struct weak_slots *s)
+{
+    struct target t;
+    size_t rest = (1 + s->pairs) * WORD_SIZE, span;
+    if ((s->first | s->size) % WORD_SIZE ||
+        !target_resolve(&tracer->heap->mem, tracer->object, &t) ||
+        __builtin_mul_overflow(s->n - 1, s->size, &span))
+        return false;
+    size_t bytes = target_bytes(&t), at = s->first - t.base;
+    return at < bytes && span <= bytes - at && rest <= bytes - at - span;
+}
+
+/* Nothing is lost: what is there stays alive. */
+static COLD void refuse_slots(gc_tracer *tracer, const struct weak_slots *s, const char *call,
+                              enum flaw flaw)
+{
+    if (!u8_exchange_relaxed(&tracer->heap->weakslots->told, 1))
+        log_write(tracer->heap, GC_LOG_ERROR,
+                  "%s in the tracing of a %s takes %zu slots at 0x%zx "
+                  "as strong: %s",
+                  call, tracer->object && tracer->type->name ? tracer->type->name : "root", s->n,
+                  (size_t)s->first, flaws[flaw]);
+    marker_keep_weak(tracer, s);
+}
+
+static void trace_weak(gc_tracer *tracer, const struct weak_slots *s, const char *call)
+{
+    if (s->n == 0)
+        return;
+    if (UNLIKELY(!tracer->object))
+        refuse_slots(tracer, s, call, OUTSIDE_TRACING);
+    else if (UNLIKELY(!are_in_object(tracer, s)))
+        refuse_slots(tracer, s, call, OUTSIDE_OBJECT);
+    else if (tracer->weak)
+        tracer->weak(tracer, s);
+}
+
+void gc_trace_weak(gc_tracer *tracer, void *slots, size_t n, size_t size, void *dead)
+{
+    struct weak_slots s = {(uintptr_t)slots, n, size, (word)dead, false};
+    trace_weak(tracer, &s, __func__);
+}
+
+void gc_trace_ephemerons(gc_tracer *tracer, void *pairs, size_t n, size_t size, void *dead)
+{
+    struct weak_slots s = {(uintptr_t)pairs, n, size, (word)dead, true};
+    trace_weak(tracer, &s, __func__);
+}
+
+/* Called if the thread's barrier is on, or has a flag. */
+void *gc_barrier_load_weak(const void *slot)
+{
+    gc_thread *t = entry_enter("gc_load_weak");
+    return t ? (void *)weak_load(t, slot) : NULL;
+}
+
+/* I47: the old value is not shaded, as a weak slot is no tracked edge; it may be dead. */
+void gc_barrier_store_weak(void *slot, void *value)
+{
+    gc_thread *t = thread_self();
+    (void)slot;
+    if (gc_self->barrier & BARRIER_SHUT)
+        entry_refuse_store("gc_store_weak", 0, (word)value);
+    else if (thread_shades(t))
+        barrier_write(t, 0, (word)value);
 }
 
 /* ---- Intern tables ---- */

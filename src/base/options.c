@@ -6,7 +6,7 @@
 
 #define ALL_FLAGS                                                                                  \
     (GC_STOP_WORLD | GC_STACK_CONSERVATIVE | GC_FORK_SAFE | GC_NO_BACKGROUND |                     \
-     GC_FINALIZER_THREAD | GC_HUGE_PAGES | GC_NO_HUGE_PAGES)
+     GC_FINALIZER_THREAD | GC_HUGE_PAGES | GC_NO_HUGE_PAGES | GC_FINALIZE_ALL)
 
 /* ---- Reporting mistakes ---- */
 

@@ -1,4 +1,5 @@
 #include "collector/ephemeron.h"
+#include "collector/weakslot.h"
 
 #define NONE UINT32_MAX
 
@@ -115,20 +116,33 @@ static void wait_for_key(struct ephemerons *e, uintptr_t key, word value)
         e->incomplete = true;
 }
 
+/* Marks the value if its key is marked or, as it lies outside the heap, lives for ever. Returns
+ * false if the value has to wait for the key, whose object is *object. */
+static bool resolve_entry(struct visit *v, uintptr_t key, word value, uintptr_t *object)
+{
+    const gc_heap *heap = v->m->heap;
+    struct target k, t;
+    uintptr_t address = value_address(&heap->options.format, value), base;
+    if (!address || !target_resolve(&heap->mem, address, &t) || target_is_marked(&t))
+        return true;
+    if (!target_resolve(&heap->mem, key, &k) || target_is_marked(&k)) {
+        v->any |= marker_mark(v->m, address, &base);
+        return true;
+    }
+    *object = k.base;
+    return false;
+}
+
+static void visit_entry(struct visit *v, uintptr_t key, word value)
+{
+    uintptr_t object;
+    if (!resolve_entry(v, key, value, &object))
+        wait_for_key(v->e, object, value);
+}
+
 static bool visit_node(void *arg, const struct weaknode *node)
 {
-    struct visit *v = arg;
-    const gc_heap *heap = v->m->heap;
-    word referred = weakentry_of(node)->value;
-    struct target key, value;
-    uintptr_t address = value_address(&heap->options.format, referred), base;
-    if (!address || !target_resolve(&heap->mem, address, &value) || target_is_marked(&value) ||
-        !target_resolve(&heap->mem, node->key, &key))
-        return true;
-    if (target_is_marked(&key))
-        v->any |= marker_mark(v->m, address, &base);
-    else
-        wait_for_key(v->e, key.base, referred);
+    visit_entry(arg, node->key, weakentry_of(node)->value);
     return true;
 }
 
@@ -139,6 +153,34 @@ static void visit_set(struct weakset *set, void *visit)
         ;
 }
 
+/* ---- Pairs in objects ---- */
+
+/* The two words may be of two pairs, one after the other. Then one of them was stored by a thread
+ * that is past its ROOTS, or shaded by the store. So it is marked when nothing is grey (I48). */
+static void visit_pairs(void *visit, const struct weak_slots *s)
+{
+    struct visit *v = visit;
+    for (size_t i = 0; s->pairs && i < s->n; i++) {
+        const slot_word *key = weakslot_at(s, i);
+        word value = slot_load_acquire(key + 1), k = slot_load_acquire(key);
+        visit_entry(v, value_address(&v->m->heap->options.format, k), value);
+    }
+}
+
+/* Of objects that were reached since there is an index. */
+static void resolve_pairs(void *visit, const struct weak_slots *s)
+{
+    struct visit *v = visit;
+    uintptr_t unused;
+    for (size_t i = 0; s->pairs && i < s->n; i++) {
+        const slot_word *key = weakslot_at(s, i);
+        word value = slot_load_acquire(key + 1), k = slot_load_acquire(key);
+        resolve_entry(v, value_address(&v->m->heap->options.format, k), value, &unused);
+    }
+}
+
+/* ---- All of them ---- */
+
 /* From now on every marker looks into the index. None is at work at this moment, as nothing is
  * grey. Keys that were marked during the walk are found by a look through the index. */
 static bool publish(struct marker *m)
@@ -148,22 +190,34 @@ static bool publish(struct marker *m)
     return resolve_waiting(m);
 }
 
-/* Invariant: only entries that the walk meets have to wait for their keys (I19). If there is no
- * memory for an index, each call walks through all maps. */
-static bool walk_maps(struct marker *m)
+/* Invariant: only entries that the walk meets have to wait for their keys (I19), and those of
+ * objects that are reached later. If there is no memory for an index, each call walks through
+ * all. */
+static bool walk_all(struct marker *m)
 {
     struct visit v = {m, ephemerons_of(m->heap), false};
     v.e->count = 0;
     v.e->incomplete = false;
     weaksets_walk(m->heap, visit_set, &v);
-    if (v.e->count > 0 && !v.e->incomplete && build_heads(v.e))
+    weakslots_each_new(m->heap, visit_pairs, &v);
+    if (v.e->count > 0 && !v.e->incomplete && build_heads(v.e)) {
+        weakslots_take(m->heap);
         v.any |= publish(m);
+    }
+    return v.any;
+}
+
+/* With an index: what waits there, and what was found later. */
+static bool look_again(struct marker *m)
+{
+    struct visit v = {m, ephemerons_of(m->heap), resolve_waiting(m)};
+    weakslots_each_new(m->heap, resolve_pairs, &v);
     return v.any;
 }
 
 bool ephemerons_resolve(gc_heap *heap, struct marker *m)
 {
-    bool any = ephemerons_of(heap)->heads ? resolve_waiting(m) : walk_maps(m);
+    bool any = ephemerons_of(heap)->heads ? look_again(m) : walk_all(m);
     if (any && !m->active) {
         workqueue_activate(&heap->work);
         m->active = true;

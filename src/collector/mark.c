@@ -415,7 +415,7 @@ static void scan_words(struct marker *m, uintptr_t at, uintptr_t end)
 static void scan_traced(struct marker *m, uintptr_t base, const gc_type *type)
 {
     if (type)
-        type->trace((void *)base, &m->tracer);
+        tracer_object(&m->tracer, base, type);
 }
 
 /* The marker that scans the first piece queues the other strands. */
@@ -855,6 +855,73 @@ static void trace_stale(struct gc_tracer *tracer, word value)
         marker_edge(m, address);
 }
 
+/* ---- Weak slots ---- */
+
+#define WEAK_WORDS 4
+#define WEAK_PAIRS ((uintptr_t)1) /* in the address of the first slot */
+
+static struct weak_slots weak_at(const uintptr_t *items)
+{
+    return (struct weak_slots){.first = items[0] & ~WEAK_PAIRS,
+                               .n = items[1],
+                               .size = items[2],
+                               .dead = items[3],
+                               .pairs = items[0] & WEAK_PAIRS};
+}
+
+void marker_each_weak(const struct workbuf *list, void (*fn)(void *arg, const struct weak_slots *s),
+                      void *arg)
+{
+    for (; list; list = list->next) {
+        for (uint32_t i = 0; i < list->n; i += WEAK_WORDS) {
+            struct weak_slots s = weak_at(&list->items[i]);
+            fn(arg, &s);
+        }
+    }
+}
+
+static void publish_weak(struct marker *m)
+{
+    struct workbuf **list = &m->heap->marking->weak, *b = m->weak;
+    m->weak = NULL;
+    if (!b)
+        return;
+    b->next = ptr_load_relaxed(list);
+    while (!ptr_cas_release(list, &b->next, b))
+        ;
+}
+
+void marker_keep_weak(struct gc_tracer *tracer, const struct weak_slots *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        const slot_word *slot = (const slot_word *)(s->first + i * s->size);
+        tracer_slot(tracer, slot);
+        if (s->pairs)
+            tracer_slot(tracer, slot + 1);
+    }
+}
+
+/* I46: what is noted here is known to the driver when nothing is grey, as a marker publishes it
+ * before it is idle. */
+static void trace_weak(struct gc_tracer *tracer, const struct weak_slots *s)
+{
+    struct marker *m = CONTAINER_OF(tracer, struct marker, tracer);
+    if (UNLIKELY(u8_load_relaxed(&m->heap->marking->keeps_weak)))
+        marker_keep_weak(tracer, s);
+    if (m->weak && m->weak->n + WEAK_WORDS > WORKBUF_ITEMS)
+        publish_weak(m);
+    if (!m->weak)
+        m->weak = workbuf_get(&m->heap->work);
+    uintptr_t *items = &m->weak->items[m->weak->n];
+    items[0] = s->first | (s->pairs ? WEAK_PAIRS : 0);
+    items[1] = s->n;
+    items[2] = s->size;
+    items[3] = s->dead;
+    m->weak->n += WEAK_WORDS;
+}
+
+/* ---- */
+
 void marker_ambiguous(struct marker *m, struct workbuf *all)
 {
     for (struct workbuf *b = all, *next; b; b = next) {
@@ -872,7 +939,8 @@ void marker_init(struct marker *m, gc_heap *heap)
     memset(m->walk.fresh, 0, sizeof m->walk.fresh);
     m->heap = heap;
     m->formatted = heap->options.format.mask != 0;
-    m->tracer = (struct gc_tracer){.value = trace_value, .stale = trace_stale, .heap = heap};
+    m->tracer = (struct gc_tracer){
+        .value = trace_value, .stale = trace_stale, .weak = trace_weak, .heap = heap};
 }
 
 static void report(struct marker *m)
@@ -889,7 +957,7 @@ static void report(struct marker *m)
 void marker_finish(struct marker *m)
 {
     ASSERT(!m->active && (!m->stack || m->stack->n == 0) && !m->pages && !m->found &&
-           m->nedges == 0 && "I5");
+           m->nedges == 0 && !m->weak && "I5");
     if (m->stack)
         workbuf_put_empty(&m->heap->work, m->stack);
     m->stack = NULL;
@@ -916,6 +984,7 @@ static void hand_over(struct marker *m)
         workbuf_put_empty(&m->heap->work, m->stack);
     m->stack = NULL;
     hand_over_pages(m);
+    publish_weak(m);
 }
 
 void marker_shade_roots(gc_thread *t)

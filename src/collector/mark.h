@@ -52,6 +52,7 @@ struct marker {
     word piece_bytes;                  /* bytes of pieces that were scanned */
     gc_thread *visited;                /* the thread whose ROOTS this is; else NULL */
     struct workbuf *ambiguous;         /* words of that thread's stack */
+    struct workbuf *weak;              /* weak slots of objects that it has scanned; NULL: none */
     /* Called for each object it marks; NULL: none. Copied from struct marking when it takes work.
      */
     void (*on_mark)(struct marker *m, uintptr_t object);
@@ -77,6 +78,8 @@ struct marking {
     u64 helper_cpu_ns;                                   /* this cycle; atomic */
     u64 assist_ns;                                       /* mutators', total; atomic */
     void (*on_mark)(struct marker *m, uintptr_t object); /* set while no thread marks; atomic */
+    struct workbuf *weak; /* the weak slots that markers have found; pushed to by any of them */
+    uint8_t keeps_weak;   /* weak slots are marked as if they were strong; atomic */
 };
 
 void marker_init(struct marker *m, gc_heap *heap);
@@ -97,6 +100,12 @@ void marker_ambiguous(struct marker *m, struct workbuf *all);
 /* mutators.shade_roots: shades a thread's roots as batches, and queues them at once. The thread
  * calls it, or the collector while it has claimed the thread. */
 void marker_shade_roots(gc_thread *t);
+
+/* Calls fn for all weak slots in a list of buffers. */
+void marker_each_weak(const struct workbuf *list, void (*fn)(void *arg, const struct weak_slots *s),
+                      void *arg);
+/* Marks what weak slots hold, as if they were strong. */
+void marker_keep_weak(struct gc_tracer *tracer, const struct weak_slots *s);
 
 /* Takes a buffer from the shared queue. false: it is empty. */
 bool marker_take(struct marker *m);

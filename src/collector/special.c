@@ -324,14 +324,19 @@ static void set_waits(gc_heap *heap, struct special *r, bool waits)
 
 /* ---- Finalizers ---- */
 
-/* Invariant: while a finalizer is set, what its object refers to gets marked in every cycle. The
- * collector does that once, after ROOTS. A thread that sets a finalizer later in the cycle does it
- * itself, before its next safepoint. The object stays unmarked; it is queued as if it were grey, to
- * be scanned. */
+static bool finalizes_all(const gc_heap *heap)
+{
+    return heap->options.flags & GC_FINALIZE_ALL;
+}
+
+/* Invariant, except with GC_FINALIZE_ALL: while a finalizer is set, what its object refers to gets
+ * marked in every cycle. The collector does that once, after ROOTS. A thread that sets a finalizer
+ * later in the cycle does it itself, before its next safepoint. The object stays unmarked; it is
+ * queued as if it were grey, to be scanned. */
 static void shade_children(gc_thread *t, const struct place *place)
 {
     struct target target;
-    if (thread_shades(t) && !span_noscan(place->s) &&
+    if (thread_shades(t) && !finalizes_all(t->heap) && !span_noscan(place->s) &&
         target_resolve(&t->heap->mem, place->object, &target) && !target_is_marked(&target))
         barrier_scan(t, place->object);
 }
@@ -345,6 +350,7 @@ static int add_finalizer(const struct place *place, gc_finalizer_fn fn, void *ar
         return -ENOMEM;
     r->finalizer.fn = fn;
     r->finalizer.arg = arg;
+    r->finalizer.id = word_fetch_add_relaxed(&specials_of(place->heap)->ids, 1);
     lock_acquire(&s->specials_lock);
     if (find_locked(place, SPECIAL_FINALIZER, 0))
         error = -EEXIST;
@@ -612,13 +618,18 @@ static void sweep_table_locked(struct batch *b)
     shrink_table_locked(b->s);
 }
 
-static void finish_batch(struct batch *b)
+static void free_batch(struct batch *b)
 {
     while (b->freed) {
         struct special *r = b->freed;
         b->freed = r->next;
         special_free(b->heap, r);
     }
+}
+
+static void finish_batch(struct batch *b)
+{
+    free_batch(b);
     finq_add(b->heap, &b->queue);
 }
 
@@ -692,7 +703,7 @@ static void mark_record(struct gc_span *s, struct special *r, void *arg)
         return;
     if (r->queued)
         marker_edge(m, span_cell(s, r->cell));
-    else if (!span_noscan(s) && !cell_is_marked(s, r->cell))
+    else if (!finalizes_all(m->heap) && !span_noscan(s) && !cell_is_marked(s, r->cell))
         marker_scan(m, span_cell(s, r->cell), span_object_bytes(s));
 }
 
@@ -706,6 +717,134 @@ void special_mark_roots(gc_heap *heap, struct marker *m)
 {
     if (word_load_relaxed(&specials_of(heap)->finalizers) > 0)
         visit_spans(heap, m, mark_span);
+}
+
+/* ---- All that died, in one cycle ---- */
+
+static struct special *special_of(struct finq_item *item)
+{
+    return CONTAINER_OF(item, struct special, item);
+}
+
+/* Merges two lists that are in order: the higher ids first. */
+static struct finq_item *merge(struct finq_item *a, struct finq_item *b)
+{
+    struct finq_item *first = NULL, **link = &first;
+    while (a && b) {
+        struct finq_item **next =
+            special_of(a)->finalizer.id > special_of(b)->finalizer.id ? &a : &b;
+        *link = *next;
+        link = &(*link)->next;
+        *next = *link;
+    }
+    *link = a ? a : b;
+    return first;
+}
+
+/* Runs of 2^i items wait in runs[i] until there is another one of their length. */
+static struct finq_item *sorted(struct finq_item *item)
+{
+    struct finq_item *runs[WORD_BITS] = {NULL}, *next, *all = NULL;
+    for (; item; item = next) {
+        size_t i = 0;
+        next = item->next;
+        item->next = NULL;
+        for (; runs[i]; runs[i++] = NULL)
+            item = merge(runs[i], item);
+        runs[i] = item;
+    }
+    for (size_t i = 0; i < WORD_BITS; i++)
+        all = merge(runs[i], all);
+    return all;
+}
+
+static void sort_batch(struct finq_batch *batch)
+{
+    batch->first = sorted(batch->first);
+    for (struct finq_item *item = batch->first; item; item = item->next)
+        batch->last = item;
+}
+
+static bool may_take(const struct special *r)
+{
+    return r->kind == SPECIAL_FINALIZER && !r->queued;
+}
+
+static void take_finalizer(struct finq_batch *batch, struct special *r)
+{
+    r->queued = true;
+    finq_batch_add(batch, &r->item);
+}
+
+/* Returns the link of the next record. */
+static struct special **part_record_locked(struct batch *b, struct special **link)
+{
+    struct special *r = *link;
+    if (!cell_is_marked(b->s, r->cell) && r->kind == SPECIAL_WEAK) {
+        word_store_relaxed(&r->weak.object, 0);
+        release_weak(b, unlink_locked(b->s, link));
+        return link;
+    }
+    if (!cell_is_marked(b->s, r->cell) && may_take(r))
+        take_finalizer(&b->queue, r);
+    return &r->next;
+}
+
+static void part_span(gc_heap *heap, struct gc_span *s, void *batch)
+{
+    struct batch *b = batch;
+    (void)heap;
+    b->s = s;
+    lock_acquire(&s->specials_lock);
+    for (size_t i = 0; s->specials && i < s->specials->size; i++) {
+        struct special **link = &s->specials->chains[i];
+        while (*link)
+            link = part_record_locked(b, link);
+    }
+    drop_empty_table_locked(s);
+    lock_release(&s->specials_lock);
+}
+
+size_t special_part(gc_heap *heap)
+{
+    struct batch b = {.heap = heap};
+    visit_spans(heap, &b, part_span);
+    free_batch(&b);
+    sort_batch(&b.queue);
+    specials_of(heap)->dying = b.queue;
+    return b.queue.count;
+}
+
+void special_mark_dying(gc_heap *heap, struct marker *m)
+{
+    for (struct finq_item *item = specials_of(heap)->dying.first; item; item = item->next)
+        marker_edge(m, special_of(item)->object);
+}
+
+void special_queue_dying(gc_heap *heap)
+{
+    struct finq_batch dying = specials_of(heap)->dying;
+    specials_of(heap)->dying = (struct finq_batch){0};
+    finq_add(heap, &dying);
+}
+
+static void take_record(struct gc_span *s, struct special *r, void *batch)
+{
+    (void)s;
+    if (may_take(r))
+        take_finalizer(batch, r);
+}
+
+static void take_span(gc_heap *heap, struct gc_span *s, void *batch)
+{
+    (void)heap;
+    each_record(s, take_record, batch);
+}
+
+void special_take_all(gc_heap *heap, struct finq_batch *batch)
+{
+    visit_spans(heap, batch, take_span);
+    sort_batch(batch);
 }
 
 struct finalizer_visit {

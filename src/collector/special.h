@@ -41,6 +41,7 @@ struct special {
         struct {
             gc_finalizer_fn fn;
             void *arg;
+            word id; /* rises with each finalizer that is set */
         } finalizer;
         struct {
             gc_cleanup_fn fn;
@@ -70,7 +71,8 @@ struct specials {
     word finalizers;         /* set and not yet run; atomic */
     word externals;          /* external records; atomic */
     word samples;            /* records of samples, for which nobody waits; atomic */
-    word ids;                /* the last id of a cleanup; atomic */
+    word ids;                /* the last id of a cleanup or finalizer; atomic */
+    struct finq_batch dying; /* finalizers to be queued when the cycle is over; the driver's */
 };
 
 void special_init(gc_heap *heap);
@@ -121,6 +123,15 @@ void special_mark_weak(gc_heap *heap, struct marker *m);
  * to garbage, and a goal in proportion to garbage would grow with each cycle. Collector, after the
  * cut. */
 void special_cut(gc_heap *heap);
+
+/* With GC_FINALIZE_ALL (I49). Clears the weak references of all unmarked objects, and takes those
+ * of them that have finalizers, the one whose finalizer was set last first. They are dying until
+ * they are queued. Returns how many there are. Collector, when nothing is grey. */
+size_t special_part(gc_heap *heap);
+void special_mark_dying(gc_heap *heap, struct marker *m);
+void special_queue_dying(gc_heap *heap);
+/* Takes all finalizers that are set, in that order, to be queued. World held. */
+void special_take_all(gc_heap *heap, struct finq_batch *batch);
 
 #define SPECIAL_FORK_RANKS LOCK_BIT(LOCK_RECORDS)
 extern const struct fork_part special_fork;

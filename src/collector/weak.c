@@ -1,6 +1,7 @@
 #include "collector/weak.h"
 #include "collector/ephemeron.h"
 #include "collector/weakset.h"
+#include "collector/weakslot.h"
 #include <errno.h>
 
 static struct weaks *weaks_of(const gc_heap *heap)
@@ -27,12 +28,18 @@ static bool hold_marking(gc_thread *t, uintptr_t object, const struct target *ta
         uint32_t now = u32_load_acquire(state);
         if (now == WEAK_CUT)
             return target_is_marked(target);
+        if (now == WEAK_PARTING) {
+            stress(STRESS_WEAK_PARTING);
+            os_yield();
+            continue;
+        }
         stress(STRESS_WEAK_GET);
         if (now == WEAK_TRACING && !u32_cas_relaxed(state, WEAK_TRACING, WEAK_REPEAT))
             continue;
         barrier_shade(t, object);
         return true;
     }
+    fence_acquire(); /* I49: who looks at the reference again finds it cleared, if it was */
     return true;
 }
 
@@ -40,6 +47,20 @@ bool weak_hold_marking(gc_thread *t, uintptr_t object)
 {
     struct target target;
     return !target_resolve(&t->heap->mem, object, &target) || hold_marking(t, object, &target);
+}
+
+/* The slot may have been cleared, and the object marked since then, because it is to be finalized
+ * or is needed for that (I49). */
+word weak_load(gc_thread *t, const slot_word *slot)
+{
+    for (;;) {
+        word value = slot_load_acquire(slot);
+        uintptr_t address = value_address(&t->heap->options.format, value);
+        if (address && !weak_hold(t, address))
+            return 0;
+        if (slot_load_acquire(slot) == value)
+            return value;
+    }
 }
 
 /* ---- gc_weak ---- */
@@ -148,26 +169,62 @@ void weak_free(struct special *weak)
 
 /* ---- The cycle ---- */
 
-/* I16: at the compare-and-swap all that is unmarked dies, for every reader. A thread that made the
- * state REPEAT shades its object before its next acknowledgement, so the next wave knows of it. */
-bool weak_cut(gc_heap *heap, struct marker *m)
+/* Takes the decision `next`, unless a thread is reviving something. */
+static bool decide(struct weaks *w, enum weak_state next)
 {
-    struct weaks *w = weaks_of(heap);
-    if (ephemerons_resolve(heap, m))
-        return false;
-    if (u32_cas_release(&w->state, WEAK_TRACING, WEAK_CUT)) {
-        ephemerons_end(heap);
+    if (u32_cas_release(&w->state, WEAK_TRACING, next))
         return true;
-    }
     u32_store_relaxed(&w->state, WEAK_TRACING);
     return false;
 }
 
-void weak_give_up(gc_heap *heap, struct marker *m)
+static void activate(struct marker *m)
 {
     if (!m->active)
-        workqueue_activate(&heap->work);
+        workqueue_activate(&m->heap->work);
     m->active = true;
+}
+
+/* With GC_FINALIZE_ALL, once in a cycle, before the cut. Returns whether there is nothing more to
+ * mark. */
+static bool part(gc_heap *heap, struct marker *m)
+{
+    struct weaks *w = weaks_of(heap);
+    if (w->parted || !(heap->options.flags & GC_FINALIZE_ALL))
+        return true;
+    if (!decide(w, WEAK_PARTING))
+        return false;
+    w->parted = true;
+    stress(STRESS_WEAK_PARTED);
+    weakslots_part(heap);
+    size_t dying = special_part(heap);
+    if (dying > 0) {
+        activate(m);
+        special_mark_dying(heap, m);
+    }
+    u32_store_release(&w->state, WEAK_TRACING);
+    return dying == 0;
+}
+
+/* I16: at the compare-and-swap all that is unmarked dies, for every reader. A thread that made the
+ * state REPEAT shades its object before its next acknowledgement, so the next wave knows of it. */
+bool weak_cut(gc_heap *heap, struct marker *m)
+{
+    if (ephemerons_resolve(heap, m) || !part(heap, m) || !decide(weaks_of(heap), WEAK_CUT))
+        return false;
+    ephemerons_end(heap);
+    return true;
+}
+
+void weak_give_up(gc_heap *heap, struct marker *m)
+{
+    bool again = weakslots_are_kept(heap);
+    if (again && !weakslots_any_new(heap))
+        return;
+    activate(m);
+    weakslots_keep(heap, m);
+    if (again)
+        return;
     weaksets_mark(heap, m);
     special_mark_weak(heap, m);
 }
@@ -178,6 +235,7 @@ void weak_clear(gc_heap *heap)
     ASSERT(u32_load_relaxed(&weaks_of(heap)->state) == WEAK_CUT && "I16");
     stress(STRESS_WEAK_CLEAR);
     weaksets_clear(heap);
+    weakslots_clear(heap);
     special_cut(heap);
 }
 
@@ -185,5 +243,6 @@ void weak_flipped(gc_heap *heap)
 {
     ASSERT(u32_load_relaxed(&weaks_of(heap)->state) == WEAK_CUT && "I16");
     weaksets_flipped(heap);
+    weaks_of(heap)->parted = false;
     u32_store_relaxed(&weaks_of(heap)->state, WEAK_TRACING);
 }

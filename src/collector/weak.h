@@ -4,6 +4,8 @@
  * decision that what is unmarked is dead, go through one word (after Ugawa, Jones and Ritson):
  *   TRACING  marking goes on, as far as weak reads are concerned
  *   REPEAT   a thread has read a weak reference to an unmarked object, and shades the object
+ *   PARTING  the objects are found that are to be finalized in this cycle, and weak references to
+ *            what is unmarked are cleared (I49). A reader of something unmarked waits
  *   CUT      the deaths of this cycle are decided: what is unmarked is dead
  * A reader changes TRACING to REPEAT. The cycle's driver makes all other changes, such as TRACING
  * to CUT.
@@ -13,10 +15,11 @@
 
 #include "collector/special.h"
 
-enum weak_state { WEAK_TRACING, WEAK_REPEAT, WEAK_CUT };
+enum weak_state { WEAK_TRACING, WEAK_REPEAT, WEAK_PARTING, WEAK_CUT };
 
 struct weaks {
     uint32_t state; /* enum weak_state; atomic */
+    bool parted;    /* in this cycle; the driver's */
 };
 
 void weak_init(gc_heap *heap);
@@ -33,6 +36,8 @@ void weak_free(struct special *weak);
 
 /* weak_hold() in PHASE_MARK. */
 bool weak_hold_marking(gc_thread *t, uintptr_t object);
+/* What a weak slot holds, or 0 if that is dead. */
+word weak_load(gc_thread *t, const slot_word *slot);
 /* Called when a thread has found a reference to `object` in a table since its last safepoint. true:
  * the thread may keep the reference; false: the object is dead.
  * Invariant: weak_clear has taken out all dead keys before DISARM begins, and nothing dies from
@@ -47,14 +52,16 @@ INLINE bool weak_hold(gc_thread *t, uintptr_t object)
 /* Called when nothing grey is left. Decides the deaths of this cycle (true), or finds more to mark
  * (false). */
 bool weak_cut(gc_heap *heap, struct marker *m);
-/* After so many FLUSH waves a cycle calls weak_give_up. If weak reads do not disturb it, it has a
- * few. */
+/* After so many FLUSH waves, and after each one from then on, a cycle calls weak_give_up. If weak
+ * reads do not disturb it, it has a few. */
 #define WEAK_PATIENCE 16
-/* Marks all that weak references, maps and intern tables hold, as if they were strong. Then a weak
- * read finds nothing unmarked, and the cycle ends even if many threads go on reading. */
+/* Marks all that weak references, weak slots, maps and intern tables hold, as if they were strong.
+ * Then a weak read finds nothing unmarked, and the cycle ends even if many threads go on reading. A
+ * marker that does not know of it yet may find weak slots; what these hold is marked the next
+ * time. */
 void weak_give_up(gc_heap *heap, struct marker *m);
-/* After the cut, before DISARM: takes dead keys out of maps and intern tables, and the external
- * bytes of dead objects out of their count. */
+/* After the cut, before DISARM: takes what is dead out of weak slots, maps and intern tables, and
+ * the external bytes of dead objects out of their count. */
 void weak_clear(gc_heap *heap);
 /* Called when FLIP is complete. */
 void weak_flipped(gc_heap *heap);

@@ -3,6 +3,7 @@
 #include "collector/special.h"
 #include "collector/sweep.h"
 #include "collector/weakset.h"
+#include "collector/weakslot.h"
 #include "cycle/background.h"
 #include "introspect/checks.h"
 #include "mutator/fiber.h"
@@ -101,7 +102,7 @@ static bool has_little_else(gc_heap *heap)
 {
     return has_few_threads(heap) && fibers_are_few(heap, QUICK_FIBERS) &&
            roots_are_few(&heap->roots) && special_few(heap, QUICK_RECORDS) &&
-           weaksets_are_small(heap, QUICK_NODES);
+           weaksets_are_small(heap, QUICK_NODES) && weakslots_are_few(heap, QUICK_NODES);
 }
 
 /* Whether the heap is small, its last cycles cost little, and no other thread runs. Then the cycle

@@ -8,6 +8,7 @@
 #include "collector/sweep.h"
 #include "collector/weak.h"
 #include "collector/weakset.h"
+#include "collector/weakslot.h"
 #include "cycle/background.h"
 #include "mutator/self.h"
 #include <errno.h>
@@ -25,6 +26,7 @@ struct collector {
     struct finalizers finalizers;
     struct weaks weaks;
     struct weaksets weaksets;
+    struct weakslots weakslots;
     struct ephemerons ephemerons;
     struct quarantine quarantine;
 };
@@ -43,6 +45,7 @@ static void link_parts(gc_heap *heap, struct collector *c)
     heap->finalizers = &c->finalizers;
     heap->weaks = &c->weaks;
     heap->weaksets = &c->weaksets;
+    heap->weakslots = &c->weakslots;
     heap->ephemerons = &c->ephemerons;
     heap->quarantine = &c->quarantine;
 }

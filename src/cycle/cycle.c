@@ -2,6 +2,7 @@
 #include "base/events.h"
 #include "collector/pacing.h"
 #include "collector/scavenge.h"
+#include "collector/special.h"
 #include "collector/sweep.h"
 #include "collector/weak.h"
 #include "collector/ephemeron.h"
@@ -311,7 +312,7 @@ static bool was_last_wave(struct driver *d)
     struct cycle *c = heap->cycle;
     c->flush_waves++;
     stress(STRESS_FLUSHED);
-    if (UNLIKELY(c->flush_waves == WEAK_PATIENCE))
+    if (UNLIKELY(c->flush_waves >= WEAK_PATIENCE))
         weak_give_up(heap, &d->marker);
     bool dirty = u8_load_relaxed(&heap->mutators.handed) || !workqueue_is_idle(&heap->work);
     if (UNLIKELY(heap->strays != NULL) && !dirty)
@@ -353,6 +354,7 @@ static void end_flip(gc_heap *heap)
     verify_after_cycle(heap);
     if (heap->options.flags & GC_STOP_WORLD)
         handshake_release(heap);
+    special_queue_dying(heap);
 }
 
 /* If a cycle has cost its mutator more than it should, this is not tried again for some cycles; for

@@ -15,7 +15,7 @@ static void visit_trace_function(const struct gc_span *s, uintptr_t object,
     if (!type)
         return;
     tracer->source.slot = NULL;
-    type->trace((void *)object, tracer);
+    tracer_object(tracer, object, type);
 }
 
 static void visit_slots_of(gc_heap *heap, const struct gc_span *s, uintptr_t object,

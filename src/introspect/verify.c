@@ -3,6 +3,7 @@
 #include "introspect/seen.h"
 #include "introspect/site.h"
 #include "allocator/object.h"
+#include "collector/mark.h"
 #include "collector/quarantine.h"
 #include "collector/sweep.h"
 #include "mutator/log.h"
@@ -181,6 +182,12 @@ static void check_edge(struct gc_tracer *tracer, word value)
         tell_lost(e->c, tracer, address);
 }
 
+/* Between cycles they hold nothing dead (I46). */
+static void check_weak(struct gc_tracer *tracer, const struct weak_slots *slots)
+{
+    marker_keep_weak(tracer, slots);
+}
+
 static void ignore_word(struct gc_tracer *tracer, word value)
 {
     (void)tracer;
@@ -197,7 +204,8 @@ static bool check_object(void *arg, struct gc_span *s, uintptr_t object)
 unsigned verify_heap(gc_heap *heap)
 {
     struct check c = {heap, 0, 0, 0, 0};
-    struct edge_check e = {{.value = check_edge, .stale = ignore_word, .heap = heap}, &c};
+    struct edge_check e = {
+        {.value = check_edge, .stale = ignore_word, .weak = check_weak, .heap = heap}, &c};
     verify_flush_caches(heap);
     each_span(heap, check_span, &c);
     EXPECT(&c, c.pages == heap->mem.counts.pages_inuse, c.pages, heap->mem.counts.pages_inuse);

@@ -626,6 +626,7 @@ gc_type *type_create(const struct gc_type_spec *spec)
     type->equal = spec->equal;
     type->hash_object = spec->hash_object;
     type->trace = spec->trace;
+    type->user = spec->user;
     struct type_info *info = type_info(type);
     if (!info) {
         free(type);

@@ -21,6 +21,7 @@ struct finq;
 struct finalizers;
 struct weaks;
 struct weaksets;
+struct weakslots;
 struct ephemerons;
 struct pacing;
 struct cycle;
@@ -166,6 +167,7 @@ struct gc_heap {
     struct finalizers *finalizers;
     struct weaks *weaks;
     struct weaksets *weaksets;
+    struct weakslots *weakslots;
     struct ephemerons *ephemerons;
     struct pacing *pacing;
     struct cycle *cycle;

@@ -23,6 +23,15 @@ struct root_source {
     const gc_thread *thread; /* whose root it is; NULL: the heap's, or a suspended fiber's */
 };
 
+/* Weak slots of one object, `size` bytes apart. Of pairs each is the key; the value lies behind
+ * it. */
+struct weak_slots {
+    uintptr_t first;
+    size_t n, size;
+    word dead; /* takes the place of what has died */
+    bool pairs;
+};
+
 /* Receives what a visit finds. Public as gc_tracer. */
 struct gc_tracer {
     /* A word of a slot (in the heap's value format), or a bare address. */
@@ -31,7 +40,21 @@ struct gc_tracer {
     void (*stale)(struct gc_tracer *tracer, word value);
     gc_heap *heap;
     struct root_source source;
+    /* Weak slots of the object that is being traced. NULL: they are of no interest. */
+    void (*weak)(struct gc_tracer *tracer, const struct weak_slots *slots);
+    /* Whose trace function runs; 0: none does. */
+    uintptr_t object;
+    const gc_type *type;
 };
+
+/* Runs the trace function of an object's type. */
+INLINE void tracer_object(struct gc_tracer *tracer, uintptr_t object, const gc_type *type)
+{
+    tracer->object = object;
+    tracer->type = type;
+    type->trace((void *)object, tracer);
+    tracer->object = 0;
+}
 
 /* Passes a word to the tracer, unless it is 0: a slot's word in the heap's format, or an
  * address. */

@@ -130,7 +130,7 @@ static void shade_traced(gc_thread *t, uintptr_t object, const gc_type *type)
         return;
     int cancel = os_cancel_off();
     gc_thread *self = self_calls_back();
-    type->trace((void *)object, &s.tracer);
+    tracer_object(&s.tracer, object, type);
     self_called_back(self);
     os_cancel_restore(cancel);
 }

@@ -17,7 +17,7 @@ static GC_TYPE(cell_type, struct cell, next);
 
 static gc_heap *heap, *other;
 static struct cell *cell; /* rooted */
-static void *slot, *range[2], **top = range;
+static void *slot, *weak_slot, *range[2], **top = range;
 static uint64_t value_slot;
 static gc_weak *weak;
 static gc_weakmap *map;
@@ -144,6 +144,11 @@ CALL(frame_mark, ERRNO(gc_frame_reset(gc_frame_mark())))
 CALL(trace_slot, ERRNO(gc_trace_slot(tracer, &slot)))
 CALL(trace_slots, ERRNO(gc_trace_slots(tracer, &slot, 1)))
 CALL(trace_ref, ERRNO(gc_trace_ref(tracer, cell)))
+CALL(trace_weak, ERRNO(gc_trace_weak(tracer, &slot, 1, sizeof slot, NULL)))
+CALL(trace_ephemerons, ERRNO(gc_trace_ephemerons(tracer, range, 1, sizeof range, NULL)))
+CALL(trace_user, ERRNO(gc_trace_user(tracer)))
+CALL(load_weak, ERRNO(gc_load_weak(&slot)))
+CALL(store_weak, ERRNO(gc_store_weak(&weak_slot, cell)))
 CALL(handle_get, ERRNO(gc_handle_get(handle)))
 CALL(handle_set, RESULT(gc_handle_set(handle, cell)))
 CALL(collect, RESULT(gc_collect()))
@@ -161,6 +166,7 @@ CALL(weakmap_delete, ERRNO(gc_weakmap_delete(map, cell)))
 CALL(weakmap_count, ERRNO(gc_weakmap_count(map)))
 CALL(intern_count, ERRNO(gc_intern_count(table)))
 CALL(finalizers_run, ERRNO(gc_finalizers_run(1)))
+CALL(finalizers_queue_all, ERRNO(gc_finalizers_queue_all()))
 CALL(finalizers_pending, ERRNO(gc_finalizers_pending()))
 CALL(finalizers_notify, RESULT(gc_finalizers_notify(no_notice, NULL)))
 CALL(fiber_current, ERRNO(gc_fiber_current()))
@@ -542,6 +548,7 @@ static const struct row rows[] = {
     {"gc_trace_slot", "uuuuy", N, call_trace_slot},
     {"gc_trace_slots", "uuuuy", N, call_trace_slots},
     {"gc_trace_ref", "uuuuy", N, call_trace_ref},
+    {"gc_trace_user", "uuuuy", N, call_trace_user},
     {"gc_handle_new", "ppyyp", N, call_handle_new},
     {"gc_handle_get", "ppyyp", N, call_handle_get},
     {"gc_handle_set", "ppyyp", N, call_handle_set},
@@ -566,6 +573,10 @@ static const struct row rows[] = {
     {"gc_weakmap_count", "ppyyp", N, call_weakmap_count},
     {"gc_weakmap_next", "ppyyp", N, call_weakmap_next},
     {"gc_weakmap_free", "yyyyp", N, call_weakmap_free},
+    {"gc_trace_weak", "uuuuy", N, call_trace_weak},
+    {"gc_trace_ephemerons", "uuuuy", N, call_trace_ephemerons},
+    {"gc_load_weak", "ppyyu", N, call_load_weak},
+    {"gc_store_weak", "ttyyu", N, call_store_weak},
     {"gc_intern_new", "ppyyp", N, call_intern_new},
     {"gc_intern_get", "ppyyp", "if it makes", call_intern_get},
     {"gc_intern_count", "ppyyp", N, call_intern_count},
@@ -574,6 +585,7 @@ static const struct row rows[] = {
     {"gc_cleanup_add", "ppyyp", N, call_cleanup_add},
     {"gc_cleanup_cancel", "ppyyp", N, call_cleanup_cancel},
     {"gc_finalizers_run", "ppyyp", "as what it runs", call_finalizers_run},
+    {"gc_finalizers_queue_all", "ppyyp", Y, call_finalizers_queue_all},
     {"gc_finalizers_pending", "ppyyp", N, call_finalizers_pending},
     {"gc_finalizers_notify", "ppyyp", N, call_finalizers_notify},
     {"gc_fiber_create", "ppyyp", N, call_fiber_create},

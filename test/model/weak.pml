@@ -1,11 +1,13 @@
 /* Model C: weak references. Marking is model A's, without threads that block, attach or detach. One
- * of three things is there, by its name:
+ * of four things is there, by its name:
  *
  * CELL      A weak cell, which the sweep of its object clears, and a finalizer. Objects are swept one
  *           by one after FLIP, each in steps; threads read in every phase.
  * TABLE     An entry of an intern table: found without a check in the other phases, cleared between
  *           CUT and DISARM. A reader holds no lock: the entry may be cleared, and another object
  *           added, while it looks at what it has found.
+ * SLOT      A weak slot of an object that is always reachable. A thread past its ROOTS may make another
+ *           such object, which is black: the collector does not know the slot of that one in this cycle.
  * EPHEMERON An entry of a weak map: its value is kept while its key lives.
  */
 #define CALLS
@@ -48,6 +50,11 @@ bit unseen;            /* … by readers, although its mark is gone */
 #define REST 8         /* verdict_at_rest: looks at the span's generation */
 #define REST_MARK 9    /* … at the mark */
 #define REST_AGAIN 10  /* … at the generation again */
+#elif defined(SLOT)
+#define MORE_HELD BIT(ref) | BIT(M[0].obj) | BIT(M[1].obj)
+#define RENAME_MORE(a, b) SWAP_REF(ref, a, b)
+unsigned ref : 2;      /* what the slot holds */
+bit fresh;             /* its object was born black in this cycle */
 #elif defined(TABLE)
 #define MORE_HELD BIT(ref) | BIT(M[0].obj) | BIT(M[1].obj)
 #define RENAME_MORE(a, b) SWAP_REF(ref, a, b)
@@ -67,6 +74,9 @@ bit gone;              /* somebody was told that the object is dead */
 #ifdef TABLE
 #define NOTE_DEATH gone = (ref == I.obj -> true : gone)
 #define TOLD_DEAD (gone || ref != I.obj)
+#elif defined(SLOT)
+#define NOTE_DEATH gone = (ref == I.obj -> true : gone)
+#define TOLD_DEAD (gone && ref == I.obj)
 #else
 #define NOTE_DEATH gone = true
 #define TOLD_DEAD gone
@@ -144,6 +154,32 @@ bit gone;              /* somebody was told that the object is dead */
         if :: BARRIER -> shade_for(self, o) :: else fi }
 #define WEAK_CALLS \
     SET_FINALIZER(1) SET_FINALIZER(2) RUN_FINALIZER(1) RUN_FINALIZER(2) WEAK_NEW(1) WEAK_NEW(2) GET
+
+#elif defined(SLOT)
+#define GET \
+    :: d_step { RUNS && ref != 0 && !REACHES(ref) -> \
+        printf("M%d loads from the slot: %d\n", self, ref); \
+        I.obj = ref; \
+        if :: I.phase == MARK -> I.pc = IS_MARKED :: else -> keep() fi } \
+    HOLD_MARKING \
+    :: d_step { I.pc == KEEPS -> keep() }
+#ifdef MUT_PUT_UNSHADED
+#define PUT_SHADES(o) skip
+#elif defined(MUT_PUT_SHADES_OLD)
+#define PUT_SHADES(o) if :: BARRIER && ref != 0 -> r = ref; shade_for(self, r); r = 0 :: else fi
+#else
+#define PUT_SHADES(o) if :: I.phase == ARMED -> shade_for(self, o) :: else fi
+#endif
+#define PUT(o) \
+    :: d_step { RUNS && HAS(I.roots, o) -> \
+        printf("M%d stores %d in the slot\n", self, o); \
+        PUT_SHADES(o); \
+        ref = o; gone = false }
+#define MAKE \
+    :: d_step { RUNS && BLACK && ref != 0 -> \
+        printf("M%d makes another slot\n", self); \
+        ref = 0; fresh = true; gone = false }
+#define WEAK_CALLS GET PUT(1) PUT(2) MAKE
 
 #elif defined(TABLE)
 #define GET \
@@ -287,6 +323,11 @@ inline sweep() {
     }
 }
 #else
+#ifdef SLOT
+#define NOTHING_FRESH fresh = false
+#else
+#define NOTHING_FRESH skip
+#endif
 inline mark_special() { skip }
 /* As in model A: all at once. */
 inline sweep() {
@@ -295,13 +336,19 @@ inline sweep() {
         REQUIRE_P4(ref == 0 || GREY_OR_BLACK(ref));
         cut = false; mark = 0; scanning = false; op = FLIP; wk = TRACING;
         PATIENCE_AGAIN;
+        NOTHING_FRESH;
         M[0].phase = IDLE; M[1].phase = IDLE;
         tidy()
     }
 }
 #endif
 
-#ifdef TABLE
+#ifdef SLOT
+#define IN_SLOT !fresh && ref != 0
+#else
+#define IN_SLOT ref != 0
+#endif
+#if defined(TABLE) || defined(SLOT)
 inline resolve() { more = false }
 inline give_up() {
     atomic { t = ref; shade(t, queue); t = 0; tidy() }
@@ -309,7 +356,7 @@ inline give_up() {
 inline clear() {
     atomic {
         if
-        :: ref != 0 && !GREY_OR_BLACK(ref) -> printf("entry of %d removed\n", ref); ref = 0
+        :: IN_SLOT && !GREY_OR_BLACK(ref) -> printf("entry of %d removed\n", ref); ref = 0
         :: else
         fi;
         tidy() }
