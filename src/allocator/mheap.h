@@ -55,7 +55,7 @@ struct mheap {
     uint32_t run_limit; /* debug: the most cells in a run of one type; one that types share gets
                            one cell. Or RUNS_ARE_CUT. 0: those of a page. Atomic */
     struct sampling sampling;
-    bool guarded;       /* debug: with run_limit, free cells are forbidden (access.h) */
+    bool guarded; /* debug: with run_limit, free cells are forbidden (access.h) */
     /* A bit for each span class that ever had a span, set before its first span is in use; atomic.
      * Most heaps use a few of the classes, and a cycle looks at those alone. */
     word used_classes[(SPANCLASS_COUNT + WORD_BITS - 1) / WORD_BITS];
