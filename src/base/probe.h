@@ -8,8 +8,8 @@
 #include <sys/sdt.h>
 #define HAS_PROBES 1
 #ifdef __clang__
-#pragma clang diagnostic ignored "-Wgnu-zero-variadic-macro-arguments" /* of the system's macros   \
-                                                                        */
+/* In the system's macros. */
+#pragma clang diagnostic ignored "-Wgnu-zero-variadic-macro-arguments"
 #endif
 #define PROBE1(name, a) DTRACE_PROBE1(gcheap, name, a)
 #define PROBE2(name, a, b) DTRACE_PROBE2(gcheap, name, a, b)
