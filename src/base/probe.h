@@ -7,7 +7,7 @@
 #if __has_include(<sys/sdt.h>)
 #include <sys/sdt.h>
 #define HAS_PROBES 1
-#ifdef __clang__
+#ifdef __clang__ /* the macros of the header */
 #pragma clang diagnostic ignored "-Wgnu-zero-variadic-macro-arguments" /* of the system's macros   \
                                                                         */
 #endif
