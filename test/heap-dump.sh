@@ -72,7 +72,7 @@ check 'a reader that leaves' quits
 # ---- The guide's search --------------------------------------------------------------------
 
 # The program and the commands of "Who keeps it" in the guide say what stands there. Addresses may differ.
-sed -n '/^### Who keeps it/,/^## /p' docs/guide.md >"$scratch/chapter"
+sed -n '/^### Who keeps it/,/^##/p' docs/guide.md >"$scratch/chapter"
 guide_program() {
     sed -n '/^```c$/,/^```$/p' "$scratch/chapter" | grep -v '^```' >"$scratch/sessions.c" &&
         $CC -std=c11 $SANFLAGS -O1 -I. -o "$scratch/sessions" "$scratch/sessions.c" "$BUILD/libgcheap.a" $(urcu) -pthread &&

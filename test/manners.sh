@@ -118,7 +118,7 @@ workflow() { grep -qE '^ *- run: \.ci/run$' .github/workflows/ci.yml && [[ -x .c
 release=gcheap-$(sed -n 's/^#define GC_VERSION_[A-Z]* //p' gcheap.h | paste -sd.)
 dist() {
     quiet dist O="$scratch/one" && tar -C "$scratch" -xzf "$scratch/one/$release.tar.gz" &&
-        diff <(git ls-files 2>/dev/null | cat - <(printf '%s\n' docs/gcheap.3 docs/gcheap-heap.1) | sort) \
+        diff <(git ls-files 2>/dev/null | cat - <(printf '%s\n' docs/gcheap.3 docs/gcheap-heap.1 docs/gcheap-pprof.1) | sort) \
             <(cd "$scratch/$release" && find . -type f | sed 's|^\./||' | sort)
 }
 # In the unpacked release: the same single file is made, and the manual page is there without pandoc.
