@@ -163,14 +163,16 @@ static void tell_lost(struct check *c, const struct gc_tracer *tracer, uintptr_t
     char text[256];
     if (c->faults++ >= FAULTS_TOLD)
         return;
-    log_write(c->heap, GC_LOG_ERROR, "heap check: a reference leads to no object (%s, to 0x%zx)",
-              edge_text(c->heap, &edge, text, sizeof text), (size_t)address);
+    edge_text(c->heap, &edge, text, sizeof text);
     if (before)
-        log_write(
-            c->heap, GC_LOG_ERROR,
-            "heap check: it is the end of the object at 0x%zx (%s): if that is meant, its type "
-            "needs GC_TFLAG_ENDS",
-            (size_t)before, site_object_text(c->heap, before, text, sizeof text));
+        log_write(c->heap, GC_LOG_ERROR,
+                  "heap check: a reference leads to no object (%s, to 0x%zx); it is the end of the "
+                  "object at 0x%zx: if that is meant, the object's type needs GC_TFLAG_ENDS",
+                  text, (size_t)address, (size_t)before);
+    else
+        log_write(c->heap, GC_LOG_ERROR,
+                  "heap check: a reference leads to no object (%s, to 0x%zx)", text,
+                  (size_t)address);
 }
 
 static void check_edge(struct gc_tracer *tracer, word value)

@@ -174,8 +174,9 @@ static bool make_map(struct arena_index *index, const struct arena_growth *growt
         return true;
     bool part = lies_in_map(growth->base, growth->size, ARENA_MAP_PART);
     index->map_entries = part ? ARENA_MAP_PART : ARENA_MAP_ALL;
-    index->map.entries = os_map(map_bytes(index->map_entries));
-    return index->map.entries;
+    struct arena **entries = os_map(map_bytes(index->map_entries));
+    ptr_store_relaxed(&index->map.entries, entries);
+    return entries;
 }
 
 static void drop_map(struct arena_index *index)

@@ -104,7 +104,8 @@ struct arena_map {
  * that no reader sees half of a change: its low half is the number of the first entry, its high
  * half says how many entries there may be from there on. */
 struct arena_index {
-    struct arena_map map;  /* set once, before the first arena is published; `count` is atomic */
+    struct arena_map map;  /* atomic; `count` is set once, when the first arena is published, and
+                              says that `entries` are there */
     size_t map_entries;    /* what map.count is, or will be; heap lock */
     word bounds;           /* atomic */
     size_t count;          /* arenas made */
@@ -176,7 +177,7 @@ INLINE uintptr_t arena_high(const struct arena_index *index)
 INLINE struct arena_map arena_map_of(const struct arena_index *index)
 {
     size_t count = word_load_acquire(&index->map.count);
-    return (struct arena_map){index->map.entries, count};
+    return (struct arena_map){ptr_load_relaxed(&index->map.entries), count};
 }
 /* The arena of an address that lies in the heap. */
 INLINE struct arena *arena_at(struct arena_map map, uintptr_t address)
