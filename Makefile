@@ -181,11 +181,11 @@ $(B)/libgcheap.so: $(OBJECTS)
 # ---- Tools ---------------------------------------------------------------------------------
 
 # The format of pprof is written by protobuf-c and zlib, which the library itself does without.
-$(B)/gen/profile.pb-c.c: tools/profile.proto | setup
+$(B)/gen/profile.pb-c.c: src/api/tools/profile.proto | setup
 	@mkdir -p $(@D)
-	$(call say,gen) $(PROTOC_C) --proto_path=tools --c_out=$(@D) $(<F)
+	$(call say,gen) $(PROTOC_C) --proto_path=$(<D) --c_out=$(@D) $(<F)
 
-$(B)/gcheap-pprof: tools/gcheap-pprof.c $(B)/gen/profile.pb-c.c
+$(B)/gcheap-pprof: src/api/tools/gcheap-pprof.c $(B)/gen/profile.pb-c.c
 	$(call say,cc) $(COMPILE) -I$(B)/gen $(PPROF_FLAGS) -o $@ $^ $(LDFLAGS) $(PPROF_LIBS) -lm
 
 .PHONY: tools
@@ -300,8 +300,8 @@ install: $(LIBRARY) $(MANUAL) $(PPROF) ## PREFIX=/usr/local DESTDIR=
 	for file in gcheap-config gcheap-config-version; do \
 	  $(call FILL,$${CMAKE_CURRENT_LIST_DIR},cmake/gcheap,$${gcheap_prefix}) src/api/$$file.cmake.in \
 	    > $(D)$(LIBDIR)/cmake/gcheap/$$file.cmake || exit 1; done
-	install -m 755 tools/gcheap-heap $(D)$(BINDIR)/gcheap-heap
-	install -m 644 tools/gcheap-gdb.py $(D)$(GDBDIR)$(LIBDIR)/$(SONAME)-gdb.py
+	install -m 755 src/api/tools/gcheap-heap $(D)$(BINDIR)/gcheap-heap
+	install -m 644 src/api/tools/gcheap-gdb.py $(D)$(GDBDIR)$(LIBDIR)/$(SONAME)-gdb.py
 ifeq ($(PPROF),)
 	@echo 'gcheap-pprof is not installed: it is made with protobuf-c and zlib, which are not here.'
 else

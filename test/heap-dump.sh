@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Heap dumps, and who reads them: tools/gcheap-heap, a browser, GDB. test/outside/dumped.c is looked at.
+# Heap dumps, and who reads them: src/api/tools/gcheap-heap, a browser, GDB. test/outside/dumped.c is looked at.
 . test/tap.bash
 if ! command -v python3 >/dev/null; then
     echo '1..0 # SKIP no python3'
     exit
 fi
-heap() { tools/gcheap-heap "$@"; }
+heap() { src/api/tools/gcheap-heap "$@"; }
 one=$scratch/one.heap two=$scratch/two.heap three=$scratch/three.heap
 
 # says PATTERN… -- COMMAND…: what the command writes has a line for each pattern, in this order.
@@ -169,7 +169,7 @@ fi
 
 debugger() { # ARGUMENT… : GDB, with the commands of gcheap
     HOME=$scratch gdb -q -nx -batch -iex 'set auto-load off' -iex 'set debuginfod enabled off' \
-        -ex 'set pagination off' -ex 'source tools/gcheap-gdb.py' "$@"
+        -ex 'set pagination off' -ex 'source src/api/tools/gcheap-gdb.py' "$@"
 }
 works_here() {
     debugger -ex 'break stop_here' -ex 'run --stop' -ex 'print page->number' "$scratch/dumped" 2>&1 | grep -q '= 998$'

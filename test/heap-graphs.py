@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# The algorithms of tools/gcheap-heap, on small random graphs: dominators, retained sizes and shortest
+# The algorithms of src/api/tools/gcheap-heap, on small random graphs: dominators, retained sizes and shortest
 # paths are what their definitions say. Also on a long list, and on files that are no dumps.
 #   test/heap-graphs.py FOLDER      writes its dumps there; says what is wrong, and fails then
 import gzip
@@ -11,7 +11,7 @@ import sys
 import xml.dom.minidom
 
 folder = sys.argv[1]
-loader = importlib.machinery.SourceFileLoader("gcheap_heap", "tools/gcheap-heap")
+loader = importlib.machinery.SourceFileLoader("gcheap_heap", "src/api/tools/gcheap-heap")
 sys.dont_write_bytecode = True
 tool = importlib.util.module_from_spec(importlib.util.spec_from_loader("gcheap_heap", loader))
 loader.exec_module(tool)

@@ -159,7 +159,7 @@ check '--help' shows_help
 dumps() {
     command -v python3 >/dev/null || return 0
     "$LISP" -e "(define l (iota 5000))" -e "(gc-dump \"$scratch/heap\")" &&
-        tools/gcheap-heap census "$scratch/heap" >"$scratch/out" && cat "$scratch/out" && grep -q '^[0-9]* objects, ' "$scratch/out"
+        src/api/tools/gcheap-heap census "$scratch/heap" >"$scratch/out" && cat "$scratch/out" && grep -q '^[0-9]* objects, ' "$scratch/out"
 }
 check '(gc-dump path)' dumps
 check '(gc-dump path) cannot write' fails 1 '-e:1: /nowhere/heap: No such file or directory' "$LISP" -e '(gc-dump "/nowhere/heap")'

@@ -100,7 +100,7 @@ check "--gc-stats" tells_statistics
 dumps() {
     command -v python3 >/dev/null || return 0
     GCHEAP_DEBUG=types "$OSIER" -e "let kept = (0..50).map(fn(i) => [i]); Gc.dump(\"$scratch/heap\")" &&
-        tools/gcheap-heap path "$scratch/heap" 'struct list' >"$scratch/out" && cat "$scratch/out" &&
+        src/api/tools/gcheap-heap path "$scratch/heap" 'struct list' >"$scratch/out" && cat "$scratch/out" &&
         grep -q '^50 objects, .*struct list.items -> .* -> struct list$' "$scratch/out"
 }
 check "Gc.dump, and who keeps the lists" dumps
