@@ -154,7 +154,7 @@ profile() { observe profile "$@" >"$scratch/profile"; }
 to_pprof() { "$BUILD/gcheap-pprof" "$@" -o "$scratch/profile.pb.gz" "$scratch/profile"; }
 # The profile as a program that knows nothing of gcheap reads it: pprof, or else protoc.
 pprof() { PPROF_TMPDIR=$scratch "$pprof" -symbolize=none "$@" "$scratch/profile.pb.gz"; }
-decoded() { gzip -dc "$scratch/profile.pb.gz" | protoc --proto_path=tools --decode=pprof.Profile profile.proto; }
+decoded() { gzip -dc "$scratch/profile.pb.gz" | protoc --proto_path=src/api/tools --decode=pprof.Profile profile.proto; }
 
 # value INDEX UNIT FUNCTION: its flat value, as pprof reckons it, and which must be within 20 % of EXPECTED.
 flat() { pprof -top -sample_index="$1" -unit="$2" 2>/dev/null | awk -v f="$3" '$0 ~ f { print $1 + 0; exit }'; }
