@@ -196,7 +196,8 @@ TEST(chains_without_background)
     chain(10007, 3, GC_NO_BACKGROUND);
 }
 
-/* Each table is reached over a value of the one before, whose key is reached over the table. */
+/* Each table is reached over a value of the one before. What waits for a key that is dead has the
+ * collector make an index, in which the tables that are reached later are not. */
 TEST(tables_that_are_found_late)
 {
     enum { N = 300 };
@@ -204,7 +205,9 @@ TEST(tables_that_are_found_late)
     struct table *first = NULL, *t = NULL;
     struct cell *k = new_cell(0);
     GC_FRAME(first, t, k);
-    first = t = new_table(PAIRS, 4);
+    first = t = new_table(PAIRS, 6);
+    gc_store_weak(&t->slots[5], new_cell(1));
+    gc_store_weak(&t->slots[4], new_cell(2));
     for (int i = 0; i < N; i++) {
         struct table *next = new_table(PAIRS, 4);
         gc_store_weak(&t->slots[1], next);
