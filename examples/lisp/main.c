@@ -265,7 +265,10 @@ static int to_file(void *file, const char *text, size_t size)
 
 static void write_record(FILE **file, int (*write)(gc_write_fn, void *))
 {
-    if (*file && (write(to_file, *file) != 0) | (fclose(*file) != 0))
+    if (!*file)
+        return;
+    bool written = write(to_file, *file) == 0;
+    if (fclose(*file) != 0 || !written)
         fputs("lisp: what was recorded cannot be written\n", stderr);
     *file = NULL;
 }

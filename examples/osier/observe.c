@@ -50,13 +50,17 @@ static int to_file(void *file, const char *text, size_t size)
 
 static bool finish(FILE *file, const char *what, int (*write)(gc_write_fn, void *))
 {
-    bool well = !file || (write(to_file, file) == 0) & (fclose(file) == 0);
-    if (!well)
-        fprintf(stderr, "osier: the %s cannot be written\n", what);
-    return well;
+    if (!file)
+        return true;
+    bool written = write(to_file, file) == 0;
+    if (fclose(file) == 0 && written)
+        return true;
+    fprintf(stderr, "osier: the %s cannot be written\n", what);
+    return false;
 }
 
 bool observe_end(void)
 {
-    return finish(profile, "profile", gc_profile_write) & finish(events, "trace", gc_events_write);
+    bool well = finish(profile, "profile", gc_profile_write);
+    return finish(events, "trace", gc_events_write) && well;
 }

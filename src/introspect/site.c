@@ -176,11 +176,12 @@ static void place_in_object(const gc_heap *heap, uintptr_t object, size_t offset
     struct site_type t;
     bool known = site_type_of(heap, mheap_span_of(&heap->mem, object), object, &t);
     size_t elements = known ? elements_of(&t) : SIZE_MAX;
+    const gc_type *element = t.kind == SITE_FLEX ? t.element : t.type;
     text[0] = 0;
-    if (offset < elements)
-        part_text(known ? t.type : NULL, offset, true, text, room);
+    if (element && offset >= elements)
+        element_text(element, offset - elements, text, room);
     else
-        element_text(t.kind == SITE_FLEX ? t.element : t.type, offset - elements, text, room);
+        part_text(known ? t.type : NULL, offset, true, text, room);
 }
 
 const char *site_word_text(const gc_heap *heap, uintptr_t object, uintptr_t at, char *text,

@@ -159,7 +159,7 @@ static void await_input(int threads)
         die("destroy");
 }
 
-__attribute__((noinline)) void stop_here(struct page *page)
+static __attribute__((noinline)) void stop_here(struct page *page)
 {
     gc_keep_alive(page);
 }
