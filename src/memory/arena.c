@@ -167,22 +167,21 @@ static bool make_arenas(struct arena_growth *growth, bool huge_tables)
     return true;
 }
 
-/* Before the first arena: makes the map. */
-static bool make_map(struct arena_index *index, const struct arena_growth *growth)
+/* The first arenas bring the map. */
+static bool make_map(const struct arena_index *index, struct arena_growth *growth)
 {
     if (index->newest)
         return true;
     bool part = lies_in_map(growth->base, growth->size, ARENA_MAP_PART);
-    index->map_entries = part ? ARENA_MAP_PART : ARENA_MAP_ALL;
-    struct arena **entries = os_map(map_bytes(index->map_entries));
-    ptr_store_relaxed(&index->map.entries, entries);
-    return entries;
+    growth->map.count = part ? ARENA_MAP_PART : ARENA_MAP_ALL;
+    growth->map.entries = os_map(map_bytes(growth->map.count));
+    return growth->map.entries;
 }
 
-static void drop_map(struct arena_index *index)
+static void drop_map(const struct arena_growth *growth)
 {
-    if (!index->newest && index->map.entries)
-        os_unmap(index->map.entries, map_bytes(index->map_entries));
+    if (growth->map.entries)
+        os_unmap(growth->map.entries, map_bytes(growth->map.count));
 }
 
 /* Returns whether there was as much address space. */
@@ -196,7 +195,7 @@ static bool grow_by(struct arena_index *index, size_t size, bool huge_tables,
         growth->extended = index->newest;
     if (make_map(index, growth) && make_arenas(growth, huge_tables))
         return true;
-    drop_map(index);
+    drop_map(growth);
     unreserve(index, growth->base, size);
     return false;
 }
@@ -213,7 +212,7 @@ bool arena_grow(struct arena_index *index, size_t size, bool huge_tables,
 void arena_ungrow(struct arena_index *index, const struct arena_growth *growth)
 {
     drop_metadata(growth);
-    drop_map(index);
+    drop_map(growth);
     unreserve(index, growth->base, growth->size);
 }
 
@@ -228,6 +227,12 @@ static void widen_bounds(struct arena_index *index, uintptr_t base, size_t size)
         end = MAX_OF(end, arena_first(was) + arena_span(was));
     }
     word_store_relaxed(&index->bounds, (end - first) << ARENA_BOUNDS_SHIFT | first);
+}
+
+static void publish_map(struct arena_index *index, struct arena_map map)
+{
+    ptr_store_relaxed(&index->map.entries, map.entries);
+    word_store_release(&index->map.count, map.count);
 }
 
 static void publish_arenas(struct arena_index *index, struct arena *newest)
@@ -246,8 +251,8 @@ void arena_publish(struct arena_index *index, const struct arena_growth *growth)
 {
     struct arena *a = growth->extended;
     uintptr_t end = growth->base + growth->size;
-    if (!index->newest)
-        word_store_release(&index->map.count, index->map_entries);
+    if (growth->map.entries)
+        publish_map(index, growth->map);
     if (a)
         word_store_relaxed(&a->end, MIN_OF(a->base + ARENA_SIZE, end));
     if (growth->newest)

@@ -104,9 +104,8 @@ struct arena_map {
  * that no reader sees half of a change: its low half is the number of the first entry, its high
  * half says how many entries there may be from there on. */
 struct arena_index {
-    struct arena_map map;  /* atomic; `count` is set once, when the first arena is published, and
-                              says that `entries` are there */
-    size_t map_entries;    /* what map.count is, or will be; heap lock */
+    struct arena_map map;  /* atomic; set once, when the first arena is published: `entries`, then
+                              `count` */
     word bounds;           /* atomic */
     size_t count;          /* arenas made */
     struct arena *newest;  /* head of the list of all; heap lock, release */
@@ -128,6 +127,7 @@ struct arena_growth {
     size_t size;
     struct arena *extended; /* the newest arena, if the range begins in it; else NULL */
     struct arena *newest;   /* head of a list of the new arenas, which are not in the index yet */
+    struct arena_map map;   /* for the index, if these arenas are its first; else without entries */
 };
 /* Reserves `size` more contiguous bytes (rounded up), next to the last ones if the OS allows it,
  * and makes the arenas that they need. The first arena grows from ARENA_STEP by doubling. Then call
