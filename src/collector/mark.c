@@ -296,7 +296,7 @@ static NOINLINE void mark_by_page(struct marker *m)
 /* ---- Batches of edges ---- */
 
 /* Marks what the edges lead to. Neighbours whose bits share a map word are marked by one atomic or;
- * it is acquire-release, for weak_get. What was prefetched first is pushed last. */
+ * it is a release, for weak_get. What was prefetched first is pushed last. */
 static NOINLINE void mark_at_once(struct marker *m)
 {
     struct mark_edge *e = m->edges;
@@ -468,17 +468,6 @@ static NOINLINE void scan_slow(struct marker *m, uintptr_t at)
 
 /* ---- Within a page ---- */
 
-/* A page that is being scanned. */
-struct walked {
-    uintptr_t base;
-    uintptr_t lead;       /* how far into its span it lies */
-    uint32_t size, magic; /* of page_class_info */
-    word *marks;          /* its mark words */
-    uintptr_t next;       /* object to scan before those on the stack; 0: none */
-    word plain_mask;
-    size_t scanned, greys; /* of page_walk.grey: how many were scanned, how many there are */
-};
-
 /* Returns `value`. If it equals the guess, the processor goes on with the guess and does not wait
  * for the value. So a chain of references is followed as fast as its links can be loaded. */
 INLINE word guessed(word value, word guess)
@@ -489,56 +478,7 @@ INLINE word guessed(word value, word guess)
     return guess;
 }
 
-/* Whether a cell begins at this offset on the page. If so, the low half of the product with the
- * magic number, which belongs to the remainder, is small (Lemire, Kaser, Kurz: Faster remainder by
- * direct computation). */
-INLINE bool walk_is_cell(const struct walked *page, uintptr_t offset)
-{
-    return (uint32_t)((uint64_t)(offset + page->lead) * page->magic) < page->magic;
-}
-
-/* The offset on the page at which the cell with this offset begins. A result beyond PAGE_SIZE: on
- * the page before. Most offsets are starts of cells. */
-INLINE uintptr_t walk_cell(const struct walked *page, uintptr_t offset)
-{
-    if (LIKELY(walk_is_cell(page, offset)))
-        return offset;
-    uint64_t product = (uint64_t)(offset + page->lead) * page->magic;
-    return (uintptr_t)(product >> 32) * page->size - page->lead;
-}
-
-/* Follows an edge to the page itself. false: its object begins on the page before. */
-INLINE bool walk_edge(struct page_walk *w, struct walked *page, uintptr_t address)
-{
-    uintptr_t offset = walk_cell(page, address - page->base);
-    if (UNLIKELY(offset >= PAGE_SIZE))
-        return false;
-    size_t at = offset >> WORD_SHIFT, i = at / WORD_BITS;
-    word mask = (word)1 << at % WORD_BITS, fresh = w->fresh[i];
-    if ((word_load_relaxed(&page->marks[i]) | fresh) & mask)
-        return true;
-    w->fresh[i] = fresh | mask;
-    if (page->next)
-        w->stack[w->n++] = (uint16_t)((page->next - page->base) >> WORD_SHIFT);
-    page->next = page->base + offset;
-    return true;
-}
-
-/* The next object on the page to scan, or 0. */
-INLINE uintptr_t walk_next(struct page_walk *w, struct walked *page)
-{
-    uintptr_t at = page->next;
-    page->next = 0;
-    if (at)
-        return at;
-    if (w->n > 0)
-        return page->base + ((uintptr_t)w->stack[--w->n] << WORD_SHIFT);
-    if (page->scanned < page->greys)
-        return page->base + ((uintptr_t)w->grey[page->scanned++] << WORD_SHIFT);
-    return 0;
-}
-
-/* Publishes the marks of a walk: acquire-release, for weak_get. */
+/* Publishes the marks of a walk: release, for weak_get. */
 static void walk_tell(struct marker *m, struct arena *a, uintptr_t base, size_t size)
 {
     struct page_walk *w = &m->walk;
@@ -573,19 +513,6 @@ static NOINLINE size_t walk_mark_edges(struct marker *m, size_t nedges)
     m->nedges = nedges;
     mark_edges(m);
     return m->nedges;
-}
-
-INLINE struct walked walk_begin(const struct arena *a, uintptr_t at)
-{
-    uint16_t tag = arena_tag(a, at);
-    const struct page_class_info *info = &page_class_info[page_tag_class(tag)];
-    uintptr_t base = at & ~(PAGE_SIZE - 1);
-    return (struct walked){.base = base,
-                           .lead = page_tag_offset(tag) << PAGE_SHIFT,
-                           .size = info->size,
-                           .magic = info->magic,
-                           .plain_mask = info->plain_mask,
-                           .marks = (word *)&a->mark[arena_bit(base) / WORD_BITS]};
 }
 
 /* Scans all objects of the page that can be reached from those that wait over the page alone. */

@@ -12,6 +12,7 @@
 #ifndef GC_MARK_H
 #define GC_MARK_H
 
+#include "collector/pagewalk.h"
 #include "mutator/handshake.h"
 
 #define MARK_EDGES 32
@@ -20,18 +21,6 @@
 struct mark_edge {
     uintptr_t target; /* start of the object, | page_class_info.edge */
     word *map;        /* word with its mark bit */
-};
-
-/* What a marker has marked on the page that it scans, and has not published yet. Neighbours often
- * refer to each other, and one atomic or publishes all marks that share a map word. Until then the
- * marker is active, and no other thread relies on these marks (I5). A thread that marks one of the
- * objects meanwhile queues it too, and it is scanned twice. */
-#define WALK_WORDS (PAGE_WORDS / WORD_BITS)
-struct page_walk {
-    word fresh[WALK_WORDS];
-    size_t n;                      /* number of objects to scan */
-    uint16_t stack[PAGE_WORDS];    /* where they begin, in words */
-    uint16_t grey[PAGE_WORDS / 2]; /* the same of those that were grey when the walk began */
 };
 
 /* A thread while it marks: the driver, a helper, or a mutator that assists. All of it is the
