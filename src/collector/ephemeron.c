@@ -104,8 +104,8 @@ static bool resolve_waiting(struct marker *m)
 
 struct visit {
     struct marker *m;
-    struct ephemerons *e;
-    bool any; /* anything was marked */
+    struct ephemerons *e; /* where entries wait for their keys; NULL: nowhere */
+    bool any;             /* anything was marked */
 };
 
 static void wait_for_key(struct ephemerons *e, uintptr_t key, word value)
@@ -116,28 +116,21 @@ static void wait_for_key(struct ephemerons *e, uintptr_t key, word value)
         e->incomplete = true;
 }
 
-/* Marks the value if its key is marked or, as it lies outside the heap, lives for ever. Returns
- * false if the value has to wait for the key, whose object is *object. */
-static bool resolve_entry(struct visit *v, uintptr_t key, word value, uintptr_t *object)
+/* Marks the value if its key is marked or, as it lies outside the heap, lives for ever. Else it
+ * waits for the key. */
+static void visit_entry(struct visit *v, uintptr_t key, word value)
 {
     const gc_heap *heap = v->m->heap;
     struct target k, t;
-    uintptr_t address = value_address(&heap->options.format, value), base;
+    uintptr_t address = value_address(&heap->options.format, value);
     if (!address || !target_resolve(&heap->mem, address, &t) || target_is_marked(&t))
-        return true;
+        return;
     if (!target_resolve(&heap->mem, key, &k) || target_is_marked(&k)) {
-        v->any |= marker_mark(v->m, address, &base);
-        return true;
+        marker_edge(v->m, address);
+        v->any = true;
+    } else if (v->e) {
+        wait_for_key(v->e, k.base, value);
     }
-    *object = k.base;
-    return false;
-}
-
-static void visit_entry(struct visit *v, uintptr_t key, word value)
-{
-    uintptr_t object;
-    if (!resolve_entry(v, key, value, &object))
-        wait_for_key(v->e, object, value);
 }
 
 static bool visit_node(void *arg, const struct weaknode *node)
@@ -161,28 +154,24 @@ static void visit_pairs(void *visit, const struct weak_slots *s)
 {
     struct visit *v = visit;
     for (size_t i = 0; s->pairs && i < s->n; i++) {
-        const slot_word *key = weakslot_at(s, i);
+        const slot_word *key = weak_slot(s, i);
         word value = slot_load_acquire(key + 1), k = slot_load_acquire(key);
         visit_entry(v, value_address(&v->m->heap->options.format, k), value);
     }
 }
 
-/* Of objects that were reached since there is an index. */
-static void resolve_pairs(void *visit, const struct weak_slots *s)
+/* A marker finds pairs after the walk has begun. Most keys are marked by then. So in a chain of
+ * tables, each reached over a value of the one before, not each needs a look of its own. */
+static void resolve_found(struct gc_tracer *tracer, const struct weak_slots *s)
 {
-    struct visit *v = visit;
-    uintptr_t unused;
-    for (size_t i = 0; s->pairs && i < s->n; i++) {
-        const slot_word *key = weakslot_at(s, i);
-        word value = slot_load_acquire(key + 1), k = slot_load_acquire(key);
-        resolve_entry(v, value_address(&v->m->heap->options.format, k), value, &unused);
-    }
+    struct visit v = {CONTAINER_OF(tracer, struct marker, tracer), NULL, false};
+    visit_pairs(&v, s);
 }
 
 /* ---- All of them ---- */
 
-/* From now on every marker looks into the index. None is at work at this moment, as nothing is
- * grey. Keys that were marked during the walk are found by a look through the index. */
+/* From now on every marker that takes work looks into the index. Keys that were marked meanwhile
+ * are found by a look through the index. */
 static bool publish(struct marker *m)
 {
     m->on_mark = on_mark;
@@ -198,30 +187,31 @@ static bool walk_all(struct marker *m)
     struct visit v = {m, ephemerons_of(m->heap), false};
     v.e->count = 0;
     v.e->incomplete = false;
+    if (!weakslots_are_kept(m->heap))
+        ptr_store_relaxed(&m->heap->marking->on_weak, resolve_found);
     weaksets_walk(m->heap, visit_set, &v);
-    weakslots_each_new(m->heap, visit_pairs, &v);
-    if (v.e->count > 0 && !v.e->incomplete && build_heads(v.e)) {
-        weakslots_take(m->heap);
+    weakslots_take(m->heap); /* what is found from here on stays new (I48) */
+    weakslots_each_taken(m->heap, visit_pairs, &v);
+    stress(STRESS_WEAK_WALKED);
+    if (v.e->count > 0 && !v.e->incomplete && build_heads(v.e))
         v.any |= publish(m);
-    }
     return v.any;
 }
 
 /* With an index: what waits there, and what was found later. */
 static bool look_again(struct marker *m)
 {
-    struct visit v = {m, ephemerons_of(m->heap), resolve_waiting(m)};
-    weakslots_each_new(m->heap, resolve_pairs, &v);
+    struct visit v = {m, NULL, resolve_waiting(m)};
+    weakslots_each_new(m->heap, visit_pairs, &v);
     return v.any;
 }
 
 bool ephemerons_resolve(gc_heap *heap, struct marker *m)
 {
+    stress(STRESS_WEAK_LOOK);
     bool any = ephemerons_of(heap)->heads ? look_again(m) : walk_all(m);
-    if (any && !m->active) {
-        workqueue_activate(&heap->work);
-        m->active = true;
-    }
+    if (any)
+        marker_activate(m);
     return any;
 }
 

@@ -821,7 +821,7 @@ static void publish_weak(struct marker *m)
 void marker_keep_weak(struct gc_tracer *tracer, const struct weak_slots *s)
 {
     for (size_t i = 0; i < s->n; i++) {
-        const slot_word *slot = (const slot_word *)(s->first + i * s->size);
+        const slot_word *slot = weak_slot(s, i);
         tracer_slot(tracer, slot);
         if (s->pairs)
             tracer_slot(tracer, slot + 1);
@@ -833,8 +833,10 @@ void marker_keep_weak(struct gc_tracer *tracer, const struct weak_slots *s)
 static void trace_weak(struct gc_tracer *tracer, const struct weak_slots *s)
 {
     struct marker *m = CONTAINER_OF(tracer, struct marker, tracer);
-    if (UNLIKELY(u8_load_relaxed(&m->heap->marking->keeps_weak)))
-        marker_keep_weak(tracer, s);
+    void (*on_weak)(struct gc_tracer *, const struct weak_slots *) =
+        ptr_load_relaxed(&m->heap->marking->on_weak);
+    if (UNLIKELY(on_weak != NULL))
+        on_weak(tracer, s);
     if (m->weak && m->weak->n + WEAK_WORDS > WORKBUF_ITEMS)
         publish_weak(m);
     if (!m->weak)
@@ -976,6 +978,13 @@ static bool work_privately(struct marker *m, uint64_t limit)
             share(m);
     }
     return true;
+}
+
+void marker_activate(struct marker *m)
+{
+    if (!m->active)
+        workqueue_activate(&m->heap->work);
+    m->active = true;
 }
 
 bool marker_take(struct marker *m)

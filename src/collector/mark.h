@@ -66,9 +66,10 @@ struct marking {
                       of helpers without a processor */
     u64 helper_cpu_ns;                                   /* this cycle; atomic */
     u64 assist_ns;                                       /* mutators', total; atomic */
-    void (*on_mark)(struct marker *m, uintptr_t object); /* set while no thread marks; atomic */
+    void (*on_mark)(struct marker *m, uintptr_t object); /* the driver sets it; atomic */
     struct workbuf *weak; /* the weak slots that markers have found; pushed to by any of them */
-    uint8_t keeps_weak;   /* weak slots are marked as if they were strong; atomic */
+    /* Called for weak slots that a marker finds; NULL: none. It may miss some. Atomic. */
+    void (*on_weak)(struct gc_tracer *tracer, const struct weak_slots *s);
 };
 
 void marker_init(struct marker *m, gc_heap *heap);
@@ -96,6 +97,8 @@ void marker_each_weak(const struct workbuf *list, void (*fn)(void *arg, const st
 /* Marks what weak slots hold, as if they were strong. */
 void marker_keep_weak(struct gc_tracer *tracer, const struct weak_slots *s);
 
+/* The work word counts the marker from now on, until it has nothing more to do. */
+void marker_activate(struct marker *m);
 /* Takes a buffer from the shared queue. false: it is empty. */
 bool marker_take(struct marker *m);
 /* Works until the shared queue is empty and no other marker is active (true), or until about

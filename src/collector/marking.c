@@ -101,7 +101,7 @@ void marking_begin(struct marking *marking, bool whole)
 {
     u8_store_relaxed(&marking->whole, whole);
     u8_store_relaxed(&marking->by_mutators, 0);
-    u8_store_relaxed(&marking->keeps_weak, 0);
+    ptr_store_relaxed(&marking->on_weak, NULL);
     word_store_relaxed(&marking->marked_objects, 0);
     word_store_relaxed(&marking->marked_bytes, 0);
     word_store_relaxed(&marking->credit, 0);

@@ -178,13 +178,6 @@ static bool decide(struct weaks *w, enum weak_state next)
     return false;
 }
 
-static void activate(struct marker *m)
-{
-    if (!m->active)
-        workqueue_activate(&m->heap->work);
-    m->active = true;
-}
-
 /* With GC_FINALIZE_ALL, once in a cycle, before the cut. Returns whether there is nothing more to
  * mark. */
 static bool part(gc_heap *heap, struct marker *m)
@@ -199,7 +192,7 @@ static bool part(gc_heap *heap, struct marker *m)
     weakslots_part(heap);
     size_t dying = special_part(heap);
     if (dying > 0) {
-        activate(m);
+        marker_activate(m);
         special_mark_dying(heap, m);
     }
     u32_store_release(&w->state, WEAK_TRACING);
@@ -221,7 +214,7 @@ void weak_give_up(gc_heap *heap, struct marker *m)
     bool again = weakslots_are_kept(heap);
     if (again && !weakslots_any_new(heap))
         return;
-    activate(m);
+    marker_activate(m);
     weakslots_keep(heap, m);
     if (again)
         return;

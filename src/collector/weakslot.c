@@ -15,6 +15,12 @@ void weakslots_each_new(gc_heap *heap, void (*fn)(void *arg, const struct weak_s
     marker_each_weak(ptr_load_acquire(&heap->marking->weak), fn, arg);
 }
 
+void weakslots_each_taken(gc_heap *heap, void (*fn)(void *arg, const struct weak_slots *s),
+                          void *arg)
+{
+    marker_each_weak(weakslots_of(heap)->taken, fn, arg);
+}
+
 void weakslots_take(gc_heap *heap)
 {
     struct weakslots *all = weakslots_of(heap);
@@ -38,9 +44,9 @@ bool weakslots_any_new(const gc_heap *heap)
 
 void weakslots_keep(gc_heap *heap, struct marker *m)
 {
-    u8_store_relaxed(&heap->marking->keeps_weak, 1);
+    ptr_store_relaxed(&heap->marking->on_weak, marker_keep_weak);
     weakslots_take(heap);
-    marker_each_weak(weakslots_of(heap)->taken, keep, &m->tracer);
+    weakslots_each_taken(heap, keep, &m->tracer);
 }
 
 /* ---- The dead ---- */
@@ -59,44 +65,36 @@ static void replace(slot_word *slot, word value, word by)
     __atomic_compare_exchange_n(slot, &value, by, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
 
-static void clear_slot(const gc_heap *heap, slot_word *slot, word dead)
-{
-    word value = slot_load_acquire(slot);
-    if (!is_dead(heap, value))
-        return;
-    stress(STRESS_WEAK_SLOT);
-    replace(slot, value, dead);
-}
-
 /* I48: no thread writes to a pair whose key is dead, until the key is replaced. */
-static void clear_pair(const gc_heap *heap, slot_word *key, word dead)
-{
-    if (is_dead(heap, slot_load_acquire(key)))
-        __atomic_store_n(key + 1, 0, __ATOMIC_RELAXED);
-    clear_slot(heap, key, dead);
-}
-
 static void clear(void *heap, const struct weak_slots *s)
 {
     for (size_t i = 0; i < s->n; i++) {
+        slot_word *slot = weak_slot(s, i);
+        word value = slot_load_acquire(slot);
+        if (!is_dead(heap, value))
+            continue;
         if (s->pairs)
-            clear_pair(heap, weakslot_at(s, i), s->dead);
-        else
-            clear_slot(heap, weakslot_at(s, i), s->dead);
+            __atomic_store_n(slot + 1, 0, __ATOMIC_RELAXED);
+        stress(STRESS_WEAK_SLOT);
+        replace(slot, value, s->dead);
     }
-    weakslots_of(heap)->found += s->n;
 }
 
 static void part(void *heap, const struct weak_slots *s)
 {
-    for (size_t i = 0; !s->pairs && i < s->n; i++)
-        clear_slot(heap, weakslot_at(s, i), s->dead);
+    if (!s->pairs)
+        clear(heap, s);
 }
 
 void weakslots_part(gc_heap *heap)
 {
-    marker_each_weak(weakslots_of(heap)->taken, part, heap);
+    weakslots_each_taken(heap, part, heap);
     weakslots_each_new(heap, part, heap);
+}
+
+static void count_slots(void *sum, const struct weak_slots *s)
+{
+    *(size_t *)sum += s->n;
 }
 
 static void give_back(gc_heap *heap, struct workbuf *b)
@@ -111,10 +109,11 @@ static void give_back(gc_heap *heap, struct workbuf *b)
 void weakslots_clear(gc_heap *heap)
 {
     struct weakslots *all = weakslots_of(heap);
+    size_t found = 0;
     weakslots_take(heap);
-    all->found = 0;
-    marker_each_weak(all->taken, clear, heap);
-    word_store_relaxed(&all->before, all->found);
+    weakslots_each_taken(heap, clear, heap);
+    weakslots_each_taken(heap, count_slots, &found);
+    word_store_relaxed(&all->before, found);
     give_back(heap, all->taken);
     all->taken = NULL;
 }

@@ -9,16 +9,9 @@
 /* The cycle's driver writes all of it; any thread reads `before`. */
 struct weakslots {
     struct workbuf *taken; /* buffers of this cycle that weakslots_take has met */
-    size_t found;          /* how many slots there were in this cycle so far */
-    size_t before;         /* … in the last one; atomic */
+    size_t before;         /* how many slots there were in the last cycle; atomic */
     uint8_t told;          /* that a trace function named none; atomic */
 };
-
-/* The word in slot i, counted from 0, and the slot of the value that belongs to it. */
-INLINE slot_word *weakslot_at(const struct weak_slots *s, size_t i)
-{
-    return (slot_word *)(s->first + i * s->size);
-}
 
 /* Whether the last cycle has met so few of them, at most. */
 bool weakslots_are_few(gc_heap *heap, size_t few);
@@ -29,12 +22,15 @@ void weakslots_each_new(gc_heap *heap, void (*fn)(void *arg, const struct weak_s
                         void *arg);
 /* From now on what has been found is no longer new. */
 void weakslots_take(gc_heap *heap);
+/* Calls fn for all that is no longer new. */
+void weakslots_each_taken(gc_heap *heap, void (*fn)(void *arg, const struct weak_slots *s),
+                          void *arg);
 bool weakslots_any_new(const gc_heap *heap);
 /* Marks what they hold as if they were strong, and from now on what those hold that are found. */
 void weakslots_keep(gc_heap *heap, struct marker *m);
 INLINE bool weakslots_are_kept(const gc_heap *heap)
 {
-    return u8_load_relaxed(&heap->marking->keeps_weak);
+    return ptr_load_relaxed(&heap->marking->on_weak) == marker_keep_weak;
 }
 /* Takes what is unmarked out of weak slots, but not out of pairs (I49). */
 void weakslots_part(gc_heap *heap);

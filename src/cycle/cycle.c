@@ -287,8 +287,7 @@ static void begin_marking(struct driver *d)
 {
     gc_heap *heap = d->heap;
     struct marker *m = &d->marker;
-    m->active = true;
-    workqueue_activate(&heap->work);
+    marker_activate(m);
     u8_store_release(&heap->mutators.all_black, true);
     marker_ambiguous(m, workqueue_end_deferring(&heap->work));
     mark_roots(heap, m);

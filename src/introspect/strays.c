@@ -266,9 +266,7 @@ bool strays_mark(gc_heap *heap, struct marker *m)
     if (s->cycle == heap->cycle_number)
         return false;
     s->cycle = heap->cycle_number;
-    if (!m->active)
-        workqueue_activate(&heap->work);
-    m->active = true;
+    marker_activate(m);
     s->marker = m;
     swap_sets(s);
     if (!held)

@@ -31,6 +31,11 @@ struct weak_slots {
     word dead; /* takes the place of what has died */
     bool pairs;
 };
+/* Slot i of them. */
+INLINE slot_word *weak_slot(const struct weak_slots *s, size_t i)
+{
+    return (slot_word *)(s->first + i * s->size);
+}
 
 /* Receives what a visit finds. Public as gc_tracer. */
 struct gc_tracer {

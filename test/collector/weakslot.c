@@ -196,11 +196,18 @@ TEST(chains_without_background)
     chain(10007, 3, GC_NO_BACKGROUND);
 }
 
+static unsigned looks;
+static void count_looks(enum stress_point point)
+{
+    looks += point == STRESS_WEAK_LOOK;
+}
+
 /* Each table is reached over a value of the one before. What waits for a key that is dead has the
  * collector make an index, in which the tables that are reached later are not. */
 TEST(tables_that_are_found_late)
 {
     enum { N = 300 };
+    stress_stop_set(count_looks);
     heap = new_heap(0);
     struct table *first = NULL, *t = NULL;
     struct cell *k = new_cell(0);
@@ -216,11 +223,14 @@ TEST(tables_that_are_found_late)
         gc_store_weak(&t->slots[2], next);
         t = next;
     }
+    looks = 0;
     gc_collect();
+    CHECK(looks < 10);
     size_t n = 0;
     for (t = first; t->slots[0]; t = gc_load_weak(&t->slots[1]), n++)
         CHECK(gc_load_weak(&t->slots[0]) == k && is_cell(gc_load_weak(&t->slots[3]), 9));
     CHECK_EQ(n, N);
+    CHECK(gc_load_weak(&first->slots[4]) == DEAD);
     end_heap(heap);
 }
 
@@ -507,6 +517,87 @@ TEST(a_slot_is_overwritten_while_it_is_cleared)
     all_end(&writer, 1);
     actor_do(&writer, get);
     end_with_pair(&writer, 1, &writer);
+}
+
+static struct table *found; /* a rooted global */
+
+static void find(struct actor *unused)
+{
+    (void)unused;
+    gc_store(&found, gc_load_weak(&table->slots[0]));
+}
+
+/* A table with one pair, to which only a weak slot leads, as another does to its key; and a pair
+ * that waits for its dead key, so that there is an index. */
+static void set_pair_to_find(struct table *waiting)
+{
+    struct table *t = NULL;
+    struct cell *k = NULL;
+    GC_FRAME(t, k, waiting);
+    set_table(WEAK, 2);
+    CHECK_EQ(gc_root(&found), 0);
+    t = new_table(PAIRS, 2);
+    k = new_cell(1);
+    gc_store_weak(&t->slots[1], new_chain(2));
+    gc_store_weak(&t->slots[0], k);
+    gc_store_weak(&table->slots[0], t);
+    gc_store_weak(&table->slots[1], k);
+    gc_store_weak(&waiting->slots[1], new_cell(3));
+    gc_store_weak(&waiting->slots[0], new_cell(4));
+}
+
+/* The reader finds the table and leaves, so that others scan the table. Then the key is found. */
+static void find_both(struct actor *reader, struct cell **k)
+{
+    actor_do(reader, find);
+    actor_leave(reader);
+    mark_what_is_queued();
+    *k = gc_load_weak(&table->slots[1]);
+    CHECK(is_cell(*k, 1));
+}
+
+static void end_with_the_pair_found(const struct actor *reader, const struct cell *k,
+                                    const struct table *waiting)
+{
+    all_end(NULL, 0);
+    join_thread(reader->thread);
+    CHECK(found->slots[0] == k);
+    check_chain(found->slots[1], 2);
+    CHECK(waiting->slots[0] == DEAD);
+    end_heap(heap);
+}
+
+TEST(a_table_is_found_during_the_walk)
+{
+    struct actor reader;
+    stage_set(0, "poison=2");
+    actor_start(&reader);
+    struct table *waiting = new_table(PAIRS, 2);
+    struct cell *k = NULL;
+    GC_FRAME(waiting, k);
+    set_pair_to_find(waiting);
+    begin_cycle_and_stop(STRESS_WEAK_WALKED, &gate);
+    answer_up_to_roots(&reader, 1);
+    actors_answer(&reader, 1);
+    answer(NULL);
+    gate_await(&gate);
+    find_both(&reader, &k);
+    gate_open(&gate);
+    end_with_the_pair_found(&reader, k, waiting);
+}
+
+TEST(a_key_is_marked_after_its_table)
+{
+    struct actor reader;
+    stage_set(0, "poison=2");
+    actor_start(&reader);
+    struct table *waiting = new_table(PAIRS, 2);
+    struct cell *k = NULL;
+    GC_FRAME(waiting, k);
+    set_pair_to_find(waiting);
+    go_to_flush(&reader, 1);
+    find_both(&reader, &k);
+    end_with_the_pair_found(&reader, k, waiting);
 }
 
 /* ---- A cycle that readers keep from its end ---- */
