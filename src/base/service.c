@@ -23,6 +23,7 @@ static void thread_main(void *arg)
     events_title(s->title);
     os_thread_brief();
     join_predecessor(s);
+    fence_seq_cst(); /* I54: service_kick() sees that it runs, or this thread what there is to do */
     s->run(s->arg);
     events_leave();
 }
@@ -77,6 +78,7 @@ bool service_is_used(const struct service *s)
 /* Kicks also while another thread starts the thread, which may be about to sleep already. */
 void service_kick(struct service *s)
 {
+    fence_seq_cst(); /* I54: see thread_main() */
     if (!service_is_used(s))
         return;
     u32_fetch_add_release(&s->kicks, 1);

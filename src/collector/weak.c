@@ -34,7 +34,7 @@ static bool hold_marking(gc_thread *t, uintptr_t object, const struct target *ta
             continue;
         }
         stress(STRESS_WEAK_GET);
-        if (now == WEAK_TRACING && !u32_cas_relaxed(state, WEAK_TRACING, WEAK_REPEAT))
+        if (now == WEAK_TRACING && !u32_cas_acquire(state, WEAK_TRACING, WEAK_REPEAT))
             continue;
         barrier_shade(t, object);
         return true;

@@ -68,10 +68,11 @@ INLINE bool thread_shades(const gc_thread *t)
     return t->fast.barrier & BARRIER_MODES;
 }
 
-/* Asks the thread to come to its slow path soon. Any thread. */
+/* Asks the thread to come to its slow path soon. Any thread. I1: an exchange, because a store would
+ * hide what another thread published before its request. */
 INLINE void thread_request_poll(gc_thread *t)
 {
-    u8_store_release(&t->fast.poll, 1);
+    u8_exchange_release(&t->fast.poll, 1);
 }
 
 #define MUTATORS_FORK_RANKS LOCK_BIT(LOCK_REGISTRY)

@@ -1,10 +1,11 @@
 /* Enumerates the executions of a litmus test under C11's memory model, in the form that RC11 gives
  * it.
  *
- *   litmus FILE                   checks the condition; fails if it does not hold, or if there is a
- * race litmus --weaken N FILE        the same, with the N-th access that stands under a //@ line
- * weakened; ends with 2 if there are fewer than N ways to do so litmus --marked FILE prints which
- * access stands under each //@ line
+ * - `litmus FILE` checks the condition. It fails if the condition does not hold, or if there is a
+ *   data race.
+ * - `litmus --weaken N FILE` does the same, with the N-th access that stands under a //@ line
+ *   weakened. It ends with 2 if there are fewer than N ways to do so.
+ * - `litmus --marked FILE` prints which access stands under each //@ line.
  *
  * A test is written in the C format of herd7, of which this is read: locations that hold integers,
  * loads, stores, read-modify-writes and fences with explicit orders, plain accesses (*x),
@@ -219,49 +220,81 @@ static const char *const updates[] = {"exchange", "fetch_add", "fetch_sub", "fet
                                       "fetch_and"};
 enum { EXCHANGE, ADD, SUBTRACT, OR, AND };
 
+static void begin_call(struct node *n)
+{
+    expect("(");
+    n->value = location(word());
+}
+
+static struct node *next_argument(void)
+{
+    expect(",");
+    return expression();
+}
+
+static enum order next_order(void)
+{
+    expect(",");
+    return order();
+}
+
+static struct node *end_call(struct node *n)
+{
+    expect(")");
+    return n;
+}
+
+static struct node *update_call(int op)
+{
+    struct node *n = access(UPDATE);
+    n->op = op;
+    begin_call(n);
+    n->a = next_argument();
+    n->order = next_order();
+    return end_call(n);
+}
+
+static struct node *load_call(void)
+{
+    struct node *n = access(LOAD);
+    begin_call(n);
+    n->order = next_order();
+    return end_call(n);
+}
+
+static struct node *swap_call(void)
+{
+    struct node *n = access(SWAP_IF);
+    begin_call(n);
+    expect(",");
+    n->expected = location(word());
+    n->a = next_argument();
+    n->order = next_order();
+    n->failure = next_order();
+    return end_call(n);
+}
+
+static struct node *store_call(void)
+{
+    struct node *n = access(STORE);
+    begin_call(n);
+    n->a = next_argument();
+    n->order = next_order();
+    return end_call(n);
+}
+
 static struct node *atomic_call(void)
 {
-    struct node *n;
     for (int i = 0; i <= AND; i++) {
         char name[40];
         snprintf(name, sizeof name, "atomic_%s_explicit", updates[i]);
-        if (!accept(name))
-            continue;
-        n = access(UPDATE);
-        n->op = i;
-        expect("(");
-        n->value = location(word());
-        expect(",");
-        n->a = expression();
-        expect(",");
-        n->order = order();
-        expect(")");
-        return n;
+        if (accept(name))
+            return update_call(i);
     }
-    if (accept("atomic_load_explicit")) {
-        n = access(LOAD);
-        expect("(");
-        n->value = location(word());
-        expect(",");
-        n->order = order();
-        expect(")");
-        return n;
-    }
-    if (accept("atomic_compare_exchange_strong_explicit")) {
-        n = access(SWAP_IF);
-        expect("(");
-        n->value = location(word());
-        expect(",");
-        n->expected = location(word());
-        expect(",");
-        n->a = expression();
-        expect(",");
-        n->order = order();
-        expect(",");
-        n->failure = order();
-        expect(")");
-        return n;
-    }
+    if (accept("atomic_load_explicit"))
+        return load_call();
+    if (accept("atomic_compare_exchange_strong_explicit"))
+        return swap_call();
     return NULL;
 }
 
@@ -341,14 +374,7 @@ static struct node *statement(void)
         n->order = order();
         expect(")");
     } else if (accept("atomic_store_explicit")) {
-        n = access(STORE);
-        expect("(");
-        n->value = location(word());
-        expect(",");
-        n->a = expression();
-        expect(",");
-        n->order = order();
-        expect(")");
+        n = store_call();
     } else if (accept("*")) {
         n = access(STORE);
         n->value = location(word());
