@@ -200,7 +200,7 @@ static void strike_off_locked(gc_heap *heap, gc_thread *t)
     if (t->grey)
         workbuf_put_empty(&heap->work, t->grey);
     t->grey = NULL;
-    window_drop(t);
+    ASSERT(!t->windows.armed && "I50");
     window_forget(t);
     t->last_proc = NULL;
     mutators_unlink_locked(m, t);

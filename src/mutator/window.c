@@ -82,15 +82,6 @@ bool window_hand_over(gc_thread *t)
     return all != NULL;
 }
 
-void window_drop(gc_thread *t)
-{
-    for (struct workbuf *b = t->windows.armed, *next; b; b = next) {
-        next = b->next;
-        workbuf_put_empty(&t->heap->work, b);
-    }
-    t->windows.armed = NULL;
-}
-
 /* ---- Shading ---- */
 
 static void shade_slot(gc_thread *t, const slot_word *slot)
@@ -124,10 +115,10 @@ static void shade_traced_word(struct gc_tracer *tracer, word value)
 /* The function is the embedder's. */
 static void shade_traced(gc_thread *t, uintptr_t object, const gc_type *type)
 {
-    struct window_tracer s = {
-        {.value = shade_traced_word, .stale = shade_traced_word, .heap = t->heap}, t};
     if (!type)
         return;
+    struct window_tracer s = {
+        {.value = shade_traced_word, .stale = shade_traced_word, .heap = t->heap}, t};
     int cancel = os_cancel_off();
     gc_thread *self = self_calls_back();
     tracer_object(&s.tracer, object, type);

@@ -14,9 +14,7 @@ void window_open_range(gc_thread *t, uintptr_t from, size_t bytes);
 /* At the thread's ROOTS, or when it leaves: what it wrote to while it was grey is queued, to be
  * scanned again. true: there was anything. */
 bool window_hand_over(gc_thread *t);
-/* Forgets which windows were open. At ROOTS and DISARM. */
+/* Forgets which windows were open. At ROOTS and DISARM, and when the thread has left. */
 void window_forget(gc_thread *t);
-/* Drops what was to be scanned. In the child of a fork. */
-void window_drop(gc_thread *t);
 
 #endif

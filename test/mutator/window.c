@@ -58,17 +58,23 @@ static void check_second(struct actor *a)
 
 /* ---- What is overwritten ---- */
 
-TEST(what_a_window_overwrites)
+/* A black thread holds what it cuts off. */
+static void overwritten_by_black(void (*cut)(struct actor *))
 {
     struct actor reader;
     begin(&reader, 1);
     root = new_chain(3);
     go_past_roots(&reader, 1);
     actor_do(&reader, hold_next);
-    actor_do(&reader, cut_in_window);
+    actor_do(&reader, cut);
     all_answer_and_end(&reader, 1);
     actor_do(&reader, check_second);
     end(&reader, 1);
+}
+
+TEST(what_a_window_overwrites)
+{
+    overwritten_by_black(cut_in_window);
 }
 
 /* Before its ROOTS a thread has the barrier as well. */
@@ -404,6 +410,26 @@ TEST(a_window_before_roots_is_forgotten)
     window_again(&black, open_then_answer);
 }
 
+/* The struct of a thread that has left is another's in the next cycle. */
+TEST(a_thread_that_attaches_has_no_windows)
+{
+    struct actor actors[2], *leaver = &actors[0], *black = &actors[1];
+    begin(leaver, 1);
+    root = new_chain(3);
+    go_to_flush(leaver, 1);
+    actor_do(leaver, open_window);
+    actor_leave(leaver);
+    all_answer_and_end(NULL, 0);
+    go_to_roots(NULL, 0);
+    actor_start(black);
+    CHECK(black->self == leaver->self);
+    actor_do(black, hold_next);
+    actor_do(black, cut_in_window);
+    all_answer_and_end(black, 1);
+    actor_do(black, check_second);
+    end(actors, 2);
+}
+
 /* Once all are black, what an object refers to is looked at once. */
 static void count_trace(void *object, gc_tracer *tracer);
 struct counted {
@@ -433,14 +459,17 @@ TEST(once_in_a_cycle)
     begin(&other, 1);
     CHECK_EQ(gc_root(&counted), 0);
     counted = gc_new(&counted_type);
+    CHECK(!gc_is_marking());
     gc_before_write(counted);
-    CHECK_EQ(traces(), 0); /* no cycle marks */
+    gc_shade(counted);
+    CHECK_EQ(traces(), 0);
     go_to_flush(&other, 1);
     uint64_t before = traces();
     for (int i = 0; i < 10; i++)
         gc_before_write(counted);
     CHECK_EQ(traces(), before + 1);
     all_answer_and_end(&other, 1);
+    CHECK(!gc_is_marking());
     before = traces();
     gc_before_write(counted);
     CHECK_EQ(traces(), before);
@@ -487,18 +516,7 @@ static void cut_by_hand(struct actor *a)
 
 TEST(what_is_shaded_by_hand)
 {
-    struct actor reader;
-    begin(&reader, 1);
-    CHECK(!gc_is_marking());
-    gc_shade(root);
-    root = new_chain(3);
-    go_past_roots(&reader, 1);
-    actor_do(&reader, hold_next);
-    actor_do(&reader, cut_by_hand);
-    all_answer_and_end(&reader, 1);
-    CHECK(!gc_is_marking());
-    actor_do(&reader, check_second);
-    end(&reader, 1);
+    overwritten_by_black(cut_by_hand);
 }
 
 static void cut_by_barrier_store(struct actor *a)
@@ -511,15 +529,7 @@ static void cut_by_barrier_store(struct actor *a)
 
 TEST(what_the_barrier_of_compiled_code_shades)
 {
-    struct actor reader;
-    begin(&reader, 1);
-    root = new_chain(3);
-    go_past_roots(&reader, 1);
-    actor_do(&reader, hold_next);
-    actor_do(&reader, cut_by_barrier_store);
-    all_answer_and_end(&reader, 1);
-    actor_do(&reader, check_second);
-    end(&reader, 1);
+    overwritten_by_black(cut_by_barrier_store);
 }
 
 /* ---- Elsewhere ---- */
