@@ -92,12 +92,12 @@ TEST(safepoints_only_without_background)
     only_at_safepoints(GC_NO_BACKGROUND);
 }
 
-/* How much can be allocated now. */
+/* How much can be allocated now: less than 64 MiB. */
 static size_t allocate_until_refused(size_t size)
 {
     size_t sum = 0;
     errno = 0;
-    while (gc_new_bytes(size))
+    while (sum < (size_t)64 << 20 && gc_new_bytes(size))
         sum += size;
     CHECK_EQ(errno, ENOMEM);
     return sum;

@@ -318,6 +318,7 @@ TEST(windows_of_two_cycles)
     open_window(NULL);
     CHECK(thread_self()->windows.noted);
     all_answer_and_end(&holder, 1);
+    CHECK(!thread_self()->windows.noted);
     put_where_it_was_scanned(&holder);
     actor_do(&holder, check_pair);
     end(&holder, 1);
