@@ -1,12 +1,13 @@
 #include "base/events.h"
 #include "base/stress.h"
 
-/* Never unmapped; used again when its thread has left. */
+/* Never unmapped; used again when its thread has left, by a thread with the same title. So a title
+ * is never that of another thread. */
 struct ring {
-    struct ring *next;  /* never changes */
+    struct ring *next;  /* never changes, as title */
+    const char *title;  /* NULL: of threads that are not the library's */
     uint32_t taken;     /* a thread has it; atomic */
-    uint64_t thread;    /* its owner's */
-    const char *title;  /* atomic */
+    u64 thread;         /* its owner's; atomic. 0: none yet */
     u64 begun, written; /* events, ever; atomic (I45) */
     u64 events[EVENTS_KEPT][EVENT_WORDS];
 };
@@ -24,7 +25,7 @@ static _Thread_local const char *my_title;
 static struct ring *take_free_ring(void)
 {
     struct ring *r = ptr_load_acquire(&rings);
-    while (r && !u32_cas_acquire(&r->taken, 0, 1))
+    while (r && (r->title != my_title || !u32_cas_acquire(&r->taken, 0, 1)))
         r = r->next;
     return r;
 }
@@ -35,6 +36,7 @@ static struct ring *make_ring(void)
     if (!r)
         return NULL;
     r->taken = 1;
+    r->title = my_title;
     r->next = ptr_load_relaxed(&rings);
     while (!ptr_cas_release(&rings, &r->next, r))
         ;
@@ -52,8 +54,7 @@ static struct ring *my_ring(void)
         r = make_ring();
     if (!r)
         return NULL;
-    r->thread = os_thread_id();
-    ptr_store_relaxed(&r->title, my_title);
+    u64_store_relaxed(&r->thread, os_thread_id());
     mine = r;
     return r;
 }
@@ -94,7 +95,7 @@ NOINLINE void event_note(const struct event *e)
     if (!r)
         return;
     struct event mark = *e;
-    mark.thread = r->thread;
+    mark.thread = u64_load_relaxed(&r->thread);
     write_event(r, &mark);
 }
 
@@ -167,8 +168,8 @@ void events_each(bool (*fn)(void *arg, const struct event *e), void *arg)
 void events_each_title(void (*fn)(void *arg, uint64_t thread, const char *title), void *arg)
 {
     for (const struct ring *r = ptr_load_acquire(&rings); r; r = r->next) {
-        const char *title = ptr_load_relaxed(&r->title);
-        if (title)
-            fn(arg, r->thread, title);
+        uint64_t thread = u64_load_relaxed(&r->thread);
+        if (thread && r->title)
+            fn(arg, thread, r->title);
     }
 }

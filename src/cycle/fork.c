@@ -1,4 +1,5 @@
 #include "cycle/fork.h"
+#include "base/events.h"
 #include "collector/backing.h"
 #include "collector/finalizer.h"
 #include "collector/pacing.h"
@@ -161,6 +162,7 @@ static void child(void)
 {
     gc_thread *t = forker;
     os_after_fork_in_child();
+    events_leave(); /* its events are another thread's from now on */
     forget_all();
     find_orphans();
     release_all();

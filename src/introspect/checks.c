@@ -459,6 +459,7 @@ static void look_at_root(struct gc_tracer *tracer, word value)
     const gc_heap *heap = tracer->heap;
     uintptr_t dead = dead_target(heap, value);
     struct texts x;
+    heap->checks->words++;
     if (!dead || !is_news(heap->checks, DEAD_IN_ROOT, site_of(heap, dead), 0))
         return;
     log_write(heap, GC_LOG_ERROR,

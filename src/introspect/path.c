@@ -1,45 +1,10 @@
 #include "introspect/path.h"
+#include "introspect/maplist.h"
 #include "introspect/seen.h"
 #include "introspect/verify.h"
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
-
-/* ---- Lists that grow ---- */
-
-/* Mapped: malloc's memory may be scanned for addresses of objects (strays.h). */
-struct path_list {
-    void *items;
-    size_t n, room, item;
-};
-
-static size_t bytes_for(const struct path_list *l, size_t room)
-{
-    return align_up(room * l->item, os_page_size());
-}
-
-static void *add_item(struct path_list *l)
-{
-    if (l->n == l->room) {
-        size_t wanted = l->room ? 2 * l->room : 4096;
-        void *more = os_map(bytes_for(l, wanted));
-        if (!more)
-            return NULL;
-        if (l->room) {
-            memcpy(more, l->items, l->n * l->item);
-            os_unmap(l->items, bytes_for(l, l->room));
-        }
-        l->items = more;
-        l->room = wanted;
-    }
-    return (char *)l->items + l->n++ * l->item;
-}
-
-static void free_list(struct path_list *l)
-{
-    if (l->room)
-        os_unmap(l->items, bytes_for(l, l->room));
-}
 
 /* ---- Holders ---- */
 
@@ -100,7 +65,7 @@ struct path_search {
     gc_heap *heap;
     uintptr_t goal;
     uint64_t asker;
-    struct path_list hops, values;
+    struct maplist hops, values;
     size_t from;             /* of the hops that are added */
     struct gc_edge by_asker; /* a root of who asks that refers to the goal; to NULL: none */
     bool found, no_memory;
@@ -123,7 +88,7 @@ static void reach(struct path_search *s, uintptr_t object)
     enum seen seen = seen_add(&target);
     if (seen == SEEN_BEFORE)
         return;
-    struct hop *hop = seen == SEEN_NEW ? add_item(&s->hops) : NULL;
+    struct hop *hop = seen == SEEN_NEW ? maplist_add(&s->hops) : NULL;
     if (!hop) {
         s->no_memory = true;
         return;
@@ -160,7 +125,7 @@ static void note_value(void *search, const struct gc_edge *edge)
         reach_edge(s, edge);
         return;
     }
-    struct map_value *value = add_item(&s->values);
+    struct map_value *value = maplist_add(&s->values);
     if (value)
         *value = (struct map_value){key, *edge};
     else
@@ -296,7 +261,7 @@ int path_find(gc_heap *heap, uintptr_t object, uint64_t asker, path_fn *fn, void
         fn(arg, &s.by_asker);
         n = 1;
     }
-    free_list(&s.hops);
-    free_list(&s.values);
+    maplist_free(&s.hops);
+    maplist_free(&s.values);
     return n;
 }

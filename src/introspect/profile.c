@@ -167,10 +167,11 @@ static struct profile *make_profile(gc_heap *heap)
 }
 
 /* The samplers see the number last. Runs that are open are not cut. */
-static void begin_sampling(gc_heap *heap, const struct gc_profile_options *o)
+static void begin_sampling_locked(gc_heap *heap, const struct gc_profile_options *o)
 {
     struct sampling *by = &heap->mem.sampling;
     static uint32_t profiles; /* atomic */
+    LOCK_ASSERT_HELD(&heap->profile->lock);
     word_store_relaxed(&by->mean, o->mean ? o->mean : MEAN_DEFAULT);
     u64_store_relaxed(&by->seed, o->seed ? o->seed : os_now_ns());
     uint32_t number = u32_fetch_add_relaxed(&profiles, 1) + 1;
@@ -185,15 +186,27 @@ int profile_record(gc_heap *heap, const struct gc_profile_options *options)
         return -ENOMEM;
     lock_acquire(&p->lock);
     p->options = *options;
-    begin_sampling(heap, options);
+    begin_sampling_locked(heap, options);
     lock_release(&p->lock);
     return 0;
 }
 
-void profile_end(gc_heap *heap)
+/* Another thread may begin at the same time: then both change, or none. */
+static void end_sampling_locked(gc_heap *heap)
 {
+    LOCK_ASSERT_HELD(&heap->profile->lock);
     u32_store_relaxed(&heap->mem.sampling.number, 0);
     u32_cas_relaxed(&heap->mem.run_limit, RUNS_ARE_CUT, 0);
+}
+
+void profile_end(gc_heap *heap)
+{
+    struct profile *p = ptr_load_acquire(&heap->profile);
+    if (!p)
+        return;
+    lock_acquire(&p->lock);
+    end_sampling_locked(heap);
+    lock_release(&p->lock);
 }
 
 void profile_destroy(gc_heap *heap)

@@ -1,5 +1,6 @@
 #include "introspect/verify.h"
 #include "introspect/edges.h"
+#include "introspect/maplist.h"
 #include "introspect/seen.h"
 #include "introspect/site.h"
 #include "allocator/object.h"
@@ -228,42 +229,18 @@ unsigned verify_heap(gc_heap *heap)
 struct remark {
     struct gc_tracer tracer;
     gc_heap *heap;
-    uintptr_t *stack;
-    size_t n, capacity;
+    struct maplist stack; /* of addresses */
     unsigned missed;
     bool out_of_memory;
 };
 
-/* It leaves no addresses behind in malloc's memory, which the switch roots may scan. */
-static void free_stack(struct remark *r)
-{
-    if (r->stack)
-        memset(r->stack, 0, r->capacity * sizeof *r->stack);
-    __asm__ volatile("" : : "r"(r->stack) : "memory"); /* it is not left out */
-    free(r->stack);
-}
-
-static bool grow_stack(struct remark *r)
-{
-    size_t wanted = r->capacity ? r->capacity * 2 : 4096;
-    uintptr_t *stack = malloc(wanted * sizeof *stack);
-    if (!stack)
-        return false;
-    for (size_t i = 0; i < r->n; i++)
-        stack[i] = r->stack[i];
-    free_stack(r);
-    r->stack = stack;
-    r->capacity = wanted;
-    return true;
-}
-
 static void remark_push(struct remark *r, uintptr_t object)
 {
-    if (r->n == r->capacity && !grow_stack(r)) {
+    uintptr_t *next = maplist_add(&r->stack);
+    if (next)
+        *next = object;
+    else
         r->out_of_memory = true;
-        return;
-    }
-    r->stack[r->n++] = object;
 }
 
 static void tell_missed(struct remark *r, const struct target *t)
@@ -309,13 +286,14 @@ static void remark_stale(struct gc_tracer *tracer, word value)
 unsigned verify_marks(gc_heap *heap)
 {
     struct remark r = {.tracer = {.value = remark_value, .stale = remark_stale, .heap = heap},
-                       .heap = heap};
+                       .heap = heap,
+                       .stack = {.item = sizeof(uintptr_t)}};
     edges_visit_roots(heap, &r.tracer);
-    while (r.n > 0) {
-        uintptr_t from = r.stack[--r.n];
+    while (r.stack.n > 0) {
+        uintptr_t from = ((uintptr_t *)r.stack.items)[--r.stack.n];
         edges_visit_object(heap, mheap_span_of(&heap->mem, from), from, &r.tracer);
     }
-    free_stack(&r);
+    maplist_free(&r.stack);
     seen_drop(heap);
     if (r.out_of_memory)
         log_write(heap, GC_LOG_WARNING, "no memory for a whole second marking");

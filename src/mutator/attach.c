@@ -241,17 +241,17 @@ static void leave_registry(gc_heap *heap, gc_thread *t)
     mutators_wake_collector(&heap->mutators);
 }
 
-/* Once the lock is free, the heap may be destroyed. So the thread touches nothing of it any
- * more. */
+/* Once the lock is free, the heap may be destroyed. So the thread touches nothing of it any more.
+ * A wait for the lock is an event. */
 static void leave_heap(gc_heap *heap, gc_thread *t)
 {
     struct mutators *m = &heap->mutators;
     os_life_end(&t->life);
-    events_leave();
     lock_acquire(&m->lock);
     mutators_give_spare_locked(m, t);
     m->leaving--;
     lock_release(&m->lock);
+    events_leave();
 }
 
 int attach_end(gc_thread *t, bool force)

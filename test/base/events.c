@@ -119,6 +119,37 @@ TEST(a_ring_is_used_again)
     CHECK_EQ(n, 2);
 }
 
+/* ---- Titles ---- */
+
+static uint64_t titled;
+
+static void note_title(void *name, uint64_t thread, const char *title)
+{
+    if (strcmp(title, name) == 0)
+        titled = thread;
+}
+
+static void *note_with_title(void *title)
+{
+    events_title(title);
+    return note_and_leave((void *)0);
+}
+
+/* A thread of another title has another ring, so the first one keeps its name. */
+TEST(titles_stay)
+{
+    static char one[] = "one", other[] = "other";
+    record();
+    join_thread(start_thread(note_with_title, one));
+    uint64_t first = ids[0];
+    join_thread(start_thread(note_with_title, other));
+    join_thread(start_thread(note_and_leave, (void *)1));
+    events_each_title(note_title, one);
+    CHECK_EQ(titled, first);
+    events_each_title(note_title, other);
+    CHECK_EQ(titled, ids[0]);
+}
+
 TEST(no_memory_for_a_ring)
 {
     record();

@@ -2,6 +2,7 @@
  * were about; the parent goes on. */
 #include "build.h"
 #include "heaps.h"
+#include "base/events.h"
 
 /* The child of a program with threads starts threads of its own. */
 const char *__tsan_default_options(void);
@@ -399,6 +400,31 @@ TEST(two_heaps)
     CHECK_EQ(gc_heap_destroy(heap), 0);
     CHECK_EQ(gc_thread_switch(first), 0);
     CHECK_EQ(gc_heap_destroy(first), 0);
+}
+
+static bool note_thread(void *thread, const struct event *e)
+{
+    if (e->kind == EVENT_SIZE && e->x == 17)
+        *(uint64_t *)thread = e->thread;
+    return true;
+}
+
+/* The thread that goes on in the child has another number than the one that forked. */
+TEST(events_of_a_child)
+{
+    CHECK((heap = gc_heap_create(&(gc_options){.flags = GC_FORK_SAFE | GC_NO_BACKGROUND})));
+    events_record(true);
+    uint64_t now = os_now_ns(), thread = 0;
+    event_note(&(struct event){.begin = now, .end = now, .kind = EVENT_SIZE});
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        event_note(&(struct event){.begin = now, .end = now, .kind = EVENT_SIZE, .x = 17});
+        events_each(note_thread, &thread);
+        _exit(thread == os_thread_id() ? 5 : 1);
+    }
+    expect(child, 5);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
 /* A heap without the flag that other threads use is nobody's in the child. */

@@ -278,6 +278,13 @@ TEST(many_types)
 
 static atomic_bool over;
 
+/* While no cycle can end, threads that allocate would take all memory. */
+static void wait_for_room(void)
+{
+    enum { MOST = 64 << 20 };
+    POLL_UNTIL(stats_now().heap_live < MOST || atomic_load(&over));
+}
+
 static void *churn(void *unused)
 {
     struct cell *list = NULL;
@@ -289,6 +296,8 @@ static void *churn(void *unused)
             struct cell *cell = new_cell(i);
             gc_store(&cell->next, i % 1000 ? list : NULL);
             list = cell;
+            if (i % 4096 == 0)
+                wait_for_room();
         }
     }
     CHECK_EQ(gc_thread_detach(), 0);

@@ -1,5 +1,6 @@
 /* Mistakes of an embedder, each planted once: the switch that looks for it names it, and where. */
 #include "heaps.h"
+#include "introspect/checks.h"
 #include "log.h"
 
 struct node {
@@ -421,6 +422,27 @@ TEST(what_is_used_again)
     expect("is in use again: without this switch it would be freed; is it in a GC_FRAME?");
     CHECK_EQ(gc_heap_verify(), 0);
     CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* A look reads the roots, too: the next one comes after so many safepoints. */
+TEST(a_look_at_many_roots)
+{
+    static struct tree *rooted[6400];
+    gc_heap *heap = checked_heap("freed");
+    CHECK_EQ(gc_root_range(rooted, sizeof rooted / sizeof rooted[0]), 0);
+    struct tree *t = plant();
+    for (size_t i = 0; i < sizeof rooted / sizeof rooted[0]; i++)
+        gc_store(&rooted[i], t);
+    CHECK_EQ(gc_collect(), 0);
+    uint32_t look = heap->checks->look;
+    for (int i = 0; i < 100; i++)
+        gc_safepoint();
+    CHECK_EQ(heap->checks->look, look);
+    for (int i = 0; i < 3; i++)
+        gc_safepoint();
+    CHECK(heap->checks->look != look);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+    expect_silence();
 }
 
 /* All together, over a program without mistakes. */

@@ -1,5 +1,6 @@
 /* Why a mutator did not go on, as a listener is told. */
 #include "actors.h"
+#include "base/events.h"
 
 static atomic_uint told[STALL_KINDS];
 static _Thread_local uint64_t last_end;
@@ -108,6 +109,63 @@ TEST(a_lock)
     join_thread(other);
     CHECK_EQ(told[STALL_LOCK], 1);
     end();
+}
+
+/* ---- The event trace ---- */
+
+static _Thread_local bool stops_as_it_leaves;
+static atomic_bool leaves, lock_is_taken;
+
+static void stop_as_it_leaves(enum stress_point point)
+{
+    if (!stops_as_it_leaves || point != STRESS_LEFT)
+        return;
+    leaves = true;
+    WAIT_UNTIL(lock_is_taken);
+}
+
+static void *attach_and_stop(void *arg)
+{
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    stops_as_it_leaves = true;
+    CHECK_EQ(gc_thread_detach(), 0);
+    return arg;
+}
+
+static void *note_event(void *arg)
+{
+    uint64_t now = os_now_ns();
+    event_note(&(struct event){.begin = now, .end = now, .kind = EVENT_SIZE, .x = 17});
+    return arg;
+}
+
+static bool count_noted(void *n, const struct event *e)
+{
+    *(int *)n += e->kind == EVENT_SIZE && e->x == 17;
+    return true;
+}
+
+/* Its last wait is an event, too. Then another thread may have its ring. */
+TEST(a_wait_at_a_threads_end)
+{
+    int n = 0;
+    CHECK((heap = gc_heap_create(&(gc_options){.flags = GC_NO_BACKGROUND})));
+    events_record(true);
+    stress_stop_set(stop_as_it_leaves);
+    pthread_t thread = start_thread(attach_and_stop, NULL);
+    WAIT_UNTIL(leaves);
+    lock_acquire(&heap->mutators.lock);
+    lock_is_taken = true;
+    WAIT_UNTIL(u32_load_relaxed(&heap->mutators.lock.state) == 2);
+    lock_release(&heap->mutators.lock);
+    join_thread(thread);
+    stress_stop_set(NULL);
+    os_fail_nth(1, 1000);
+    join_thread(start_thread(note_event, NULL));
+    os_fail_nth(0, 0);
+    events_each(count_noted, &n);
+    CHECK_EQ(n, 1);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
 TAP_MAIN
