@@ -13,7 +13,7 @@ void hugepages_init(struct hugepages *h, const struct arena_index *arenas,
 
 void hugepages_want(const struct arena_growth *growth)
 {
-    if (growth->extended && growth->extended->backed_base)
+    if (growth->extended && word_load_relaxed(&growth->extended->backed_base))
         os_huge_pages((void *)growth->base, growth->size);
     for (struct arena *a = growth->newest; a; a = a->older) {
         os_huge_pages((void *)a->base, a->end - a->base);
@@ -71,7 +71,7 @@ void hugepages_note_release(struct hugepages *h, uintptr_t base, size_t npages)
         struct arena *a = arena_of(h->arenas, at);
         uintptr_t region = align_down(at, HUGEPAGE_SIZE);
         next = MIN_OF(region + HUGEPAGE_SIZE, end);
-        if (a->backed_base)
+        if (word_load_relaxed(&a->backed_base))
             release_in_region(h, a, region, (next - at) >> PAGE_SHIFT);
     }
 }
