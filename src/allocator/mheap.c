@@ -219,6 +219,8 @@ struct gc_span *mheap_alloc_span(struct mheap *h, struct mheap_store *store, siz
     stress(STRESS_SPAN_FRESH);
     span_publish(s, &h->arenas);
     word_fetch_add_relaxed(&h->counts.pages_inuse, npages);
+    if (spanclass_noscan(spanclass))
+        word_fetch_add_relaxed(&h->counts.pages_noscan, npages);
     word_fetch_add_relaxed(&h->counts.spans_inuse, 1);
     return s;
 }
@@ -234,6 +236,8 @@ void mheap_free_later(struct mheap *h, struct mheap_dead *dead, struct gc_span *
     stress(STRESS_SPAN_FREE);
     span_retract(s, &h->arenas);
     word_fetch_sub_relaxed(&h->counts.pages_inuse, s->npages);
+    if (spanclass_noscan(s->spanclass))
+        word_fetch_sub_relaxed(&h->counts.pages_noscan, s->npages);
     word_fetch_sub_relaxed(&h->counts.spans_inuse, 1);
 }
 

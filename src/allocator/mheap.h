@@ -29,7 +29,8 @@ struct mheap_upcalls {
 
 /* Counters to which any thread adds. */
 struct mheap_counts {
-    uintptr_t pages_inuse; /* pages of spans in use */
+    uintptr_t pages_inuse;  /* pages of spans in use */
+    uintptr_t pages_noscan; /* of these, pages without references */
     uintptr_t spans_inuse;
     /* Totals since the heap was made. What is freed or returned was reported as taken before. So a
      * thread that reads taken_bytes last finds it not less than the other two together. */

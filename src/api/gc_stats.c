@@ -51,7 +51,8 @@ static void add_memory(gc_heap *heap, struct gc_statistics *s)
     s->heap_idle = (uint64_t)(free_pages - scavenged) << PAGE_SHIFT;
     s->heap_released = (uint64_t)scavenged << PAGE_SHIFT;
     s->metadata +=
-        arena_metadata_bytes(arenas, (size_t)((s->heap_inuse + s->heap_idle) >> PAGE_SHIFT));
+        arena_metadata_bytes(arenas, (size_t)((s->heap_inuse + s->heap_idle) >> PAGE_SHIFT),
+                             word_load_relaxed(&mem->counts.pages_noscan));
 }
 
 static void take_stats(gc_heap *heap, struct gc_statistics *stats)

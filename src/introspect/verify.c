@@ -14,7 +14,7 @@
 struct check {
     gc_heap *heap;
     unsigned faults;
-    size_t pages, live_bytes, spans;
+    size_t pages, noscan, live_bytes, spans;
 };
 
 static void fault(struct check *c, const char *what, uintptr_t where, uintptr_t more)
@@ -139,6 +139,8 @@ static void check_span(void *arg, struct gc_span *s)
     check_bits(c, s);
     c->spans++;
     c->pages += s->npages;
+    if (spanclass_noscan(s->spanclass))
+        c->noscan += s->npages;
     c->live_bytes += span_is_large(s) ? span_bytes(s) : (size_t)s->live * s->size;
 }
 
@@ -206,12 +208,13 @@ static bool check_object(void *arg, struct gc_span *s, uintptr_t object)
 
 unsigned verify_heap(gc_heap *heap)
 {
-    struct check c = {heap, 0, 0, 0, 0};
+    struct check c = {heap, 0, 0, 0, 0, 0};
     struct edge_check e = {
         {.value = check_edge, .stale = ignore_word, .weak = check_weak, .heap = heap}, &c};
     verify_flush_caches(heap);
     each_span(heap, check_span, &c);
     EXPECT(&c, c.pages == heap->mem.counts.pages_inuse, c.pages, heap->mem.counts.pages_inuse);
+    EXPECT(&c, c.noscan == heap->mem.counts.pages_noscan, c.noscan, heap->mem.counts.pages_noscan);
     EXPECT(&c, c.spans == heap->mem.counts.spans_inuse, c.spans, heap->mem.counts.spans_inuse);
     c.live_bytes -= quarantine_bytes(heap);
     EXPECT(&c, c.live_bytes == mheap_live_bytes(&heap->mem), c.live_bytes,

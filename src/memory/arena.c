@@ -304,8 +304,8 @@ void arena_release_maps(const struct arena_index *index, uintptr_t base, size_t 
     }
 }
 
-size_t arena_metadata_bytes(size_t arenas, size_t npages)
+size_t arena_metadata_bytes(size_t arenas, size_t npages, size_t noscan)
 {
-    size_t maps = 3 * (PAGE_WORDS / 8), tables = sizeof(uint16_t) + sizeof(struct gc_span *);
-    return arenas * 3 * ARENA_PAGE_WORDS * sizeof(word) + npages * (maps + tables);
+    size_t map = PAGE_WORDS / 8, tables = sizeof(uint16_t) + sizeof(struct gc_span *);
+    return arenas * 4 * ARENA_PAGE_WORDS * sizeof(word) + npages * (3 * map + tables) - noscan * map;
 }

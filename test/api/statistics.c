@@ -196,4 +196,23 @@ TEST(statistics_do_not_look_at_pages)
     gc_heap_destroy(heap);
 }
 
+static uint64_t metadata_of(size_t bytes, bool references)
+{
+    heap = new_heap(0);
+    uint64_t before = stats_now().metadata;
+    void *kept = references ? gc_new_array(&gc_pointer_type, bytes / sizeof(void *))
+                            : gc_new_bytes_raw(bytes);
+    GC_FRAME(kept);
+    uint64_t more = stats_now().metadata - before;
+    gc_heap_destroy(heap);
+    return more;
+}
+
+/* Only memory with references has heap bits. */
+TEST(metadata_of_memory_without_references)
+{
+    enum { BYTES = 32 << 20 };
+    CHECK_EQ(metadata_of(BYTES, true) - metadata_of(BYTES, false), BYTES / WORD_SIZE / 8);
+}
+
 TAP_MAIN

@@ -125,6 +125,10 @@ static void spoil_pages_inuse(void)
 {
     heap->mem.counts.pages_inuse ^= 1;
 }
+static void spoil_pages_noscan(void)
+{
+    heap->mem.counts.pages_noscan ^= 1;
+}
 static void spoil_spans_inuse(void)
 {
     heap->mem.counts.spans_inuse ^= 1;
@@ -166,6 +170,7 @@ static const struct fault {
     {spoil_open_runs, "s->open_runs == 0"},
     {spoil_span_size, "s->npages == "},
     {spoil_pages_inuse, "c.pages == heap->mem.counts.pages_inuse"},
+    {spoil_pages_noscan, "c.noscan == heap->mem.counts.pages_noscan"},
     {spoil_spans_inuse, "c.spans == heap->mem.counts.spans_inuse"},
     {spoil_live_bytes, "c.live_bytes == mheap_live_bytes("},
     {spoil_reference, "a reference leads to no object"},
