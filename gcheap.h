@@ -257,7 +257,7 @@ struct gc_type {
  * forgets the barrier does not compile. Read with GC_GET(object->field), write with
  * GC_SET(&object->field, value). */
 #define GC_REF(T)                                                                                  \
-    struct {                                                                                       \
+    union {                                                                                        \
         T *const gc_ref_value;                                                                     \
     }
 #define GC_GET(ref) ((ref).gc_ref_value)
@@ -266,7 +266,7 @@ struct gc_type {
 
 /* GC_VALUE is the same for a word in the heap's value format. */
 #define GC_VALUE                                                                                   \
-    struct {                                                                                       \
+    union {                                                                                        \
         const uint64_t gc_value_word;                                                              \
     }
 #define GC_GET_VALUE(field) ((field).gc_value_word)
@@ -1292,6 +1292,84 @@ GC_API int gc_prog_end(struct gc_prog *prog);
 
 #ifdef __cplusplus
 }
+#endif
+
+/* ------------------------------------------------------------------------------------------
+ * The forgotten &: gc_store(p->next, q) would write into the object to which p->next leads. So
+ * calls that take the address of a slot do not compile with a pointer to a struct. A handle is a
+ * slot, and a pointer to void is believed. Without the check, as functions, they are (gc_store),
+ * (gc_load) and so on.
+ */
+#define GC_SLOT_TEXT                                                                               \
+    "this call takes the address of a slot, as in gc_store(&p->field, value): is the & missing?"
+#ifdef __cplusplus
+template <class T> struct gc_is_slot {
+    static constexpr bool value = !__is_class(T);
+};
+template <> struct gc_is_slot<gc_handle> {
+    static constexpr bool value = true;
+};
+template <> struct gc_is_slot<const gc_handle> {
+    static constexpr bool value = true;
+};
+template <class T> static inline void gc_store(T *slot, void *value)
+{
+    static_assert(gc_is_slot<T>::value, GC_SLOT_TEXT);
+    gc_store(static_cast<void *>(slot), value);
+}
+template <class T> static inline void *gc_load(T *slot)
+{
+    static_assert(gc_is_slot<T>::value, GC_SLOT_TEXT);
+    return gc_load(static_cast<const void *>(slot));
+}
+template <class T> static inline bool gc_cas(T *slot, void *expected, void *desired)
+{
+    static_assert(gc_is_slot<T>::value, GC_SLOT_TEXT);
+    return gc_cas(static_cast<void *>(slot), expected, desired);
+}
+template <class T> static inline void gc_store_weak(T *slot, void *value)
+{
+    static_assert(gc_is_slot<T>::value, GC_SLOT_TEXT);
+    gc_store_weak(static_cast<void *>(slot), value);
+}
+template <class T> static inline void *gc_load_weak(T *slot)
+{
+    static_assert(gc_is_slot<T>::value, GC_SLOT_TEXT);
+    return gc_load_weak(static_cast<const void *>(slot));
+}
+template <class T> static inline int gc_root(T *slot)
+{
+    static_assert(gc_is_slot<T>::value, GC_SLOT_TEXT);
+    return gc_root(static_cast<void *>(slot));
+}
+template <class T> static inline void gc_trace_slot(gc_tracer *tracer, T *slot)
+{
+    static_assert(gc_is_slot<T>::value, GC_SLOT_TEXT);
+    gc_trace_slot(tracer, static_cast<const void *>(slot));
+}
+#else
+/* The type of the pointer; its value is not computed. An array is a pointer here. */
+#define GC_POINTER(slot) __typeof__((void)0, (slot))
+/* What it points to: of void and of a handle, a reference. */
+#define GC_POINTEE(P)                                                                              \
+    (*_Generic((P)0, void *: (void **)0, const void *: (void **)0, gc_handle *: (void **)0,        \
+               const gc_handle *: (void **)0, default: (P)0))
+#define GC_CLASS_STRUCT 12 /* what __builtin_classify_type() says of one */
+#define GC_SLOT(slot)                                                                              \
+    ((void)sizeof(struct {                                                                         \
+         GC_STATIC_ASSERT(__builtin_classify_type(GC_POINTEE(GC_POINTER(slot))) !=                 \
+                              GC_CLASS_STRUCT,                                                     \
+                          GC_SLOT_TEXT);                                                           \
+         char gc_unused;                                                                           \
+     }),                                                                                           \
+     (slot))
+#define gc_store(slot, ...) (gc_store)(GC_SLOT(slot), __VA_ARGS__)
+#define gc_load(slot) (gc_load)(GC_SLOT(slot))
+#define gc_cas(slot, ...) (gc_cas)(GC_SLOT(slot), __VA_ARGS__)
+#define gc_store_weak(slot, ...) (gc_store_weak)(GC_SLOT(slot), __VA_ARGS__)
+#define gc_load_weak(slot) (gc_load_weak)(GC_SLOT(slot))
+#define gc_root(slot) (gc_root)(GC_SLOT(slot))
+#define gc_trace_slot(tracer, slot) (gc_trace_slot)(tracer, GC_SLOT(slot))
 #endif
 
 /* ------------------------------------------------------------------------------------------

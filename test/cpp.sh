@@ -89,6 +89,57 @@ int main()
     EXPECT(gc_frame_mark() != nullptr && gc_heap_verify() == 0);
 }
 CPP
+cat >"$scratch/names.cpp" <<'CPP'
+#include "node.hpp"
+#include <cstring>
+namespace place {
+class hidden {
+    gc::ref<node> secret;
+    gc::ref<hidden> other;
+  public:
+    static constexpr auto gc_fields = gc::fields(&hidden::secret, &hidden::other);
+};
+template <class T> struct box {
+    long before = 0;
+    gc::ref<T> content;
+    static constexpr auto gc_fields = gc::fields(&box::content);
+};
+struct child : node {
+    gc::ref<node> extra;
+    static constexpr auto gc_fields = gc::fields(&child::left, &child::extra);
+};
+struct none {
+    long x;
+    static constexpr auto gc_fields = gc::fields();
+};
+}
+static bool has(const gc_type *type, const char *name, const char *fields)
+{
+    return !std::strcmp(type->name, name) && (fields ? type->fields && !std::strcmp(type->fields, fields) : !type->fields);
+}
+int main()
+{
+    gc_type *of_box = gc::type_of<place::box<node>>();
+    bool right = has(gc::type_of<node>(), "node", "left;right;") && of_box->field_words[0] == 1 &&
+                 gc::type_of<node>()->field_words[1] == 1 && has(of_box, "place::box<node>", "content;") &&
+                 has(gc::type_of<place::hidden>(), "place::hidden", "secret;other;") &&
+                 has(gc::type_of<place::child>(), "place::child", "left;extra;") &&
+                 has(gc::type_of<place::none>(), "place::none", nullptr);
+    if (!right)
+        return 1;
+    gc_options options = {};
+    options.debug = "types";
+    gc::heap heap(options);
+    gc::root<node> top(gc::make<node>());
+    top->right = gc::make<node>();
+    gc_path(top->right, nullptr, nullptr);
+}
+CPP
+names() {
+    cxx -O1 -g $SANFLAGS -pthread -o "$scratch/names" "$scratch/names.cpp" "$BUILD/libgcheap.a" \
+        $(pkg-config --libs liburcu-cds) && "$scratch/names" 2>"$scratch/names.said" &&
+        grep -qE '^gcheap:   node\.right at 0x' "$scratch/names.said" || { cat "$scratch/names.said" && return 1; }
+}
 
 cxx() { $CXX -std=c++17 -Wall -Wextra -Wconversion -Wshadow -Wundef -pedantic -Werror -I. -Isrc/api "$@"; }
 works() { # FLAG…
@@ -168,6 +219,7 @@ throws() { # LINES FLAG…: so many lines are told when the C code is compiled w
 }
 
 check 'a program works' works
+check 'types and fields have names' names
 check 'an exception through C code ends its frames' throws 0 -fexceptions
 check 'without -fexceptions it does not, which is told once' throws 1 -fno-exceptions -fasynchronous-unwind-tables
 check 'and without exceptions compiles' cxx -fno-exceptions -fsyntax-only "$scratch/node.cpp"

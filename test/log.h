@@ -10,7 +10,7 @@
 
 static struct {
     pthread_mutex_t lock;
-    char line[512]; /* the last one */
+    char line[2048]; /* the last one, with those that go on with it */
     atomic_uint warnings;
 } logged = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -21,7 +21,8 @@ static inline void keep_line(void *unused, enum gc_log_level level, const char *
     if (level == GC_LOG_TRACE)
         return;
     pthread_mutex_lock(&logged.lock);
-    snprintf(logged.line, sizeof logged.line, "%s", line);
+    size_t n = strncmp(line, "  ", 2) == 0 ? strlen(logged.line) : 0;
+    snprintf(logged.line + n, sizeof logged.line - n, "%s%s", n ? "\n" : "", line);
     pthread_mutex_unlock(&logged.lock);
     fprintf(stderr, "%s\n", line);
     logged.warnings += level == GC_LOG_WARNING;

@@ -34,10 +34,9 @@ static void tell(const gc_thread *t, enum mistake mistake, const char *call, con
     if (told & 1u << mistake)
         return;
     told |= 1u << mistake;
-    size_t n = strlen(call);
-    if (n > 5 && strcmp(call + n - 5, "_slow") == 0)
-        n -= 5;
-    log_write(t ? t->heap : NULL, GC_LOG_ERROR, "%.*s%s: %s", (int)n, call, what, texts[mistake]);
+    const gc_heap *heap = t ? t->heap : NULL;
+    log_write(heap, GC_LOG_ERROR, "%.*s%s: %s", log_call_length(call), call, what, texts[mistake]);
+    log_place(heap, t, 0);
 }
 
 static enum mistake mistake_of(const gc_thread *t)

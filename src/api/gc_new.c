@@ -27,9 +27,9 @@ static COLD bool is_nth(gc_heap *heap)
     if (n % RARER_BY == 0 && !heap->mem.guarded)
         u32_store_relaxed(&heap->mem.run_limit, 1 + n / RARER_BY);
     uint32_t next = u32_load_relaxed(&heap->debug_next);
-    uint32_t objects = (uint32_t)(mheap_live_bytes(&heap->mem) / 256);
+    uint32_t cost = heap->checks ? checks_cost(heap) / 32 : 0;
     return (int32_t)(n - next) >= 0 &&
-           u32_cas_relaxed(&heap->debug_next, next, n + 1 + n / 64 + objects);
+           u32_cas_relaxed(&heap->debug_next, next, n + 1 + n / 64 + cost);
 }
 
 /* Every allocation that takes the slow path is a safepoint first, and assists for what it owes. */

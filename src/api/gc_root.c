@@ -37,7 +37,7 @@ int gc_root_range(void *base, size_t n)
     return roots_add(&t->heap->roots, base, n);
 }
 
-int gc_root(void *slot)
+int(gc_root)(void *slot)
 {
     return gc_root_range(slot, 1);
 }
@@ -123,7 +123,7 @@ int gc_root_callback_remove(gc_root_fn fn, void *arg)
                                  thread_shades(t) ? &shade.tracer : NULL);
 }
 
-void gc_trace_slot(gc_tracer *tracer, const void *slot)
+void(gc_trace_slot)(gc_tracer *tracer, const void *slot)
 {
     gc_trace_slots(tracer, slot, 1);
 }

@@ -42,7 +42,7 @@ void gc_barrier_store_value(uint64_t *slot, uint64_t value)
 }
 
 /* Both values are shaded before the exchange is tried, as it may succeed. */
-bool gc_cas(void *slot, void *expected, void *desired)
+bool(gc_cas)(void *slot, void *expected, void *desired)
 {
     word want = (word)expected;
     if (UNLIKELY(gc_self->barrier))

@@ -21,6 +21,8 @@
 #include <cerrno>
 #include <cstdlib>
 #include <new>
+#include <string>
+#include <string_view>
 #include <system_error>
 #include <tuple>
 #include <type_traits>
@@ -33,6 +35,19 @@ namespace gc
 
 template <class T> class ref;
 template <class T> class root;
+
+} // namespace gc
+
+/* What trace functions pass to gc_trace_slot(). */
+template <class T> struct gc_is_slot<gc::ref<T>> {
+    static constexpr bool value = true;
+};
+template <class T> struct gc_is_slot<const gc::ref<T>> {
+    static constexpr bool value = true;
+};
+
+namespace gc
+{
 
 namespace detail
 {
@@ -152,26 +167,70 @@ template <class T> class root
 
 namespace detail
 {
-template <class T, class U, class V> void describe_field(gc_type &type, U V::*member)
+/* A function's template argument, as the compiler writes it in the function's name: "[with T =
+ * node; ...]" or "[T = node]". */
+constexpr std::string_view argument_of(std::string_view function)
+{
+    const std::size_t begin = function.find("= ") + 2, more = function.find(';', begin);
+    const std::size_t end = more < function.size() ? more : function.rfind(']');
+    return function.substr(begin, end - begin);
+}
+template <class T> constexpr std::string_view type_name()
+{
+    return argument_of(__PRETTY_FUNCTION__);
+}
+/* "next", of "&node::next". */
+template <auto Member> constexpr std::string_view member_name()
+{
+    const std::string_view name = argument_of(__PRETTY_FUNCTION__);
+    return name.substr(name.rfind(':') + 1);
+}
+
+/* A type's texts, which live as long as the program. */
+template <class T> struct texts {
+    std::string type{type_name<T>()}, fields;
+};
+
+template <class T, class U, class V> std::size_t word_of(U V::*member)
 {
     alignas(T) static char place[sizeof(T)];
     const V *object = reinterpret_cast<T *>(place);
     const char *field = reinterpret_cast<const char *>(&(object->*member));
-    const std::size_t index = static_cast<std::size_t>(field - place) / sizeof(void *);
-    if (index >= GC_MASK_WORDS * 64)
+    return static_cast<std::size_t>(field - place) / sizeof(void *);
+}
+
+/* The first GC_FIELDS_MAX have names. */
+template <class T, std::size_t I> void describe_field(gc_type &type, std::string &names)
+{
+    constexpr auto member = std::get<I>(T::gc_fields);
+    const std::size_t word = word_of<T>(member);
+    if (word >= GC_MASK_WORDS * 64)
         fail(EINVAL);
-    type.inline_mask[index / 64] |= std::uint64_t(1) << (index % 64);
+    type.inline_mask[word / 64] |= std::uint64_t(1) << (word % 64);
+    if constexpr (I < GC_FIELDS_MAX) {
+        names.append(member_name<member>()).append(";");
+        type.field_words[I] = static_cast<std::uint16_t>(word);
+    }
+}
+
+template <class T, std::size_t... I>
+void describe_fields(gc_type &type, std::string &names, std::index_sequence<I...>)
+{
+    (describe_field<T, I>(type, names), ...);
 }
 
 template <class T> gc_type describe()
 {
+    static texts<T> *const kept = new texts<T>;
     gc_type type = {};
     type.size = sizeof(T);
     type.kind = GC_KIND_STRUCT;
     type.align = alignof(T) > alignof(void *) ? alignof(T) : alignof(void *);
     type.field_align = type.align;
-    type.name = __PRETTY_FUNCTION__;
-    std::apply([&type](auto... members) { (describe_field<T>(type, members), ...); }, T::gc_fields);
+    describe_fields<T>(type, kept->fields,
+                       std::make_index_sequence<std::tuple_size_v<decltype(T::gc_fields)>>());
+    type.name = kept->type.c_str();
+    type.fields = kept->fields.empty() ? nullptr : kept->fields.c_str();
     return type;
 }
 } // namespace detail

@@ -37,6 +37,14 @@ void access_forbid(const void *p, size_t size)
     (void)VALGRIND_MAKE_MEM_NOACCESS(p, size);
 }
 
+/* Valgrind watches the library, too. */
+void access_forbid_rest(const void *p, size_t size, bool library_reads)
+{
+    access_forbid(p, size);
+    if (library_reads)
+        (void)VALGRIND_MAKE_MEM_DEFINED(p, size);
+}
+
 void access_allow(const void *p, size_t size)
 {
     if (__asan_unpoison_memory_region)

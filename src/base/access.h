@@ -12,6 +12,8 @@ bool access_is_watched(void);
 /* Memory that is no object: nobody may touch it; or the library may. */
 void access_forbid(const void *p, size_t size);
 void access_allow(const void *p, size_t size);
+/* The rest of an object's cell, which only the library may read, if anybody. */
+void access_forbid_rest(const void *p, size_t size, bool library_reads);
 /* An object begins, and ends. Reports of Valgrind say where. */
 void access_begin(const void *object, size_t size);
 void access_end(const void *object, size_t size);

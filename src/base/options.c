@@ -157,6 +157,10 @@ static void set_failos(struct debug_switches *d, uint64_t n)
 {
     d->failos = n;
 }
+static void set_safepoints(struct debug_switches *d, uint64_t n)
+{
+    d->safepoints = n;
+}
 static void set_watchdog(struct debug_switches *d, uint64_t n)
 {
     d->watchdog = n + 1;
@@ -195,6 +199,8 @@ static const struct debug_switch switches[] = {
     {"failos", 2, UINT32_MAX, set_failos, "one in N requests to the system for memory fails"},
     {"watchdog", 0, UINT32_MAX - 1, set_watchdog,
      "names threads that keep the collector waiting for N ms; 0: never"},
+    {"safepoints", 0, 1, set_safepoints,
+     "lets the watchdog name the function in which such a thread is, by the signal SIGURG"},
 };
 
 /* "nth, stay, ...": the names of all switches. */
@@ -214,7 +220,7 @@ static void set_all(struct debug_switches *d)
     d->rarer = true;
     d->stay = 16;
     d->poison = d->quarantine = d->verify = d->checkmark = d->stores = d->fields = d->freed =
-        d->redzones = true;
+        d->redzones = d->safepoints = true;
     d->roots = 2;
 }
 

@@ -29,11 +29,13 @@
  *   buffers=N  work buffers hold N objects, so grey work changes hands all the time
  *   failos=N   one in N calls to the operating system for memory or a thread fails; N > 1
  *   watchdog=N milliseconds of options.watchdog_ms; 0: no watchdog
+ *   safepoints interrupt a thread that the watchdog names, by a signal, to name its function
  */
 struct debug_switches {
     uint32_t nth, stay;
     bool rarer; /* collects at each of the first allocations, then less and less often */
-    bool poison, quarantine, verify, checkmark, stores, fields, freed, redzones, ages, types;
+    bool poison, quarantine, verify, checkmark, stores, fields, freed, redzones, ages, types,
+        safepoints;
     uint32_t roots; /* 2: malloc's memory too */
     uint64_t delay;
     uint64_t buffers;

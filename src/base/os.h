@@ -55,6 +55,10 @@ struct os_thread_look {
     enum os_thread_state state;
 };
 bool os_look_at_thread(uint64_t id, struct os_thread_look *look);
+/* Another thread of this process runs fn in the middle of what it does: the signal SIGURG makes it.
+ * fn does only what a handler of signals may, and is the same in all calls. false: the OS cannot,
+ * the program has a handler of that signal, or the thread is gone. */
+bool os_interrupt(uint64_t id, void (*fn)(void));
 void os_sleep_ns(uint64_t ns);
 void os_yield(void);
 /* Names the calling thread for the system's tools, which keep at most 15 bytes. */

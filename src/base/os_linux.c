@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -151,6 +152,36 @@ bool os_look_at_thread(uint64_t id, struct os_thread_look *look)
     look->cpu_ns = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
     look->state = thread_state(id);
     return true;
+}
+
+/* ---- Interruptions ---- */
+
+static void (*interruption)(void);
+
+static void on_interruption(int signal)
+{
+    KEEP_ERRNO;
+    (void)signal;
+    interruption();
+}
+
+/* The handler stays. */
+static bool handles_interruptions(void)
+{
+    struct sigaction before, ours = {.sa_handler = on_interruption};
+    ours.sa_flags = SA_RESTART | SA_ONSTACK;
+    if (sigaction(SIGURG, NULL, &before) != 0)
+        return false;
+    if (before.sa_handler == SIG_DFL || before.sa_handler == SIG_IGN)
+        return sigaction(SIGURG, &ours, NULL) == 0;
+    return before.sa_handler == on_interruption;
+}
+
+bool os_interrupt(uint64_t id, void (*fn)(void))
+{
+    KEEP_ERRNO;
+    interruption = fn;
+    return handles_interruptions() && syscall(SYS_tgkill, getpid(), (pid_t)id, SIGURG) == 0;
 }
 
 /* ---- Lives: a robust mutex, which the kernel marks when the thread that holds it ends. ---- */

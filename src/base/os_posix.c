@@ -158,6 +158,11 @@ bool os_look_at_thread(uint64_t id, struct os_thread_look *look)
     (void)id, (void)look;
     return false;
 }
+bool os_interrupt(uint64_t id, void (*fn)(void))
+{
+    (void)id, (void)fn;
+    return false;
+}
 void os_life_init(struct os_life *life)
 {
     (void)life;

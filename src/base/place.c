@@ -42,6 +42,25 @@ NOINLINE size_t place_frames(struct place_frame *frames, size_t most, uintptr_t 
     return u.n;
 }
 
+/* The first frame behind that of a signal stands before an instruction, not behind a call. Behind
+ * the instruction it counts as the others do. */
+static _Unwind_Reason_Code note_interrupted(struct _Unwind_Context *context, void *arg)
+{
+    struct unwinding *u = arg;
+    int interrupted = 0;
+    uintptr_t pc = _Unwind_GetIPInfo(context, &interrupted);
+    if (pc && (interrupted || u->n > 0))
+        u->frames[u->n++] = (struct place_frame){0, pc + (interrupted != 0)};
+    return u->n == u->most ? _URC_END_OF_STACK : _URC_NO_REASON;
+}
+
+static size_t frames_interrupted(struct place_frame *frames, size_t most)
+{
+    struct unwinding u = {frames, 0, most, 0};
+    _Unwind_Backtrace(note_interrupted, &u);
+    return u.n;
+}
+
 /* ---- Static data ---- */
 
 struct each_data {
@@ -249,6 +268,12 @@ size_t place_frames(struct place_frame *frames, size_t most, uintptr_t sp)
     return 0;
 }
 
+static size_t frames_interrupted(struct place_frame *frames, size_t most)
+{
+    (void)frames, (void)most;
+    return 0;
+}
+
 size_t place_codes(struct place_code *codes, size_t most, char *program, size_t room)
 {
     (void)codes, (void)most, (void)program, (void)room;
@@ -271,12 +296,22 @@ bool place_variable(uintptr_t address, char *text, size_t room)
 
 /* ---- Texts ---- */
 
+static void keep_frames(struct callers *p, const struct place_frame *frames, size_t n)
+{
+    for (size_t i = 0; i < PLACE_FRAMES; i++)
+        p->pc[i] = i < n ? frames[i].pc : 0;
+}
+
 NOINLINE void place_take(struct callers *p, uintptr_t sp)
 {
     struct place_frame frames[PLACE_FRAMES];
-    size_t n = place_frames(frames, PLACE_FRAMES, sp);
-    for (size_t i = 0; i < PLACE_FRAMES; i++)
-        p->pc[i] = i < n ? frames[i].pc : 0;
+    keep_frames(p, frames, place_frames(frames, PLACE_FRAMES, sp));
+}
+
+void place_take_interrupted(struct callers *p)
+{
+    struct place_frame frames[PLACE_FRAMES];
+    keep_frames(p, frames, frames_interrupted(frames, PLACE_FRAMES));
 }
 
 const char *place_function(uintptr_t pc, char *text, size_t room)
@@ -302,6 +337,15 @@ size_t place_skip(const struct place_frame *frames, size_t n)
     while (i < n && is_of_library(frames[i].pc))
         i++;
     return i < n ? i : 0;
+}
+
+#define DEEP 32
+
+void place_take_program(struct callers *p, uintptr_t sp)
+{
+    struct place_frame frames[DEEP];
+    size_t n = place_frames(frames, DEEP, sp), first = place_skip(frames, n);
+    keep_frames(p, frames + first, n - first);
 }
 
 #define SHOWN 6

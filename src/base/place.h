@@ -15,6 +15,11 @@ struct callers {
 /* The functions that the calling thread is in. Those whose stack pointer lies below `sp` are left
  * out. */
 void place_take(struct callers *p, uintptr_t sp);
+/* The same, but for the library's own, of which there may be many. */
+void place_take_program(struct callers *p, uintptr_t sp);
+/* For a handler of a signal: the functions that the thread was in when the signal came. Unwinds
+ * what may be unwound there once place_take() has been called. */
+void place_take_interrupted(struct callers *p);
 /* Writes "build+0x1f < main+0x33" to `text`; "?" if nothing is known. Leaves out the frames of the
  * library, and what is far out. Returns `text`. */
 const char *place_text(const struct callers *p, char *text, size_t room);

@@ -1,16 +1,21 @@
 #include "introspect/checks.h"
 #include "allocator/object.h"
 #include "base/access.h"
+#include "introspect/edges.h"
 #include "mutator/barrier.h"
 #include "mutator/fiber.h"
 #include "mutator/log.h"
+#include "mutator/self.h"
 #include "mutator/thread.h"
 
 /* slot_note.writer: several threads stored since the last look, and any of them may have been the
  * last. */
 #define SEVERAL UINT32_MAX
-/* How many words a look may read for each safepoint since the last one. */
+/* How many words a look may read for each safepoint since the last one. If looks become rarer,
+ * fewer and fewer: all looks together take no longer than the first so many safepoints, but for a
+ * logarithm. */
 #define WORDS_PER_SAFEPOINT 64
+#define RARER_AFTER 16384
 
 /* ---- Telling ---- */
 
@@ -20,12 +25,13 @@ enum mistake {
     DEAD_IN_SLOT,
     DEAD_IN_ROOT,
     DEAD_STORED,
+    NO_SLOT,
     STRAY,
     STRAY_USED
 };
 
 struct texts {
-    char word[120], other[120], before[40], last[40], place[400];
+    char word[120], other[120], from[256], place[400];
 };
 
 /* Whether such a mistake, of objects from these two sites, is told for the first time. */
@@ -38,31 +44,6 @@ static bool is_news(struct checks *c, enum mistake mistake, const struct site *a
     if (news)
         c->told[c->ntold++] = key;
     return news;
-}
-
-/* The slow path of an inline call counts as that. */
-static const char *call_name(const char *call, char *text, size_t room)
-{
-    snprintf(text, room, "%s", call ? call : "gc_thread_attach");
-    size_t n = strlen(text);
-    if (n > 5 && strcmp(text + n - 5, "_slow") == 0)
-        text[n - 5] = 0;
-    return text;
-}
-
-/* Where the thread is that has met the mistake. */
-static void tell_place(const gc_heap *heap, const gc_thread *t, uintptr_t sp, struct texts *x)
-{
-    struct callers place;
-    if (!t)
-        return;
-    place_take(&place, sp);
-    log_write(heap, GC_LOG_ERROR,
-              "  found by thread %llu%s%s, whose last calls were %s and %s, in %s",
-              (unsigned long long)t->os_id, t->name[0] ? " " : "", t->name,
-              call_name(t->call_before, x->before, sizeof x->before),
-              call_name(ptr_load_relaxed(&t->last_call), x->last, sizeof x->last),
-              place_text(&place, x->place, sizeof x->place));
 }
 
 static void tell_maker(const gc_heap *heap, const struct site *site, uintptr_t object,
@@ -94,6 +75,25 @@ void checks_tell_maker(const gc_heap *heap, uintptr_t object)
     struct texts x;
     if (heap->checks)
         tell_maker(heap, site_of(heap, object), object, &x);
+}
+
+/* Where the thread that looks called the library. */
+static uintptr_t looker_sp(const struct checks *c)
+{
+    return c->looks ? c->looks->stacks.here.sp : 0;
+}
+
+/* Before a cycle, the thread that drives it has noted where it stands. */
+static void tell_looker(const gc_heap *heap)
+{
+    const gc_thread *self = thread_self();
+    struct log_finder by;
+    if (heap->checks->looks) {
+        log_place(heap, heap->checks->looks, looker_sp(heap->checks));
+        return;
+    }
+    log_note_finder(&by, self && self->heap == heap ? self : NULL);
+    log_found_by(heap, &by);
 }
 
 /* ---- The objects ---- */
@@ -173,7 +173,10 @@ static void tell_plain_store(const gc_heap *heap, gc_thread *t, uintptr_t at, wo
               "%s of the object at 0x%zx changed from 0x%zx to 0x%zx without gc_store(): store "
               "references with gc_store(), and use gc_copy() instead of memmove()",
               word_text(heap, object, at, &x), (size_t)object, (size_t)was, (size_t)is);
-    tell_place(heap, t, sp, &x);
+    if (t)
+        log_place(heap, t, sp);
+    else
+        tell_looker(heap);
     tell_maker(heap, site_of(heap, object), object, &x);
 }
 
@@ -211,8 +214,30 @@ static void tell_dead_store(gc_thread *t, const struct checks_stored *s, uintptr
               "%s stores a dead object (%s at 0x%zx), which cycle %u found unreachable: keep it in "
               "a GC_FRAME, a gc_root() or a handle across safepoints",
               s->call, object_text(heap, dead, &x), (size_t)dead, died_in(heap, dead));
-    tell_place(heap, t, s->sp, &x);
+    log_place(heap, t, s->sp);
     tell_maker(heap, site_of(heap, dead), dead, &x);
+}
+
+/* A reference goes to a word of an object that the collector does not look at: a field that the
+ * type does not name, or another object than was meant. A trace function may visit any word. */
+static void check_no_slot_locked(gc_thread *t, const struct checks_stored *s)
+{
+    gc_heap *heap = t->heap;
+    uintptr_t at = (uintptr_t)s->slot, object = object_of(heap, at);
+    const struct site *site = object ? site_of(heap, object) : NULL;
+    struct texts x;
+    if (!site || (site->of.type && site->of.type->trace) || !s->value ||
+        object_cell(&heap->mem, s->value) != s->value ||
+        !is_news(heap->checks, NO_SLOT, site, at - object))
+        return;
+    log_write(heap, GC_LOG_ERROR,
+              "%s stores the address of an object (%s at 0x%zx) in %s of the object at 0x%zx, "
+              "where the type has no reference: name the field in its GC_TYPE, or write the & of "
+              "gc_store(&p->field, value)",
+              s->call, object_text(heap, s->value, &x), (size_t)s->value,
+              word_text(heap, object, at, &x), (size_t)object);
+    log_place(heap, t, s->sp);
+    tell_maker(heap, site, object, &x);
 }
 
 void checks_store(gc_thread *t, const struct checks_stored *s)
@@ -224,6 +249,8 @@ void checks_store(gc_thread *t, const struct checks_stored *s)
     lock_acquire(&c->lock);
     if (note && is_slot(heap, (uintptr_t)s->slot))
         note_store_locked(t, note, s);
+    else if (note)
+        check_no_slot_locked(t, s);
     if (dead && is_news(c, DEAD_STORED, site_of(heap, dead), 0))
         tell_dead_store(t, s, dead);
     lock_release(&c->lock);
@@ -285,16 +312,20 @@ static void forget_slots(gc_heap *heap, uintptr_t object)
     }
 }
 
-/* What is left of the cell is a redzone, except for the word of a traced object's type. */
-static void guard(const struct gc_span *s, void *object, const struct checks_request *r)
+/* What is left of the cell is a redzone, except for the word of a traced object's type. Behind an
+ * array of references it counts as elements (I30). */
+static void guard(const gc_heap *heap, const struct gc_span *s, void *object,
+                  const struct checks_request *r)
 {
     uintptr_t end = (uintptr_t)object + (r->of.kind == SITE_TYPED ? r->of.type->size : r->size);
     uintptr_t cell_end = (uintptr_t)object + span_object_bytes(s);
     if (!span_is_large(s) && spanclass_traced(s->spanclass))
         cell_end -= WORD_SIZE;
     access_begin(object, end - (uintptr_t)object);
+    uintptr_t next = align_up(end, WORD_SIZE);
     if (end < cell_end)
-        access_forbid((void *)end, cell_end - end);
+        access_forbid_rest((void *)end, cell_end - end,
+                           next < cell_end && !span_noscan(s) && is_slot(heap, next));
 }
 
 /* For AddressSanitizer, which knows neither objects nor heaps. */
@@ -307,11 +338,17 @@ static void explain(uintptr_t address)
     struct texts x;
     if (!object)
         return;
-    bool dead = notes_is_dead(arena_of(&heap->mem.arenas, object), object);
-    log_write(heap, GC_LOG_ERROR, "0x%zx lies at %s of the object at 0x%zx, which %s",
-              (size_t)address, word_text(heap, object, address, &x), (size_t)object,
-              dead ? "is dead: keep it in a GC_FRAME, a gc_root() or a handle"
-                   : "ends before it, or was never handed out");
+    word_text(heap, object, address, &x);
+    if (notes_is_dead(arena_of(&heap->mem.arenas, object), object))
+        log_write(heap, GC_LOG_ERROR,
+                  "0x%zx lies at %s of the object at 0x%zx, which cycle %u found unreachable: keep "
+                  "it in a GC_FRAME, a gc_root() or a handle",
+                  (size_t)address, x.word, (size_t)object, died_in(heap, object));
+    else
+        log_write(heap, GC_LOG_ERROR,
+                  "0x%zx lies at %s of the object at 0x%zx, which ends before it, or was never "
+                  "handed out",
+                  (size_t)address, x.word, (size_t)object);
     tell_maker(heap, site_of(heap, object), object, &x);
 }
 
@@ -342,11 +379,22 @@ void checks_allocated(gc_thread *t, void *object, size_t n, const struct checks_
     place_take(&site.place, r->sp);
     site_note(heap, (uintptr_t)object, &site);
     if (heap->mem.guarded)
-        guard(s, object, r);
+        guard(heap, s, object, r);
     if (!heap->debug.stores || span_noscan(s))
         return;
     forget_slots(heap, (uintptr_t)object);
     t->fresh = (uintptr_t)object;
+}
+
+uint32_t checks_cost(const gc_heap *heap)
+{
+    return u32_load_relaxed(&heap->checks->cost);
+}
+
+void checks_scanned(gc_heap *heap, size_t words)
+{
+    if (heap->checks)
+        u32_fetch_add_relaxed(&heap->checks->cost, (uint32_t)MIN_OF(words, (size_t)UINT32_MAX / 2));
 }
 
 bool checks_are_due(const gc_heap *heap)
@@ -368,17 +416,6 @@ bool checks_safepoint(gc_thread *t)
 
 /* ---- Looks ---- */
 
-/* Where the thread that looks called the library. */
-static uintptr_t looker_sp(const struct checks *c)
-{
-    return c->looks ? c->looks->stacks.here.sp : 0;
-}
-
-static void tell_looker(const gc_heap *heap, struct texts *x)
-{
-    tell_place(heap, heap->checks->looks, looker_sp(heap->checks), x);
-}
-
 static void tell_hidden(const gc_heap *heap, uintptr_t object, uintptr_t at, uintptr_t other)
 {
     struct checks *c = heap->checks;
@@ -391,7 +428,7 @@ static void tell_hidden(const gc_heap *heap, uintptr_t object, uintptr_t at, uin
               "has no reference there: name the field in its GC_TYPE",
               word_text(heap, object, at, &x), (size_t)object, object_text(heap, other, &x),
               (size_t)other);
-    tell_looker(heap, &x);
+    tell_looker(heap);
     tell_maker(heap, site, object, &x);
 }
 
@@ -419,7 +456,7 @@ static void tell_dead(const gc_heap *heap, uintptr_t object, uintptr_t at, uintp
         "found unreachable: keep it in a GC_FRAME, a gc_root() or a handle until it is stored",
         word_text(heap, object, at, &x), (size_t)object, object_text(heap, dead, &x), (size_t)dead,
         died_in(heap, dead));
-    tell_looker(heap, &x);
+    tell_looker(heap);
     tell_maker(heap, site_of(heap, dead), dead, &x);
 }
 
@@ -455,19 +492,19 @@ static bool look_at_object(void *arg, struct gc_span *s, uintptr_t object)
 
 static void look_at_root(struct gc_tracer *tracer, word value)
 {
-    const gc_thread *t = tracer->source.thread;
     const gc_heap *heap = tracer->heap;
     uintptr_t dead = dead_target(heap, value);
     struct texts x;
     heap->checks->words++;
     if (!dead || !is_news(heap->checks, DEAD_IN_ROOT, site_of(heap, dead), 0))
         return;
+    const struct gc_edge edge = edge_of_source(tracer, dead);
     log_write(heap, GC_LOG_ERROR,
-              "a root%s%s leads to a dead object (%s at 0x%zx), which cycle %u found unreachable: "
+              "%s leads to a dead object (%s at 0x%zx), which cycle %u found unreachable: "
               "root it before the safepoint that collects it",
-              t ? " of thread " : "", t ? t->name : "", object_text(heap, dead, &x), (size_t)dead,
-              died_in(heap, dead));
-    tell_looker(heap, &x);
+              edge_text(heap, &edge, x.from, sizeof x.from), object_text(heap, dead, &x),
+              (size_t)dead, died_in(heap, dead));
+    tell_looker(heap);
     tell_maker(heap, site_of(heap, dead), dead, &x);
 }
 
@@ -484,6 +521,15 @@ static void look_at_roots(gc_heap *heap)
     roots_visit(&heap->roots, &tracer);
 }
 
+static uint32_t rest_after(const gc_heap *heap)
+{
+    const struct checks *c = heap->checks;
+    uint64_t rest = c->words / WORDS_PER_SAFEPOINT;
+    if (heap->debug.rarer)
+        rest += rest * c->waited / RARER_AFTER;
+    return (uint32_t)MIN_OF(rest, (uint64_t)1 << 30);
+}
+
 void checks_look(gc_heap *heap, gc_thread *t)
 {
     struct checks *c = heap->checks;
@@ -497,7 +543,9 @@ void checks_look(gc_heap *heap, gc_thread *t)
         look_at_roots(heap);
     if (++c->look == 0) /* that is: not known */
         c->look = 1;
-    u32_store_relaxed(&c->rest, (uint32_t)MIN_OF(c->words / WORDS_PER_SAFEPOINT, (size_t)1 << 20));
+    u32_store_relaxed(&c->cost, (uint32_t)MIN_OF(c->words, (size_t)UINT32_MAX / 2));
+    u32_store_relaxed(&c->rest, rest_after(heap));
+    c->waited += u32_load_relaxed(&c->rest);
     for (gc_thread *each = heap->mutators.list; each; each = each->next)
         each->call_before = ptr_load_relaxed(&each->last_call);
 }
@@ -515,6 +563,7 @@ bool checks_create(gc_heap *heap)
     lock_init(&c->lock, LOCK_NOTES);
     c->look = 1;
     heap->checks = c;
+    edges_name_frames(heap, true);
     if (heap->debug.redzones && access_is_watched()) {
         heap->mem.guarded = true;
         ptr_store_release(&guarded_heap, heap);

@@ -4,7 +4,7 @@
  * A look goes over all objects while the world is held. Every thread is at a safepoint then. So no
  * store is in flight, and each slot holds what the last gc_store() wrote, or what was written
  * plainly while the object was fresh. A look takes time in proportion to the heap, so the next one
- * comes after as many safepoints. */
+ * comes after as many safepoints; under the switch all, after more and more. */
 #ifndef GC_CHECKS_H
 #define GC_CHECKS_H
 
@@ -18,6 +18,8 @@ struct checks {
     uint32_t look;    /* number of the next look; changes in looks */
     uint32_t rest;    /* safepoints until then; atomic */
     size_t words;     /* that the present look has read */
+    uint32_t cost;    /* words that the last look, and scan for strays, have read; atomic */
+    uint64_t waited;  /* the sum of all `rest`; changes in looks */
     gc_thread *looks; /* the thread at whose safepoint it is; NULL: a cycle begins */
     uint32_t ntold;   /* mistakes of one kind and place are told once */
     uint64_t told[CHECKS_TOLD];
@@ -54,6 +56,9 @@ bool checks_stray_is_news(const gc_heap *heap, uintptr_t object, bool used_again
 void checks_tell_maker(const gc_heap *heap, uintptr_t object);
 /* The thread is at a safepoint. true: a look is due. */
 bool checks_safepoint(gc_thread *t);
+/* What a cycle costs: the words that are looked at before it and in it. */
+uint32_t checks_cost(const gc_heap *heap);
+void checks_scanned(gc_heap *heap, size_t words);
 /* Whether a look is due. */
 bool checks_are_due(const gc_heap *heap);
 /* Looks at all objects. World held, everything swept, or a cycle is marking. `t`: the thread at

@@ -202,13 +202,17 @@ const char *site_field_text(const gc_heap *heap, uintptr_t object, uintptr_t at,
     return text;
 }
 
-const char *site_function_text(const gc_thread *t, uintptr_t at, char *text, size_t room)
+uintptr_t site_function_at(const gc_thread *t, uintptr_t at)
 {
     size_t i = place_skip(t->frames_noted, t->nframes);
     while (i + 1 < t->nframes && t->frames_noted[i + 1].sp <= at)
         i++;
     bool farther_out = i + 1 == THREAD_FRAMES || !stack_contains(&t->stacks.own, at);
-    return i + 1 < t->nframes || (t->nframes && !farther_out)
-               ? place_function(t->frames_noted[i].pc, text, room)
-               : NULL;
+    return i + 1 < t->nframes || (t->nframes && !farther_out) ? t->frames_noted[i].pc : 0;
+}
+
+const char *site_function_text(const gc_thread *t, uintptr_t at, char *text, size_t room)
+{
+    uintptr_t pc = site_function_at(t, at);
+    return pc ? place_function(pc, text, room) : NULL;
 }

@@ -58,9 +58,10 @@ const char *site_word_text(const gc_heap *heap, uintptr_t object, uintptr_t at, 
 /* The word's place alone: "next", "[2].left", "+ 8". */
 const char *site_field_text(const gc_heap *heap, uintptr_t object, uintptr_t at, char *text,
                             size_t room);
-/* The name of the function in whose frame the address lies; of what lies farther in, the innermost
- * one of the program. NULL: the thread has not noted where it stands, or the address lies farther
- * out. Returns `text`. */
+/* An address in the function in whose frame `at` lies; of what lies farther in, in the innermost
+ * one of the program. 0: the thread has not noted where it stands, or `at` lies farther out. */
+uintptr_t site_function_at(const gc_thread *t, uintptr_t at);
+/* The name of that function, or NULL. Returns `text`. */
 const char *site_function_text(const gc_thread *t, uintptr_t at, char *text, size_t room);
 
 #endif

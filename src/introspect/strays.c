@@ -5,6 +5,7 @@
 #include "collector/weakset.h"
 #include "introspect/checks.h"
 #include "mutator/log.h"
+#include "mutator/self.h"
 
 enum holder_kind { OF_STACK, OF_DATA, OF_MALLOC };
 
@@ -18,7 +19,10 @@ struct stray {
     uintptr_t object;
     uint32_t cycles; /* in a row that have found it */
     enum holder_kind kind;
-    char where[144];
+    uintptr_t at;       /* the word that holds it */
+    uintptr_t function; /* OF_STACK: an address in the function that has the word; 0: not known */
+    struct log_finder
+        by; /* the thread of the stack; else the one at whose safepoint it was found */
 };
 
 /* A word that is left over in a function's frame may be there again at its next call. */
@@ -36,6 +40,7 @@ _Static_assert(STRAYS_MAX < UINT16_MAX, "an index holds numbers of items");
 struct strays {
     uint32_t cycle; /* the last one that looked for strays */
     struct marker *marker;
+    size_t words;                   /* that this cycle has scanned */
     struct stray_set *now, *before; /* of this cycle, of the one before */
     struct stray_set sets[2];
 };
@@ -86,42 +91,54 @@ static const char *const remedies[] = {[OF_STACK] = "is it in a GC_FRAME?",
                                        [OF_DATA] = "is the variable a gc_root()?",
                                        [OF_MALLOC] = "use a gc_handle, or gc_root() on the slot"};
 
-static void describe(const struct holder *h, char *text, size_t room)
+static const char *holder_text(const struct stray *s, char *text, size_t room)
 {
     char name[60];
-    const gc_thread *t = h->thread;
-    if (h->kind == OF_MALLOC) {
-        snprintf(text, room, "memory of malloc() near 0x%zx", (size_t)h->at);
-    } else if (h->kind == OF_DATA) {
-        if (!place_variable(h->at, name, sizeof name))
-            snprintf(name, sizeof name, "at 0x%zx", (size_t)h->at);
+    if (s->kind == OF_MALLOC) {
+        snprintf(text, room, "memory of malloc() near 0x%zx", (size_t)s->at);
+    } else if (s->kind == OF_DATA) {
+        if (!place_variable(s->at, name, sizeof name))
+            snprintf(name, sizeof name, "at 0x%zx", (size_t)s->at);
         snprintf(text, room, "the variable %s", name);
     } else {
-        const char *function = site_function_text(t, h->at, name, sizeof name);
-        snprintf(text, room, "the stack of thread %llu%s%s%s%s%s", (unsigned long long)t->os_id,
-                 t->name[0] ? " " : "", t->name, function ? ", in " : "", function ? name : "",
-                 function ? "()" : "");
+        if (s->function)
+            place_function(s->function, name, sizeof name);
+        snprintf(text, room, "the stack of thread %llu%s%s%s%s%s", (unsigned long long)s->by.thread,
+                 s->by.name[0] ? " " : "", s->by.name, s->function ? ", in " : "",
+                 s->function ? name : "", s->function ? "()" : "");
     }
+    return text;
 }
 
 static void tell_stray(const gc_heap *heap, const struct stray *stray, bool used_again)
 {
-    char name[120];
+    char name[120], where[144];
     if (!checks_stray_is_news(heap, stray->object, used_again))
         return;
     site_object_text(heap, stray->object, name, sizeof name);
+    holder_text(stray, where, sizeof where);
     if (used_again)
         log_write(heap, GC_LOG_ERROR,
                   "the object at 0x%zx (%s) was held only by %s in the last cycle, and is in use "
                   "again: without this switch it would be freed; %s",
-                  (size_t)stray->object, name, stray->where, remedies[stray->kind]);
+                  (size_t)stray->object, name, where, remedies[stray->kind]);
     else
         log_write(heap, GC_LOG_ERROR, "the object at 0x%zx (%s) is held only by %s: %s",
-                  (size_t)stray->object, name, stray->where, remedies[stray->kind]);
+                  (size_t)stray->object, name, where, remedies[stray->kind]);
+    log_found_by(heap, &stray->by);
     checks_tell_maker(heap, stray->object);
 }
 
 /* ---- Scanning ---- */
+
+/* The thread whose stack it is; otherwise the one at whose safepoint it is found. */
+static const gc_thread *finder(const gc_heap *heap, const struct holder *h)
+{
+    const gc_thread *self = thread_self();
+    if (h->thread)
+        return h->thread;
+    return self && self->heap == heap ? self : NULL;
+}
 
 /* An object that is not marked, and that this cycle has not met. */
 static void note_stray(gc_heap *heap, uintptr_t object, const struct holder *h)
@@ -135,7 +152,9 @@ static void note_stray(gc_heap *heap, uintptr_t object, const struct holder *h)
     *index = (uint16_t)s->now->n;
     stray->object = object;
     stray->kind = h->kind;
-    describe(h, stray->where, sizeof stray->where);
+    stray->at = h->at;
+    stray->function = h->thread ? site_function_at(h->thread, h->at) : 0;
+    log_note_finder(&stray->by, finder(heap, h));
     uint16_t before = *find(s->before, object);
     stray->cycles = before ? s->before->items[before - 1].cycles + 1 : 1;
     if (stray->cycles == PATIENCE)
@@ -155,6 +174,7 @@ static void scan_word(gc_heap *heap, word value, const struct holder *h)
 READS_FOREIGN_WORDS static void scan_words(gc_heap *heap, uintptr_t low, uintptr_t high,
                                            struct holder h, uintptr_t copied_from)
 {
+    heap->strays->words += (high - low) / WORD_SIZE;
     for (uintptr_t at = align_up(low, WORD_SIZE); at + WORD_SIZE <= high; at += WORD_SIZE) {
         word value = *(volatile slot_word *)at;
         h.at = copied_from ? copied_from : at;
@@ -268,6 +288,7 @@ bool strays_mark(gc_heap *heap, struct marker *m)
     s->cycle = heap->cycle_number;
     marker_activate(m);
     s->marker = m;
+    s->words = 0;
     swap_sets(s);
     if (!held)
         handshake_hold(heap);
@@ -276,6 +297,7 @@ bool strays_mark(gc_heap *heap, struct marker *m)
     scan_all(heap);
     verify_each_object(heap, scan_new, heap);
     access_heed();
+    checks_scanned(heap, s->words);
     if (!held)
         handshake_release(heap);
     return true;

@@ -41,6 +41,7 @@ static void renew_locked(gc_heap *heap, gc_thread *t)
     t->fast.frames = NULL;
     t->os_id = os_thread_id();
     ptr_store_relaxed(&t->last_call, NULL);
+    u64_store_relaxed(&t->silent_since, 0);
     t->call_before = NULL;
     t->fresh = 0;
     t->name[0] = 0;

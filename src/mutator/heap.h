@@ -88,7 +88,10 @@ struct gc_thread {
     size_t nframes;
     struct place_frame frames_noted[THREAD_FRAMES];
     uint32_t reported; /* epoch + 1 of the request for which it was named; the collector's */
-    char name[32];     /* under LOCK_REGISTRY, as is os_id */
+    uint32_t asked;    /* by the watchdog, where it is: see watchdog.c; futex */
+    struct callers silent_place; /* the answer (I56) */
+    u64 silent_since; /* it was named, and has not been at a safepoint since then; 0: no; atomic */
+    char name[32];    /* under LOCK_REGISTRY, as is os_id */
     uint64_t os_id;
     struct os_life life; /* from attaching to detaching (I28) */
     struct thread_times times;

@@ -3,6 +3,7 @@
 #include "mutator/handshake.h"
 #include "mutator/log.h"
 #include "mutator/self.h"
+#include "mutator/watchdog.h"
 
 /* ---- C stacks ---- */
 
@@ -15,6 +16,8 @@ void thread_panic_on_frames(const gc_heap *heap, const gc_thread *t, const char 
               "computed goto, or by a goto or switch into a block past its GC_FRAME",
               t ? "thread" : "a suspended fiber", id, t && t->name[0] ? " " : "", t ? t->name : "",
               fault);
+    if (t && t == thread_self())
+        log_place(heap, t, 0);
     base_panic(__FILE__, __LINE__, fault);
 }
 
@@ -115,7 +118,7 @@ void thread_frame_error(gc_thread *t, const struct gc_frame *frame, uintptr_t ca
 {
     const struct frame_view view = {&t->stacks.own, thread_fiber_stack(t), caller};
     bool entered = was_entered(t, frame, &view);
-    if (entered ? !t->left_told : t->never_entered++ < NEVER_ENTERED_TOLD)
+    if (entered ? !t->left_told : t->never_entered++ < NEVER_ENTERED_TOLD) {
         log_write(t->heap, GC_LOG_ERROR,
                   "GC_FRAME: a block ends whose frame is not the innermost; %s",
                   entered ? "an inner one was left by longjmp without gc_frame_reset(), by a C++ "
@@ -124,6 +127,8 @@ void thread_frame_error(gc_thread *t, const struct gc_frame *frame, uintptr_t ca
                           : "it was never entered, as a goto or switch jumped into the block past "
                             "the GC_FRAME (-Wjump-misses-init tells), or was reset, or the thread "
                             "switched heaps or fibers in the block");
+        log_place(t->heap, t, caller);
+    }
     t->left_told |= entered;
     if (entered)
         t->fast.frames = frame->prev;
@@ -232,6 +237,8 @@ NOINLINE void thread_safepoint(gc_thread *t)
     u8_exchange_acquire(&t->fast.poll, 0);
     stress(STRESS_SAFEPOINT_CLEARED);
     t->quiet_bytes = 0;
+    if (UNLIKELY(u64_load_relaxed(&t->silent_since)))
+        watchdog_tell_arrival(t, STACK_CALLER());
     do {
         again = false;
         handshake_catch_up(t);

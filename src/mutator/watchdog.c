@@ -1,5 +1,7 @@
 #include "mutator/watchdog.h"
+#include "base/os.h"
 #include "mutator/log.h"
+#include "mutator/self.h"
 
 static void look_first(struct watch *w, uint64_t now, const struct os_thread_look *look)
 {
@@ -37,6 +39,58 @@ enum verdict_of_watch watchdog_judge(struct watch *w, uint64_t now, uint64_t lim
     return has_slept(w, now, limit, look) ? WATCH_SLEPT : WATCH_INNOCENT;
 }
 
+/* ---- Where a thread is that does not come to a safepoint ---- */
+
+/* How long an interrupted thread may take; one that gets no processor, or blocks the signal, would
+ * take longer. */
+#define ANSWER_NS ((uint64_t)100 * 1000 * 1000)
+
+/* gc_thread.asked (I56). */
+enum question { NOT_ASKED, ASKED, ANSWERING, ANSWERED };
+
+/* In the handler of a signal, on the thread that is asked. The heap that waits is the thread's
+ * current one, as the thread blocks in all others. */
+static void answer(void)
+{
+    gc_thread *t = thread_self();
+    if (!t || !u32_cas_relaxed(&t->asked, ASKED, ANSWERING))
+        return;
+    place_take_interrupted(&t->silent_place);
+    u32_store_release(&t->asked, ANSWERED);
+    os_wake(&t->asked, OS_WAKE_ALL);
+}
+
+static void await_answer(gc_thread *t)
+{
+    uint64_t until = os_now_ns() + ANSWER_NS;
+    while (u32_load_relaxed(&t->asked) == ASKED && os_now_ns() < until)
+        os_wait(&t->asked, ASKED, (int64_t)ANSWER_NS);
+}
+
+/* false: the thread was not asked, or did not answer in time. Then it does not answer any more. */
+static bool ask(gc_thread *t, uint64_t id)
+{
+    u32_store_relaxed(&t->asked, ASKED);
+    if (os_interrupt(id, answer))
+        await_answer(t);
+    if (u32_cas_relaxed(&t->asked, ASKED, NOT_ASKED))
+        return false;
+    while (u32_load_acquire(&t->asked) != ANSWERED) /* it is about to */
+        os_wait(&t->asked, ANSWERING, -1);
+    return true;
+}
+
+/* The unwinder loads now what it may not load in a handler. */
+static void tell_silent_place(gc_thread *t, uint64_t id)
+{
+    struct callers place;
+    char text[360];
+    place_take(&place, 0);
+    if (ask(t, id))
+        log_write(t->heap, GC_LOG_WARNING, "  it stands in %s",
+                  place_text(&t->silent_place, text, sizeof text));
+}
+
 /* The message names the thread, what it did, and the remedy. */
 static void tell(gc_heap *heap, gc_thread *t, uint64_t ns, enum verdict_of_watch verdict)
 {
@@ -47,15 +101,32 @@ static void tell(gc_heap *heap, gc_thread *t, uint64_t ns, enum verdict_of_watch
         [WATCH_LATE] = "call gc_safepoint() in its long loops, gc_blocking_begin() and "
                        "gc_blocking_end() around what waits"};
     const char *call = ptr_load_relaxed(&t->last_call);
+    call = call ? call : "gc_thread_attach";
     char name[sizeof t->name];
     lock_acquire(&heap->mutators.lock);
     unsigned long long id = t->os_id;
     memcpy(name, t->name, sizeof name);
     lock_release(&heap->mutators.lock);
     log_write(heap, GC_LOG_WARNING,
-              "thread %llu%s%s has not reached a safepoint for %llu ms; its last call was %s; %s",
+              "thread %llu%s%s has not reached a safepoint for %llu ms; its last call was %.*s; "
+              "%s",
               id, name[0] ? " " : "", name, (unsigned long long)(ns / 1000000),
-              call ? call : "gc_thread_attach", what[verdict]);
+              log_call_length(call), call, what[verdict]);
+    if (heap->debug.safepoints)
+        tell_silent_place(t, id);
+}
+
+/* It stands near what took so long. */
+void watchdog_tell_arrival(gc_thread *t, uintptr_t sp)
+{
+    uint64_t ns = os_now_ns() - u64_load_relaxed(&t->silent_since);
+    struct callers place;
+    char text[360];
+    u64_store_relaxed(&t->silent_since, 0);
+    place_take_program(&place, sp);
+    log_write(t->heap, GC_LOG_WARNING, "thread %llu%s%s reaches a safepoint after %llu ms, in %s",
+              (unsigned long long)t->os_id, t->name[0] ? " " : "", t->name,
+              (unsigned long long)(ns / 1000000), place_text(&place, text, sizeof text));
 }
 
 static uint64_t id_of(gc_heap *heap, const gc_thread *t)
@@ -80,5 +151,6 @@ void watchdog_look(struct watch *w, gc_heap *heap, gc_thread *t)
     if (verdict == WATCH_INNOCENT)
         return;
     t->reported = request;
+    u64_store_relaxed(&t->silent_since, w->since);
     tell(heap, t, now - w->since, verdict);
 }

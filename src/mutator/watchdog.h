@@ -27,5 +27,7 @@ enum verdict_of_watch watchdog_judge(struct watch *w, uint64_t now, uint64_t lim
 /* Looks at the thread (NULL: none), and writes what it finds to the log, once for each request that
  * the thread does not answer. The thread that waits for it calls this. */
 void watchdog_look(struct watch *w, gc_heap *heap, gc_thread *t);
+/* A thread that was named comes to a safepoint: tells where, by the frames from `sp` on. */
+COLD void watchdog_tell_arrival(gc_thread *t, uintptr_t sp);
 
 #endif

@@ -76,7 +76,7 @@ TEST(unknown_switches)
         check_refused(unknown[i],
                       "nth, stay, poison, verify, checkmark, ages, stores, fields, freed, "
                       "roots, redzones, types, delay, buffers, failos, "
-                      "watchdog, all, help");
+                      "watchdog, safepoints, all, help");
     switches_of("poison,");
     CHECK_EQ(lines, 1);
 }
@@ -107,7 +107,7 @@ TEST(help)
     CHECK(d.nth == 3 && d.poison);
     for (const char *name = "nth\0stay\0poison\0verify\0checkmark\0delay\0buffers\0failos\0watchdog"
                             "\0ages\0all\0stores\0"
-                            "fields\0freed\0roots\0redzones\0types\0";
+                            "fields\0freed\0roots\0redzones\0types\0safepoints\0";
          *name; name += strlen(name) + 1, lines--) {
         char start[32];
         snprintf(start, sizeof start, "GCHEAP_DEBUG: %s", name);

@@ -76,7 +76,7 @@ TEST(a_cycle_that_stays_ends_for_who_waits)
 
 /* ---- What is told ---- */
 
-static char said[16384];
+static char said[32768];
 
 static void listen(void *unused, enum gc_log_level level, const char *line)
 {
@@ -253,6 +253,34 @@ TEST(a_field_that_the_type_does_not_name)
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
+/* A reference is stored where the collector does not look: the & or the field's name is missing. */
+TEST(stores_to_what_is_no_slot)
+{
+    gc_heap *heap = checked_heap("stores");
+    struct half *h = NULL, *other = NULL;
+    void **bytes = NULL;
+    GC_FRAME(h, other, bytes);
+    h = gc_new(&half_type);
+    other = gc_new(&half_type);
+    bytes = gc_new_bytes(24);
+    gc_store(&h->named, other);
+    gc_store((void *)&h->n, (void *)(uintptr_t)12345); /* no reference */
+    gc_store(&h->forgotten, NULL);
+    expect_silence();
+    gc_store(&h->forgotten, other);
+    expect("gc_store stores the address of an object (struct half at 0x");
+    expect(" in struct half + 16 of the object at 0x");
+    expect("name the field in its GC_TYPE, or write the & of gc_store(&p->field, value)");
+    expect("tester, whose last calls were gc_");
+    expect("in test_stores_to_what_is_no_slot+0x");
+    said[0] = 0;
+    gc_store(&h->forgotten, h); /* of one place it is told once */
+    expect_silence();
+    gc_store(&bytes[1], h);
+    expect(" in block of bytes + 8 of the object at 0x");
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
 /* ---- freed ---- */
 
 TEST(what_refers_to_the_dead)
@@ -277,11 +305,14 @@ TEST(what_refers_to_the_dead)
     CHECK_EQ(gc_collect(), 0);
     expect("struct tree.left of the object at 0x");
     expect("refers to a dead object (struct tree at 0x");
+    expect("found by thread ");
     said[0] = 0;
     gc_store(&t->left, NULL);
     root = dead;
     CHECK_EQ(gc_collect(), 0);
-    expect("a root of thread tester leads to a dead object (struct tree at 0x");
+    expect("local 2 of the GC_FRAME in test_what_refers_to_the_dead(), thread ");
+    expect("tester leads to a dead object (struct tree at 0x");
+    expect("found by thread ");
     root = NULL;
     CHECK_EQ(gc_heap_verify(), 0);
     CHECK_EQ(gc_heap_destroy(heap), 0);
@@ -357,6 +388,8 @@ TEST(what_only_the_stack_holds)
     CHECK_EQ(keep_on_the_stack(), 7);
     expect(" (struct tree) is held only by the stack of thread ");
     expect("tester, in keep_on_the_stack(): is it in a GC_FRAME?");
+    expect("tester, whose last calls were gc_");
+    expect(", in keep_on_the_stack+0x");
     expect("was allocated by thread ");
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
@@ -420,6 +453,7 @@ TEST(what_is_used_again)
     CHECK_EQ(gc_collect(), 0);
     expect(" (struct tree) was held only by the stack of thread ");
     expect("is in use again: without this switch it would be freed; is it in a GC_FRAME?");
+    expect(", in pair+0x");
     CHECK_EQ(gc_heap_verify(), 0);
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
@@ -442,6 +476,34 @@ TEST(a_look_at_many_roots)
         gc_safepoint();
     CHECK(heap->checks->look != look);
     CHECK_EQ(gc_heap_destroy(heap), 0);
+    expect_silence();
+}
+
+static uint32_t looks_within(gc_heap *heap, unsigned safepoints)
+{
+    uint32_t look = heap->checks->look;
+    for (unsigned i = 0; i < safepoints; i++)
+        gc_safepoint();
+    return heap->checks->look - look;
+}
+
+/* However long a program runs, the looks of the switch all do not cost much more than at first. */
+TEST(looks_become_rarer)
+{
+    enum { LATER = 400 * 1000, SOME = 20 * 1000 };
+    static struct tree *rooted[6400];
+    for (int all = 0; all < 2; all++) {
+        gc_heap *heap = checked_heap(all ? "all" : "stores,freed");
+        CHECK_EQ(gc_root_range(rooted, sizeof rooted / sizeof rooted[0]), 0);
+        for (size_t i = 0; i < sizeof rooted / sizeof rooted[0]; i++)
+            gc_store(&rooted[i], plant());
+        uint32_t first = looks_within(heap, SOME);
+        looks_within(heap, LATER);
+        uint32_t last = looks_within(heap, SOME);
+        diag("%u, then %u looks", first, last);
+        CHECK(first > 20 && (all ? last * 6 < first : last + 2 >= first));
+        CHECK_EQ(gc_heap_destroy(heap), 0);
+    }
     expect_silence();
 }
 

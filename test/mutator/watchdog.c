@@ -1,7 +1,10 @@
 /* Who is said to keep the collector waiting, and who is not. */
+#include "build.h"
 #include "cells.h"
 #include "log.h"
+#include "mutator/self.h"
 #include "mutator/watchdog.h"
+#include <signal.h>
 
 /* ---- The judge ---- */
 
@@ -99,8 +102,10 @@ static void make_watched_heap(unsigned ms)
     is_there = over = false;
 }
 
-/* It is named with its name, its last call, what it does and the remedy; once, however long. */
-static void name_it(void *(*run)(void *), const char *name, const char *what, const char *remedy)
+/* It is named with its name, its last call, what it does and the remedy; once, however long. When
+ * it comes to a safepoint it tells where. */
+static void name_it(void *(*run)(void *), const char *name, const char *what, const char *remedy,
+                    const char *where)
 {
     make_watched_heap(20);
     pthread_mutex_lock(&gate);
@@ -120,6 +125,8 @@ static void name_it(void *(*run)(void *), const char *name, const char *what, co
     over = true;
     pthread_mutex_unlock(&gate);
     join_thread(thread);
+    CHECK(has_logged(name) && has_logged(" reaches a safepoint after ") && has_logged(where));
+    CHECK_EQ(logged.warnings, 2);
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
@@ -128,7 +135,7 @@ TEST(who_sleeps_is_named)
     struct os_thread_look self;
     if (!os_look_at_thread(os_thread_id(), &self))
         SKIP("this system does not tell what a thread does");
-    name_it(sleep_outside, "sleeper", "it sleeps", "gc_blocking_begin");
+    name_it(sleep_outside, "sleeper", "it sleeps", "gc_blocking_begin", "sleep_outside+0x");
 }
 
 TEST(who_runs_is_named)
@@ -136,7 +143,116 @@ TEST(who_runs_is_named)
     struct os_thread_look self;
     if (!os_look_at_thread(os_thread_id(), &self))
         SKIP("this system does not tell what a thread does");
-    name_it(run_outside, "runner", "it runs", "gc_safepoint");
+    name_it(run_outside, "runner", "it runs", "gc_safepoint", "run_outside+0x");
+}
+
+/* ---- Where it is ---- */
+
+static __attribute__((noinline)) void linger(void)
+{
+    while (!over)
+        cpu_relax();
+}
+
+static void *run_within(void *unused)
+{
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    is_there = true;
+    linger();
+    CHECK_EQ(gc_thread_detach(), 0);
+    return unused;
+}
+
+static pthread_t start_silence(void *(*run)(void *))
+{
+    heap = gc_heap_create(
+        &(gc_options){.max_procs = 4, .log = keep_line, .watchdog_ms = 20, .debug = "safepoints"});
+    CHECK(heap);
+    forget_log();
+    logged.warnings = 0;
+    is_there = over = false;
+    pthread_t thread = start_thread(run, NULL);
+    POLL_UNTIL(is_there);
+    CHECK_EQ(gc_collect_start(), 0);
+    return thread;
+}
+
+static void end_silence(pthread_t thread)
+{
+    over = true;
+    join_thread(thread);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+static bool tells_places(void)
+{
+    struct os_thread_look self;
+    return os_look_at_thread(os_thread_id(), &self) && !THREAD_SANITIZER;
+}
+
+TEST(where_it_is_is_told)
+{
+    if (!tells_places())
+        SKIP("a thread cannot be asked here");
+    pthread_t thread = start_silence(run_within);
+    POLL_UNTIL(has_logged("  it stands in linger+0x"));
+    CHECK(has_logged(" < run_within+0x") && has_logged("has not reached a safepoint for "));
+    end_silence(thread);
+    struct sigaction now;
+    CHECK_EQ(sigaction(SIGURG, NULL, &now), 0);
+    CHECK(now.sa_flags & SA_RESTART);
+}
+
+/* The thread blocks the signal until the question is withdrawn, and then gets it. */
+static void *run_deaf(void *unused)
+{
+    sigset_t urgent, pending;
+    sigemptyset(&urgent);
+    sigaddset(&urgent, SIGURG);
+    CHECK_EQ(pthread_sigmask(SIG_BLOCK, &urgent, NULL), 0);
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    gc_thread *self = thread_self();
+    is_there = true;
+    do
+        CHECK_EQ(sigpending(&pending), 0);
+    while (!sigismember(&pending, SIGURG));
+    while (u32_load_relaxed(&self->asked))
+        cpu_relax();
+    self->silent_place.pc[0] = 1;
+    CHECK_EQ(pthread_sigmask(SIG_UNBLOCK, &urgent, NULL), 0);
+    CHECK_EQ(self->silent_place.pc[0], 1);
+    CHECK_EQ(u32_load_relaxed(&self->asked), 0);
+    CHECK_EQ(gc_thread_detach(), 0);
+    return unused;
+}
+
+TEST(a_question_that_is_withdrawn)
+{
+    if (!tells_places())
+        SKIP("a thread cannot be asked here");
+    pthread_t thread = start_silence(run_deaf);
+    POLL_UNTIL(has_logged("has not reached a safepoint for "));
+    end_silence(thread);
+}
+
+/* A handler of the program's is left alone. */
+static void of_program(int unused)
+{
+    (void)unused;
+}
+
+TEST(a_signal_that_the_program_handles)
+{
+    struct os_thread_look self;
+    if (!os_look_at_thread(os_thread_id(), &self))
+        SKIP("this system does not tell what a thread does");
+    struct sigaction action = {.sa_handler = of_program}, now;
+    CHECK_EQ(sigaction(SIGURG, &action, NULL), 0);
+    pthread_t thread = start_silence(run_within);
+    POLL_UNTIL(has_logged("has not reached a safepoint for "));
+    end_silence(thread);
+    CHECK_EQ(sigaction(SIGURG, NULL, &now), 0);
+    CHECK(now.sa_handler == of_program);
 }
 
 /* As long as a watchdog would wait several times over. */
