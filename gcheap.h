@@ -750,12 +750,13 @@ GC_API void *gc_trace_user(gc_tracer *tracer);
  * attached thread may use any handle of its current heap; get and set are atomic. NULL: ENOMEM,
  * EPERM. */
 GC_API gc_handle *gc_handle_new(void *object);
-/* The object, which the caller should root. NULL with EINVAL (NULL, or a handle of another heap) or
- * EPERM. */
+/* The object, which the caller should root. NULL with EINVAL (NULL; a handle of another heap, or
+ * one that was freed, if its place is free still: the log says so) or EPERM. */
 GC_API void *gc_handle_get(const gc_handle *handle);
 /* 0; -EINVAL (as above), -EPERM. */
 GC_API int gc_handle_set(gc_handle *handle, void *object);
-/* NULL is ignored. A handle of another heap is not freed: errno is EINVAL, and the log says so. */
+/* NULL is ignored. For other wrong handles nothing is done: errno is EINVAL, and the log says so.
+ */
 GC_API void gc_handle_free(gc_handle *handle);
 
 /* ------------------------------------------------------------------------------------------

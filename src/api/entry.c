@@ -10,6 +10,7 @@ enum mistake {
     FRAME_WITHOUT_HEAP,
     FRAME_IN_A_REGION,
     FOREIGN,
+    STALE,
     NO_OBJECT
 };
 
@@ -24,6 +25,7 @@ static const char *const texts[] = {
     [NO_OBJECT] = "the address lies in no object of the current heap; for rooted memory outside of "
                   "it call gc_before_write_range()",
     [FOREIGN] = "nothing was done with a handle of another heap; call gc_thread_switch()",
+    [STALE] = "the handle was freed before; let the last one who uses it call gc_handle_free()",
 };
 
 static _Thread_local unsigned told; /* a bit for each enum mistake */
@@ -83,9 +85,9 @@ void entry_check_frames(const gc_thread *t)
         tell(t, FRAME_IN_A_REGION, "gc_blocking_end", "");
 }
 
-void entry_refuse_foreign(const gc_thread *t, const char *call)
+void entry_refuse_handle(const gc_thread *t, const char *call, bool foreign)
 {
-    tell(t, FOREIGN, call, " is refused (EINVAL)");
+    tell(t, foreign ? FOREIGN : STALE, call, " is refused (EINVAL)");
     errno = EINVAL;
 }
 

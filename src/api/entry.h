@@ -17,9 +17,9 @@ COLD void entry_refuse_store(const char *call, word old, word value);
 COLD void entry_outside(void);
 /* At the end of a blocking region: the log tells of frames that only began or only ended in it. */
 void entry_check_frames(const gc_thread *t);
-/* For a call that returns nothing and was given what belongs to another heap. errno becomes EINVAL;
- * the log tells so likewise. */
-COLD void entry_refuse_foreign(const gc_thread *t, const char *call);
+/* For a call that was given a handle of another heap (`foreign`), or one that was freed. errno
+ * becomes EINVAL; the log tells so likewise. */
+COLD void entry_refuse_handle(const gc_thread *t, const char *call, bool foreign);
 
 /* For a call that was given an address outside of all objects. The log tells so likewise. */
 COLD void entry_tell_no_object(const gc_thread *t, const char *call);

@@ -157,21 +157,22 @@ gc_handle *gc_handle_new(void *object)
     return (gc_handle *)slot;
 }
 
-/* Whether it is a handle of the thread's current heap. */
-static bool is_handle(gc_thread *t, const gc_handle *handle)
+/* Whether it is a handle of the thread's current heap. If not, errno is EINVAL. */
+static bool is_handle(const gc_thread *t, const gc_handle *handle, const char *call)
 {
-    return handle && handles_of(handle) == &t->heap->roots.handles;
+    bool own = handle && handles_of(handle) == &t->heap->roots.handles;
+    if (LIKELY(own && handle_is_taken(handle)))
+        return true;
+    if (handle)
+        entry_refuse_handle(t, call, !own);
+    errno = EINVAL;
+    return false;
 }
 
 void *gc_handle_get(const gc_handle *handle)
 {
     gc_thread *t = ENTER();
-    if (!t)
-        return NULL;
-    if (is_handle(t, handle))
-        return gc_load(handle);
-    errno = EINVAL;
-    return NULL;
+    return t && is_handle(t, handle, __func__) ? gc_load(handle) : NULL;
 }
 
 int gc_handle_set(gc_handle *handle, void *object)
@@ -179,7 +180,7 @@ int gc_handle_set(gc_handle *handle, void *object)
     gc_thread *t = ENTER();
     if (!t)
         return -EPERM;
-    if (!is_handle(t, handle))
+    if (!is_handle(t, handle, __func__))
         return -EINVAL;
     gc_store(handle, object);
     return 0;
@@ -188,12 +189,8 @@ int gc_handle_set(gc_handle *handle, void *object)
 void gc_handle_free(gc_handle *handle)
 {
     gc_thread *t = handle ? ENTER() : NULL;
-    if (!t)
+    if (!t || !is_handle(t, handle, __func__))
         return;
-    if (!is_handle(t, handle)) {
-        entry_refuse_foreign(t, __func__);
-        return;
-    }
     gc_store(handle, NULL);
     handles_give(&t->heap->roots.handles, (slot_word *)handle);
 }

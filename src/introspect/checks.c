@@ -2,8 +2,10 @@
 #include "allocator/object.h"
 #include "base/access.h"
 #include "introspect/edges.h"
+#include "introspect/outside.h"
 #include "mutator/barrier.h"
 #include "mutator/fiber.h"
+#include "mutator/heaps.h"
 #include "mutator/log.h"
 #include "mutator/self.h"
 #include "mutator/thread.h"
@@ -22,6 +24,8 @@
 enum mistake {
     PLAIN_STORE,
     HIDDEN_FIELD,
+    BEHIND_END,
+    FOREIGN_OBJECT,
     DEAD_IN_SLOT,
     DEAD_IN_ROOT,
     DEAD_STORED,
@@ -37,7 +41,7 @@ struct texts {
 /* Whether such a mistake, of objects from these two sites, is told for the first time. */
 static bool is_news(struct checks *c, enum mistake mistake, const struct site *a, uintptr_t more)
 {
-    uint64_t key = ((uint64_t)(uintptr_t)a * 31 + more) * 8 + mistake + 1;
+    uint64_t key = ((uint64_t)(uintptr_t)a * 31 + more) * 16 + mistake + 1;
     bool news = c->ntold < CHECKS_TOLD;
     for (uint32_t i = 0; i < c->ntold && news; i++)
         news = c->told[i] != key;
@@ -312,6 +316,16 @@ static void forget_slots(gc_heap *heap, uintptr_t object)
     }
 }
 
+/* Words behind an array or a flexible object that the collector reads as elements. */
+static uint8_t rest_of(const struct gc_span *s, uintptr_t object, const struct checks_request *r)
+{
+    bool elements = r->of.kind == SITE_ARRAY || r->of.kind == SITE_FLEX;
+    uintptr_t end = align_up(object + r->size, WORD_SIZE);
+    if (!elements || span_noscan(s) || span_is_large(s) || end >= end_of(s, object))
+        return 0;
+    return (uint8_t)MIN_OF((end_of(s, object) - end) / WORD_SIZE, UINT8_MAX);
+}
+
 /* What is left of the cell is a redzone, except for the word of a traced object's type. Behind an
  * array of references it counts as elements (I30). */
 static void guard(const gc_heap *heap, const struct gc_span *s, void *object,
@@ -362,6 +376,7 @@ static void note_others(gc_heap *heap, const struct gc_span *s, uintptr_t first,
     site_note_cells(heap, first, n, type);
     for (size_t i = 0; i < n; i++) {
         notes->cycle[arena_bit(first + i * s->size)] = heap->cycle_number;
+        notes->rest[arena_bit(first + i * s->size)] = 0;
         if (heap->debug.stores && !span_noscan(s))
             forget_slots(heap, first + i * s->size);
     }
@@ -378,6 +393,9 @@ void checks_allocated(gc_thread *t, void *object, size_t n, const struct checks_
     memcpy(site.name, t->name, sizeof site.name);
     place_take(&site.place, r->sp);
     site_note(heap, (uintptr_t)object, &site);
+    struct arena_notes *notes = notes_of(s->arena);
+    if (notes)
+        notes->rest[arena_bit((uintptr_t)object)] = rest_of(s, (uintptr_t)object, r);
     if (heap->mem.guarded)
         guard(heap, s, object, r);
     if (!heap->debug.stores || span_noscan(s))
@@ -444,6 +462,38 @@ static void check_other_word(const gc_heap *heap, uintptr_t object, uintptr_t at
     tell_hidden(heap, object, at, value);
 }
 
+/* The words behind the last element stay 0. */
+static void check_behind_end(const gc_heap *heap, uintptr_t object, uintptr_t at)
+{
+    word value = slot_load_relaxed((const slot_word *)at);
+    const struct site *site = site_of(heap, object);
+    struct texts x;
+    if (!value || !is_news(heap->checks, BEHIND_END, site, 0))
+        return;
+    log_write(heap, GC_LOG_ERROR,
+              "%s of the object at 0x%zx holds 0x%zx, but lies behind the last element: allocate "
+              "more elements, or check the index",
+              word_text(heap, object, at, &x), (size_t)object, (size_t)value);
+    tell_looker(heap);
+    tell_maker(heap, site, object, &x);
+}
+
+/* References are followed in one heap only. */
+static void check_heap_of(const gc_heap *heap, uintptr_t object, uintptr_t at, word value)
+{
+    struct texts x;
+    if (!value || arena_of(&heap->mem.arenas, value_address(&heap->options.format, value)) ||
+        !heaps_any_contains(value) ||
+        !is_news(heap->checks, FOREIGN_OBJECT, site_of(heap, object), 0))
+        return;
+    log_write(heap, GC_LOG_ERROR,
+              "%s of the object at 0x%zx refers to an object of another heap, at 0x%zx: does a "
+              "gc_handle of that heap keep it?",
+              word_text(heap, object, at, &x), (size_t)object, (size_t)value);
+    tell_looker(heap);
+    tell_maker(heap, site_of(heap, object), object, &x);
+}
+
 static void tell_dead(const gc_heap *heap, uintptr_t object, uintptr_t at, uintptr_t dead)
 {
     struct checks *c = heap->checks;
@@ -472,14 +522,20 @@ static void look_at_slot(gc_heap *heap, uintptr_t object, uintptr_t at)
     }
     if (dead)
         tell_dead(heap, object, at, dead);
+    if (heap->debug.freed)
+        check_heap_of(heap, object, at, value);
 }
 
 static bool look_at_object(void *arg, struct gc_span *s, uintptr_t object)
 {
     gc_heap *heap = arg;
+    const struct arena_notes *notes = notes_of(s->arena);
     uintptr_t end = end_of(s, object);
+    size_t behind = heap->debug.fields && notes ? notes->rest[arena_bit(object)] : 0;
     for (uintptr_t at = object; at < end; at += WORD_SIZE) {
-        if (!span_noscan(s) && is_slot(heap, at))
+        if (at >= end - behind * WORD_SIZE)
+            check_behind_end(heap, object, at);
+        else if (!span_noscan(s) && is_slot(heap, at))
             look_at_slot(heap, object, at);
         else if (heap->debug.fields)
             check_other_word(heap, object, at);
@@ -538,6 +594,8 @@ void checks_look(gc_heap *heap, gc_thread *t)
     verify_flush_caches(heap); /* what is not handed out yet may be written plainly later */
     c->words = 0;
     c->looks = t;
+    if (heap->debug.freed)
+        outside_check(heap);
     verify_each_object(heap, look_at_object, heap);
     if (heap->debug.freed)
         look_at_roots(heap);

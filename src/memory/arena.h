@@ -44,6 +44,7 @@ struct arena_notes {
                                       Written by the span's sweeper, relaxed */
     uint32_t cycle[ARENA_WORDS];   /* in which it was made, or found dead; its owner's */
     uint32_t site[ARENA_WORDS];    /* who allocated it, see site.h; its thread's. Atomic */
+    uint8_t rest[ARENA_WORDS];     /* words of its cell behind it that are 0; its thread's */
     struct slot_note slots[ARENA_WORDS];
 };
 

@@ -174,7 +174,7 @@ static slot_word *take_slot_locked(struct handles *h)
     while (!~b->taken[i])
         i++;
     unsigned bit = bits_trailing_zeros(~b->taken[i]);
-    b->taken[i] |= (word)1 << bit;
+    word_store_relaxed(&b->taken[i], b->taken[i] | (word)1 << bit);
     if (++b->used == HANDLE_SLOTS)
         close_block_locked(h, b);
     return &b->slots[i * WORD_BITS + bit];
@@ -195,10 +195,11 @@ void handles_give(struct handles *h, slot_word *slot)
     struct handle_block *b = handle_block_of(slot);
     size_t i = (size_t)(slot - b->slots);
     lock_acquire(&h->lock);
-    ASSERT(b->taken[i / WORD_BITS] >> i % WORD_BITS & 1);
+    ASSERT(handle_is_taken(slot));
     if (b->used-- == HANDLE_SLOTS)
         open_block_locked(h, b);
-    b->taken[i / WORD_BITS] &= ~((word)1 << i % WORD_BITS);
+    word *taken = &b->taken[i / WORD_BITS];
+    word_store_relaxed(taken, *taken & ~((word)1 << i % WORD_BITS));
     lock_release(&h->lock);
 }
 
@@ -378,6 +379,14 @@ void roots_visit(struct roots *r, struct gc_tracer *tracer)
     visit_callbacks(r, tracer);
     visit_globals(r, tracer);
     visit_handles(&r->handles, tracer);
+}
+
+void roots_each_global(struct roots *r, void (*fn)(void *arg, const slot_word *base, size_t n),
+                       void *arg)
+{
+    lock_acquire(&r->lock);
+    roottable_each(&r->globals, fn, arg);
+    lock_release(&r->lock);
 }
 
 #define FEW_SLOTS 4096

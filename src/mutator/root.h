@@ -134,7 +134,7 @@ struct handle_block {
     struct handle_block *next_open, **open_link; /* with a free slot; under lock */
     struct handles *handles;                     /* to which it belongs */
     size_t used;                                 /* slots in use; under lock */
-    word taken[HANDLE_MAP_WORDS];                /* bit i: slot i is a handle; under lock */
+    word taken[HANDLE_MAP_WORDS]; /* bit i: slot i is a handle; written under lock, atomic */
     slot_word slots[HANDLE_SLOTS];
 };
 _Static_assert(sizeof(struct handle_block) == HANDLE_BLOCK_BYTES,
@@ -178,6 +178,9 @@ int roots_add_callback(struct roots *r, struct root_callback callback);
 int roots_remove_callback(struct roots *r, struct root_callback callback, struct gc_tracer *tracer);
 /* Visits globals, handles and callbacks. One collector at a time; mutators go on. */
 void roots_visit(struct roots *r, struct gc_tracer *tracer);
+/* The rooted globals, without a look at their slots. fn must not root anything. */
+void roots_each_global(struct roots *r, void (*fn)(void *arg, const slot_word *base, size_t n),
+                       void *arg);
 /* Whether a visit takes only microseconds, and there are no callbacks. */
 bool roots_are_few(struct roots *r);
 /* Whether there are heap callbacks. They may wait for a lock that a thread of the embedder
@@ -193,6 +196,14 @@ INLINE struct handle_block *handle_block_of(const void *handle)
 INLINE const struct handles *handles_of(const void *handle)
 {
     return handle_block_of(handle)->handles;
+}
+
+/* Whether the slot is a handle now. */
+INLINE bool handle_is_taken(const void *handle)
+{
+    const struct handle_block *b = handle_block_of(handle);
+    size_t i = (size_t)((const slot_word *)handle - b->slots);
+    return word_load_relaxed(&b->taken[i / WORD_BITS]) >> i % WORD_BITS & 1;
 }
 
 /* Takes a free slot; NULL: no memory. */

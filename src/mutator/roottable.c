@@ -167,6 +167,13 @@ bool roottable_remove(struct roottable *t, const slot_word *base)
     return true;
 }
 
+void roottable_each(const struct roottable *t,
+                    void (*fn)(void *arg, const slot_word *base, size_t n), void *arg)
+{
+    for (uint32_t i = 0; i < t->count; i++)
+        fn(arg, place(t, i)->base, place(t, i)->n);
+}
+
 /* ---- Visits ---- */
 
 void roottable_begin_visit(struct roottable *t)

@@ -34,6 +34,9 @@ int roottable_add(struct roottable *t, slot_word *base, size_t n);
 /* How many slots are rooted at `base`; 0: it is not rooted. */
 size_t roottable_find(const struct roottable *t, const slot_word *base);
 bool roottable_remove(struct roottable *t, const slot_word *base);
+/* All entries, while none comes or goes. */
+void roottable_each(const struct roottable *t,
+                    void (*fn)(void *arg, const slot_word *base, size_t n), void *arg);
 
 void roottable_begin_visit(struct roottable *t);
 /* Returns how many slots to visit next, `most` at most; *base is the first. 0: the visit is

@@ -962,18 +962,40 @@ TEST(handle_of_another_heap)
     gc_heap *first = logging_heap();
     gc_handle *handle = gc_handle_new(gc_new(&cell_type));
     gc_heap *second = logging_heap();
-    CHECK_REFUSED(gc_handle_get(handle), EINVAL);
-    CHECK_EQ(gc_handle_set(handle, NULL), -EINVAL);
+    forget_log();
     CHECK_EQ(gc_handle_set(NULL, NULL), -EINVAL);
     CHECK_REFUSED(gc_handle_get(NULL), EINVAL);
-    gc_handle_free(handle);
+    CHECK(!has_logged(""));
+    CHECK_REFUSED(gc_handle_get(handle), EINVAL);
     CHECK(has_logged(
-        "gc_handle_free is refused (EINVAL): nothing was done with a handle of another heap"));
+        "gc_handle_get is refused (EINVAL): nothing was done with a handle of another heap"));
+    CHECK_EQ(gc_handle_set(handle, NULL), -EINVAL);
+    errno = 0;
+    gc_handle_free(handle);
+    CHECK_EQ(errno, EINVAL);
     CHECK_EQ(gc_thread_switch(first), 0);
     CHECK(gc_is_object(gc_handle_get(handle)));
     gc_handle_free(handle);
     CHECK_EQ(gc_heap_destroy(first), 0);
     CHECK_EQ(gc_heap_destroy(second), 0);
+}
+
+TEST(handle_that_was_freed)
+{
+    gc_heap *heap = logging_heap();
+    gc_handle *kept = gc_handle_new(gc_new(&cell_type)), *freed = gc_handle_new(NULL);
+    gc_handle_free(freed);
+    forget_log();
+    CHECK_REFUSED(gc_handle_get(freed), EINVAL);
+    CHECK(has_logged("gc_handle_get is refused (EINVAL): the handle was freed before"));
+    CHECK_EQ(gc_handle_set(freed, gc_handle_get(kept)), -EINVAL);
+    errno = 0;
+    gc_handle_free(freed);
+    CHECK_EQ(errno, EINVAL);
+    gc_handle *one = gc_handle_new(NULL), *two = gc_handle_new(NULL);
+    CHECK(one != two && one != kept && two != kept);
+    CHECK(gc_is_object(gc_handle_get(kept)));
+    CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
 /* ---- Stores and frames where the collector does not see them ---- */
