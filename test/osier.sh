@@ -104,6 +104,17 @@ dumps() {
         grep -q '^50 objects, .*struct list.items -> .* -> struct list$' "$scratch/out"
 }
 check "Gc.dump, and who keeps the lists" dumps
+# The collector's answer is about the virtual machine's objects: a variable of the module, its list's items.
+tells_who_keeps() {
+    GCHEAP_DEBUG=types "$OSIER" -e 'let kept = [[1], [2]]
+print(Gc.path(kept[1]))
+fn inner() { let local = [3]; print(Gc.path(local) != ""); print(Gc.path(7)) }
+inner()' >"$scratch/out" || return 1
+    cat "$scratch/out"
+    grep -qE '^struct list\.items at 0x' "$scratch/out" && grep -qE '^struct block.*\[1\].* at 0x' "$scratch/out" &&
+        [[ $(tail -n 2 "$scratch/out") == $'true\nnil' ]]
+}
+check "Gc.path tells who keeps a value" tells_who_keeps
 check "Gc.dump cannot write" fails 1 $'-e:1: IOError: /nowhere/heap: No such file or directory\n  in main (-e:1)' \
     "$OSIER" -e 'Gc.dump("/nowhere/heap")'
 check "--percent and --procs" prints "ok"$'\n' "$OSIER" --percent=50 --procs=1 -e 'print("ok")'

@@ -309,6 +309,32 @@ static value gc_dump_method(struct thread *t, value *args, int n)
     return NIL;
 }
 
+static bool write_edge(void *file, const struct gc_edge *edge)
+{
+    fprintf(file, "%s\n", edge->text);
+    return true;
+}
+
+/* Who keeps the value alive: a line for the root, and for each field on the way to it. */
+static value gc_path_method(struct thread *t, value *args, int n)
+{
+    (void)n;
+    char *text = NULL;
+    size_t length = 0;
+    if (!is_object(args[1]))
+        return NIL;
+    FILE *file = check_memory(t, open_memstream(&text, &length));
+    int found = gc_path(as_object(args[1]), write_edge, file);
+    if (fclose(file) || found == -ENOMEM) {
+        free(text);
+        check_memory(t, NULL);
+    }
+    struct string *s = string_begin(t, length);
+    memcpy(s->bytes, text, length);
+    free(text);
+    return from_object(string_finish(t, s));
+}
+
 static value gc_stats_method(struct thread *t, value *args, int n)
 {
     (void)args, (void)n;
@@ -349,6 +375,7 @@ void builtin_system_open(struct thread *t)
                                                 {NULL, NULL, 0, 0, false}};
     static const struct native_def gc[] = {{"collect", gc_collect_method, 0, 0, false},
                                            {"dump", gc_dump_method, 1, 1, false},
+                                           {"path", gc_path_method, 1, 1, false},
                                            {"stats", gc_stats_method, 0, 0, false},
                                            {NULL, NULL, 0, 0, false}};
     define_functions(t, functions);
