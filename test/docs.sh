@@ -5,11 +5,27 @@
 documents=(README.md docs/*.md examples/*/README.md)
 
 # Each ```c or ```cpp block with a main goes to a file of its own; a ```text block right after it is
-# what the program prints. A ```c bug block is a program with a bug, which shows only under switches.
+# what the program prints. A ```c bug block is a program with a bug, which shows only under switches. Up to
+# the next heading, a ```log SWITCHES block is what the library says under these switches, and a ```c fix block
+# is the function without the bug.
 perl - "$scratch" "${documents[@]}" <<'EOF'
 use strict;
 use warnings;
 my ($dir, @files) = @ARGV;
+# How the guide looks for a bug: what is said, and the program without the bug.
+sub search {
+    my ($program, $code, $rest) = @_;
+    $rest =~ s/^## .*//ms;
+    my $n = 0;
+    while ($rest =~ /^```log (\S+)\n(.*?)^```\n/msg) {
+        open my $out, '>', "$program.said." . $n++ or die;
+        print $out "$1\n$2";
+    }
+    my ($fixed, $head) = $rest =~ /^```c fix\n((.*?)\n.*?)^```\n/ms or die "$program: no fix\n";
+    $code =~ s/^\Q$head\E\n.*?^\}\n/$fixed/ms or die "$program: nothing to fix\n";
+    open my $out, '>', "$program.fixed.c" or die;
+    print $out $code;
+}
 for my $file (@files) {
     (my $name = $file) =~ s{^docs/|\.md$}{}g;
     $name =~ tr{/}{-};
@@ -17,12 +33,13 @@ for my $file (@files) {
     local $/;
     my $text = <$in>;
     while ($text =~ /^```(c|cpp)( bug)?\n(.*?)^```\n(?:\n*(?:It prints:?\n+)?```text\n(.*?)^```\n)?/msg) {
-        my ($language, $bug, $code, $prints, $end) = ($1, $2, $3, $4, $-[0]);
+        my ($language, $bug, $code, $prints, $begin, $end) = ($1, $2, $3, $4, $-[0], $+[0]);
         next unless $code =~ /\bint main\b/;
-        my $line = my $number = 2 + (substr($text, 0, $end) =~ tr/\n//);
+        my $line = my $number = 2 + (substr($text, 0, $begin) =~ tr/\n//);
         $line .= '.bug' if $bug;
         open my $out, '>', "$dir/$name.$line.$language" or die;
         print $out "#line $number \"$file\"\n$code";
+        search("$dir/$name.$line", "#line $number \"$file\"\n$code", substr $text, $end) if $bug;
         next unless defined $prints;
         open $out, '>', "$dir/$name.$line.text" or die;
         print $out $prints;
@@ -36,8 +53,8 @@ urcu=$(pkg-config --cflags --libs liburcu-cds)
 works() { # FILE
     local program=${1%.*} compiler=("$CC" -std=c11)
     [[ $1 != *.cpp ]] || compiler=("$CXX" -std=c++17 -Isrc/api)
-    # What a program with a bug adds up may overflow.
-    [[ $1 != *.bug.c ]] || compiler+=(-fwrapv)
+    # What a program with a bug adds up may overflow, and the bug is in the function that is named.
+    [[ $1 != *.bug.c ]] || compiler+=(-g -fwrapv -fno-inline)
     # $CC and $CXX may be a compiler with flags.
     # shellcheck disable=SC2068
     ${compiler[@]} -Wall -Wextra -Wconversion -pedantic -Werror -O1 -pthread $SANFLAGS -I. \
@@ -45,18 +62,44 @@ works() { # FILE
     "$program" >"$program.printed" || { echo "exit status $?" && return 1; }
     [[ ! -f $program.text ]] || diff "$program.text" "$program.printed"
 }
-# The switches that the guide names find the bug of a program that works without them.
+# The switches that the guide names find the bug of a program that works without them, in these words. Addresses
+# and numbers of threads differ.
+plain() { sed -E 's/0x[0-9a-f]+/0x/g; s/thread [0-9]+/thread/g' "$1"; }
 found() { # PROGRAM
-    local log=$1.log
-    GCHEAP_DEBUG=nth=1,poison "$1" >"$log" || return 1
-    ! cmp -s "$log" "$1.text" || { echo 'nth=1,poison changes nothing' && return 1; }
-    ! GCHEAP_DEBUG=nth=1,verify "$1" >"$log" 2>&1 || { echo 'verify finds nothing' && return 1; }
-    grep '^gcheap: heap check: a reference leads to no object' "$log"
+    local said switches
+    GCHEAP_DEBUG=nth=1,poison "$1" >"$1.log" || return 1
+    ! cmp -s "$1.log" "$1.text" || { echo 'nth=1,poison changes nothing' && return 1; }
+    # Sanitizers keep words on the stack that a plain program does not.
+    [[ -z $SAN ]] || return 0
+    for said in "$1".said.*; do
+        switches=$(head -1 "$said")
+        GCHEAP_DEBUG=$switches "$1" >"$1.log" 2>&1
+        plain "$1.log" >"$1.plain"
+        tail -n +2 "$said" | plain - | while read -r line; do
+            grep -qxF -- "$line" "$1.plain" || { echo "$switches does not say: $line" && cat "$1.log" && return 1; }
+        done || return 1
+    done
+}
+# GDB tells which line of the program the place in a message is.
+located() { # PROGRAM
+    local place line
+    place=$(grep -oE 'main\+0x[0-9a-f]+' "$1.log" | tail -1)
+    line=$(HOME=$scratch gdb -q -nx -batch -ex "info line *$place" "$1" | sed -nE 's/^Line ([0-9]+) of .*/\1/p')
+    [[ -n $line ]] && sed -n "${line}p" docs/guide.md | grep -qF 'list = cons(number(i), list);'
+}
+# Without the bug, nothing is said.
+fixed() { # PROGRAM
+    local switches
+    for switches in all nth=1,poison,verify; do
+        GCHEAP_DEBUG=$switches "$1.fixed" >"$1.log" 2>&1 && diff "$1.text" "$1.log" || return 1
+    done
 }
 for file in "$scratch"/*.c "$scratch"/*.cpp; do
     [[ -e $file ]] || continue
     check "the program at ${file#"$scratch"/} works" works "$file"
     [[ $file != *.bug.c ]] || check 'its bug is found' found "${file%.c}"
+    [[ $file != *.bug.c || -n $SAN ]] || ! command -v gdb >/dev/null || check 'GDB finds its line' located "${file%.c}"
+    [[ $file != *.bug.fixed.c ]] || check 'it has no bug' fixed "${file%.fixed.c}"
 done
 
 # The first programs that a reader sees: one in C and one in C++, each with a line to show.
@@ -177,7 +220,7 @@ quoted() {
     cat src/*/*.c | perl -0pe 's/"\s*\n\s*"//g; s/%[-.*0-9]*(?:ll|z)?[a-z]/\x01/g' >"$scratch/texts"
     while read -r line; do
         text=${line#gcheap: }
-        perl -e 'my ($said, $file) = @ARGV; open my $in, "<", $file or die; local $/; my $all = <$in>;
+        perl -e 'my ($said, $file) = @ARGV; $said =~ s/\w+\+0x\w+//g; open my $in, "<", $file or die; local $/; my $all = <$in>;
             for my $text (sort { length $b <=> length $a } $all =~ /"((?:[^"\\\n]|\\.){8,})"/g) {
                 my $re = join ".*?", map { quotemeta } split /\x01+/, $text, -1;
                 $said =~ s/$re/ / if $re =~ /[a-z]{4}/;

@@ -71,12 +71,12 @@ check 'a reader that leaves' quits
 
 # ---- The guide's search --------------------------------------------------------------------
 
-# The program and the commands of "Who keeps it" in the guide say what stands there. Addresses may differ.
-sed -n '/^### Who keeps it/,/^##/p' docs/guide.md >"$scratch/chapter"
+# The program and the commands of "A leak hunt" in the guide say what stands there. Addresses may differ.
+sed -n '/^### A leak hunt/,/^### Watching/p' docs/guide.md >"$scratch/chapter"
 guide_program() {
     sed -n '/^```c$/,/^```$/p' "$scratch/chapter" | grep -v '^```' >"$scratch/sessions.c" &&
         $CC -std=c11 $SANFLAGS -O1 -I. -o "$scratch/sessions" "$scratch/sessions.c" "$BUILD/libgcheap.a" $(urcu) -pthread &&
-        (cd "$scratch" && GCHEAP_DEBUG=types ./sessions s1.heap s2.heap s3.heap)
+        (cd "$scratch" && ./sessions s1.heap s2.heap s3.heap)
 }
 in_the_guide() { # NAME COMMAND… : the lines of the block "tool NAME" are among those that it writes
     local wanted=$scratch/wanted said=$scratch/said-now
