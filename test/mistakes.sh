@@ -109,7 +109,7 @@ to_address_sanitizer() {
     "$CC" -std=c11 -g -fsanitize=address -I. -o "$scratch/asan" $read_dead "$BUILD/libgcheap.a" $urcu -pthread || return 1
     ! GCHEAP_DEBUG=redzones,nth=100 ASAN_OPTIONS=detect_leaks=0 "$scratch/asan" >"$scratch/out" 2>&1 &&
         tell_all 'AddressSanitizer: use-after-poison' 'in main .*read-dead.c:' \
-            '^gcheap: 0x[0-9a-f]+ lies at struct node \+ 8 of the object at 0x[0-9a-f]+, which is dead: keep it in a GC_FRAME' \
+            '^gcheap: 0x[0-9a-f]+ lies at struct node \+ 8 of the object at 0x[0-9a-f]+, which cycle [0-9]+ found unreachable: keep it in a GC_FRAME' \
             '^gcheap:   0x[0-9a-f]+ was allocated by thread [0-9]+ in new_node\+0x[0-9a-f]+ < main'
 }
 to_valgrind() {
