@@ -218,8 +218,37 @@ throws() { # LINES FLAG…: so many lines are told when the C code is compiled w
         { head -3 "$scratch/throws.said" && echo "status $status, told $told times" && return 1; }
 }
 
+# Three programs as people write them, under switches.
+idioms() { # SWITCHES
+    # $SANFLAGS and what pkg-config says are lists of words.
+    # shellcheck disable=SC2046,SC2086
+    [[ -x $scratch/idioms ]] || cxx -O1 -g $SANFLAGS -pthread -o "$scratch/idioms" test/outside/idioms.cpp \
+        "$BUILD/libgcheap.a" $(pkg-config --libs liburcu-cds) || return 1
+    GCHEAP_DEBUG=$1 "$scratch/idioms" >"$scratch/idioms.out" || return 1
+    diff - "$scratch/idioms.out" <<'TEXT'
+1 + 2 * x = 7
+(1 + 2) * (x - 1) = 6
+1 / zero: division by zero
+2 * y: y
+(1 + 2: a parenthesis is open
+1 +: at ""
+7 7: at ""
+no frame is open
+aac 60
+abac 60
+abbc 60
+51 words, 52 kept, 51 in the list, 3031 times
+the best: 60
+each once, all sound
+TEXT
+}
+
 check 'a program works' works
 check 'types and fields have names' names
+check 'formulas, words and threads' idioms ''
+check 'and collects often' idioms nth=300,poison
+check 'and marks while it stores' idioms nth=1000,stay=16,checkmark
+check 'and has no plain store' idioms stores
 check 'an exception through C code ends its frames' throws 0 -fexceptions
 check 'without -fexceptions it does not, which is told once' throws 1 -fno-exceptions -fasynchronous-unwind-tables
 check 'and without exceptions compiles' cxx -fno-exceptions -fsyntax-only "$scratch/node.cpp"
@@ -229,6 +258,9 @@ check 'nor one through a pointer to it' refused 'cannot convert|incompatible|can
 check 'nor a swap of refs' refused 'deleted|no matching function' 'std::swap(a->left, a->right);' ''
 check 'nor a copy of an object' refused 'deleted' 'node copy(*a); (void)copy;' ''
 [[ $(basename "${CXX%% *}") == clang* ]] || check 'nor a memcpy over one, with warnings' refused 'memcpy|nontrivially|non-trivial' 'std::memcpy(b, a.get(), sizeof *b);' '#include <cstring>'
+check 'nor is there a vector of refs' refused 'use gc::vector or gc::handle' 'std::vector<gc::ref<node>> v(3); (void)v;' '#include <vector>'
+check 'nor one of roots' refused 'use gc::vector or gc::handle' 'std::vector<gc::root<node>> v; v.emplace_back(a);' '#include <vector>'
+check 'a vector of items compiles' accepted 'gc::vector<node> v; v.push_back(b); v.push_back(a); v.push_back(a->left); a->left = v[0]; a = v.back(); v[0] = nullptr; v.erase(v.begin());'
 check 'a root is no heap object' refused 'deleted' 'auto *r = new gc::root<node>; (void)r;' ''
 check 'nor is it copied' refused 'deleted' 'gc::root<node> c(a); gc::root<node> d = c; (void)d;' ''
 check 'a bare pointer is no argument of make' refused 'pass a gc::root' 'auto *x = gc::make<holder>(b); (void)x;' \

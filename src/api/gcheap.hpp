@@ -19,6 +19,8 @@
 #define GCHEAP_HPP
 
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <new>
 #include <string>
@@ -27,6 +29,7 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "gcheap.h"
 
@@ -51,6 +54,8 @@ namespace gc
 
 namespace detail
 {
+template <class T> struct refused : std::false_type {
+};
 template <class M> struct is_ref_member : std::false_type {
 };
 template <class T, class V> struct is_ref_member<ref<T> V::*> : std::true_type {
@@ -305,6 +310,70 @@ template <class T> class handle
     gc_handle *handle_;
 };
 
+/* A reference in a container with gc::allocator, which copies and moves it. Assignment runs the
+ * barrier. Locals of this type are no roots. */
+template <class T> class item
+{
+  public:
+    item() = default;
+    item(std::nullptr_t) {}
+    item(T *value) { *this = value; }
+    item(const root<T> &value) : item(value.get()) {}
+    item(const ref<T> &value) : item(value.get()) {}
+    item(const item &other) : item(other.get()) {}
+    /* What is no element any more keeps nothing alive. */
+    ~item() { *this = static_cast<T *>(nullptr); }
+    item &operator=(const item &other) { return *this = other.get(); }
+    item &operator=(const root<T> &value) { return *this = value.get(); }
+    item &operator=(const ref<T> &value) { return *this = value.get(); }
+    item &operator=(T *value)
+    {
+        gc_store(&value_, const_cast<std::remove_const_t<T> *>(value));
+        return *this;
+    }
+
+    T *get() const { return static_cast<T *>(gc_load(&value_)); }
+    operator T *() const { return get(); }
+    T *operator->() const { return get(); }
+
+  private:
+    T *value_ = nullptr;
+};
+
+/* Memory all of whose words are roots, for containers of gc::item. Used by attached threads. */
+template <class T> class allocator
+{
+  public:
+    using value_type = T;
+    allocator() = default;
+    template <class U> allocator(const allocator<U> &) noexcept {}
+
+    T *allocate(std::size_t n)
+    {
+        static_assert(alignof(T) <= alignof(std::max_align_t), "gc::allocator: the alignment");
+        if (n > PTRDIFF_MAX / sizeof(T))
+            detail::fail(ENOMEM);
+        const std::size_t words = n * sizeof(T) / sizeof(void *) + 1;
+        void *memory = std::calloc(words, sizeof(void *));
+        const int error = memory ? gc_root_range(memory, words) : -ENOMEM;
+        if (error < 0) {
+            std::free(memory);
+            detail::fail(-error);
+        }
+        return static_cast<T *>(memory);
+    }
+    void deallocate(T *memory, std::size_t) noexcept
+    {
+        gc_unroot(memory);
+        std::free(memory);
+    }
+    template <class U> bool operator==(const allocator<U> &) const noexcept { return true; }
+    template <class U> bool operator!=(const allocator<U> &) const noexcept { return false; }
+};
+
+/* A vector of references, which keep their objects alive. */
+template <class T> using vector = std::vector<item<T>, allocator<item<T>>>;
+
 /* A heap; the thread that makes it is attached, and destroys it. */
 class heap
 {
@@ -344,5 +413,19 @@ class blocking
 };
 
 } // namespace gc
+
+namespace std
+{
+template <class T> class allocator<gc::ref<T>>
+{
+    static_assert(gc::detail::refused<T>::value,
+                  "nobody looks for a gc::ref in this container: use gc::vector or gc::handle");
+};
+template <class T> class allocator<gc::root<T>>
+{
+    static_assert(gc::detail::refused<T>::value,
+                  "a gc::root is a local variable: use gc::vector or gc::handle");
+};
+} // namespace std
 
 #endif
