@@ -282,6 +282,8 @@ static inline value cdr(value pair)
 
 /* object.c */
 void object_init(void);
+void object_describe(void *unused, const void *object, const gc_type *type, char *text,
+                     size_t size);
 void object_end(void);
 void *object_new(gc_type *type, enum tag tag);
 value cons(value car, value cdr);

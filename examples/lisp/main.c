@@ -313,7 +313,7 @@ static bool run(const struct command *command, const char *file)
 
 int main(int argc, char **argv)
 {
-    struct command command = {.count = 0};
+    struct command command = {.heap.describe = object_describe};
     parse_arguments(&command, argc, argv);
     gc_heap *heap = gc_heap_create(&command.heap);
     if (!heap) {

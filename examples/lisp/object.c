@@ -269,6 +269,26 @@ void define(value symbol, value v)
     gc_store(&s->global, v);
 }
 
+static const char *name_of(value v)
+{
+    return v && is(v, T_SYMBOL) ? ((struct symbol *)v)->name : "";
+}
+
+/* What messages of the heap call an object: symbols and procedures by their names. */
+void object_describe(void *unused, const void *object, const gc_type *type, char *text, size_t size)
+{
+    const struct code *code = NULL;
+    (void)unused;
+    if (type == &symbol_type)
+        snprintf(text, size, "%s", ((const struct symbol *)object)->name);
+    else if (type == &code_type)
+        code = object;
+    else if (type == &closure_type)
+        code = gc_load(&((const struct closure *)object)->code);
+    if (code)
+        snprintf(text, size, "%s", name_of(gc_load(&code->name)));
+}
+
 void object_init(void)
 {
     static const struct gc_intern_ops ops = {hash_bytes, has_name, new_symbol};

@@ -55,25 +55,34 @@ static struct string *allocate_string(size_t length)
     return s;
 }
 
+/* What is looked up: bytes, their hash, and the string that holds them already, if there is one. */
+struct text {
+    const char *bytes;
+    uint32_t hash;
+    struct string *string;
+};
+
 static uint64_t intern_hash(const void *key, size_t size)
 {
-    return hash_bytes(key, size);
+    (void)size;
+    return ((const struct text *)key)->hash;
 }
 
 static bool intern_equal(const void *object, const void *key, size_t size)
 {
     const struct string *s = object;
-    return s->length == size && memcmp(s->bytes, key, size) == 0;
+    return s->length == size && memcmp(s->bytes, ((const struct text *)key)->bytes, size) == 0;
 }
 
 static void *intern_make(const void *key, size_t size, void *arg)
 {
+    const struct text *text = key;
+    struct string *s = text->string ? text->string : allocate_string(size);
     (void)arg;
-    struct string *s = allocate_string(size);
-    if (s) {
-        memcpy(s->bytes, key, size);
-        s->hash = hash_bytes(key, size);
-    }
+    if (s && !text->string)
+        memcpy(s->bytes, text->bytes, size);
+    if (s)
+        s->hash = text->hash;
     return s;
 }
 
@@ -91,7 +100,8 @@ void string_table_close(void)
 
 struct string *intern(struct thread *t, const char *bytes, size_t length)
 {
-    return check_memory(t, gc_intern_get(string_table, bytes, length, NULL));
+    struct text text = {bytes, hash_bytes(bytes, length), NULL};
+    return check_memory(t, gc_intern_get(string_table, &text, length, NULL));
 }
 
 static struct string *checked_string(struct thread *t, size_t length)
@@ -111,7 +121,8 @@ struct string *string_finish(struct thread *t, struct string *raw)
     if (raw->length > INTERN_MAX)
         return raw;
     GC_FRAME(raw);
-    return intern(t, raw->bytes, raw->length);
+    struct text text = {raw->bytes, hash_bytes(raw->bytes, raw->length), raw};
+    return check_memory(t, gc_intern_get(string_table, &text, raw->length, NULL));
 }
 
 struct string *new_string(struct thread *t, const char *bytes, size_t length)
