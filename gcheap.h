@@ -176,6 +176,8 @@ struct gc_type {
     const char *name;
     gc_trace_fn trace; /* NULL: the mask covers all references */
     void *user;        /* the embedder's: `trace` gets it from gc_trace_user() */
+    uintptr_t fill;    /* what the words of the mask hold in a fresh object: nil, where that is not
+                          0. It must be no reference */
     uint64_t inline_mask[GC_MASK_WORDS];
     /* The library sets these at first use. */
     uint32_t run;    /* run index; 0: none */
@@ -211,8 +213,8 @@ struct gc_type {
 #define GC_TYPE_INIT(text, T, mask, names, words)                                                  \
     {                                                                                              \
         sizeof(T), 0, 0, GC_TFLAG_NAMED, GC_KIND_STRUCT, (uint16_t)GC_ALIGNOF(T),                  \
-            (uint16_t)GC_ALIGNOF(T), 0, NULL, NULL, NULL, text, NULL, NULL, {GC_LIST mask}, 0, 0,  \
-            NULL, 0, 0, names,                                                                     \
+            (uint16_t)GC_ALIGNOF(T), 0, NULL, NULL, NULL, text, NULL, NULL, 0, {GC_LIST mask}, 0,  \
+            0, NULL, 0, 0, names,                                                                  \
         {                                                                                          \
             GC_LIST words                                                                          \
         }                                                                                          \
@@ -316,7 +318,7 @@ typedef struct gc_options {
                               start cycles */
     size_t min_heap;       /* no cycle below this heap size at 100 %; default 4 MiB */
     size_t limit;          /* soft limit on the memory that the heap takes; 0: none */
-    size_t hard_limit;     /* allocation fails beyond it; 0: none */
+    size_t hard_limit;     /* allocation fails beyond it; external bytes count; 0: none */
     unsigned max_procs;    /* threads that run managed code at once; default: the CPUs, 1…256 */
     unsigned mark_workers; /* threads that mark at once; default: max_procs */
     size_t reserve;        /* reserve so much address space (rounded up to arenas) in one piece,
@@ -324,13 +326,19 @@ typedef struct gc_options {
     gc_value_format format;
     void *user; /* passed to the functions below */
     /* Called when memory is exhausted, after a full collection did not help and before the
-     * allocation returns NULL. Return true to try once more. It runs on the allocating thread. It
-     * may drop objects, collect, and allocate; what it allocates may call it again. It may be left
-     * by longjmp. */
+     * allocation returns NULL. Return true to try once more: at once, and after a collection, which
+     * frees what was dropped; then it is called again. It runs on the allocating thread. It may
+     * drop objects, collect, and allocate; what it allocates may call it again. It may be left by
+     * longjmp. */
     bool (*out_of_memory)(void *user, size_t size);
     /* Receives each line of the log; default: standard error. It runs on any thread, also in the
      * middle of a cycle. It must use no heap (EPERM), and must return. */
     void (*log)(void *user, enum gc_log_level level, const char *line);
+    /* Names a live object in messages, gc_path() and heap dumps: writes up to `size` bytes with
+     * their 0, such as a function's name, or nothing. `type`: as in struct gc_object. It runs on
+     * any thread, also while the world is held, and reads the object as a trace function does. It
+     * must use no heap (EPERM), not wait, and return. */
+    void (*describe)(void *user, const void *object, const gc_type *type, char *text, size_t size);
     unsigned watchdog_ms; /* a thread that keeps the collector waiting although it ran, or slept,
                              for so long is named in the log; default 100; GC_WATCHDOG_OFF: never */
     const char *debug;    /* switches as in the environment variable GCHEAP_DEBUG, which is read
@@ -443,11 +451,11 @@ GC_API int gc_blocking_end(void);
 /* ------------------------------------------------------------------------------------------
  * Allocation
  *
- * All memory is zeroed, except that of gc_new_bytes_raw(). NULL with ENOMEM: the OS or a limit
- * refused the memory; the heap stays usable. Every allocation is a safepoint: an object that is not
- * rooted may be collected in it. The fields of a fresh object may be assigned plainly until the
- * thread's next safepoint. NULL with EINVAL: the type is NULL, or gc_type_register() would refuse
- * it.
+ * All memory is zeroed, except for the words of a type with a `fill` and for gc_new_bytes_raw().
+ * NULL with ENOMEM: the OS or a limit refused the memory; the heap stays usable. Every allocation
+ * is a safepoint: an object that is not rooted may be collected in it. The fields of a fresh object
+ * may be assigned plainly until the thread's next safepoint. NULL with EINVAL: the type is NULL, or
+ * gc_type_register() would refuse it.
  */
 
 GC_API void *gc_new_slow(gc_type *type);
@@ -552,9 +560,10 @@ static inline void *gc_new_bytes_raw(size_t size)
 GC_API size_t gc_size_class(size_t size);
 
 /* Tells the pacer that `object` owns this many bytes more (or fewer, if negative) outside the heap.
- * They count towards the goal as long as the object lives. A safepoint if bytes > 0; the object
- * itself is kept alive in it. 0; -EINVAL (no object; the object's sum would fall below 0 or exceed
- * PTRDIFF_MAX), -ENOMEM, -EPERM. */
+ * They count towards the goal and under the hard limit as long as the object lives. A safepoint if
+ * bytes > 0; the object itself is kept alive in it. 0; -EINVAL (no object; the object's sum would
+ * fall below 0 or exceed PTRDIFF_MAX), -ENOMEM (also: the hard limit; the memory was looked for as
+ * by an allocation, and nothing was added), -EPERM. */
 GC_API int gc_external_add(void *object, ptrdiff_t bytes);
 
 /* ------------------------------------------------------------------------------------------
@@ -870,12 +879,14 @@ struct gc_type_spec {
     const char *fields; /* the names of the references in the order of their offsets, as
                            "left;right"; of up to GC_FIELDS_MAX. NULL: they have none */
     void *user;         /* gc_type.user; the pointer is copied */
+    uintptr_t fill;     /* gc_type.fill */
 };
 
 /* Makes a type at run time; copies all that `spec` points to. Any thread, attached or not.
  * NULL: ENOMEM; or EINVAL, and gc_type_error() says why: size 0 with references, ptrdata beyond
  * size or not equal to the end of the last reference, a mask bit beyond ptrdata, an alignment that
- * is no power of two or above 8192, a program that is malformed or writes past size. */
+ * is no power of two or above 8192, a program that is malformed or writes past size, a fill without
+ * references. */
 GC_API gc_type *gc_type_create(const struct gc_type_spec *spec);
 
 /* Gives up a type made by gc_type_create(); no object of it may be made afterwards. Heaps that
@@ -983,10 +994,10 @@ static inline void gc_store_weak(void *slot, void *value)
  *   hash, equal  must not use the heap. Several threads may call them at once; sometimes equal runs
  *                under a lock. It may see an object that has just died, whose references may lead
  *                to freed memory
- *   make         allocates and fills the object for a key. It may collect and intern. It may fail
- *                with NULL: gc_intern_get() then returns NULL with the errno that make left. An
- *                object outside the heap stays in the table. NULL for make: gc_intern_get() only
- *                looks up
+ *   make         allocates and fills the object for a key, or returns one that the caller made and
+ *                keeps alive. It may collect and intern. It may fail with NULL: gc_intern_get()
+ *                then returns NULL with the errno that make left. An object outside the heap stays
+ *                in the table. NULL for make: gc_intern_get() only looks up
  */
 struct gc_intern_ops {
     uint64_t (*hash)(const void *key, size_t size); /* of the bytes looked up */

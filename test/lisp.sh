@@ -33,7 +33,7 @@ tells_who_keeps() {
     GCHEAP_DEBUG=types "$LISP" -e '(define kept (list 1 2))' -e '(display (> (gc-path kept) 0))' \
         -e '(display (gc-path 1))' >"$scratch/out" 2>"$scratch/err"
     [[ $(cat "$scratch/out") == '#t#f' ]] && grep -q '^gcheap: path to .* at 0x.*:$' "$scratch/err" &&
-        grep -q '^gcheap:   ' "$scratch/err" || { cat "$scratch/out" "$scratch/err"; return 1; }
+        grep -q '^gcheap:   struct symbol.* "kept".global at ' "$scratch/err" || { cat "$scratch/out" "$scratch/err"; return 1; }
 }
 
 exits() {

@@ -47,7 +47,7 @@ static void *small_variable(struct mcache *c, unsigned sizeclass, bool traced)
 static bool refill_shape(struct mcache *c, const struct cell_shape *shape, unsigned sizeclass)
 {
     unsigned words = sizeclass_table[sizeclass].words;
-    struct cell_bits bits = {.mask = shape->mask, .ptr_words = words};
+    struct cell_bits bits = {.mask = shape->mask, .ptr_words = words, .fill = shape->fill};
     if (words <= WORD_BITS)
         heapbits_pattern(bits.pattern, shape->mask[0], words);
     return mcache_refill(c, shape->runs + sizeclass, spanclass_make(sizeclass, false), &bits);
@@ -127,6 +127,21 @@ static void write_layout(const struct layout *l, struct heapbits_sink *sink)
     }
 }
 
+/* The object's heap bits are written. */
+static void fill_object(struct mcache *c, const struct layout *l, uintptr_t object, uintptr_t end)
+{
+    struct cell_fill fill = type_fill(l->head, l->element);
+    if (UNLIKELY(!cell_fill_is_zero(&fill)))
+        mcache_fill(c, &fill, object, end);
+}
+
+/* How many bytes of the object need not be zeroed, as they are filled. */
+static size_t filled_bytes(const struct layout *l)
+{
+    const struct cell_shape *shape = l->head ? NULL : type_array_shape(l->element);
+    return shape && shape->fill.all ? l->n * l->element->type->size : 0;
+}
+
 static void *large_scan(struct mcache *c, const struct layout *l)
 {
     unsigned spanclass = traced_type(l) ? spanclass_make_traced(0) : spanclass_make(0, false);
@@ -134,12 +149,14 @@ static void *large_scan(struct mcache *c, const struct layout *l)
     struct gc_span *s = large_span(c, l->size, spanclass, &unzeroed);
     if (!s)
         return NULL;
-    memset((void *)s->base, 0, unzeroed);
+    size_t filled = unzeroed ? filled_bytes(l) : 0;
+    memset((void *)(s->base + filled), 0, unzeroed - filled);
     struct heapbits_sink sink;
     heapbits_begin(&sink, &c->heap->arenas, s->base);
     write_layout(l, &sink);
     s->scan_limit = heapbits_end(&sink);
     s->large_type = l->head ? l->head->type : l->element->type;
+    fill_object(c, l, s->base, s->scan_limit);
     return finish_large(c, s);
 }
 
@@ -165,6 +182,7 @@ static void *small_scan(struct mcache *c, const struct layout *l, unsigned sizec
     write_layout(l, &sink);
     heapbits_emit_zeros(&sink, words - ((sink.at - sink.start) >> WORD_SHIFT));
     heapbits_end(&sink);
+    fill_object(c, l, (uintptr_t)p, (uintptr_t)(p + words));
     if (traced)
         word_store_relaxed(&p[words - 1], (word)traced);
     return p;

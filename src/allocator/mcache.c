@@ -136,6 +136,27 @@ static void write_bits(struct mcache *c, struct gc_span *s, size_t first, size_t
         write_trace_headers(s, first, n, bits->traced);
 }
 
+void mcache_fill(struct mcache *c, const struct cell_fill *fill, uintptr_t object, uintptr_t end)
+{
+    const struct arena_index *index = &c->heap->arenas;
+    uintptr_t rest = MIN_OF(object + fill->head_words * WORD_SIZE, end);
+    if (fill->head)
+        heapbits_store(index, object, rest, fill->head);
+    if (fill->rest)
+        heapbits_store(index, rest, end, fill->rest);
+}
+
+static COLD void fill_cells(struct mcache *c, struct gc_span *s, size_t first, size_t n,
+                            const struct cell_fill *fill)
+{
+    if (fill->head_words == 0) {
+        mcache_fill(c, fill, span_cell(s, first), span_cell(s, first + n));
+        return;
+    }
+    for (size_t i = first; i < first + n; i++)
+        mcache_fill(c, fill, span_cell(s, i), span_cell(s, i + 1));
+}
+
 static bool is_raw(const struct mcache *c, const struct gc_run *run)
 {
     size_t index = (size_t)(run - c->runs);
@@ -149,10 +170,12 @@ static bool open_run(struct mcache *c, struct gc_run *run, struct gc_span *s, si
 {
     uintptr_t from = span_cell(s, first);
     size_t bytes = n * s->size;
-    if (s->needzero && !is_raw(c, run))
+    if (s->needzero && !is_raw(c, run) && !(bits && bits->fill.all))
         memset((void *)from, 0, bytes);
     if (bits)
         write_bits(c, s, first, n, bits);
+    if (UNLIKELY(bits && !cell_fill_is_zero(&bits->fill)))
+        fill_cells(c, s, first, n, &bits->fill);
     stress(STRESS_RUN_OPEN);
     if (c->black && !span_set_marks(s, first, n) && spanclass_traced(s->spanclass))
         return false;

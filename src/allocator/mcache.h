@@ -1,9 +1,9 @@
 /* What one P owns of the heap (Go: mcache): a current span per span class, and runs.
  *
  * A run is a stretch of free cells that begin on one page. It belongs to one run index and is
- * prepared in bulk: its memory is zeroed, the heap bits of its type or shape are written, its alloc
- * bits are set, and its mark bits too if the P allocates black (I8). After that an allocation only
- * moves the cursor in the public struct gc_run.
+ * prepared in bulk: its memory is zeroed or filled, the heap bits of its type or shape are written,
+ * its alloc bits are set, and its mark bits too if the P allocates black (I8). After that an
+ * allocation only moves the cursor in the public struct gc_run.
  *
  * Owner: the thread that holds the P; or the collector, while it has claimed the P. No locks.
  */
@@ -43,6 +43,9 @@ bool mcache_keeps(const struct mcache *c, unsigned spanclass, uintptr_t base);
  * (NULL: they have no references, or get their bits one by one). false: no memory. */
 bool mcache_refill(struct mcache *c, unsigned index, unsigned spanclass,
                    const struct cell_bits *bits);
+
+/* Writes what the slots of an object, of [object, end), hold at first. Its heap bits are there. */
+void mcache_fill(struct mcache *c, const struct cell_fill *fill, uintptr_t object, uintptr_t end);
 
 /* Takes a span for a large object; see malloc.c for its bits. NULL: no memory. */
 struct gc_span *mcache_alloc_large(struct mcache *c, size_t npages, unsigned spanclass,

@@ -66,10 +66,11 @@ static bool grow_locked(struct mheap *h, size_t npages)
     return true;
 }
 
-static bool over_hard_limit(struct mheap *h, size_t npages)
+bool mheap_is_over(const struct mheap *h, uint64_t more)
 {
     size_t limit = word_load_relaxed(&h->hard_limit);
-    return limit && (word_load_relaxed(&h->counts.pages_inuse) + npages) << PAGE_SHIFT > limit;
+    uint64_t inuse = (uint64_t)word_load_relaxed(&h->counts.pages_inuse) << PAGE_SHIFT;
+    return limit && inuse + u64_load_relaxed(&h->counts.external_bytes) + more > limit;
 }
 
 /* I14: a span of at most SIZECLASS_MAX_PAGES lies in one arena. */
@@ -197,7 +198,7 @@ struct gc_span *mheap_alloc_span(struct mheap *h, struct mheap_store *store, siz
 {
     struct gc_span *s = NULL;
     size_t scavenged = 0;
-    if (over_hard_limit(h, npages))
+    if (mheap_is_over(h, (uint64_t)npages << PAGE_SHIFT))
         return NULL;
     uintptr_t base = store ? alloc_cached(h, store, npages, &scavenged, &s) : 0;
     if (!base)

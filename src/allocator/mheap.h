@@ -37,6 +37,7 @@ struct mheap_counts {
     u64 taken_bytes;    /* by runs and large objects; flushed from mcaches */
     u64 returned_bytes; /* rests of runs that were given back */
     u64 freed_bytes;    /* by sweeping */
+    u64 external_bytes; /* that objects own outside the heap */
 };
 
 /* mheap.run_limit: a run has the cells of a page, but may be cut for a sample. */
@@ -123,6 +124,9 @@ INLINE uintptr_t mheap_next_to_back(const struct mheap *h, const struct arena *a
     (LOCK_BIT(LOCK_SPANSET_POOL) | LOCK_BIT(LOCK_SCAVENGE) | LOCK_BIT(LOCK_HEAP) |                 \
      LOCK_BIT(LOCK_PERSISTENT))
 extern const struct fork_part mheap_fork;
+
+/* Whether the heap, with `more` bytes, is beyond its hard limit. */
+bool mheap_is_over(const struct mheap *h, uint64_t more);
 
 /* Returns 0, or a negative errno; then nothing is held. reserve: see gc_options. */
 int mheap_init(struct mheap *h, const gc_options *options);

@@ -73,12 +73,24 @@ int gc_finalizers_notify(void (*fn)(void *arg), void *arg)
 /* ---- External bytes ---- */
 
 /* More bytes may start a cycle. */
+/* Looks for memory as an allocation does if the heap would be beyond its hard limit. */
+static bool has_room(gc_thread *t, uint64_t bytes)
+{
+    for (unsigned n = 0; UNLIKELY(mheap_is_over(&t->heap->mem, bytes)); n++) {
+        if (t->quiet || !assist_find_memory(t->heap, t, (size_t)bytes, n))
+            return false;
+    }
+    return true;
+}
+
 int gc_external_add(void *object, ptrdiff_t bytes)
 {
     gc_thread *t = ENTER();
     if (!t)
         return -EPERM;
     GC_FRAME(object);
+    if (bytes > 0 && !has_room(t, (uint64_t)bytes))
+        return -ENOMEM;
     int error = special_add_external(t->heap, object, bytes);
     if (!error && bytes > 0 && t->quiet) {
         thread_request_poll(t);

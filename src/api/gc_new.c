@@ -1,6 +1,5 @@
 /* Allocation: safepoint, assist, the attempt, and what follows if memory is refused. */
 #include "api/entry.h"
-#include "collector/quarantine.h"
 #include "cycle/assist.h"
 #include "introspect/checks.h"
 #include "introspect/profile.h"
@@ -55,19 +54,6 @@ struct request {
     size_t n, size;
     enum site_kind kind;
 };
-
-/* Called when memory was refused. The first attempt is a full collection, the others ask the
- * embedder. */
-static bool find_memory(gc_heap *heap, gc_thread *t, size_t size, unsigned attempt)
-{
-    if (attempt == 0) {
-        quarantine_empty(heap);
-        assist_collect(heap, t, GC_CAUSE_MEMORY);
-        return true;
-    }
-    bool (*ask)(void *, size_t) = heap->options.out_of_memory;
-    return ask && ask(heap->options.user, size);
-}
 
 /* Zeroes in pieces, with a safepoint after each, so that no handshake waits until gigabytes are
  * zero (Go: memclrNoHeapPointersChunked). */
@@ -142,7 +128,7 @@ static void *make_quietly(gc_thread *t, const struct request *r)
 static void *make_at_safepoint(gc_thread *t, const struct request *r)
 {
     void *p = r->make(allocation_point(t, large_bytes(r)), r);
-    for (unsigned attempt = 0; UNLIKELY(!p) && find_memory(t->heap, t, r->size, attempt); attempt++)
+    for (unsigned n = 0; UNLIKELY(!p) && assist_find_memory(t->heap, t, r->size, n); n++)
         p = r->make(t->proc->cache, r);
     return p;
 }

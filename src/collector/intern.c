@@ -116,7 +116,7 @@ INLINE uintptr_t find(gc_thread *t, const struct request *r)
 }
 
 /* Adds the object. If another thread was faster, returns that thread's object, which is the
- * canonical one. There was no safepoint since the object was made. */
+ * canonical one. There was no safepoint since the object was made, or the caller holds it. */
 static void *add(gc_thread *t, const struct request *r, void *object)
 {
     struct interntable *table = table_of(r->in, r->hash);

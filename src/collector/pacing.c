@@ -66,7 +66,7 @@ uint64_t pacing_sweeping_due(const gc_heap *heap)
 
 void pacing_add_external(gc_heap *heap, ptrdiff_t all, ptrdiff_t live)
 {
-    u64_fetch_add_relaxed(&heap->pacing->external_bytes, (uint64_t)all);
+    u64_fetch_add_relaxed(&heap->mem.counts.external_bytes, (uint64_t)all);
     u64_fetch_add_relaxed(&heap->pacing->external_live, (uint64_t)live);
 }
 
@@ -155,7 +155,7 @@ void pacing_report(gc_heap *heap, struct gc_statistics *s)
     s->heap_marked = p->pacer.live;
     s->heap_goal = p->pacer.goal;
     lock_release(&p->lock);
-    s->external = u64_load_relaxed(&p->external_bytes);
+    s->external = u64_load_relaxed(&heap->mem.counts.external_bytes);
 }
 
 /* ---- Fork ---- */

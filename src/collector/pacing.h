@@ -12,8 +12,7 @@ struct pacing {
     struct pacer pacer;             /* under lock */
     u64 goal, trigger, live, limit; /* the pacer's, for threads without the lock */
     uint8_t limited;                /* likewise */
-    u64 external_bytes;             /* told by gc_external_add */
-    u64 external_live;              /* the part of them that counts towards the goal */
+    u64 external_live;              /* external bytes that count towards the goal */
     u64 live_offset;      /* the live heap, less all that was ever allocated, modulo 2^64 */
     u64 heap_before;      /* the live heap when the cycle began */
     u64 allocated_before; /* all that was allocated until then; the driver's, not atomic */

@@ -1,5 +1,6 @@
 #include "cycle/assist.h"
 #include "collector/pacing.h"
+#include "collector/quarantine.h"
 #include "collector/special.h"
 #include "collector/sweep.h"
 #include "collector/weakset.h"
@@ -340,6 +341,20 @@ void assist_collect(gc_heap *heap, gc_thread *t, enum gc_cause cause)
         collect_elsewhere(heap, t, cause);
     else
         cycle_collect(heap, t, cause);
+}
+
+static bool ask_for_memory(const gc_options *o, size_t size)
+{
+    return o->out_of_memory && o->out_of_memory(o->user, size);
+}
+
+bool assist_find_memory(gc_heap *heap, gc_thread *t, size_t size, unsigned n)
+{
+    if (n % 2)
+        return ask_for_memory(&heap->options, size);
+    quarantine_empty(heap);
+    assist_collect(heap, t, GC_CAUSE_MEMORY);
+    return true;
 }
 
 /* ---- The switches nth and stay ---- */

@@ -14,6 +14,10 @@ void assist_allocation(gc_heap *heap, gc_thread *t, size_t more);
  * holds. */
 void assist_collect(gc_heap *heap, gc_thread *t, enum gc_cause cause);
 
+/* Called when memory was refused, for the nth time. Collects and asks the embedder by turns: what
+ * the embedder has dropped goes with the next collection. false: there is no more memory. */
+bool assist_find_memory(gc_heap *heap, gc_thread *t, size_t size, unsigned n);
+
 /* Called at each Nth allocation (switch nth): collects; or begins a cycle that stays in marking. */
 void assist_nth(gc_heap *heap, gc_thread *t);
 /* Called at each safepoint (switch stay): marks a part of what is left of a cycle that stays. */

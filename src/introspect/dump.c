@@ -188,6 +188,16 @@ static void object_edge(void *arg, const struct gc_edge *edge)
     d->edges++;
 }
 
+static void description_line(struct dump *d, uintptr_t object)
+{
+    char text[200];
+    if (site_describe(d->heap, object, text, sizeof text) == 0)
+        return;
+    outfile_text(d->out, "N ");
+    name_text(d, text);
+    outfile_text(d->out, "\n");
+}
+
 static bool object_line(void *arg, struct gc_span *s, uintptr_t object)
 {
     struct dump *d = arg;
@@ -203,6 +213,7 @@ static bool object_line(void *arg, struct gc_span *s, uintptr_t object)
     d->object_bytes = span_object_bytes(s);
     edges_of_object(d->heap, s, object, object_edge, d);
     outfile_text(d->out, "\n");
+    description_line(d, object);
     d->objects++;
     return !outfile_has_failed(d->out);
 }

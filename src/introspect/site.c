@@ -1,5 +1,7 @@
 #include "introspect/site.h"
-#include "allocator/mheap.h"
+#include "allocator/object.h"
+#include "mutator/self.h"
+#include <errno.h>
 
 #define TABLE_ROOM (2 * SITES_MAX)
 #define ALL_BYTES align_up(SITES_MAX * sizeof(struct site), os_page_size())
@@ -117,7 +119,41 @@ bool site_type_of(const gc_heap *heap, const struct gc_span *s, uintptr_t object
     return known->type != NULL;
 }
 
-const char *site_object_text(const gc_heap *heap, uintptr_t object, char *text, size_t room)
+static void ask_embedder(const gc_heap *heap, uintptr_t object, const gc_type *type, char *text,
+                         size_t room)
+{
+    gc_thread *self = self_calls_back();
+    int cancel = os_cancel_off(), error = errno;
+    heap->options.describe(heap->options.user, (const void *)object, type, text, room);
+    errno = error;
+    os_cancel_restore(cancel);
+    self_called_back(self);
+}
+
+/* A line stays a line. */
+static size_t clean(char *text, size_t room)
+{
+    size_t n = 0;
+    text[room - 1] = 0;
+    for (; text[n]; n++) {
+        if ((unsigned char)text[n] < ' ')
+            text[n] = ' ';
+    }
+    return n;
+}
+
+size_t site_describe(const gc_heap *heap, uintptr_t object, char *text, size_t room)
+{
+    struct site_type known;
+    text[0] = 0;
+    if (!heap->options.describe || object_cell(&heap->mem, object) != object)
+        return 0;
+    bool is_known = site_type_of(heap, mheap_span_of(&heap->mem, object), object, &known);
+    ask_embedder(heap, object, is_known ? known.type : NULL, text, room);
+    return clean(text, room);
+}
+
+static const char *type_text(const gc_heap *heap, uintptr_t object, char *text, size_t room)
 {
     const struct gc_span *s = mheap_span_of(&heap->mem, object);
     struct site_type t;
@@ -136,6 +172,15 @@ const char *site_object_text(const gc_heap *heap, uintptr_t object, char *text, 
         snprintf(text, room, "%s with elements %s", name_of(t.type), name_of(t.element));
     else
         snprintf(text, room, "block of bytes");
+    return text;
+}
+
+const char *site_object_text(const gc_heap *heap, uintptr_t object, char *text, size_t room)
+{
+    char name[80];
+    size_t n = strlen(type_text(heap, object, text, room));
+    if (site_describe(heap, object, name, sizeof name) > 0)
+        snprintf(text + n, room - n, " \"%s\"", name);
     return text;
 }
 

@@ -49,7 +49,10 @@ const struct site *site_of(const gc_heap *heap, uintptr_t object);
 bool site_type_of(const gc_heap *heap, const struct gc_span *s, uintptr_t object,
                   struct site_type *known);
 
-/* Writes "struct node", "array of pointer" or "object of class 5". Returns `text`. */
+/* Has the embedder name a live object. Returns the length of the name; 0: it has none. */
+size_t site_describe(const gc_heap *heap, uintptr_t object, char *text, size_t room);
+/* Writes "struct node", "array of pointer" or "object of class 5", and behind it the embedder's
+ * name for the object: `struct closure "fib"`. Returns `text`. */
 const char *site_object_text(const gc_heap *heap, uintptr_t object, char *text, size_t room);
 /* The same of a word in the object: "struct node.next", "array of struct pair [2].left", "struct
  * node + 8". */

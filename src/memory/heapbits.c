@@ -173,3 +173,22 @@ void heapbits_copy(struct arena *a, uintptr_t object, size_t words, size_t count
     for (size_t i = 0; i < period * count; i++)
         word_store_relaxed(&map[period + i], map[i]);
 }
+
+static void store_to_slots(word *p, word slots, word value)
+{
+    if (slots == ~(word)0) {
+        for (size_t i = 0; i < WORD_BITS; i++)
+            p[i] = value;
+        return;
+    }
+    for (; slots; slots &= slots - 1)
+        p[bits_trailing_zeros(slots)] = value;
+}
+
+void heapbits_store(const struct arena_index *index, uintptr_t from, uintptr_t end, word value)
+{
+    for (size_t n; from < end; from += n << WORD_SHIFT) {
+        n = MIN_OF(WORD_BITS - arena_bit(from) % WORD_BITS, (end - from) >> WORD_SHIFT);
+        store_to_slots((word *)from, heapbits_load(arena_of(index, from), from, n), value);
+    }
+}

@@ -36,6 +36,9 @@ void heapbits_pattern(word pattern[2], word mask, unsigned words);
 void heapbits_fill(struct arena *a, uintptr_t from, size_t words_total, const word pattern[2],
                    unsigned words);
 
+/* Stores the value to each word of [from, end) whose bit is set. The memory is the caller's. */
+void heapbits_store(const struct arena_index *index, uintptr_t from, uintptr_t end, word value);
+
 /* Copies the bits of one object to the `count` objects behind it. Each has `words` words, a
  * multiple of WORD_BITS, and begins at a map word. All lie in one arena. */
 void heapbits_copy(struct arena *a, uintptr_t object, size_t words, size_t count);

@@ -235,6 +235,8 @@ static bool validate(const gc_type *type, struct extent *extent)
         return type_refuse("ptrdata lies behind the last reference");
     if (type->size == 0 && type->trace)
         return type_refuse("a traced type needs a size");
+    if (type->fill && extent->last == 0)
+        return type_refuse("a fill without references");
     return true;
 }
 
@@ -254,6 +256,8 @@ static uint32_t hash_type(const gc_type *type, const struct type_info *info)
     uint64_t h = type_hash_bytes(&type->size, sizeof type->size, bits->ptr_words);
     if (type->name)
         h = type_hash_bytes(type->name, strlen(type->name), h);
+    if (type->fill)
+        h = type_hash_bytes(&type->fill, sizeof type->fill, h);
     if (bits->mask)
         h = type_hash_bytes(bits->mask, divide_up(bits->ptr_words, WORD_BITS) * sizeof(word), h);
     return (uint32_t)(h >> 16) | 1;
@@ -280,6 +284,7 @@ static struct type_info *make_info(gc_type *type, const struct extent *extent)
     info->words = divide_up(type->size, WORD_SIZE);
     info->bits.ptr_words = extent->last;
     info->bits.traced = type->trace ? type : NULL;
+    info->bits.fill = (struct cell_fill){.head = type->fill, .rest = type->fill};
     info->spare = type->tflag & GC_TFLAG_ENDS && type->size > 0;
     info->size =
         type->trace ? align_up(type->size, WORD_SIZE) + WORD_SIZE : type->size + info->spare;
@@ -393,6 +398,25 @@ size_t type_tail_offset(const struct type_info *head, const struct type_info *el
     return align_up(head->type->size, element->align);
 }
 
+struct cell_fill type_fill(const struct type_info *head, const struct type_info *element)
+{
+    if (!head || !element)
+        return head ? head->bits.fill : element->bits.fill;
+    struct cell_fill fill = {.head = head->bits.fill.rest, .rest = element->bits.fill.rest};
+    if (fill.head != fill.rest)
+        fill.head_words = type_tail_offset(head, element) / WORD_SIZE;
+    return fill;
+}
+
+static bool is_full(const word *mask)
+{
+    for (size_t i = 0; i < SHAPE_WORDS / WORD_BITS; i++) {
+        if (mask[i] != ~(word)0)
+            return false;
+    }
+    return true;
+}
+
 /* Adds the slots of an object of this type, as far as they are among the first SHAPE_WORDS words.
  */
 static void add_slots(word *mask, const struct cell_bits *bits, size_t at)
@@ -412,7 +436,9 @@ static struct cell_shape *take_shape(const struct type_info *head, const struct 
         add_slots(mask, &head->bits, 0);
     for (; !element->noscan && at < SHAPE_WORDS; at += element->words)
         add_slots(mask, &element->bits, at);
-    return shape_take(mask);
+    struct cell_fill fill = type_fill(head, element);
+    fill.all = fill.rest && fill.head_words == 0 && is_full(mask);
+    return shape_take(mask, fill);
 }
 
 static void find_array_shape_locked(struct type_info *info)
@@ -627,6 +653,7 @@ gc_type *type_create(const struct gc_type_spec *spec)
     type->hash_object = spec->hash_object;
     type->trace = spec->trace;
     type->user = spec->user;
+    type->fill = spec->fill;
     struct type_info *info = type_info(type);
     if (!info) {
         free(type);

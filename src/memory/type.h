@@ -15,6 +15,7 @@ struct cell_bits {
     const uint8_t *program;
     word pattern[2]; /* for cells of at most WORD_BITS words: see heapbits_pattern */
     gc_type *traced; /* the type, if the cells are those of a traced type; else NULL */
+    struct cell_fill fill;
 };
 
 /* The shape of flexible objects with this head and elements of one type. */
@@ -64,6 +65,9 @@ const struct cell_shape *type_array_shape(struct type_info *info);
 const struct cell_shape *type_tail_shape(struct type_info *head, struct type_info *element);
 /* Offset of the elements of such an object; see gc_new_flex. */
 size_t type_tail_offset(const struct type_info *head, const struct type_info *element);
+
+/* What the slots of such an object hold at first. NULL: it has no head, or no elements. */
+struct cell_fill type_fill(const struct type_info *head, const struct type_info *element);
 
 /* Writes the heap bits of one object. */
 void type_write_bits(const struct cell_bits *bits, struct heapbits_sink *sink);

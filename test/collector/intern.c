@@ -213,6 +213,64 @@ TEST(make_comes_second)
     gc_heap_destroy(heap);
 }
 
+/* ---- A key that knows its hash, and an object that may become the canonical one ---- */
+
+struct key {
+    uint64_t hash;
+    struct string *candidate; /* NULL: none */
+};
+static unsigned hashed;
+
+static uint64_t hash_of_key(const void *key, size_t size)
+{
+    (void)size;
+    hashed++;
+    return ((const struct key *)key)->hash;
+}
+static bool equals_key(const void *object, const void *key, size_t size)
+{
+    const struct string *s = object, *candidate = ((const struct key *)key)->candidate;
+    return equal(s, candidate->bytes, size);
+}
+static void *take_candidate(const void *key, size_t size, void *arg)
+{
+    (void)size, (void)arg;
+    return ((const struct key *)key)->candidate;
+}
+
+static struct string *intern_string(gc_intern *table, struct string *s)
+{
+    GC_FRAME(s);
+    struct key key = {hash(s->bytes, s->length), s};
+    return gc_intern_get(table, &key, s->length, NULL);
+}
+
+/* The first string of a content becomes the canonical one; later ones are garbage. */
+static void candidates(unsigned flags)
+{
+    gc_heap *heap = new_heap(flags);
+    const struct gc_intern_ops ops = {hash_of_key, equals_key, take_candidate};
+    gc_intern *table = gc_intern_new(&ops);
+    struct string *first = NULL, *second = NULL;
+    GC_FRAME(first, second);
+    first = make("abc", 3, NULL);
+    gc_collect();
+    gc_collect_start(); /* the object is old, and a cycle is under way */
+    CHECK(intern_string(table, first) == first);
+    second = make("abc", 3, NULL);
+    CHECK(intern_string(table, second) == first && hashed == 2);
+    second = NULL;
+    gc_collect();
+    second = make("abc", 3, NULL);
+    CHECK(intern_string(table, second) == first);
+    first = NULL;
+    gc_collect();
+    CHECK_EQ(gc_intern_count(table), 0);
+    CHECK(intern_string(table, second) == second);
+    end_heap(heap);
+}
+TEST_EACH_WAY(candidates)
+
 static char outside = 'x';
 static void *give_outside(const void *key, size_t size, void *arg)
 {

@@ -187,6 +187,30 @@ TEST(traced_objects)
     CHECK_EQ(clean_folder(), 0);
 }
 
+static void describe(void *user, const void *object, const gc_type *type, char *name, size_t size)
+{
+    (void)user;
+    if (type == &pair_type)
+        snprintf(name, size, "pair \\ %ld", ((const struct pair *)object)->number);
+}
+
+TEST(names_of_objects)
+{
+    make_heap(&(gc_options){.flags = GC_NO_BACKGROUND, .debug = "types", .describe = describe});
+    struct pair *pair = NULL;
+    void *bytes = NULL;
+    GC_FRAME(pair, bytes);
+    pair = gc_new(&pair_type);
+    pair->number = 5;
+    gc_store(&pair->left, pair);
+    bytes = gc_new_bytes(8);
+    take_dump();
+    ok(has("0 1 0 %zx\nN pair \\x5c 5\n", place(pair)), "behind the object's line");
+    char *name = strstr(text, "\nN ");
+    CHECK(name && !strstr(name + 1, "\nN "));
+    CHECK_EQ(clean_folder(), 0);
+}
+
 static void *global, *range[3], *stack[4], **top = stack;
 
 static void never(void *object, void *arg)

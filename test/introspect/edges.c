@@ -435,6 +435,51 @@ struct leaf {
 static GC_TYPE_NOPTR(leaf_type, struct leaf);
 static GC_TYPE_NOPTR(twig_type, struct leaf); /* of the same class */
 
+/* ---- The embedder's names ---- */
+
+static atomic_uint described;
+
+static void describe_pair(void *user, const void *object, const gc_type *type, char *text,
+                          size_t size)
+{
+    CHECK(user == &described && gc_heap_stats(heap, &(struct gc_statistics){0}) == -EPERM);
+    CHECK_REFUSED(gc_new(&pair_type), EPERM);
+    described++;
+    if (type == &pair_type)
+        snprintf(text, size, "pair\n%0100ld", ((const struct pair *)object)->n);
+}
+
+/* Only objects that live, and only by one line. */
+TEST(objects_are_named_by_the_embedder)
+{
+    heap = gc_heap_create(&(gc_options){.flags = GC_NO_BACKGROUND,
+                                        .debug = "types",
+                                        .describe = describe_pair,
+                                        .user = &described});
+    struct pair *holder = NULL, *held = NULL;
+    void *bytes = NULL;
+    char text[200];
+    GC_FRAME(holder, bytes);
+    holder = gc_new(&pair_type);
+    holder->n = 7;
+    held = gc_new(&pair_type);
+    gc_store(&holder->left, held);
+    bytes = gc_new_bytes(100);
+    errno = EBADF;
+    struct found f = look_for(held, 1);
+    CHECK(described > 0 && errno == EBADF);
+    expect(&f, GC_IN_OBJECT, "struct pair \"pair 0000");
+    CHECK(strstr(f.texts[0], "0\".left at 0x"));
+    CHECK(!strstr(site_object_text(heap, (uintptr_t)bytes, text, sizeof text), "\""));
+    CHECK(strstr(site_object_text(heap, (uintptr_t)held, text, sizeof text), "pair 0"));
+    gc_store(&holder->left, NULL);
+    gc_collect();
+    unsigned before = described;
+    CHECK(!strstr(site_object_text(heap, (uintptr_t)held, text, sizeof text), "pair 0"));
+    CHECK_EQ(described, before);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
 TEST(small_objects_know_their_types)
 {
     make_heap("types", 0);

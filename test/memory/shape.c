@@ -63,6 +63,30 @@ TEST(types_share_a_shape)
     CHECK(tail_shape(one, second) != all && tail_shape(one, second) != array_shape(second));
 }
 
+static gc_type *filled(size_t words, uint64_t mask, uintptr_t fill)
+{
+    gc_type *type = gc_type_create(&(struct gc_type_spec){.name = "filled",
+                                                          .size = words * sizeof(void *),
+                                                          .mask = &mask,
+                                                          .mask_bits = words,
+                                                          .fill = fill});
+    CHECK(type);
+    return type;
+}
+
+TEST(shapes_of_filled_types)
+{
+    gc_type *one = filled(1, 1, 3), *pair = filled(2, 3, 3), *other = filled(1, 1, 5);
+    gc_type *gaps = filled(2, 2, 3), *plain = new_type(1, 1);
+    const struct cell_shape *all = array_shape(one);
+    CHECK(all && all != array_shape(plain) && array_shape(pair) == all);
+    CHECK(array_shape(other) != all && tail_shape(pair, one) == all);
+    CHECK(tail_shape(plain, one) != all && tail_shape(plain, one) != tail_shape(one, plain));
+    CHECK(tail_shape(plain, one) != tail_shape(plain, other));
+    CHECK(all->fill.all && !array_shape(gaps)->fill.all && !tail_shape(plain, one)->fill.all);
+    CHECK(!array_shape(plain)->fill.all);
+}
+
 /* Bit i of the two words is bit i % words of the mask. */
 TEST(patterns)
 {

@@ -498,6 +498,40 @@ TEST(end_of_the_reserve)
     hit_the_limit(0, (size_t)64 << 20);
 }
 
+/* Bytes outside the heap count, as long as their object lives. */
+TEST(external_bytes_under_a_limit)
+{
+    struct asked asked = {0, 1, 0};
+    gc_options o = {.flags = GC_NO_BACKGROUND,
+                    .hard_limit = LIMIT,
+                    .user = &asked,
+                    .out_of_memory = out_of_memory};
+    gc_heap *heap = gc_heap_create(&o);
+    void *owner = NULL;
+    GC_FRAME(owner);
+    CHECK((owner = gc_new_bytes(16)));
+    CHECK_EQ(gc_external_add(owner, LIMIT), -ENOMEM);
+    CHECK(asked.times == 2 && asked.size == LIMIT && stats_now().external == 0);
+    CHECK_EQ(gc_external_add(owner, LIMIT / 4 * 3), 0);
+    CHECK_EQ(gc_external_add(owner, LIMIT / 4 * 3), -ENOMEM);
+    CHECK_REFUSED(gc_new_bytes(LIMIT / 2), ENOMEM);
+    CHECK_EQ(asked.times, 4);
+    CHECK_EQ(gc_external_add(owner, -(ptrdiff_t)(LIMIT / 4 * 3)), 0);
+    CHECK(gc_new_bytes(LIMIT / 2));
+    CHECK_EQ(gc_external_add(owner, LIMIT / 4 * 3), 0); /* the bytes are garbage */
+    CHECK(stats_now().external == LIMIT / 4 * 3 && stats_now().heap_inuse <= LIMIT / 4);
+    owner = NULL;
+    CHECK((owner = gc_new_bytes(LIMIT / 2))); /* the owner is */
+    CHECK_EQ(stats_now().external, 0);
+    CHECK_EQ(asked.times, 4);
+    CHECK_EQ(gc_quiet_begin(0), 0);
+    uint64_t cycles = stats_now().cycles;
+    CHECK_EQ(gc_external_add(owner, LIMIT), -ENOMEM);
+    CHECK(stats_now().cycles == cycles && asked.times == 4);
+    CHECK_EQ(gc_quiet_end(), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
 /* Of two runs that are open at once, the one that was opened first is used up and gets no other:
  * its cells are the larger ones. */
 TEST(the_first_of_two_runs_is_refused)

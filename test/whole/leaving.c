@@ -96,6 +96,39 @@ TEST(out_of_memory_that_uses_the_heap)
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
+/* What it drops goes with a collection that comes before it is called again. */
+static bool only_drop(void *user, size_t size)
+{
+    bool there = gc_load(&cache);
+    (void)user, (void)size;
+    asked++;
+    gc_store(&cache, NULL);
+    return there;
+}
+
+static void out_of_memory_that_drops(unsigned flags)
+{
+    make_heap(&(gc_options){.flags = flags, .hard_limit = 16 << 20, .out_of_memory = only_drop});
+    CHECK_EQ(gc_root(&cache), 0);
+    for (unsigned i = 1; i <= 5; i++) {
+        gc_store(&cache, gc_new_bytes((size_t)10 << 20));
+        CHECK(cache && gc_new_bytes((size_t)12 << 20));
+        CHECK(!cache);
+        CHECK_EQ(asked, i);
+    }
+    check_heap();
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(out_of_memory_that_drops_objects)
+{
+    out_of_memory_that_drops(0);
+}
+TEST(out_of_memory_that_drops_objects_and_a_stopped_world)
+{
+    out_of_memory_that_drops(GC_STOP_WORLD);
+}
+
 /* ---- A walk ---- */
 
 static bool jump_out_of_a_walk(void *arg, const struct gc_object *object)
