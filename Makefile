@@ -221,9 +221,13 @@ $(B)/test/o/%.o: test/%.c | setup $(GENERATED)
 	$(call say,cc) $(COMPILE) -I. -Isrc -Itest -I$(B)/gen $(URCU_FLAGS) -c -o $@ $<
 
 test_files = $(if $(wildcard test/$1/main.c),$(wildcard test/$1/*.c),$(filter %/$1.c,$(TEST_SOURCES)))
+# One that includes its module's source, to reach between two lines of it, takes the place of the object.
+INSIDE    := $(shell grep -ls '^.include "[a-z]*/[a-z]*\.c"' $(TEST_SOURCES))
+replaced   = $(patsubst test/%.c,$(B)/src/%.o,$(filter $(INSIDE),$(call test_files,$1)))
 
 define unit_test
-$(B)/test/$1: $(patsubst test/%.c,$(B)/test/o/%.o,$(call test_files,$1)) $(OBJECTS)
+$(B)/test/$1: $(patsubst test/%.c,$(B)/test/o/%.o,$(call test_files,$1)) \
+    $(filter-out $(call replaced,$1),$(OBJECTS))
 	$$(call say,ld) $$(LINK) -o $$@ $$^ $$(URCU_LIBS) -lm
 endef
 $(foreach t,$(TEST_NAMES),$(eval $(call unit_test,$t)))

@@ -42,6 +42,15 @@ static inline void let_run(unsigned *turns)
             CHECK_EQ(gc_blocking_end(), 0);                                                        \
     } while (0)
 
+/* Whether a thread sleeps. It does not from the moment on at which it is woken. */
+static inline bool thread_sleeps(uint64_t id)
+{
+    struct os_thread_look look;
+    if (!os_look_at_thread(os_thread_id(), &look))
+        SKIP("the system does not tell whether a thread sleeps");
+    return os_look_at_thread(id, &look) && look.state == OS_THREAD_SLEEPS;
+}
+
 /* Waits in a blocking region, if the thread runs managed code. */
 static inline void wait_at(pthread_barrier_t *barrier)
 {

@@ -29,11 +29,6 @@ static void back_next(struct mheap *mem, struct arena *a)
 
 /* ---- The processor ---- */
 
-static bool is_stopping(void *heap)
-{
-    return service_is_ending(&((gc_heap *)heap)->backing->service);
-}
-
 /* A P that the thread has borrowed for a while; or none. */
 struct loan {
     struct proc *p;
@@ -54,17 +49,18 @@ static void want_processor(gc_heap *heap, struct loan *loan)
     if (loan->p && os_now_ns() >= loan->end)
         end_loan(heap, loan);
     if (!loan->p && procs_idle(&heap->procs) == 0) {
-        loan->p = proc_borrow(&heap->procs, is_stopping, heap);
+        loan->p = proc_borrow(&heap->procs);
         loan->end = os_now_ns() + PROC_LOAN_NS;
     }
 }
 
 static void back_arenas(gc_heap *heap)
 {
+    const struct service *s = &heap->backing->service;
     struct loan loan = {NULL, 0};
     struct arena *a = ptr_load_acquire(&heap->mem.arenas.newest);
     for (; a; a = a->older) {
-        while (mheap_next_to_back(&heap->mem, a) != UINTPTR_MAX && !is_stopping(heap)) {
+        while (mheap_next_to_back(&heap->mem, a) != UINTPTR_MAX && !service_is_ending(s)) {
             want_processor(heap, &loan);
             back_next(&heap->mem, a); /* allocation may have come there meanwhile */
         }

@@ -3,7 +3,7 @@
 
 /* How long a thread keeps its P while others wait for one. To hand it over costs much less. */
 #define SLICE_NS (10 * 1000 * 1000)
-/* How often a thread that waits to borrow a P looks whether it still wants one. */
+/* How often a thread that waits to borrow a P asks for one again. */
 #define BORROW_LOOK_NS (2 * 1000 * 1000)
 
 void procs_init(struct procs *procs, unsigned max)
@@ -256,7 +256,7 @@ static bool withdraw(struct procs *procs, struct proc_waiter *w)
 /* A borrower waits no longer, as a thread that does not poll may keep its P for any time. */
 #define BORROW_PATIENCE_NS ((uint64_t)2 * SLICE_NS)
 
-struct proc *proc_borrow(struct procs *procs, bool (*pointless)(void *), void *arg)
+struct proc *proc_borrow(struct procs *procs)
 {
     struct proc_waiter w;
     uint64_t since = os_now_ns();
@@ -268,7 +268,7 @@ struct proc *proc_borrow(struct procs *procs, bool (*pointless)(void *), void *a
     while (!u32_load_acquire(&w.granted)) {
         request_hand_over(procs);
         os_wait(&w.granted, 0, BORROW_LOOK_NS);
-        bool enough = pointless(arg) || os_now_ns() - since > BORROW_PATIENCE_NS;
+        bool enough = os_now_ns() - since > BORROW_PATIENCE_NS;
         if (enough && !u32_load_relaxed(&w.granted) && withdraw(procs, &w))
             return NULL;
     }

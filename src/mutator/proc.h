@@ -64,9 +64,9 @@ bool proc_should_yield(const struct procs *procs, gc_thread *t);
 unsigned procs_idle(const struct procs *procs);
 
 /* For one of the library's threads, which is put first in the queue: borrows the next P that
- * becomes free, with its processor. NULL: waiting became pointless, or took too long. */
+ * becomes free, with its processor. NULL: that took too long. */
 #define PROC_LOAN_NS ((uint64_t)1000 * 1000) /* the longest time for which a P is borrowed */
-struct proc *proc_borrow(struct procs *procs, bool (*pointless)(void *), void *arg);
+struct proc *proc_borrow(struct procs *procs);
 void proc_return(struct procs *procs, struct proc *p);
 
 INLINE bool proc_try(struct proc *p, enum proc_state from, enum proc_state to)

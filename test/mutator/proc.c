@@ -4,18 +4,6 @@
 
 static uint32_t lent, enough, turns;
 
-static bool never(void *arg)
-{
-    (void)arg;
-    return false;
-}
-
-static bool at_once(void *arg)
-{
-    (void)arg;
-    return true;
-}
-
 static void wait_for(const uint32_t *flag)
 {
     WAIT_UNTIL(u32_load_acquire(flag));
@@ -27,7 +15,7 @@ static void *borrow(void *arg)
 {
     (void)arg;
     struct proc *p;
-    while (!(p = proc_borrow(&heap->procs, never, NULL)))
+    while (!(p = proc_borrow(&heap->procs)))
         ;
     CHECK_EQ(u32_load_relaxed(&p->state), PROC_LENT);
     u32_store_release(&lent, 1);
@@ -123,16 +111,14 @@ TEST(turns_are_in_order)
     end();
 }
 
-/* A P that does not come free is not waited for: not when there is no use for it any more, and not
- * for ever. The queue is as it was. */
+/* A P that does not come free is not waited for for ever. The queue is as it was. */
 TEST(not_lent)
 {
     pthread_t runner;
     begin();
     runner = start_thread(hold_on, NULL);
     wait_for(&turns);
-    CHECK(!proc_borrow(&heap->procs, at_once, NULL));
-    CHECK(!proc_borrow(&heap->procs, never, NULL));
+    CHECK(!proc_borrow(&heap->procs));
     CHECK_EQ(heap->procs.waiting, 0);
     CHECK(!heap->procs.queue && heap->procs.queue_tail == &heap->procs.queue);
     u32_store_release(&enough, 1);
@@ -144,22 +130,26 @@ static pthread_t second;
 static struct proc_waiter *first_in_queue;
 
 /* Another borrower comes, which has its turn before. */
-static bool when_another_waits(void *arg)
+static bool when_another_waits(void)
 {
-    second = start_thread(borrow, arg);
+    second = start_thread(borrow, NULL);
     WAIT_UNTIL(u32_load_acquire(&heap->procs.waiting) == 2);
     first_in_queue = heap->procs.queue;
-    return true;
+    my_stop.gate = NULL;
+    return false;
 }
 
 /* A borrower that waits no longer goes, and none other. */
 TEST(withdrawn_from_the_middle)
 {
     pthread_t runner;
+    struct gate unused = {GATE_FREE};
+    stress_stop_set(stop_here);
     begin();
     runner = start_thread(hold_on, NULL);
     wait_for(&turns);
-    CHECK(!proc_borrow(&heap->procs, when_another_waits, NULL));
+    my_stop = (struct stop){&unused, STRESS_ENQUEUED, false, when_another_waits};
+    CHECK(!proc_borrow(&heap->procs));
     const struct proc_waiter *left = heap->procs.queue;
     CHECK(!left || left == first_in_queue);
     CHECK(u32_load_acquire(&heap->procs.waiting) <= 1);

@@ -1,7 +1,6 @@
 /* The queue of grey work: what one word counts of it. */
 #include "mutator/workbuf.h"
-#undef CHECK
-#include "tap.h"
+#include "crew.h"
 
 /* A 32-bit host has memory for so many buffers: that many ranges of roots are enough for it. */
 enum { MANY = (1 << 16) + 2 };
@@ -89,6 +88,126 @@ TEST(nothing_before_roots)
     workbuf_put_empty(&q, b);
     CHECK(workqueue_retire(&q));
     workqueue_destroy(&q);
+}
+
+/* ---- Sleep ---- */
+
+/* A thread that sleeps in one of the queue's waits, which have no time limit here. */
+struct sleeper {
+    void (*sleep)(void);
+    uint32_t awake; /* atomic */
+    u64 id;         /* atomic */
+    pthread_t thread;
+};
+
+static void *sleeper_thread(void *arg)
+{
+    struct sleeper *s = arg;
+    u64_store_relaxed(&s->id, os_thread_id());
+    s->sleep();
+    u32_store_release(&s->awake, 1);
+    return NULL;
+}
+
+static void sleep_for_work_only(void)
+{
+    workqueue_wait(&q, -1, false);
+}
+static void sleep_for_work_or_end(void)
+{
+    workqueue_wait(&q, -1, true);
+}
+static void sleep_for_end(void)
+{
+    workqueue_await_end(&q, -1);
+}
+
+static bool is_asleep(struct sleeper *s)
+{
+    uint64_t id = u64_load_relaxed(&s->id);
+    return id && thread_sleeps(id);
+}
+
+static void sleeper_start(struct sleeper *s, void (*sleep)(void), const uint32_t *says)
+{
+    *s = (struct sleeper){.sleep = sleep};
+    uint32_t before = u32_load_acquire(says);
+    s->thread = start_thread(sleeper_thread, s);
+    WAIT_UNTIL(u32_load_acquire(says) == before + 1 && is_asleep(s));
+}
+
+/* It has been woken: so it does not sleep any more, or is past that. */
+static bool is_woken(struct sleeper *s)
+{
+    return !is_asleep(s) || u32_load_acquire(&s->awake);
+}
+
+/* The queue is not empty for a thread that is there. */
+static void begin_with_work(void)
+{
+    workqueue_init(&q);
+    workqueue_activate(&q);
+}
+
+static void end_without_work(void)
+{
+    while (workqueue_has_work(&q))
+        workbuf_put_empty(&q, workqueue_pop(&q, true));
+    CHECK(workqueue_retire(&q));
+    workqueue_destroy(&q);
+}
+
+TEST(work_wakes_one_for_each_buffer)
+{
+    struct sleeper sleepers[3];
+    begin_with_work();
+    for (size_t i = 0; i < 3; i++)
+        sleeper_start(&sleepers[i], i ? sleep_for_work_only : sleep_for_work_or_end, &q.sleepers);
+    CHECK(workqueue_is_wanted(&q));
+    for (unsigned n = 1; n <= 3; n++) {
+        if (n == 2)
+            workqueue_append(&q, one(n));
+        else
+            workqueue_push(&q, one(n));
+        unsigned woken = 0;
+        for (size_t i = 0; i < 3; i++)
+            woken += is_woken(&sleepers[i]);
+        CHECK(woken == n);
+    }
+    for (size_t i = 0; i < 3; i++)
+        join_thread(sleepers[i].thread);
+    CHECK(!q.sleepers && !q.waiters);
+    end_without_work();
+}
+
+/* The thread that makes the word 0 wakes those who wait for that, and those who might. */
+TEST(the_end_wakes_all)
+{
+    void (*const sleeps[])(void) = {sleep_for_end, sleep_for_work_or_end, sleep_for_work_only};
+    struct sleeper sleepers[3];
+    begin_with_work();
+    for (size_t i = 0; i < 3; i++)
+        sleeper_start(&sleepers[i], sleeps[i], i ? &q.sleepers : &q.end_wanted);
+    CHECK(workqueue_retire(&q));
+    workqueue_wake_waiters(&q);
+    for (size_t i = 0; i < 3; i++)
+        CHECK(is_woken(&sleepers[i]));
+    for (size_t i = 0; i < 3; i++)
+        join_thread(sleepers[i].thread);
+    CHECK(!q.sleepers && !q.waiters && !q.end_wanted);
+    workqueue_destroy(&q);
+}
+
+/* Who finds the end or work at once does not sleep. */
+TEST(no_sleep_without_need)
+{
+    workqueue_init(&q);
+    workqueue_await_end(&q, -1);
+    workqueue_wait(&q, -1, true);
+    workqueue_activate(&q);
+    push_one(1);
+    workqueue_wait(&q, -1, false);
+    end_without_work();
 }
 
 TAP_MAIN
