@@ -19,6 +19,7 @@ static u64 recorded_since; /* the last one that was not 0; atomic */
 static struct ring *rings; /* atomic */
 static _Thread_local struct ring *mine;
 static _Thread_local const char *my_title;
+static _Thread_local bool will_leave; /* what it has taken */
 
 /* ---- Rings ---- */
 
@@ -59,10 +60,16 @@ static struct ring *my_ring(void)
     return r;
 }
 
+void events_join(void)
+{
+    will_leave = true;
+}
+
 void events_leave(void)
 {
     struct ring *r = mine;
     mine = NULL;
+    will_leave = false;
     if (r)
         u32_store_release(&r->taken, 0);
 }
@@ -105,9 +112,11 @@ NOINLINE void event_end(enum event_kind kind, uint64_t begin, uint64_t heap)
         event_note(&(struct event){.begin = begin, .end = os_now_ns(), .kind = kind, .heap = heap});
 }
 
+/* Any thread may wait for a lock. One that is never attached would keep its ring when it ends. */
 static void note_stall(enum stall_kind kind, uint64_t begin, uint64_t end)
 {
-    event_note(&(struct event){.begin = begin, .end = end, .kind = kind});
+    if (will_leave)
+        event_note(&(struct event){.begin = begin, .end = end, .kind = kind});
 }
 
 void events_record(bool on)

@@ -53,6 +53,8 @@ void events_each(bool (*fn)(void *arg, const struct event *e), void *arg);
 void events_title(const char *title);
 /* Calls fn for each thread of the library's that has noted an event. */
 void events_each_title(void (*fn)(void *arg, uint64_t thread, const char *title), void *arg);
+/* The calling thread's stalls are events from now on. It calls events_leave() before it ends. */
+void events_join(void);
 /* The calling thread notes nothing more for now: another thread may have its ring. */
 void events_leave(void);
 

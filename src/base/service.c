@@ -21,6 +21,7 @@ static void thread_main(void *arg)
     struct service *s = arg;
     os_thread_title(s->title);
     events_title(s->title);
+    events_join();
     os_thread_brief();
     join_predecessor(s);
     fence_seq_cst(); /* I54: service_kick() sees that it runs, or this thread what there is to do */

@@ -129,17 +129,26 @@ static void resume(gc_thread *t)
     self_set_current(t);
 }
 
+/* Called when the thread may be attached no more. */
+static void leave_events(void)
+{
+    if (!self_attachments())
+        events_leave();
+}
+
 /* Makes a struct that its OS thread knows and that holds a P; or NULL. */
 static gc_thread *prepare_thread(gc_heap *heap)
 {
     gc_thread *t = new_thread(heap);
     if (!t)
         return NULL;
+    events_join();
     bool known = self_add(t);
     if (known && proc_acquire(heap, t))
         return t;
     if (known)
         self_remove(t);
+    leave_events();
     os_life_end(&t->life);
     recycle(heap, t);
     return NULL;
@@ -252,7 +261,7 @@ static void leave_heap(gc_heap *heap, gc_thread *t)
     mutators_give_spare_locked(m, t);
     m->leaving--;
     lock_release(&m->lock);
-    events_leave();
+    leave_events();
 }
 
 int attach_end(gc_thread *t, bool force)
@@ -458,6 +467,7 @@ static void begin_again(gc_thread *t)
     t->os_id = os_thread_id();
     os_life_init(&t->life);
     os_life_begin(&t->life);
+    events_join();
 }
 
 void attach_go_on_in_child(void)

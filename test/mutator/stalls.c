@@ -145,10 +145,16 @@ static bool count_noted(void *n, const struct event *e)
     return true;
 }
 
+static bool count_locks(void *n, const struct event *e)
+{
+    *(int *)n += e->kind == STALL_LOCK;
+    return true;
+}
+
 /* Its last wait is an event, too. Then another thread may have its ring. */
 TEST(a_wait_at_a_threads_end)
 {
-    int n = 0;
+    int n = 0, locks = 0;
     CHECK((heap = gc_heap_create(&(gc_options){.flags = GC_NO_BACKGROUND})));
     events_record(true);
     stress_stop_set(stop_as_it_leaves);
@@ -164,7 +170,46 @@ TEST(a_wait_at_a_threads_end)
     join_thread(start_thread(note_event, NULL));
     os_fail_nth(0, 0);
     events_each(count_noted, &n);
-    CHECK_EQ(n, 1);
+    events_each(count_locks, &locks);
+    CHECK(n == 1 && locks == 1);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* Events of a thread that waits for a lock. */
+static int locks_noted(void *(*waits)(void *))
+{
+    int n = 0;
+    events_record(true);
+    lock_acquire(&lock);
+    pthread_t thread = start_thread(waits, NULL);
+    WAIT_UNTIL(u32_load_acquire(&lock.state) == 2);
+    lock_release(&lock);
+    join_thread(thread);
+    events_each(count_locks, &n);
+    return n;
+}
+
+static void *attach_and_take_lock(void *arg)
+{
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    take_lock(arg);
+    CHECK_EQ(gc_thread_detach(), 0);
+    return arg;
+}
+
+static void *attach_take_lock_later(void *arg)
+{
+    attach_once(arg);
+    return take_lock(arg);
+}
+
+/* Others would keep it when they end. */
+TEST(a_ring_for_who_is_attached)
+{
+    CHECK((heap = gc_heap_create(&(gc_options){.flags = GC_NO_BACKGROUND, .max_procs = 2})));
+    CHECK_EQ(locks_noted(take_lock), 0);
+    CHECK_EQ(locks_noted(attach_take_lock_later), 0);
+    CHECK_EQ(locks_noted(attach_and_take_lock), 1);
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
