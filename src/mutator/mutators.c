@@ -79,7 +79,8 @@ static void release(gc_heap *heap)
 
 static void forget(gc_heap *heap)
 {
-    heap->mutators.collector_waits = 0;
+    heap->mutators.collector_waits = heap->mutators.turn_waiters = 0;
+    heap->names_frames = 0;
 }
 
 const struct fork_part mutators_fork = {MUTATORS_FORK_RANKS, .seize = seize, .release = release,

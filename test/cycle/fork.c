@@ -3,6 +3,8 @@
 #include "build.h"
 #include "heaps.h"
 #include "base/events.h"
+#include "introspect/edges.h"
+#include "mutator/handshake.h"
 
 /* The child of a program with threads starts threads of its own. */
 const char *__tsan_default_options(void);
@@ -400,6 +402,32 @@ TEST(two_heaps)
     CHECK_EQ(gc_heap_destroy(heap), 0);
     CHECK_EQ(gc_thread_switch(first), 0);
     CHECK_EQ(gc_heap_destroy(first), 0);
+}
+
+static void *wait_for_turn(void *turn)
+{
+    handshake_await_turn(heap, *(uint32_t *)turn, -1);
+    return NULL;
+}
+
+/* Those who wait in the parent wait for nothing in the child. */
+TEST(what_others_wait_for)
+{
+    CHECK((heap = gc_heap_create(&(gc_options){.flags = GC_FORK_SAFE | GC_NO_BACKGROUND})));
+    struct mutators *m = &heap->mutators;
+    uint32_t turn = u32_load_acquire(&m->turns);
+    pthread_t waiter = start_thread(wait_for_turn, &turn);
+    WAIT_UNTIL(u32_load_acquire(&m->turn_waiters) == 1);
+    edges_name_frames(heap, true);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0)
+        _exit(m->turn_waiters == 0 && heap->names_frames == 0 ? 5 : 1);
+    expect(child, 5);
+    edges_name_frames(heap, false);
+    handshake_wake_waiters(heap);
+    join_thread(waiter);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
 static bool note_thread(void *thread, const struct event *e)
