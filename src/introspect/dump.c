@@ -289,40 +289,51 @@ static void free_line(struct dump *d, uintptr_t base, uintptr_t end, enum page_u
     outfile_text(d->out, use == PAGE_BACKED ? " b\n" : " r\n");
 }
 
-static void free_lines_of(struct dump *d, uintptr_t base)
+/* Adjacent free pages of one use. */
+struct free_run {
+    uintptr_t base, end;
+    enum page_use use;
+};
+
+/* The first from `at` on; false: there is none. The world is held, but the library's threads back
+ * memory. */
+static bool find_free(struct dump *d, uintptr_t at, uintptr_t end, struct free_run *r)
 {
-    uintptr_t from = base;
-    enum page_use use = PAGE_USED;
-    for (uintptr_t at = base; at <= base + ARENA_SIZE; at += PAGE_SIZE) {
-        enum page_use next = at < base + ARENA_SIZE ? use_of(d, at) : PAGE_USED;
-        if (next == use)
-            continue;
-        if (use != PAGE_USED)
-            free_line(d, from, at, use);
-        from = at;
-        use = next;
-    }
+    struct lock *lock = &d->heap->mem.lock;
+    r->use = PAGE_USED;
+    lock_acquire(lock);
+    while (at < end && (r->use = use_of(d, at)) == PAGE_USED)
+        at += PAGE_SIZE;
+    r->base = at;
+    while (at < end && use_of(d, at) == r->use)
+        at += PAGE_SIZE;
+    r->end = at;
+    lock_release(lock);
+    return r->base < end;
 }
 
+/* Whoever reads the file may wait for the lock, so it is not held while anything is written. */
 static void free_lines(struct dump *d)
 {
-    struct mheap *mem = &d->heap->mem;
-    lock_acquire(&mem->lock);
-    for (const struct arena *a = mem->arenas.newest; a; a = a->older)
-        free_lines_of(d, a->base);
-    lock_release(&mem->lock);
+    struct free_run r;
+    for (const struct arena *a = d->heap->mem.arenas.newest; a; a = a->older) {
+        for (uintptr_t at = a->base; find_free(d, at, a->base + ARENA_SIZE, &r); at = r.end)
+            free_line(d, r.base, r.end, r.use);
+    }
 }
 
 /* ---- The file ---- */
 
 static void memory_figures(struct dump *d)
 {
-    const struct mheap *mem = &d->heap->mem;
-    const struct pagealloc *pages = &mem->pages;
+    struct mheap *mem = &d->heap->mem;
+    lock_acquire(&mem->lock);
+    uint64_t pages = mem->pages.free_pages, released = mem->pages.scavenged_pages;
+    lock_release(&mem->lock);
     figure(d, "heap_live", mheap_live_bytes(mem));
     figure(d, "heap_inuse", (uint64_t)mem->counts.pages_inuse << PAGE_SHIFT);
-    figure(d, "heap_idle", (uint64_t)(pages->free_pages - pages->scavenged_pages) << PAGE_SHIFT);
-    figure(d, "heap_released", (uint64_t)pages->scavenged_pages << PAGE_SHIFT);
+    figure(d, "heap_idle", (pages - released) << PAGE_SHIFT);
+    figure(d, "heap_released", released << PAGE_SHIFT);
     figure(d, "heap_reserved", mem->mapped_bytes);
 }
 

@@ -4,8 +4,10 @@
 #include "crew.h"
 #include "cycle/dumper.h"
 #include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 static gc_heap *heap;
 static char folder[64], path[96];
@@ -415,6 +417,48 @@ TEST(a_child_writes_it)
     CHECK_EQ(totals().objects, 1000);
     check_edges();
     check_chain(list, 5000);
+    CHECK_EQ(clean_folder(), 0);
+}
+
+/* ---- Readers of the file ---- */
+
+enum { HOLES = 8000, BLOCK = 40000 };
+
+/* Asks for the heap's statistics again and again. */
+static void *read_and_ask(void *length)
+{
+    char piece[4096];
+    ssize_t n;
+    int file = open(path, O_RDONLY);
+    CHECK(file >= 0);
+    while ((n = read(file, piece, sizeof piece)) > 0) {
+        *(size_t *)length += (size_t)n;
+        CHECK(stats_of(heap).heap_inuse > 0);
+    }
+    CHECK(n == 0 && close(file) == 0);
+    return NULL;
+}
+
+/* More lines of free pages than a pipe holds are written for a thread that may wait for no lock
+ * meanwhile. */
+TEST(a_reader_that_asks)
+{
+    void **kept = NULL;
+    size_t length = 0;
+    if (sizeof(void *) < 8)
+        SKIP("no address space for it");
+    make_heap(&(gc_options){.flags = GC_NO_BACKGROUND, .percent = GC_PERCENT_OFF});
+    GC_FRAME(kept);
+    CHECK((kept = gc_new_array(&gc_pointer_type, HOLES)));
+    for (size_t i = 0; i < HOLES; i++) {
+        gc_store(&kept[i], gc_new_bytes_raw(BLOCK));
+        CHECK(kept[i] && gc_new_bytes_raw(BLOCK));
+    }
+    CHECK_EQ(mkfifo(path, 0600), 0);
+    pthread_t reader = start_thread(read_and_ask, &length);
+    CHECK_EQ(gc_heap_dump(path), 0);
+    join_thread(reader);
+    CHECK(length > (size_t)HOLES * 16);
     CHECK_EQ(clean_folder(), 0);
 }
 
