@@ -32,6 +32,7 @@ enum lock_rank {
     LOCK_PACING,       /* the pacer */
     LOCK_RECORD,       /* the record of the last cycle */
     LOCK_NOTES,        /* who allocated objects, and what stores have written (debug switches) */
+    LOCK_PLACE,        /* files of programs and libraries that are mapped for their symbols */
     LOCK_RANKS         /* number of ranks + 1 */
 };
 

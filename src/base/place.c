@@ -1,5 +1,4 @@
 #include "base/place.h"
-#include "base/atomics.h"
 #include "base/os.h"
 
 #if defined(__has_include)
@@ -7,6 +6,9 @@
 #define HAS_TABLES 1
 #endif
 #endif
+
+/* Symbols are read under it. */
+static struct lock place_lock = LOCK_INIT(LOCK_PLACE);
 
 #ifdef HAS_TABLES
 
@@ -121,70 +123,125 @@ size_t place_codes(struct place_code *codes, size_t most, char *program, size_t 
 
 /* ---- Symbols ---- */
 
-/* A program or shared library whose file is mapped, and stays so. */
+/* What is known of the program or shared library that contains an address. Another thread may
+ * unload it at any time. */
 struct module {
+    uintptr_t address;
+    bool exists;
     uintptr_t base;   /* what is added to the addresses of its symbols */
-    const char *path; /* the loader's */
+    uint64_t unloads; /* of libraries, until now */
+    char path[400];   /* of its file */
+};
+
+#define THE_PROGRAM "/proc/self/exe"
+
+static void write_path(struct module *m, const char *name)
+{
+    int n = snprintf(m->path, sizeof m->path, "%s", name && name[0] ? name : THE_PROGRAM);
+    if ((size_t)n >= sizeof m->path)
+        m->path[0] = 0;
+}
+
+static int is_in_module(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    struct module *m = arg;
+    if (size >= offsetof(struct dl_phdr_info, dlpi_subs) + sizeof info->dlpi_subs)
+        m->unloads = info->dlpi_subs;
+    for (size_t i = 0; i < info->dlpi_phnum && !m->exists; i++) {
+        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+        m->exists =
+            p->p_type == PT_LOAD && m->address - (info->dlpi_addr + p->p_vaddr) < p->p_memsz;
+    }
+    if (!m->exists)
+        return 0;
+    m->base = info->dlpi_addr;
+    write_path(m, info->dlpi_name);
+    return 1;
+}
+
+static void find_module(struct module *m, uintptr_t address)
+{
+    *m = (struct module){.address = address};
+    dl_iterate_phdr(is_in_module, m);
+}
+
+/* A module's file. */
+struct image {
+    uintptr_t base; /* the module's */
     const char *file;
     size_t size;
 };
 
-struct search {
-    uintptr_t address;
-    struct module found;
-};
+#define KNOWN_MAX 16
 
-static int is_in_module(struct dl_phdr_info *info, size_t size, void *arg)
-{
-    struct search *s = arg;
-    (void)size;
-    for (size_t i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
-        if (p->p_type == PT_LOAD && s->address - (info->dlpi_addr + p->p_vaddr) < p->p_memsz) {
-            s->found.base = info->dlpi_addr;
-            s->found.path = info->dlpi_name;
-            return 1;
-        }
-    }
-    return 0;
-}
+/* Files that were mapped for earlier questions. Under place_lock. */
+static struct {
+    struct image all[KNOWN_MAX];
+    size_t n, next;   /* the next one to be replaced when there are too many */
+    uint64_t unloads; /* of libraries, when they were mapped */
+} known;
 
-static void map_file(struct module *m)
+static void map_file(struct image *image, const char *path)
 {
     struct stat st;
-    int fd = open(m->path && m->path[0] ? m->path : "/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return;
     if (fstat(fd, &st) == 0 && st.st_size > (off_t)sizeof(ElfW(Ehdr))) {
         void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        m->file = p == MAP_FAILED ? NULL : p;
-        m->size = (size_t)st.st_size;
+        image->file = p == MAP_FAILED ? NULL : p;
+        image->size = (size_t)st.st_size;
     }
     close(fd);
 }
 
-/* The module of an address. Files that were mapped for earlier questions are kept. */
-static struct module module_of(uintptr_t address)
+static void unmap_file(struct image *image)
 {
-    static struct module known[16];
-    static uint32_t taken; /* a lock: a message is not written twice at a time */
-    struct search s = {address, {0, NULL, NULL, 0}};
-    if (!dl_iterate_phdr(is_in_module, &s) || !u32_cas_acquire(&taken, 0, 1))
-        return s.found;
-    size_t i = 0;
-    while (i < ARRAY_LEN(known) && known[i].file && known[i].base != s.found.base)
-        i++;
-    if (i < ARRAY_LEN(known) && !known[i].file) {
-        map_file(&s.found);
-        known[i] = s.found;
-    } else if (i < ARRAY_LEN(known)) {
-        s.found = known[i];
-    }
-    u32_store_release(&taken, 0);
-    return s.found;
+    munmap((void *)(uintptr_t)image->file, image->size);
 }
 
-static const ElfW(Shdr) * section(const struct module *m, size_t i)
+/* Once a library was unloaded, another one may lie where it was. */
+static void note_unloads_locked(uint64_t unloads)
+{
+    LOCK_ASSERT_HELD(&place_lock);
+    if (unloads <= known.unloads)
+        return;
+    while (known.n > 0)
+        unmap_file(&known.all[--known.n]);
+    known.unloads = unloads;
+}
+
+static void remember_locked(const struct image *image)
+{
+    LOCK_ASSERT_HELD(&place_lock);
+    struct image *at = &known.all[known.n];
+    if (known.n < KNOWN_MAX)
+        known.n++;
+    else
+        unmap_file(at = &known.all[known.next++ % KNOWN_MAX]);
+    *at = *image;
+}
+
+/* The file stays mapped until the lock is released. NULL: it cannot be read, or what is known of
+ * the module is out of date. */
+static struct image image_locked(const struct module *m)
+{
+    LOCK_ASSERT_HELD(&place_lock);
+    struct image image = {m->base, NULL, 0};
+    note_unloads_locked(m->unloads);
+    if (!m->exists || m->unloads != known.unloads)
+        return image;
+    for (size_t i = 0; i < known.n; i++) {
+        if (known.all[i].base == m->base)
+            return known.all[i];
+    }
+    map_file(&image, m->path);
+    if (image.file)
+        remember_locked(&image);
+    return image;
+}
+
+static const ElfW(Shdr) * section(const struct image *m, size_t i)
 {
     const ElfW(Ehdr) *e = (const void *)m->file;
     size_t at = e->e_shoff + i * e->e_shentsize;
@@ -193,7 +250,7 @@ static const ElfW(Shdr) * section(const struct module *m, size_t i)
 }
 
 /* The table of all symbols, or else that of the public ones. */
-static const ElfW(Shdr) * symbol_table(const struct module *m)
+static const ElfW(Shdr) * symbol_table(const struct image *m)
 {
     const ElfW(Shdr) *best = NULL, *s;
     for (size_t i = 0; (s = section(m, i)) != NULL; i++) {
@@ -208,10 +265,10 @@ struct symbol {
     uintptr_t offset; /* of the address from its start */
 };
 
-/* The symbol of one type (STT_FUNC, STT_OBJECT) that contains the address. */
-static bool find_symbol(uintptr_t address, unsigned type, struct symbol *found)
+/* The symbol of one type (STT_FUNC, STT_OBJECT) that contains the module's address. */
+static bool find_symbol_locked(const struct module *module, unsigned type, struct symbol *found)
 {
-    struct module m = module_of(address);
+    const struct image m = image_locked(module);
     const ElfW(Shdr) *table = m.file ? symbol_table(&m) : NULL;
     const ElfW(Shdr) *names = table ? section(&m, table->sh_link) : NULL;
     if (!names || names->sh_offset + names->sh_size > m.size)
@@ -220,39 +277,50 @@ static bool find_symbol(uintptr_t address, unsigned type, struct symbol *found)
     for (size_t i = 0; i < table->sh_size / sizeof *symbols; i++) {
         const ElfW(Sym) *s = &symbols[i];
         if ((s->st_info & 15) != type || s->st_shndx == SHN_UNDEF ||
-            address - (m.base + s->st_value) >= s->st_size || s->st_name >= names->sh_size)
+            module->address - (m.base + s->st_value) >= s->st_size || s->st_name >= names->sh_size)
             continue;
         found->name = m.file + names->sh_offset + s->st_name;
-        found->offset = address - (m.base + s->st_value);
+        found->offset = module->address - (m.base + s->st_value);
         return true;
     }
     return false;
 }
 
-static const char *base_name(const char *path)
+static const char *base_name(const struct module *m)
 {
-    const char *slash = path ? strrchr(path, '/') : NULL;
-    return slash ? slash + 1 : path && path[0] ? path : "program";
+    const char *slash = strrchr(m->path, '/');
+    if (!m->exists || strcmp(m->path, THE_PROGRAM) == 0)
+        return "program";
+    return slash ? slash + 1 : m->path[0] ? m->path : "?";
 }
 
 /* A return address lies behind the call, perhaps in the next function. */
 static size_t write_function(uintptr_t pc, char *text, size_t room, bool with_offset)
 {
+    struct module m;
     struct symbol s;
-    if (find_symbol(pc - 1, STT_FUNC, &s))
-        return (size_t)snprintf(text, room, with_offset ? "%s+0x%zx" : "%s", s.name,
-                                (size_t)s.offset + 1);
-    struct module m = module_of(pc - 1);
-    return (size_t)snprintf(text, room, "%s+0x%zx", base_name(m.path), (size_t)(pc - m.base));
+    int n;
+    find_module(&m, pc - 1);
+    lock_acquire(&place_lock);
+    if (find_symbol_locked(&m, STT_FUNC, &s))
+        n = snprintf(text, room, with_offset ? "%s+0x%zx" : "%s", s.name, (size_t)s.offset + 1);
+    else
+        n = snprintf(text, room, "%s+0x%zx", base_name(&m), (size_t)(pc - m.base));
+    lock_release(&place_lock);
+    return (size_t)n;
 }
 
 bool place_variable(uintptr_t address, char *text, size_t room)
 {
+    struct module m;
     struct symbol s;
-    if (!find_symbol(address, STT_OBJECT, &s))
-        return false;
-    snprintf(text, room, s.offset ? "%s + %zu" : "%s", s.name, (size_t)s.offset);
-    return true;
+    find_module(&m, address);
+    lock_acquire(&place_lock);
+    bool found = find_symbol_locked(&m, STT_OBJECT, &s);
+    if (found)
+        snprintf(text, room, s.offset ? "%s + %zu" : "%s", s.name, (size_t)s.offset);
+    lock_release(&place_lock);
+    return found;
 }
 
 #else
@@ -369,3 +437,20 @@ const char *place_text(const struct callers *p, char *text, size_t room)
     }
     return text;
 }
+
+/* ---- Fork ---- */
+
+static void seize(gc_heap *none)
+{
+    (void)none;
+    lock_seize(&place_lock);
+}
+
+static void release(gc_heap *none)
+{
+    (void)none;
+    lock_free(&place_lock);
+}
+
+const struct fork_part place_fork = {PLACE_FORK_RANKS, .of_process = true, .seize = seize,
+                                     .release = release};

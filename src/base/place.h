@@ -3,7 +3,7 @@
 #ifndef GC_PLACE_H
 #define GC_PLACE_H
 
-#include "base/base.h"
+#include "base/forkpart.h"
 
 #define PLACE_FRAMES 8
 
@@ -47,5 +47,8 @@ struct place_code {
 size_t place_codes(struct place_code *codes, size_t most, char *program, size_t room);
 /* Writes the name of the variable that contains the address. false: it is not known. */
 bool place_variable(uintptr_t address, char *text, size_t room);
+
+#define PLACE_FORK_RANKS LOCK_BIT(LOCK_PLACE)
+extern const struct fork_part place_fork;
 
 #endif

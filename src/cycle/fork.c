@@ -1,5 +1,6 @@
 #include "cycle/fork.h"
 #include "base/events.h"
+#include "base/place.h"
 #include "collector/backing.h"
 #include "collector/finalizer.h"
 #include "collector/pacing.h"
@@ -43,7 +44,8 @@
     part(MHEAP, mheap)                                                                             \
     part(PACING, pacing)                                                                           \
     part(CYCLE_RECORD, cycle_record)                                                               \
-    part(DUMPER, dumper)
+    part(DUMPER, dumper)                                                                           \
+    part(PLACE, place)
 /* clang-format on */
 
 #define ADDRESS(NAME, name) &name##_fork,
