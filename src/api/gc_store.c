@@ -121,7 +121,7 @@ void gc_before_write_slow(void *object)
 void gc_before_write_range_slow(void *target, size_t bytes)
 {
     gc_thread *t = ENTER();
-    if (!t)
+    if (!t || bytes == 0)
         return;
     if (UNLIKELY(t->fast.barrier & BARRIER_WATCH))
         checks_window(t, (uintptr_t)target, bytes);

@@ -182,7 +182,8 @@ static const struct debug_switch switches[] = {
     {"verify", 0, 1, set_verify,
      "checks the whole heap after each cycle, and ends the process at a fault"},
     {"checkmark", 0, 1, set_checkmark,
-     "marks a second time, and ends the process if the first time missed an object"},
+     "marks a second time, and ends the process if the first time missed an object; with nth, "
+     "one cycle in four stays"},
     {"ages", 0, 1, set_ages,
      "counts how many objects each cycle marks again, and how old the dead are"},
     {"stores", 0, 1, set_stores, "tells which slots were written without gc_store()"},
@@ -213,12 +214,15 @@ static const char *switch_names(char *text, size_t room)
     return text;
 }
 
+/* In how many parts a cycle marks that stays for the sake of another switch. */
+#define STAY_PARTS 16
+
 /* What a debugging session wants: slow, but not without bounds. */
 static void set_all(struct debug_switches *d)
 {
     d->nth = 1;
-    d->rarer = true;
-    d->stay = 16;
+    d->rarer = d->mixed = true;
+    d->stay = STAY_PARTS;
     d->poison = d->quarantine = d->verify = d->checkmark = d->stores = d->fields = d->freed =
         d->redzones = d->safepoints = true;
     d->roots = 2;
@@ -306,6 +310,16 @@ void options_parse_debug(const char *source, const char *text, struct debug_swit
         if (!*text)
             return;
     }
+}
+
+/* A cycle that begins and ends within one allocation meets no store of the thread that allocates:
+ * in a program of one thread, marking twice would find nothing. */
+void options_settle_debug(struct debug_switches *d)
+{
+    if (!d->nth || !d->checkmark || d->stay)
+        return;
+    d->stay = STAY_PARTS;
+    d->mixed = true;
 }
 
 bool options_trace(void)

@@ -34,6 +34,7 @@
 struct debug_switches {
     uint32_t nth, stay;
     bool rarer; /* collects at each of the first allocations, then less and less often */
+    bool mixed; /* of four cycles for which nth asks, three end at once, and one stays */
     bool poison, quarantine, verify, checkmark, stores, fields, freed, redzones, ages, types,
         safepoints;
     uint32_t roots; /* 2: malloc's memory too */
@@ -56,6 +57,8 @@ int options_resolve(const gc_options *user, gc_options *result, const struct opt
  * ignored. */
 void options_parse_debug(const char *source, const char *text, struct debug_switches *d,
                          const struct options_listener *to);
+/* What switches of both lists mean together. */
+void options_settle_debug(struct debug_switches *d);
 /* Whether GCHEAP_TRACE asks for a line per cycle. */
 bool options_trace(void);
 

@@ -377,7 +377,8 @@ static NOINLINE void drive_staying(gc_heap *heap, gc_thread *t, bool begins)
 
 void assist_nth(gc_heap *heap, gc_thread *t)
 {
-    bool ends = heap->debug.rarer && heap->cycle_number % 4 != 3; /* a cycle that ends at once */
+    uint32_t last = u32_load_relaxed(&heap->cycle_number);
+    bool ends = heap->debug.mixed && last % 4 != 3; /* a cycle that ends at once */
     if (!heap->debug.stay || ends || heap->options.flags & GC_STOP_WORLD)
         assist_collect(heap, t, GC_CAUSE_DEBUG);
     else if (collects_elsewhere(heap))

@@ -171,7 +171,7 @@ static void begin(gc_heap *heap)
     workqueue_begin_deferring(&heap->work);
     u8_store_relaxed(&heap->mutators.all_black, false);
     u32_store_relaxed(&c->started, c->started + 1);
-    heap->cycle_number = c->started;
+    u32_store_relaxed(&heap->cycle_number, c->started);
     tell_begin(heap);
     if (heap->options.flags & GC_STOP_WORLD)
         handshake_hold(heap);

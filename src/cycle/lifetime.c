@@ -71,6 +71,7 @@ static void read_environment(gc_heap *heap)
     const struct options_listener listener = {warn, heap};
     options_parse_debug("options.debug", heap->options.debug, &heap->debug, &listener);
     options_parse_debug("GCHEAP_DEBUG", getenv("GCHEAP_DEBUG"), &heap->debug, &listener);
+    options_settle_debug(&heap->debug);
     if (heap->debug.delay)
         stress_seed_set(heap->debug.delay);
     if (heap->debug.failos)

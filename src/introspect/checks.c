@@ -375,7 +375,7 @@ static void note_others(gc_heap *heap, const struct gc_span *s, uintptr_t first,
         return;
     site_note_cells(heap, first, n, type);
     for (size_t i = 0; i < n; i++) {
-        notes->cycle[arena_bit(first + i * s->size)] = heap->cycle_number;
+        notes->cycle[arena_bit(first + i * s->size)] = u32_load_relaxed(&heap->cycle_number);
         notes->rest[arena_bit(first + i * s->size)] = 0;
         if (heap->debug.stores && !span_noscan(s))
             forget_slots(heap, first + i * s->size);

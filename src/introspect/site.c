@@ -77,7 +77,7 @@ void site_note(gc_heap *heap, uintptr_t object, const struct site *site)
     struct arena_notes *notes = a ? notes_make(a) : NULL;
     if (!notes)
         return;
-    notes->cycle[arena_bit(object)] = heap->cycle_number;
+    notes->cycle[arena_bit(object)] = u32_load_relaxed(&heap->cycle_number);
     u32_store_release(&notes->site[arena_bit(object)], number_of(heap->sites, site));
 }
 

@@ -159,7 +159,7 @@ struct gc_heap {
     struct lock fibers_lock;
     gc_fiber *fibers;       /* under fibers_lock */
     gc_fiber *fiber_cursor; /* the next that fibers_visit looks at; under fibers_lock */
-    uint32_t cycle_number;  /* of the present or last cycle; written by the collector */
+    uint32_t cycle_number;  /* of the present or last cycle; the driver writes it. Atomic */
     /* The collector's parts, which are there from the heap's creation to its end. */
     struct marking *marking;
     struct sweeping *sweeping;

@@ -199,8 +199,6 @@ static void open_outside(gc_thread *t, uintptr_t from, size_t bytes)
 void window_open_range(gc_thread *t, uintptr_t from, size_t bytes)
 {
     struct target target;
-    if (bytes == 0)
-        return;
     if (!target_resolve(&t->heap->mem, from, &target)) {
         open_outside(t, from, bytes);
         return;

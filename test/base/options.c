@@ -38,6 +38,24 @@ static void check_refused(const char *bad, const char *text)
     CHECK(!d.nth && !d.failos && !d.buffers && !d.delay && !d.checkmark);
 }
 
+/* With nth, checkmark makes some cycles stay, unless the lists say how they stay. */
+TEST(checkmark_with_nth)
+{
+    struct debug_switches d = switches_of("checkmark,nth=50");
+    CHECK(d.stay == 16 && d.mixed && !d.rarer && d.nth == 50);
+    d = switches_of("checkmark,nth=50,stay=3");
+    CHECK(d.stay == 3 && !d.mixed);
+    d = switches_of("checkmark=0,nth=50");
+    CHECK(!d.stay && !d.mixed);
+    d = switches_of("checkmark");
+    CHECK(!d.stay && !d.mixed);
+    CHECK_EQ(setenv("GCHEAP_DEBUG", "nth=50", 1), 0);
+    d = switches_of("checkmark");
+    CHECK(d.stay == 16 && d.mixed);
+    d = switches_of("all");
+    CHECK(d.stay == 16 && d.mixed && d.rarer && d.nth == 50);
+}
+
 TEST(bad_values)
 {
     static const char *const numbers[] = {"nth", "delay", "buffers", "failos"};

@@ -54,6 +54,14 @@ TEST(a_cycle_stays_while_the_program_stores)
     move_about("nth=20,stay=20,checkmark,poison,verify", false);
 }
 
+/* Of the cycles for which nth asks some stay, so that marking twice finds something. */
+TEST(a_cycle_stays_for_checkmark)
+{
+    EXPECT_ABORT("marking missed the object", move_about("nth=20,checkmark", true));
+    EXPECT_ABORT("marking missed the object", move_about("checkmark,poison,nth=1", true));
+    move_about("nth=20,checkmark,poison,verify", false);
+}
+
 TEST(a_cycle_that_stays_ends_for_who_waits)
 {
     gc_heap *heap = gc_heap_create(&(gc_options){.debug = "nth=3,stay=1000000", .log = keep_line});
