@@ -222,7 +222,7 @@ $(B)/test/o/%.o: test/%.c | setup $(GENERATED)
 
 test_files = $(if $(wildcard test/$1/main.c),$(wildcard test/$1/*.c),$(filter %/$1.c,$(TEST_SOURCES)))
 # One that includes its module's source, to reach between two lines of it, takes the place of the object.
-INSIDE    := $(shell grep -ls '^.include "[a-z]*/[a-z]*\.c"' $(TEST_SOURCES))
+INSIDE    := $(shell grep -ls '^.include "src/' $(TEST_SOURCES))
 replaced   = $(patsubst test/%.c,$(B)/src/%.o,$(filter $(INSIDE),$(call test_files,$1)))
 
 define unit_test

@@ -10,7 +10,7 @@ static int open_slowly(const char *path, int flags);
 
 #define dl_iterate_phdr(fn, arg) iterate(fn, arg)
 #define open(path, flags) open_slowly(path, flags)
-#include "base/place.c"
+#include "src/base/place.c"
 #undef dl_iterate_phdr
 #undef open
 

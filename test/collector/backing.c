@@ -11,7 +11,7 @@ static bool back(void *p, size_t size);
 #define os_back(p, size) back(p, size)
 #define os_now_ns() clock_now
 #define proc_return(procs, p) (returned++, proc_return(procs, p))
-#include "collector/backing.c"
+#include "src/collector/backing.c"
 #undef os_back
 #undef os_now_ns
 #undef proc_return

@@ -22,7 +22,7 @@ static word clear_bits(word *map, word rest)
 
 #define word_fetch_or_seq_cst(map, bits) set_bits(map, bits)
 #define word_fetch_and_relaxed(map, bits) clear_bits(map, bits)
-#include "collector/mark.c"
+#include "src/collector/mark.c"
 #undef word_fetch_or_seq_cst
 #undef word_fetch_and_relaxed
 

@@ -7,7 +7,7 @@ static void rest_until_work(struct workqueue *q);
 
 #define os_wait(word, expected, ns) rest_until_over(word, expected)
 #define workqueue_wait(q, ns, until_idle) rest_until_work(q)
-#include "collector/marking.c"
+#include "src/collector/marking.c"
 #undef os_wait
 #undef workqueue_wait
 

@@ -12,7 +12,7 @@ static bool look_at_life(struct os_life *life)
 }
 
 #define os_life_is_over(life) look_at_life(life)
-#include "mutator/attach.c"
+#include "src/mutator/attach.c"
 #undef os_life_is_over
 
 #include "actors.h"
