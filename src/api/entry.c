@@ -30,15 +30,22 @@ static const char *const texts[] = {
 
 static _Thread_local unsigned told; /* a bit for each enum mistake */
 
-/* Reports a mistake, once for each thread and kind. `t` NULL: to standard error. */
-static void tell(const gc_thread *t, enum mistake mistake, const char *call, const char *what)
+/* Reports a mistake, once for each thread and kind. `t` NULL: to standard error. `sp`: an address
+ * in the frame of the public call; 0: the frame is still there. */
+static void tell_from(uintptr_t sp, const gc_thread *t, enum mistake mistake, const char *call,
+                      const char *what)
 {
     if (told & 1u << mistake)
         return;
     told |= 1u << mistake;
     const gc_heap *heap = t ? t->heap : NULL;
     log_write(heap, GC_LOG_ERROR, "%.*s%s: %s", log_call_length(call), call, what, texts[mistake]);
-    log_place(heap, t, 0);
+    log_place(heap, t, sp);
+}
+
+static void tell(const gc_thread *t, enum mistake mistake, const char *call, const char *what)
+{
+    tell_from(0, t, mistake, call, what);
 }
 
 static enum mistake mistake_of(const gc_thread *t)
@@ -54,28 +61,28 @@ static bool lies_on_this_stack(const void *p)
     return os_stack_bounds(&low, &high) == 0 && (uintptr_t)p - low < high - low;
 }
 
-gc_thread *entry_refuse(gc_thread *t, const char *call)
+COLD gc_thread *entry_refuse(gc_thread *t, const char *call)
 {
-    tell(t, mistake_of(t), call, " is refused (EPERM)");
+    tell_from(STACK_CALLER(), t, mistake_of(t), call, " is refused (EPERM)");
     entry_outside();
     errno = EPERM;
     return NULL;
 }
 
-void entry_refuse_store(const char *call, word old, word value)
+void entry_refuse_store(const char *call, word old, word value, uintptr_t sp)
 {
     gc_thread *t = thread_self();
     if (heaps_any_contains(old) || heaps_any_contains(value))
-        tell(t, mistake_of(t), call, " stores what the collector does not see");
+        tell_from(sp, t, mistake_of(t), call, " stores what the collector does not see");
 }
 
 /* All threads without a heap share one struct. A frame that another thread has put there lies on
  * another stack. */
-void entry_outside(void)
+COLD void entry_outside(void)
 {
     int before = errno;
     if (!thread_self() && self_unattached.frames && lies_on_this_stack(self_unattached.frames))
-        tell(NULL, FRAME_WITHOUT_HEAP, "GC_FRAME", " keeps nothing alive");
+        tell_from(STACK_CALLER(), NULL, FRAME_WITHOUT_HEAP, "GC_FRAME", " keeps nothing alive");
     errno = before;
 }
 

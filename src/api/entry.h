@@ -10,8 +10,9 @@
  * mistake. Returns NULL. `t` is the calling thread, NULL if it has no current heap. */
 COLD gc_thread *entry_refuse(gc_thread *t, const char *call);
 /* For a store by a thread that may not store; the caller stores without a barrier. The log tells so
- * likewise, if the old or the new value is a reference. */
-COLD void entry_refuse_store(const char *call, word old, word value);
+ * likewise, if the old or the new value is a reference. `sp` is an address in the frame of the
+ * public call. */
+COLD void entry_refuse_store(const char *call, word old, word value, uintptr_t sp);
 /* For a safepoint of a thread without a heap, which is allowed. The log tells of an open
  * GC_FRAME. */
 COLD void entry_outside(void);

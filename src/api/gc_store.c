@@ -13,7 +13,7 @@ static COLD void barrier_flagged(const char *call, const void *slot, word old, w
 {
     gc_thread *t = thread_self();
     if (gc_self->barrier & BARRIER_SHUT) {
-        entry_refuse_store(call, old, value);
+        entry_refuse_store(call, old, value, STACK_CALLER());
         return;
     }
     const struct checks_stored stored = {call, slot, value, outcome == SURE, STACK_CALLER()};

@@ -188,7 +188,7 @@ void gc_barrier_store_weak(void *slot, void *value)
     gc_thread *t = thread_self();
     (void)slot;
     if (gc_self->barrier & BARRIER_SHUT)
-        entry_refuse_store("gc_store_weak", 0, (word)value);
+        entry_refuse_store("gc_store_weak", 0, (word)value, (uintptr_t)__builtin_frame_address(0));
     else if (thread_shades(t))
         barrier_write(t, 0, (word)value);
 }

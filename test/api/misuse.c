@@ -469,6 +469,7 @@ static void jump_without_reset(void)
             jump();
     }
     CHECK(has_logged("longjmp"));
+    CHECK(has_logged("  found by thread ") && has_logged(", in jump_without_reset+0x"));
     CHECK(gc_frame_mark() == NULL);
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
@@ -553,6 +554,8 @@ static void jump_and_block(void)
 TEST(longjmp_then_a_collection)
 {
     EXPECT_ABORT("jumper: a GC_FRAME is open", jump_and_collect(0));
+    EXPECT_ABORT("jumper, whose last call was gc_collect, in jump_and_collect+0x",
+                 jump_and_collect(0));
     EXPECT_ABORT("gc_frame_reset", jump_and_collect(0x11));
     EXPECT_ABORT("a GC_FRAME is open", jump_and_collect(-1));
     EXPECT_ABORT("a GC_FRAME is open", jump_and_block());
@@ -1134,6 +1137,9 @@ TEST(threads_without_a_heap)
     CHECK_EQ(says_outside(allocate_outside, "gcheap: gc_new is refused (EPERM): this thread has no "
                                             "current heap; call gc_thread_attach()"),
              1);
+    CHECK_EQ(says_outside(allocate_outside, ", in allocate_outside+0x"), 1);
+    CHECK_EQ(says_outside(store_outside, ", in store_outside+0x"), 1);
+    CHECK_EQ(says_outside(frame_outside, ", in frame_outside+0x"), 1);
     CHECK_EQ(says_outside(store_outside, "gcheap: gc_store stores what the collector does not "
                                          "see: this thread has no current heap"),
              1);
