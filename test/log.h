@@ -22,7 +22,7 @@ static inline void keep_line(void *unused, enum gc_log_level level, const char *
         return;
     pthread_mutex_lock(&logged.lock);
     size_t n = strncmp(line, "  ", 2) == 0 ? strlen(logged.line) : 0;
-    snprintf(logged.line + n, sizeof logged.line - n, "%s%s", n ? "\n" : "", line);
+    snprintf(logged.line + n, sizeof logged.line - n, "%s%s", n ? " |" : "", line);
     pthread_mutex_unlock(&logged.lock);
     fprintf(stderr, "%s\n", line);
     logged.warnings += level == GC_LOG_WARNING;

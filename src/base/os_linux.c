@@ -156,13 +156,13 @@ bool os_look_at_thread(uint64_t id, struct os_thread_look *look)
 
 /* ---- Interruptions ---- */
 
-static void (*interruption)(void);
+static word interruption; /* the function to run; atomic */
 
 static void on_interruption(int signal)
 {
     KEEP_ERRNO;
     (void)signal;
-    interruption();
+    ((void (*)(void))word_load_relaxed(&interruption))();
 }
 
 /* The handler stays. */
@@ -180,7 +180,7 @@ static bool handles_interruptions(void)
 bool os_interrupt(uint64_t id, void (*fn)(void))
 {
     KEEP_ERRNO;
-    interruption = fn;
+    word_store_relaxed(&interruption, (word)fn);
     return handles_interruptions() && syscall(SYS_tgkill, getpid(), (pid_t)id, SIGURG) == 0;
 }
 

@@ -14,6 +14,7 @@
 struct check {
     gc_heap *heap;
     unsigned faults;
+    bool remedy_told;
     size_t pages, noscan, live_bytes, spans;
 };
 
@@ -158,6 +159,15 @@ static uintptr_t object_before(const struct mheap *mem, uintptr_t address)
     return object && object + span_object_bytes(mheap_span_of(mem, object)) == address ? object : 0;
 }
 
+static void tell_remedy(struct check *c)
+{
+    if (!c->remedy_told)
+        log_write(c->heap, GC_LOG_ERROR,
+                  "  keep objects in a GC_FRAME, a gc_root() or a handle across safepoints, and "
+                  "store references with gc_store(); the switches roots and stores name the place");
+    c->remedy_told = true;
+}
+
 /* A reference to an object that was lost looks like the end of the object before it. */
 static void tell_lost(struct check *c, const struct gc_tracer *tracer, uintptr_t address)
 {
@@ -176,6 +186,7 @@ static void tell_lost(struct check *c, const struct gc_tracer *tracer, uintptr_t
         log_write(c->heap, GC_LOG_ERROR,
                   "heap check: a reference leads to no object (%s, to 0x%zx)", text,
                   (size_t)address);
+    tell_remedy(c);
 }
 
 static void check_edge(struct gc_tracer *tracer, word value)
@@ -208,7 +219,7 @@ static bool check_object(void *arg, struct gc_span *s, uintptr_t object)
 
 unsigned verify_heap(gc_heap *heap)
 {
-    struct check c = {heap, 0, 0, 0, 0, 0};
+    struct check c = {.heap = heap};
     struct edge_check e = {
         {.value = check_edge, .stale = ignore_word, .weak = check_weak, .heap = heap}, &c};
     verify_flush_caches(heap);
