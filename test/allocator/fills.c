@@ -89,7 +89,18 @@ static void fills(unsigned flags)
     end_heap(heap);
 }
 
-TEST_EACH_WAY(fills)
+TEST(fresh_objects)
+{
+    fills(0);
+}
+TEST(fresh_objects_and_a_stopped_world)
+{
+    fills(GC_STOP_WORLD);
+}
+TEST(fresh_objects_without_background)
+{
+    fills(GC_NO_BACKGROUND);
+}
 
 /* Without a shape each array has its heap bits by itself. */
 TEST(no_shapes_are_left)

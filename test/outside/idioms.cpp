@@ -188,7 +188,8 @@ static void show(const char *text)
 
 static void run()
 {
-    for (const char *text : {"1 + 2 * x", "(1 + 2) * (x - 1)", "1 / zero", "2 * y", "(1 + 2", "1 +", "7 7"})
+    for (const char *text :
+         {"1 + 2 * x", "(1 + 2) * (x - 1)", "1 / zero", "2 * y", "(1 + 2", "1 +", "7 7"})
         show(text);
     for (int i = 0; i < 2000; i++) { /* errors deep in the recursion leave no frame behind */
         const std::string open(100, '(');
@@ -350,9 +351,8 @@ static void run()
     gc_collect();
     std::sort(done.begin(), done.end(), [](const job *a, const job *b) { return a->n < b->n; });
     const auto twice = std::adjacent_find(done.begin(), done.end());
-    const bool sound = std::all_of(done.begin(), done.end(), [](const job *j) {
-        return j->n >= 0 && j->n < WORKERS * JOBS;
-    });
+    const bool sound = std::all_of(done.begin(), done.end(),
+                                   [](const job *j) { return j->n >= 0 && j->n < WORKERS * JOBS; });
     std::printf("%s, %s\n", twice == done.end() ? "each once" : "one twice",
                 sound && done.size() > 1000 ? "all sound" : "not all sound");
 }
