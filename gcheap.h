@@ -931,12 +931,14 @@ GC_API void gc_weak_free(gc_weak *weak);
 
 /* A weak map leads from objects, by identity, to references (addresses, or words in the heap's
  * value format). An entry lives as long as its key. It keeps its value alive only while the key
- * lives, even if the value refers to the key (an ephemeron). All calls are atomic, and any attached
- * thread may make them. No call takes longer because the map is large. NULL: ENOMEM, EPERM. */
+ * lives, even if the value refers to the key (an ephemeron). A key outside of all heaps never dies.
+ * Any attached thread may make these calls, which are atomic and do not take longer because the map
+ * is large. NULL: ENOMEM, EPERM. */
 GC_API gc_weakmap *gc_weakmap_new(void);
 /* When no thread uses the map any more. Any thread, attached or not. NULL is ignored. */
 GC_API void gc_weakmap_free(gc_weakmap *map);
-/* Adds or replaces an entry. 0; -EINVAL (also: the key is no object), -ENOMEM, -EPERM. */
+/* Adds or replaces an entry. 0; -EINVAL (also: a key in a heap that is no object of this one),
+ * -ENOMEM, -EPERM. */
 GC_API int gc_weakmap_set(gc_weakmap *map, void *key, void *value);
 /* The value, which the caller should root; NULL, with errno unchanged, if the key is not there. */
 GC_API void *gc_weakmap_get(gc_weakmap *map, void *key);

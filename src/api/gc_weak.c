@@ -1,9 +1,11 @@
 /* Weak references, weak maps, weak slots, intern tables. */
 #include "api/entry.h"
+#include "allocator/malloc.h"
 #include "collector/intern.h"
 #include "collector/weak.h"
 #include "collector/weakmap.h"
 #include "collector/weakslot.h"
+#include "mutator/heaps.h"
 #include "mutator/log.h"
 
 static COLD void *refuse(int error)
@@ -63,12 +65,21 @@ INLINE gc_thread *enter_set(const char *call, const struct weakset *set)
 }
 #define ENTER_MAP(map) enter_set(__func__, map ? &map->set : NULL)
 
+/* Whether it leads into no heap: then it lives for ever. All objects of no bytes have one
+ * address. */
+static bool is_outside(const gc_heap *heap, const void *key)
+{
+    uintptr_t address = value_address(&heap->options.format, (word)key);
+    return key && key != &malloc_zero_object && !arena_of(&heap->mem.arenas, (uintptr_t)key) &&
+           !arena_of(&heap->mem.arenas, address) && !heaps_any_contains((word)key);
+}
+
 int gc_weakmap_set(gc_weakmap *map, void *key, void *value)
 {
     gc_thread *t = ENTER_MAP(map);
     if (!t)
         return -errno;
-    if (!special_is_object(t->heap, key))
+    if (!special_is_object(t->heap, key) && !is_outside(t->heap, key))
         return -EINVAL;
     return weakmap_set(map, (uintptr_t)key, (word)value);
 }

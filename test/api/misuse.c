@@ -769,7 +769,6 @@ TEST(weak)
     CHECK_REFUSED(gc_weak_new(&no_object), EINVAL);
     CHECK_REFUSED(gc_weak_new(gc_new_bytes(0)), EINVAL);
     CHECK_REFUSED(gc_weak_get(NULL), EINVAL);
-    CHECK_EQ(gc_weakmap_set(map, &no_object, NULL), -EINVAL);
     CHECK_EQ(gc_weakmap_set(map, NULL, NULL), -EINVAL);
     CHECK_EQ(gc_weakmap_set(NULL, gc_new(&cell_type), NULL), -EINVAL);
     CHECK_REFUSED(gc_weakmap_get(NULL, &no_object), EINVAL);
