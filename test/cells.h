@@ -6,7 +6,7 @@
 #include "heaps.h"
 
 struct cell {
-    struct cell *next;
+    _Alignas(8) struct cell *next; /* so a cell has 24 bytes on every host */
     uint64_t magic;
     uint64_t id;
 };

@@ -27,12 +27,16 @@ name_of() { # FILE
 plain() { sed -E 's/0x[0-9a-f]+/0x…/g; s/thread [0-9]+/thread 4711/g; s/cycle [0-9]+/cycle 3/g; s/for [0-9]+ ms/for 100 ms/'; }
 # The first message of the library, and after a tab the seconds until it came.
 first_message() { # PROGRAM SWITCHES
-    local start=$EPOCHREALTIME line
-    while IFS= read -r line; do
+    local start=$EPOCHREALTIME line messages program
+    exec {messages}< <(GCHEAP_DEBUG=$2 exec "$scratch/$1" 2>&1 >/dev/null)
+    program=$!
+    while IFS= read -r line <&"$messages"; do
         [[ $line == 'gcheap: '* ]] || continue
         printf '%s\t%s\n' "${line#gcheap: }" "$(awk "BEGIN { printf \"%.2f\", $EPOCHREALTIME - $start }")"
         break
-    done < <(GCHEAP_DEBUG=$2 "$scratch/$1" 2>&1 >/dev/null) | plain
+    done | plain
+    exec {messages}<&-
+    kill -KILL "$program" 2>/dev/null # it may go on for long
 }
 # How the program ends without switches, and whether it says the same.
 without_switches() { # FILE MESSAGE

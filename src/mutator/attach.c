@@ -86,7 +86,7 @@ static void recycle(gc_heap *heap, gc_thread *t)
 }
 
 /* The most C stack that a public call needs, without the embedder's callbacks (test stacks). */
-#define STACK_NEEDED ((uintptr_t)13 << 10)
+#define STACK_NEEDED ((uintptr_t)(WORD_BITS == 64 ? 13 : 16) << 10)
 
 static int check_room(const gc_heap *heap, uintptr_t low, uintptr_t high)
 {

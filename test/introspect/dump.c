@@ -246,7 +246,7 @@ TEST(roots)
     }
     take_dump();
     ok(has("R %zx the global global\n", place(objects[0])), "a global");
-    ok(has("R %zx the global range + 16\n", place(objects[1])), "a range");
+    ok(has("R %zx the global range + %zu\n", place(objects[1]), 2 * sizeof(void *)), "a range");
     ok(has("R %zx [0] of the range at ", place(objects[2])), "a thread's range");
     ok(has("R %zx the handle at ", place(objects[3])), "a handle");
     ok(has("X %zx %zx value in a weak map\n", place(objects[3]), place(objects[4])), "a map");

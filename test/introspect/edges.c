@@ -127,7 +127,8 @@ TEST(roots_of_the_heap)
     CHECK_EQ(gc_root_callback(GC_ROOT_HEAP, visit_shared, &of_callback), 0);
     struct found f = look_for(object, 4);
     expect(&f, GC_IN_GLOBAL, "the global global");
-    expect(&f, GC_IN_GLOBAL, "the global rooted_range + 16");
+    expect(&f, GC_IN_GLOBAL,
+           WORD_BITS == 64 ? "the global rooted_range + 16" : "the global rooted_range + 8");
     expect(&f, GC_IN_HANDLE, "the handle at 0x");
     expect(&f, GC_IN_CALLBACK, "the root callback visit_shared()");
     for (size_t i = 0; i < f.n; i++) {
@@ -263,6 +264,31 @@ static const char *only_holder(const void *object, const char *field)
     return f.texts[1];
 }
 
+/* What is told of the place: the known name, or the offset; and what is told before it. */
+struct expected_place {
+    char field[32], text[96];
+};
+static struct expected_place expected_place(bool known, const char *type, const char *name,
+                                            size_t offset)
+{
+    struct expected_place t;
+    if (known) {
+        snprintf(t.field, sizeof t.field, "%s", name);
+        snprintf(t.text, sizeof t.text, "%s%s at", type, name);
+    } else {
+        snprintf(t.field, sizeof t.field, "+ %zu", offset);
+        snprintf(t.text, sizeof t.text, "+ %zu at", offset);
+    }
+    return t;
+}
+
+static void expect_place(const void *object, struct expected_place t)
+{
+    const char *told = only_holder(object, t.field);
+    if (!strstr(told, t.text))
+        FAIL("%s, without %s", told, t.text);
+}
+
 static void look_at_objects(const char *switches, bool known)
 {
     make_heap(switches, 0);
@@ -274,23 +300,22 @@ static void look_at_objects(const char *switches, bool known)
     GC_FRAME(object, in.pair);
     in.pair = gc_new(&pair_type);
     gc_store(&in.pair->left, object);
-    CHECK(strstr(only_holder(object, known ? "left" : "+ 0"),
-                 known ? "struct pair.left at" : "object of class "));
+    expect_place(object, expected_place(known, "struct pair.", "left", 0));
     in.array = gc_new_array(&gc_pointer_type, 9);
     gc_store(&in.array[7], object);
-    CHECK(strstr(only_holder(object, known ? "[7]" : "+ 56"),
-                 known ? "array of pointer [7] at" : "+ 56 at"));
+    expect_place(object, expected_place(known, "array of pointer ", "[7]", 7 * sizeof(void *)));
     in.pair = gc_new_array(&pair_type, 5);
     gc_store(&in.pair[2].right, object);
-    CHECK(strstr(only_holder(object, known ? "[2].right" : "+ 56"),
-                 known ? "array of struct pair [2].right at" : "+ 56 at"));
+    expect_place(object, expected_place(known, "array of struct pair ", "[2].right",
+                                        2 * sizeof(struct pair) + sizeof(void *)));
     in.head = gc_new_flex(&head_type, &pair_type, 3);
     gc_store(&((struct pair *)(in.head + 1))[1].left, object);
-    CHECK(strstr(only_holder(object, known ? "[1].left" : "+ 40"),
-                 known ? "struct head with elements struct pair [1].left at" : "+ 40 at"));
+    expect_place(object, expected_place(known, "struct head with elements struct pair ", "[1].left",
+                                        sizeof(struct head) + sizeof(struct pair)));
     gc_clear(&((struct pair *)(in.head + 1))[1].left, sizeof(void *));
     gc_store(&in.head->first, object);
-    only_holder(object, known ? "first" : "+ 8");
+    expect_place(object,
+                 expected_place(known, "struct pair.", "first", offsetof(struct head, first)));
     in.pair = gc_new(&traced_type); /* its type is known always */
     gc_store(&in.pair->left, object);
     CHECK(strstr(only_holder(object, "+ 0"), "struct hidden + 0 at"));

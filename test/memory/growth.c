@@ -180,7 +180,7 @@ TEST(the_neighbourhood_is_taken)
     CHECK(span_of(1));
     uintptr_t end = mem.arenas.next_hint;
     void *foreign = os_reserve((void *)end, ARENA_STEP, ARENA_STEP);
-    CHECK_EQ((uintptr_t)foreign, end);
+    CHECK(foreign && (WORD_BITS == 32 || (uintptr_t)foreign == end)); /* else it is taken already */
     struct gc_span *s = span_of(ARENA_STEP >> PAGE_SHIFT);
     CHECK(s && s->base != end);
     CHECK_EQ(mem.arenas.count, 2);

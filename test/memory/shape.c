@@ -57,7 +57,8 @@ TEST(types_share_a_shape)
 {
     gc_type *pair = new_type(2, 3), *second = new_type(2, 2), *one = new_type(1, 1);
     const struct cell_shape *all = array_shape(&gc_pointer_type);
-    CHECK(all && array_shape(&gc_word_type) == all && array_shape(pair) == all);
+    CHECK(all && array_shape(pair) == all);
+    CHECK(WORD_BITS < 64 || array_shape(&gc_word_type) == all); /* a value has 64 bits */
     CHECK(tail_shape(one, pair) == all && tail_shape(pair, one) == all);
     CHECK(array_shape(second) != all && tail_shape(second, second) == array_shape(second));
     CHECK(tail_shape(one, second) != all && tail_shape(one, second) != array_shape(second));
@@ -122,7 +123,7 @@ TEST(what_the_inline_paths_know)
 {
     static gc_type unknown;
     gc_type *head = new_type(1, 0), *one = new_type(1, 1), *two = new_type(2, 2);
-    gc_type *bytes = new_type(0, 0), *long_ones = new_type(200, 1);
+    gc_type *bytes = new_type(0, 0), *long_ones = new_type(1600 / WORD_SIZE, 1);
     CHECK(head->id && one->id && two->id && head->id != one->id && one->id != two->id);
     CHECK_EQ(head->id % GC_RUNS_MAX, 0);
     CHECK(!head->tail && !one->arrays && !unknown.id);
@@ -141,7 +142,7 @@ TEST(what_the_inline_paths_know)
  * begin. */
 TEST(elements_behind_a_gap)
 {
-    static gc_type odd = {.size = 4, .align = 4, .name = "odd"};
+    static gc_type odd = {.size = WORD_SIZE / 2, .align = WORD_SIZE / 2, .name = "odd"};
     const struct cell_shape *s = tail_shape(&odd, &gc_pointer_type);
     CHECK(s && !odd.tail);
     CHECK(!bits_test(s->mask, 0) && bits_test(s->mask, 1));

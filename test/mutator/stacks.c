@@ -648,7 +648,7 @@ TEST(a_stack_that_is_not_scanned_again)
 #if !SLOW && !UNDEFINED_SANITIZER && !defined(__OPTIMIZE_SIZE__) && defined(__OPTIMIZE__) &&       \
     !(defined(GC_DEBUG) && GC_DEBUG)
 
-enum { PAINTED = 256 << 10, PAINT = 0x5a, NEEDED = 13 << 10 };
+enum { PAINTED = 256 << 10, PAINT = 0x5a, NEEDED = (WORD_BITS == 64 ? 13 : 16) << 10 };
 
 static char *painted;
 static uintptr_t stands; /* where the calls are made */

@@ -904,7 +904,7 @@ TEST(address_space_is_limited)
 {
     if (SLOW)
         SKIP("the sanitizer takes its own");
-    struct rlimit limit = {(rlim_t)6 << 20, (rlim_t)64 << 20};
+    struct rlimit limit = {(rlim_t)(sizeof(void *) == 8 ? 6 : 4) << 20, (rlim_t)64 << 20};
     CHECK_EQ(setrlimit(RLIMIT_DATA, &limit), 0);
     gc_options o = {.flags = GC_NO_BACKGROUND};
     gc_heap *heap = gc_heap_create(&o);
