@@ -78,14 +78,25 @@ static bool sweep_the_rest(struct driver *d)
     return done;
 }
 
+/* In how many parts a cycle marks. Nobody knows how far a program's stores lie from its
+ * allocations: where cycles stay for the sake of checkmark alone, each stays for longer than the
+ * one before, and the fifth as the first. */
+static uint32_t stay_parts(const gc_heap *heap)
+{
+    const struct debug_switches *d = &heap->debug;
+    bool varies = d->mixed && !d->rarer;
+    return varies ? d->stay << heap->cycle->started / 4 % 4 * 4 : d->stay;
+}
+
 /* The switch stay. A cycle for which a thread waits goes to its end at once. */
 static void begin_stay(gc_heap *heap)
 {
     struct cycle *c = heap->cycle;
     if (!heap->debug.stay || c->forced || heap->options.flags & GC_STOP_WORLD)
         return;
-    c->part = mheap_live_bytes(&heap->mem) / heap->debug.stay + 1;
-    u32_store_relaxed(&c->stays, heap->debug.stay);
+    uint32_t parts = stay_parts(heap);
+    c->part = mheap_live_bytes(&heap->mem) / parts + 1;
+    u32_store_relaxed(&c->stays, parts);
 }
 
 /* What this cycle finds dead is named before. */

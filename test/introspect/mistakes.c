@@ -1,5 +1,6 @@
 /* Mistakes of an embedder, each planted once: the switch that looks for it names it, and where. */
 #include "heaps.h"
+#include "cycle/cycle.h"
 #include "introspect/checks.h"
 #include "log.h"
 
@@ -60,6 +61,22 @@ TEST(a_cycle_stays_for_checkmark)
     EXPECT_ABORT("marking missed the object", move_about("nth=20,checkmark", true));
     EXPECT_ABORT("marking missed the object", move_about("checkmark,poison,nth=1", true));
     move_about("nth=20,checkmark,poison,verify", false);
+}
+
+/* They stay for longer and longer, as stores may lie far from allocations. */
+TEST(cycles_stay_for_different_times)
+{
+    static const uint32_t parts[] = {16, 256, 4096, 65536};
+    unsigned seen = 0;
+    gc_heap *heap =
+        gc_heap_create(&(gc_options){.flags = GC_NO_BACKGROUND, .debug = "nth=1,checkmark"});
+    for (int i = 0; i < 64; i++) {
+        CHECK(gc_new(&node_type));
+        for (size_t k = 0; k < ARRAY_LEN(parts); k++)
+            seen |= (unsigned)(u32_load_acquire(&heap->cycle->stays) == parts[k] - 1) << k;
+    }
+    CHECK_EQ(seen, 15);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
 TEST(a_cycle_that_stays_ends_for_who_waits)
