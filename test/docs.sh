@@ -87,6 +87,14 @@ located() { # PROGRAM
     line=$(HOME=$scratch gdb -q -nx -batch -ex "info line *$place" "$1" | sed -nE 's/^Line ([0-9]+) of .*/\1/p')
     [[ -n $line ]] && sed -n "${line}p" docs/guide.md | grep -qF 'list = cons(number(i), list);'
 }
+# It stops where the slot that a message names is written.
+stopped() { # PROGRAM
+    local slot
+    slot=$(GCHEAP_DEBUG=nth=1,verify,types "$1" 2>&1 | sed -nE 's/.*struct pair.head at (0x[0-9a-f]+), to .*/\1/p')
+    GCHEAP_DEBUG=nth=1,verify,types HOME=$scratch gdb -q -nx -batch -iex 'set debuginfod enabled off' -ex 'break main' \
+        -ex run -ex "watch -l *(void **)$slot" -ex continue "$1" >"$1.log" 2>&1
+    [[ -n $slot ]] && grep -q '^cons (head=0x' "$1.log" || { cat "$1.log" && return 1; }
+}
 # Without the bug, nothing is said.
 fixed() { # PROGRAM
     local switches
@@ -98,7 +106,10 @@ for file in "$scratch"/*.c "$scratch"/*.cpp; do
     [[ -e $file ]] || continue
     check "the program at ${file#"$scratch"/} works" works "$file"
     [[ $file != *.bug.c ]] || check 'its bug is found' found "${file%.c}"
-    [[ $file != *.bug.c || -n $SAN ]] || ! command -v gdb >/dev/null || check 'GDB finds its line' located "${file%.c}"
+    [[ $file != *.bug.c || -n $SAN ]] || ! command -v gdb >/dev/null || {
+        check 'GDB finds its line' located "${file%.c}"
+        check 'GDB stops where it stores' stopped "${file%.c}"
+    }
     [[ $file != *.bug.fixed.c ]] || check 'it has no bug' fixed "${file%.fixed.c}"
 done
 
