@@ -307,5 +307,6 @@ void arena_release_maps(const struct arena_index *index, uintptr_t base, size_t 
 size_t arena_metadata_bytes(size_t arenas, size_t npages, size_t noscan)
 {
     size_t map = PAGE_WORDS / 8, tables = sizeof(uint16_t) + sizeof(struct gc_span *);
-    return arenas * 4 * ARENA_PAGE_WORDS * sizeof(word) + npages * (3 * map + tables) - noscan * map;
+    return arenas * 4 * ARENA_PAGE_WORDS * sizeof(word) + npages * (3 * map + tables) -
+           noscan * map;
 }

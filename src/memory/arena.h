@@ -149,8 +149,9 @@ void arena_touch_marks(struct arena *a, uintptr_t base, size_t size);
  * put there meanwhile. The bits of such pages are 0, or mean nothing (`heap`). */
 void arena_release_maps(const struct arena_index *index, uintptr_t base, size_t size);
 
-/* How many bytes the metadata of so many arenas take when npages of their pages are backed, of which
- * `noscan` have no heap bits. It is an estimate, as the OS backs the maps by pages of its own. */
+/* How many bytes the metadata of so many arenas take when npages of their pages are backed, of
+ * which `noscan` have no heap bits. It is an estimate, as the OS backs the maps by pages of its
+ * own. */
 size_t arena_metadata_bytes(size_t arenas, size_t npages, size_t noscan);
 
 #define ARENA_BOUNDS_SHIFT (WORD_BITS / 2)
