@@ -155,6 +155,19 @@ typedef void (*gc_trace_fn)(void *object, gc_tracer *tracer);
 
 #define GC_FIELDS_MAX 32
 
+/* A tagged word is a value's first part: it holds a reference if the byte at `byte`, & mask, is
+ * `match`, and otherwise anything, as a number. Both lie in one object of at most 64 words, or in
+ * one element. `word` is the number of the tagged word. */
+struct gc_tagged {
+    uint16_t word, byte;
+    uint8_t mask, match;
+};
+#define GC_TAGGED(T, field, tag, mask, match)                                                      \
+    {                                                                                              \
+        (uint16_t)(offsetof(T, field) / sizeof(void *)), (uint16_t)offsetof(T, tag), (mask),       \
+            (match)                                                                                \
+    }
+
 /* A type descriptor. GC_TYPE() fills it, or gc_type_create() makes it. It must not change once an
  * object of it was made. Unless gc_type_create() made it, it must outlive every heap that holds an
  * object of it. The descriptor has the fields of Go's runtime; most are 0 in a GC_TYPE. */
@@ -190,34 +203,38 @@ struct gc_type {
      * by a ';', as "left;right;". NULL: they have none. */
     const char *fields;
     uint16_t field_words[GC_FIELDS_MAX]; /* of each of them: the number of its word */
+    const struct gc_tagged *tagged;      /* words of the mask that are tagged; NULL: none */
+    size_t ntagged;                      /* how many */
 };
 
 /* GC_TYPE(name, T, field, …) defines the gc_type `name` for the C type T. The named fields (at most
  * 32, each a pointer or a 64-bit value word) are references; the collector looks at nothing else.
  * Write `static` before it for internal linkage. The compiler checks that each field has the size
- * and alignment of a word. GC_TYPE_NOPTR(name, T) defines a type without references. */
-#define GC_TYPE(name, T, ...)                                                                      \
+ * and alignment of a word. GC_TYPE_NOPTR(name, T) defines a type without references. In a
+ * GC_TYPE_TAGGED(name, T, tagged, field, …) the fields are references as in GC_TYPE, but for those
+ * that the array `tagged` of struct gc_tagged says to be tagged. */
+#define GC_TYPE(name, T, ...) GC_TYPE_WITH(name, T, NULL, 0, __VA_ARGS__)
+#define GC_TYPE_TAGGED(name, T, tagged, ...)                                                       \
+    GC_TYPE_WITH(name, T, tagged, sizeof(tagged) / sizeof((tagged)[0]), __VA_ARGS__)
+#define GC_TYPE_WITH(name, T, tagged, ntagged, ...)                                                \
     gc_type name = GC_TYPE_INIT(#T, T, (GC_MASK_ALL(T, __VA_ARGS__)),                              \
                                 GC_MAP(GC_FIELD_NAME, T, 0, __VA_ARGS__),                          \
-                                (GC_MAP(GC_FIELD_WORD, T, 0, __VA_ARGS__)));                       \
+                                (GC_MAP(GC_FIELD_WORD, T, 0, __VA_ARGS__)), tagged, ntagged);      \
     GC_MAP(GC_CHECK_FIELD, T, 0, __VA_ARGS__)                                                      \
     GC_CHECK_ALIGN(T);                                                                             \
     GC_STATIC_ASSERT(GC_ALIGNOF(T) % sizeof(void *) == 0,                                          \
                      "GC_TYPE: " #T " does not have the alignment of a pointer: is it packed?");   \
     GC_STATIC_ASSERT(GC_NARGS(__VA_ARGS__) <= GC_FIELDS_MAX, "GC_TYPE takes at most 32 fields")
 #define GC_TYPE_NOPTR(name, T)                                                                     \
-    gc_type name = GC_TYPE_INIT(#T, T, (0), NULL, (0));                                            \
+    gc_type name = GC_TYPE_INIT(#T, T, (0), NULL, (0), NULL, 0);                                   \
     GC_CHECK_ALIGN(T);                                                                             \
     GC_STATIC_ASSERT(sizeof(T) > 0, "GC_TYPE_NOPTR needs a complete type")
 
-#define GC_TYPE_INIT(text, T, mask, names, words)                                                  \
+#define GC_TYPE_INIT(text, T, mask, names, words, tagged, ntagged)                                 \
     {                                                                                              \
         sizeof(T), 0, 0, GC_TFLAG_NAMED, GC_KIND_STRUCT, (uint16_t)GC_ALIGNOF(T),                  \
             (uint16_t)GC_ALIGNOF(T), 0, NULL, NULL, NULL, text, NULL, NULL, 0, {GC_LIST mask}, 0,  \
-            0, NULL, 0, 0, names,                                                                  \
-        {                                                                                          \
-            GC_LIST words                                                                          \
-        }                                                                                          \
+            0, NULL, 0, 0, names, {GC_LIST words}, tagged, ntagged                                 \
     }
 #define GC_LIST(...) __VA_ARGS__
 #define GC_FIELD_NAME(T, unused, field) #field ";"
@@ -610,13 +627,29 @@ static inline uint64_t gc_load_value(const uint64_t *slot)
     return __atomic_load_n((gc_slot_word const *)slot, __ATOMIC_ACQUIRE);
 }
 
+GC_API void gc_barrier_store_tagged(void *object, const struct gc_tagged *where, void *value,
+                                    uint8_t tag);
+/* Stores a value of two parts: the tagged word, and then its tag, each with release. `object` is
+ * the start of the object, or of the element. The collector may see one part without the other;
+ * other threads may too, and need a lock. A fresh value may be written plainly, as always. */
+static inline void gc_store_tagged(void *object, const struct gc_tagged *where, void *value,
+                                   uint8_t tag)
+{
+    typedef void *__attribute__((may_alias)) gc_slot_word;
+    if (GC_UNLIKELY(GC_SELF->barrier))
+        gc_barrier_store_tagged(object, where, value, tag);
+    __atomic_store_n((gc_slot_word *)object + where->word, value, __ATOMIC_RELEASE);
+    __atomic_store_n((uint8_t *)object + where->byte, tag, __ATOMIC_RELEASE);
+}
+
 /* If *slot is `expected`, makes it `desired`. Sequentially consistent. Returns whether it did. */
 GC_API bool gc_cas(void *slot, void *expected, void *desired);
 GC_API bool gc_cas_value(uint64_t *slot, uint64_t expected, uint64_t desired);
 
 /* memmove of `bytes` (a multiple of the word) between slots, word by word. Each word is loaded with
  * acquire and stored with release, with the barrier that gc_store would run. `target` lies in one
- * object, or in a rooted range outside of all objects, where every word counts as a reference. */
+ * object, or in a rooted range outside of all objects, where every word counts as a reference.
+ * Values with tagged words are copied, and cleared, as a whole. */
 GC_API void gc_copy(void *target, const void *source, size_t bytes);
 /* memset to 0, likewise. */
 GC_API void gc_clear(void *target, size_t bytes);
@@ -750,6 +783,9 @@ GC_API int gc_root_callback_remove(gc_root_fn fn, void *arg);
 GC_API void gc_trace_slot(gc_tracer *tracer, const void *slot);
 GC_API void gc_trace_slots(gc_tracer *tracer, const void *base, size_t n);
 GC_API void gc_trace_ref(gc_tracer *tracer, void *object);
+/* The same for n values with a tagged word, of `size` bytes each, as on the stack of a VM. */
+GC_API void gc_trace_tagged(gc_tracer *tracer, const void *base, size_t n, size_t size,
+                            const struct gc_tagged *where);
 
 /* For trace functions only: `user` of the object's type. So one function can serve several VMs of a
  * process. In a root callback, which has an argument of its own, NULL. */
@@ -876,17 +912,19 @@ struct gc_type_spec {
     bool (*equal)(const void *a, const void *b);
     uint64_t (*hash_object)(const void *object, uint64_t seed);
     gc_trace_fn trace;
-    const char *fields; /* the names of the references in the order of their offsets, as
-                           "left;right"; of up to GC_FIELDS_MAX. NULL: they have none */
-    void *user;         /* gc_type.user; the pointer is copied */
-    uintptr_t fill;     /* gc_type.fill */
+    const char *fields;             /* the names of the references in the order of their offsets, as
+                                       "left;right"; of up to GC_FIELDS_MAX. NULL: they have none */
+    void *user;                     /* gc_type.user; the pointer is copied */
+    uintptr_t fill;                 /* gc_type.fill */
+    const struct gc_tagged *tagged; /* gc_type.tagged: words of the mask; NULL: none */
+    size_t ntagged;
 };
 
 /* Makes a type at run time; copies all that `spec` points to. Any thread, attached or not.
  * NULL: ENOMEM; or EINVAL, and gc_type_error() says why: size 0 with references, ptrdata beyond
  * size or not equal to the end of the last reference, a mask bit beyond ptrdata, an alignment that
  * is no power of two or above 8192, a program that is malformed or writes past size, a fill without
- * references. */
+ * references or with tagged words, tagged words that the mask does not have. */
 GC_API gc_type *gc_type_create(const struct gc_type_spec *spec);
 
 /* Gives up a type made by gc_type_create(); no object of it may be made afterwards. Heaps that
@@ -991,6 +1029,25 @@ static inline void gc_store_weak(void *slot, void *value)
         gc_barrier_store_weak(slot, value);
     __atomic_store_n((gc_slot_word *)slot, value, __ATOMIC_RELEASE);
 }
+
+/* A marked callback is for weak tables of the program's own, in objects or outside of them: fn is
+ * asked in each cycle which of their entries live. It is called when nothing more is to be marked,
+ * while all threads are held.
+ *   decided false  What is unmarked dies, unless fn traces it, as by gc_trace_ref(). If fn has
+ *                  marked anything so, marking goes on, and all callbacks are called once more.
+ *   decided true   The last call of a cycle: what is unmarked is dead. fn takes it out of its
+ *                  tables. It may write plainly what is no slot: words of objects that no mask and
+ *                  no trace function covers, and memory outside the heap.
+ * fn must not use the heap, nor wait. A thread that takes an object out of such a table calls
+ * gc_shade() for it before its next safepoint, and while it fills a table it holds what it puts
+ * there. Weak slots and weak maps need neither that nor held threads. 0; -EINVAL, -EEXIST, -ENOENT,
+ * -ENOMEM, -EPERM. */
+typedef void (*gc_marked_fn)(void *arg, gc_tracer *tracer, bool decided);
+GC_API int gc_marked_callback(gc_marked_fn fn, void *arg);
+GC_API int gc_marked_callback_remove(gc_marked_fn fn, void *arg);
+/* For marked callbacks only: whether an object is marked. true for NULL, and for addresses outside
+ * the heap. */
+GC_API bool gc_is_marked(gc_tracer *tracer, const void *object);
 
 /* An intern table holds one object for each content, and keeps none of them alive. The functions:
  *   hash, equal  must not use the heap. Several threads may call them at once; sometimes equal runs

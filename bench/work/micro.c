@@ -1,6 +1,6 @@
-/* The inline paths by themselves, in ns each: a plain store, gc_store and gc_before_write with a
- * plain store, without and with marking under way, a safepoint. The targets of the stores fit the
- * first-level cache. */
+/* The inline paths by themselves, in ns each: a plain store, gc_store, gc_store_tagged, and
+ * gc_before_write with a plain store, without and with marking under way, a safepoint. The targets
+ * of the stores fit the first-level cache. */
 #include "../harness.h"
 
 #if defined(BENCH_GCHEAP)
@@ -44,6 +44,29 @@ static void time_windows(struct node **nodes)
     uint64_t t0 = now_ns();
     store_in_windows(nodes, count);
     result("window", since(t0) * 1e9 / (double)count, "ns");
+}
+
+/* Values of two words: every other one becomes a number. */
+struct value {
+    void *object;
+    uint8_t tag;
+};
+static const struct gc_tagged object_of_value[] = {GC_TAGGED(struct value, object, tag, 1, 1)};
+static GC_TYPE_TAGGED(value_type, struct value, object_of_value, object);
+static struct value *values;
+
+static void store_values(struct node **nodes, long n)
+{
+    for (long i = 0; i < n; i++)
+        gc_store_tagged(&values[i % SLOTS], object_of_value, nodes[(i + 1) % SLOTS],
+                        (uint8_t)(i & 1));
+}
+
+static void time_values(struct node **nodes)
+{
+    uint64_t t0 = now_ns();
+    store_values(nodes, count);
+    result("store_tagged", since(t0) * 1e9 / (double)count, "ns");
 }
 
 static void time_safepoint(void)
@@ -106,15 +129,19 @@ void run_micro(void)
     int depth = (int)parameter("depth", 22);
     for (int i = 0; i < SLOTS; i++)
         nodes[i] = leaf_new();
+    values = gc_new_array(&value_type, SLOTS);
+    gc_root(&values);
     gc_collect();
     time_plain(nodes);
     time_store(nodes);
     time_windows(nodes);
+    time_values(nodes);
     time_safepoint();
     ballast = tree_new(depth);
     gc_collect();
     time_marking("store_marking", store_with_barrier, nodes);
     time_marking("window_marking", store_in_windows, nodes);
+    time_marking("store_tagged_marking", store_values, nodes);
 }
 
 #else

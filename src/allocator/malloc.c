@@ -1,4 +1,5 @@
 #include "allocator/malloc.h"
+#include "memory/tagged.h"
 
 const uint64_t malloc_zero_object;
 
@@ -112,9 +113,30 @@ struct layout {
     size_t tail;               /* offset of the elements */
 };
 
-static gc_type *traced_type(const struct layout *l)
+/* The type of elements that have tagged words, else NULL. */
+static const gc_type *tagged_element(const struct layout *l)
 {
-    return l->head ? l->head->bits.traced : NULL;
+    return l->element ? l->element->bits.traced : NULL;
+}
+
+static bool carries_types(const struct layout *l)
+{
+    return tagged_element(l) || (l->head && l->head->bits.traced);
+}
+
+/* How many words behind a small object say of which types it is; see tagged.h. */
+static unsigned header_words(const struct layout *l)
+{
+    return 0u + carries_types(l) + (l->head && tagged_element(l));
+}
+
+static void write_header(const struct layout *l, word *end)
+{
+    const gc_type *element = tagged_element(l);
+    word kind = !element ? 0 : l->head ? HEADER_FLEX : HEADER_ARRAY;
+    if (kind == HEADER_FLEX)
+        word_store_relaxed(&end[-2], (word)element);
+    word_store_relaxed(&end[-1], kind + (word)(l->head ? l->head->type : l->element->type));
 }
 
 static void write_layout(const struct layout *l, struct heapbits_sink *sink)
@@ -144,7 +166,7 @@ static size_t filled_bytes(const struct layout *l)
 
 static void *large_scan(struct mcache *c, const struct layout *l)
 {
-    unsigned spanclass = traced_type(l) ? spanclass_make_traced(0) : spanclass_make(0, false);
+    unsigned spanclass = carries_types(l) ? spanclass_make_traced(0) : spanclass_make(0, false);
     size_t unzeroed;
     struct gc_span *s = large_span(c, l->size, spanclass, &unzeroed);
     if (!s)
@@ -156,6 +178,7 @@ static void *large_scan(struct mcache *c, const struct layout *l)
     write_layout(l, &sink);
     s->scan_limit = heapbits_end(&sink);
     s->large_type = l->head ? l->head->type : l->element->type;
+    s->large_element = tagged_element(l);
     fill_object(c, l, s->base, s->scan_limit);
     return finish_large(c, s);
 }
@@ -169,12 +192,12 @@ static const struct cell_shape *shape_of(const struct layout *l, unsigned sizecl
 
 static void *small_scan(struct mcache *c, const struct layout *l, unsigned sizeclass)
 {
-    gc_type *traced = traced_type(l);
+    bool carries = carries_types(l);
     size_t words = sizeclass_table[sizeclass].words;
     const struct cell_shape *shape = shape_of(l, sizeclass);
     if (shape)
         return small_shape(c, shape, sizeclass);
-    word *p = small_variable(c, sizeclass, traced != NULL);
+    word *p = small_variable(c, sizeclass, carries);
     if (!p)
         return NULL;
     struct heapbits_sink sink;
@@ -183,14 +206,14 @@ static void *small_scan(struct mcache *c, const struct layout *l, unsigned sizec
     heapbits_emit_zeros(&sink, words - ((sink.at - sink.start) >> WORD_SHIFT));
     heapbits_end(&sink);
     fill_object(c, l, (uintptr_t)p, (uintptr_t)(p + words));
-    if (traced)
-        word_store_relaxed(&p[words - 1], (word)traced);
+    if (carries)
+        write_header(l, p + words);
     return p;
 }
 
 static void *scan(struct mcache *c, const struct layout *l)
 {
-    size_t header = traced_type(l) ? WORD_SIZE : 0;
+    size_t header = header_words(l) * WORD_SIZE;
     unsigned sizeclass = sizeclass_of_aligned(align_up(l->size, WORD_SIZE) + header, l->align);
     return sizeclass ? small_scan(c, l, sizeclass) : large_scan(c, l);
 }

@@ -285,7 +285,14 @@ static bool grown_bytes(size_t n, size_t size, size_t *bytes)
            !__builtin_mul_overflow(wanted, size, bytes) && !absurd(*bytes);
 }
 
-/* The cell's whole size is used. */
+/* How many elements an array of so many bytes has room for, as its cell is larger than that. If
+ * elements have tagged words, the last word of a small cell is taken. */
+static size_t room_in(const struct type_info *info, size_t bytes)
+{
+    size_t header = info->bits.traced && bytes + WORD_SIZE <= SIZECLASS_MAX_SIZE ? WORD_SIZE : 0;
+    return (gc_size_class(bytes + header) - header) / info->type->size;
+}
+
 void *gc_array_grow(gc_type *type, const void *array, size_t n, size_t *capacity)
 {
     gc_thread *t = ENTER();
@@ -295,7 +302,7 @@ void *gc_array_grow(gc_type *type, const void *array, size_t n, size_t *capacity
         return NULL;
     if (!grown_bytes(n, type->size, &bytes))
         return refuse_memory();
-    size_t room = type->size ? gc_size_class(bytes) / type->size : n + GROW_LEAST;
+    size_t room = type->size ? room_in(info, bytes) : n + GROW_LEAST;
     GC_FRAME(array);
     void *grown = gc_new_array(type, room);
     if (!grown)

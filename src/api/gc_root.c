@@ -1,8 +1,10 @@
 /* Frames, roots, handles; what tracers call. */
 #include "api/entry.h"
 #include "cycle/background.h"
+#include "memory/tagged.h"
 #include "mutator/handshake.h"
 #include "mutator/fiber.h"
+#include "mutator/log.h"
 
 NOINLINE void gc_frame_error(struct gc_frame *frame)
 {
@@ -139,6 +141,49 @@ void gc_trace_ref(gc_tracer *tracer, void *object)
 {
     tracer->source.slot = NULL;
     tracer_word(tracer, (word)object);
+}
+
+void gc_trace_tagged(gc_tracer *tracer, const void *base, size_t n, size_t size,
+                     const struct gc_tagged *where)
+{
+    uintptr_t at = (uintptr_t)base;
+    for (size_t i = 0; i < n; i++, at += size) {
+        if (tagged_refers(where, at))
+            tracer_slot(tracer, (const slot_word *)at + where->word);
+    }
+}
+
+/* ---- Marked callbacks ---- */
+
+int gc_marked_callback(gc_marked_fn fn, void *arg)
+{
+    gc_thread *t = ENTER();
+    if (!t)
+        return -EPERM;
+    return fn ? roots_add_marked(&t->heap->roots, fn, arg) : -EINVAL;
+}
+
+int gc_marked_callback_remove(gc_marked_fn fn, void *arg)
+{
+    gc_thread *t = ENTER();
+    return t ? roots_remove_marked(&t->heap->roots, fn, arg) : -EPERM;
+}
+
+/* It would be taken for the last word, and a table would lose what lives. */
+static COLD bool refuse_question(const gc_tracer *tracer)
+{
+    if (!u8_exchange_relaxed(&tracer->heap->roots.told, 1))
+        log_write(tracer->heap, GC_LOG_ERROR,
+                  "gc_is_marked is asked while objects are still being marked, and says yes: ask "
+                  "in a function of gc_marked_callback()");
+    return true;
+}
+
+bool gc_is_marked(gc_tracer *tracer, const void *object)
+{
+    const gc_value_format *format = &tracer->heap->options.format;
+    return LIKELY(tracer->marked) ? tracer->marked(tracer, value_address(format, (word)object))
+                                  : refuse_question(tracer);
 }
 
 void *gc_trace_user(gc_tracer *tracer)

@@ -7,16 +7,18 @@
 /* Whether the store will take place: a compare-and-swap may not. */
 enum outcome { SURE, UNSURE };
 
-/* The thread may not store, or its stores are checked. */
+/* The thread may not store, or its stores are checked. `value` is 0 if what the slot is to hold,
+ * `content`, is no reference. */
 static COLD void barrier_flagged(const char *call, const void *slot, word old, word value,
-                                 enum outcome outcome)
+                                 word content, enum outcome outcome)
 {
     gc_thread *t = thread_self();
     if (gc_self->barrier & BARRIER_SHUT) {
         entry_refuse_store(call, old, value, STACK_CALLER());
         return;
     }
-    const struct checks_stored stored = {call, slot, value, outcome == SURE, STACK_CALLER()};
+    const struct checks_stored stored = {call,          slot, value, content, outcome == SURE,
+                                         STACK_CALLER()};
     checks_store(t, &stored);
     if (thread_shades(t))
         barrier_write(t, old, value);
@@ -26,7 +28,7 @@ static COLD void barrier_flagged(const char *call, const void *slot, word old, w
 INLINE void barrier(const char *call, const void *slot, word old, word value, enum outcome outcome)
 {
     if (UNLIKELY(gc_self->barrier & BARRIER_FLAGS))
-        barrier_flagged(call, slot, old, value, outcome);
+        barrier_flagged(call, slot, old, value, value, outcome);
     else
         barrier_write(thread_self(), old, value);
 }
@@ -39,6 +41,24 @@ void gc_barrier_store(void *slot, void *value)
 void gc_barrier_store_value(uint64_t *slot, uint64_t value)
 {
     barrier("gc_store_value", slot, slot_load_acquire(slot), (word)value, SURE);
+}
+
+static bool tag_matches(const struct gc_tagged *where, uint8_t tag)
+{
+    return (tag & where->mask) == where->match;
+}
+
+/* I52: a tagged word that holds no reference is not shaded. It may be what is left of one whose
+ * object is dead. */
+void gc_barrier_store_tagged(void *object, const struct gc_tagged *where, void *value, uint8_t tag)
+{
+    const slot_word *slot = (const slot_word *)object + where->word;
+    word old = tagged_refers(where, (uintptr_t)object) ? slot_load_acquire(slot) : 0;
+    word reference = tag_matches(where, tag) ? (word)value : 0;
+    if (UNLIKELY(gc_self->barrier & BARRIER_FLAGS))
+        barrier_flagged("gc_store_tagged", slot, old, reference, (word)value, SURE);
+    else
+        barrier_write(thread_self(), old, reference);
 }
 
 /* Both values are shaded before the exchange is tried, as it may succeed. */
@@ -75,9 +95,35 @@ INLINE void copy(slot_word *to, const slot_word *from, size_t n, bool shades)
     }
 }
 
+/* If the object that contains `to` has tagged words, shades what these words of it refer to. The
+ * caller writes to them, and then calls the second function. */
+static bool begin_tagged(slot_word *to, size_t n, struct parts *p)
+{
+    gc_thread *t = thread_self();
+    if (gc_self->barrier & BARRIER_SHUT || !window_parts(t, (uintptr_t)to, p))
+        return false;
+    if (UNLIKELY(gc_self->barrier & BARRIER_WATCH))
+        checks_window(t, (uintptr_t)to, n * WORD_SIZE);
+    if (thread_shades(t))
+        window_shade(t, p, (uintptr_t)to, n * WORD_SIZE);
+    return true;
+}
+
+/* What a grey thread has written is shaded when it can be seen which words of it are references. No
+ * thread has met a safepoint meanwhile. */
+static void end_tagged(slot_word *to, size_t n, const struct parts *p)
+{
+    if (gc_self->barrier & BARRIER_BOTH)
+        window_shade(thread_self(), p, (uintptr_t)to, n * WORD_SIZE);
+}
+
 static NOINLINE void copy_and_shade(slot_word *to, const slot_word *from, size_t n)
 {
-    copy(to, from, n, true);
+    struct parts p;
+    bool tagged = begin_tagged(to, n, &p);
+    copy(to, from, n, !tagged);
+    if (tagged)
+        end_tagged(to, n, &p);
 }
 
 /* The barrier goes on and off in safepoints, and there is none meanwhile. */
@@ -93,7 +139,8 @@ void gc_clear(void *target, size_t bytes)
 {
     static const slot_word zero;
     slot_word *to = target;
-    bool shades = gc_self->barrier;
+    struct parts p;
+    bool shades = gc_self->barrier && !begin_tagged(to, bytes / WORD_SIZE, &p);
     for (size_t i = 0; i < bytes / WORD_SIZE; i++)
         copy_word(__func__, &to[i], &zero, shades);
 }

@@ -1,5 +1,6 @@
 #include "collector/finalizer.h"
 #include "collector/special.h"
+#include "memory/tagged.h"
 #include "mutator/attach.h"
 #include "mutator/fiber.h"
 #include "mutator/frame.h"
@@ -93,7 +94,8 @@ static void run_cleanup(gc_thread *t, struct special *r)
 
 static const char *type_name(gc_heap *heap, uintptr_t object)
 {
-    const gc_type *type = span_type_of(mheap_span_of(&heap->mem, object), object);
+    const struct parts p = parts_of(mheap_span_of(&heap->mem, object), object);
+    const gc_type *type = parts_type(&p);
     return type && type->name ? type->name : NULL;
 }
 

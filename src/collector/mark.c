@@ -1,4 +1,5 @@
 #include "collector/mark.h"
+#include "memory/tagged.h"
 #include "mutator/self.h"
 #include "mutator/thread.h"
 
@@ -414,9 +415,61 @@ static void scan_words(struct marker *m, uintptr_t at, uintptr_t end)
 
 static void scan_traced(struct marker *m, uintptr_t base, const gc_type *type)
 {
-    if (type)
+    if (type && type->trace)
         tracer_object(&m->tracer, base, type);
 }
+
+/* ---- Tagged words (I52) ---- */
+
+static uint64_t mask_of(const gc_type *type)
+{
+    return type->gcdata ? *(const uint64_t *)type->gcdata : type->inline_mask[0];
+}
+
+/* Scans the elements of a type, or objects, that begin in [at, end). Such a type has at most
+ * WORD_BITS slots. */
+static void scan_elements(struct marker *m, const gc_type *type, uintptr_t at, uintptr_t end)
+{
+    const gc_value_format *format = &m->heap->options.format;
+    struct arena_map map = arena_map_of(&m->heap->mem.arenas);
+    uint64_t plain = mask_of(type);
+    for (size_t i = 0; i < type->ntagged; i++)
+        plain &= ~((uint64_t)1 << type->tagged[i].word);
+    for (; at < end; at += type->size) {
+        const slot_word *slot = (const slot_word *)at;
+        size_t nedges = m->nedges;
+        for (size_t i = 0; i < type->ntagged; i++) {
+            if (tagged_refers(&type->tagged[i], at))
+                nedges = scan_slot(m, map, nedges, slot + type->tagged[i].word, format);
+        }
+        for (uint64_t bits = plain; bits; bits &= bits - 1)
+            nedges = scan_slot(m, map, nedges, slot + __builtin_ctzll(bits), format);
+        m->nedges = nedges;
+        if (nedges >= MARK_EDGES)
+            mark_edges(m);
+    }
+}
+
+/* Scans the words [at, end) of an object that has tagged words, and the rest of what begins or ends
+ * there. */
+static void scan_parts(struct marker *m, const struct parts *p, uintptr_t at, uintptr_t end)
+{
+    uintptr_t head_end = p->object + (p->head ? align_up(p->head->size, WORD_SIZE) : 0);
+    if (at < head_end && type_has_tagged(p->head))
+        scan_elements(m, p->head, p->object, p->object + 1);
+    else if (at < head_end)
+        scan_words(m, at, MIN_OF(end, head_end));
+    at = MAX_OF(at, head_end);
+    if (!p->element) {
+        scan_words(m, at, end);
+        return;
+    }
+    at = MAX_OF(at, p->elements);
+    at -= (at - p->elements) % p->element->size;
+    scan_elements(m, p->element, at, MIN_OF(end, p->end));
+}
+
+/* ---- Large objects, and small ones of any kind ---- */
 
 /* The marker that scans the first piece queues the other strands. */
 static void open_large(struct marker *m, const struct gc_span *s)
@@ -438,7 +491,11 @@ static void scan_large(struct marker *m, uintptr_t at)
         open_large(m, s);
     if (end < s->scan_limit && (end - s->base) % MARK_STRAND)
         stack_push(m, end);
-    scan_words(m, at, end);
+    struct parts p = parts_of_large(s);
+    if (UNLIKELY(parts_have_tagged(&p)))
+        scan_parts(m, &p, at, end);
+    else
+        scan_words(m, at, end);
     m->piece_bytes += end > at ? end - at : 0;
 }
 
@@ -447,6 +504,18 @@ static bool is_taken(const struct arena *a, uintptr_t at)
 {
     size_t bit = arena_bit(at);
     return word_load_acquire(&a->alloc[bit / WORD_BITS]) >> bit % WORD_BITS & 1;
+}
+
+/* A cell that carries its types. */
+static void scan_typed(struct marker *m, uintptr_t at, const struct page_class_info *info)
+{
+    struct parts p = parts_of_cell(at, info->size);
+    uintptr_t end = at + (uintptr_t)info->words * WORD_SIZE;
+    if (parts_have_tagged(&p))
+        scan_parts(m, &p, at, end);
+    else
+        scan_words(m, at, end);
+    scan_traced(m, at, p.head);
 }
 
 /* Scans any kind of object. */
@@ -461,9 +530,10 @@ static NOINLINE void scan_slow(struct marker *m, uintptr_t at)
     if (UNLIKELY(!is_taken(a, at)))
         return;
     count_object(m, info->size);
-    scan_words(m, at, at + (uintptr_t)info->words * WORD_SIZE);
     if (info->traced)
-        scan_traced(m, at, (const gc_type *)((word *)(at + info->size))[-1]);
+        scan_typed(m, at, info);
+    else
+        scan_words(m, at, at + (uintptr_t)info->words * WORD_SIZE);
 }
 
 /* ---- Within a page ---- */
@@ -847,6 +917,33 @@ static void trace_weak(struct gc_tracer *tracer, const struct weak_slots *s)
     items[2] = s->size;
     items[3] = s->dead;
     m->weak->n += WEAK_WORDS;
+}
+
+/* ---- Marked callbacks ---- */
+
+/* What a callback has traced is marked for it. */
+static bool trace_marked(struct gc_tracer *tracer, uintptr_t address)
+{
+    struct marker *m = CONTAINER_OF(tracer, struct marker, tracer);
+    struct target t;
+    mark_edges(m);
+    return !target_resolve(&m->heap->mem, address, &t) || target_is_marked(&t);
+}
+
+bool marker_call_marked(struct marker *m)
+{
+    ASSERT(!m->active && m->nedges == 0 && m->marked_objects == 0);
+    marker_activate(m);
+    gc_thread *self = self_calls_back();
+    m->tracer.marked = trace_marked;
+    roots_call_marked(&m->heap->roots, &m->tracer, false);
+    m->tracer.marked = NULL;
+    self_called_back(self);
+    mark_edges(m);
+    if (m->marked_objects > 0 || m->stack->n > 0 || holds_pages(m))
+        return true;
+    marker_drain(m, 0);
+    return false;
 }
 
 /* ---- */

@@ -97,6 +97,10 @@ void marker_each_weak(const struct workbuf *list, void (*fn)(void *arg, const st
 /* Marks what weak slots hold, as if they were strong. */
 void marker_keep_weak(struct gc_tracer *tracer, const struct weak_slots *s);
 
+/* Calls the marked callbacks, which may trace, while the world is held and nothing is grey. Returns
+ * whether they have marked anything. */
+bool marker_call_marked(struct marker *m);
+
 /* The work word counts the marker from now on, until it has nothing more to do. */
 void marker_activate(struct marker *m);
 /* Takes a buffer from the shared queue. false: it is empty. */

@@ -44,7 +44,7 @@ static void poison(gc_heap *heap, struct gc_span *s, uintptr_t object, size_t si
     heapbits_emit_zeros(&sink, size / WORD_SIZE);
     heapbits_end(&sink);
     if (span_is_large(s)) {
-        s->large_type = NULL;
+        s->large_type = s->large_element = NULL;
         s->scan_limit = s->base;
     } else if (spanclass_traced(s->spanclass)) {
         allow_header(heap, object, size);

@@ -2,6 +2,8 @@
 #include "collector/ephemeron.h"
 #include "collector/weakset.h"
 #include "collector/weakslot.h"
+#include "mutator/log.h"
+#include "mutator/self.h"
 #include <errno.h>
 
 static struct weaks *weaks_of(const gc_heap *heap)
@@ -199,14 +201,57 @@ static bool part(gc_heap *heap, struct marker *m)
     return dying == 0;
 }
 
+static bool ask_for_more(gc_heap *heap, struct marker *m)
+{
+    bool any = marker_call_marked(m);
+    weaks_of(heap)->asked += any;
+    return any;
+}
+
+static void trace_late(struct gc_tracer *tracer, word value)
+{
+    gc_heap *heap = tracer->heap;
+    if (!value || tracer->marked(tracer, value_address(&heap->options.format, value)) ||
+        weaks_of(heap)->told_late)
+        return;
+    weaks_of(heap)->told_late = true;
+    log_write(heap, GC_LOG_ERROR,
+              "a marked callback traces an object after the deaths were decided, and the object "
+              "dies: trace it when `decided` is false");
+}
+
+static bool is_decided_alive(struct gc_tracer *tracer, uintptr_t address)
+{
+    return weaksets_key_lives(tracer->heap, address);
+}
+
+/* They take the dead out of their tables. */
+static void tell_decided(gc_heap *heap)
+{
+    struct gc_tracer tracer = {
+        .value = trace_late, .stale = trace_late, .marked = is_decided_alive, .heap = heap};
+    gc_thread *self = self_calls_back();
+    roots_call_marked(&heap->roots, &tracer, true);
+    self_called_back(self);
+}
+
 /* I16: at the compare-and-swap all that is unmarked dies, for every reader. A thread that made the
  * state REPEAT shades its object before its next acknowledgement, so the next wave knows of it. */
-bool weak_cut(gc_heap *heap, struct marker *m)
+bool weak_cut(gc_heap *heap, struct marker *m, bool calls)
 {
-    if (ephemerons_resolve(heap, m) || !part(heap, m) || !decide(weaks_of(heap), WEAK_CUT))
+    if (ephemerons_resolve(heap, m) || !part(heap, m) || (calls && ask_for_more(heap, m)) ||
+        !decide(weaks_of(heap), WEAK_CUT))
         return false;
     ephemerons_end(heap);
+    if (calls)
+        tell_decided(heap);
     return true;
+}
+
+/* A wave that a marked callback has made necessary is no fault of readers. */
+bool weak_is_tired(const gc_heap *heap, uint64_t waves)
+{
+    return waves - weaks_of(heap)->asked >= WEAK_PATIENCE;
 }
 
 void weak_give_up(gc_heap *heap, struct marker *m)
@@ -237,5 +282,6 @@ void weak_flipped(gc_heap *heap)
     ASSERT(u32_load_relaxed(&weaks_of(heap)->state) == WEAK_CUT && "I16");
     weaksets_flipped(heap);
     weaks_of(heap)->parted = false;
+    weaks_of(heap)->asked = 0;
     u32_store_relaxed(&weaks_of(heap)->state, WEAK_TRACING);
 }

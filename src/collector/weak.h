@@ -19,7 +19,9 @@ enum weak_state { WEAK_TRACING, WEAK_REPEAT, WEAK_PARTING, WEAK_CUT };
 
 struct weaks {
     uint32_t state; /* enum weak_state; atomic */
-    bool parted;    /* in this cycle; the driver's */
+    bool parted;    /* in this cycle; the driver's, as all below */
+    bool told_late; /* the log tells of a marked callback that traces what is dead */
+    uint64_t asked; /* how often marked callbacks have marked more in this cycle */
 };
 
 void weak_init(gc_heap *heap);
@@ -50,11 +52,12 @@ INLINE bool weak_hold(gc_thread *t, uintptr_t object)
 /* ---- The cycle ---- */
 
 /* Called when nothing grey is left. Decides the deaths of this cycle (true), or finds more to mark
- * (false). */
-bool weak_cut(gc_heap *heap, struct marker *m);
-/* After so many FLUSH waves, and after each one from then on, a cycle calls weak_give_up. If weak
- * reads do not disturb it, it has a few. */
+ * (false). With `calls`, asks the marked callbacks; the world is held (I51). */
+bool weak_cut(gc_heap *heap, struct marker *m, bool calls);
+/* Whether the cycle, which has had so many FLUSH waves, is to call weak_give_up after each one from
+ * now on. If weak reads do not disturb it, it has a few. */
 #define WEAK_PATIENCE 16
+bool weak_is_tired(const gc_heap *heap, uint64_t waves);
 /* Marks all that weak references, weak slots, maps and intern tables hold, as if they were strong.
  * Then a weak read finds nothing unmarked, and the cycle ends even if many threads go on reading. A
  * marker that does not know of it yet may find weak slots; what these hold is marked the next

@@ -312,6 +312,41 @@ static void forget_handed(gc_heap *heap)
     fence_seq_cst();
 }
 
+/* As long as little is left to mark, that is done while the world is held, and needs no more waves.
+ */
+static bool cut_at_once(gc_heap *heap, struct marker *m)
+{
+    uint64_t until = os_now_ns() + CYCLE_BESIDE_NS;
+    while (!weak_cut(heap, m, true)) {
+        if (!marker_drain(m, BESIDE_SLICE_BYTES) || os_now_ns() >= until)
+            return false;
+    }
+    return true;
+}
+
+/* Marked callbacks read what threads write plainly, and what is unmarked must stay so until it has
+ * been taken out of their tables (I51). So the world is held meanwhile. Since the wave, threads may
+ * have shaded what they have found in such tables. */
+static bool cut_held(struct driver *d)
+{
+    gc_heap *heap = d->heap;
+    bool held = u32_load_relaxed(&heap->mutators.held);
+    if (!held && !handshake_hold_until(heap, d->patience.waits_until)) {
+        be_kept(d);
+        return false;
+    }
+    bool done = !handshake_take_grey(heap) && cut_at_once(heap, &d->marker);
+    if (!held)
+        handshake_release(heap);
+    return done;
+}
+
+static bool cut(struct driver *d)
+{
+    return UNLIKELY(roots_any_marked(&d->heap->roots)) ? cut_held(d)
+                                                       : weak_cut(d->heap, &d->marker, false);
+}
+
 /* Called when the wave is over. Termination (I6): the work word was 0 when the wave began. No
  * mutator held a grey object when it acknowledged, and none has given one away since the draining
  * began. So nothing was grey when the wave began, and nothing is now. `handed` is cleared before
@@ -322,12 +357,12 @@ static bool was_last_wave(struct driver *d)
     struct cycle *c = heap->cycle;
     c->flush_waves++;
     stress(STRESS_FLUSHED);
-    if (UNLIKELY(c->flush_waves >= WEAK_PATIENCE))
+    if (UNLIKELY(weak_is_tired(heap, c->flush_waves)))
         weak_give_up(heap, &d->marker);
     bool dirty = u8_load_relaxed(&heap->mutators.handed) || !workqueue_is_idle(&heap->work);
     if (UNLIKELY(heap->strays != NULL) && !dirty)
         dirty = strays_mark(heap, &d->marker);
-    return !dirty && weak_cut(heap, &d->marker);
+    return !dirty && cut(d);
 }
 
 /* Adds what mutators have marked. */

@@ -3,6 +3,7 @@
 #include "base/access.h"
 #include "introspect/edges.h"
 #include "introspect/outside.h"
+#include "memory/tagged.h"
 #include "mutator/barrier.h"
 #include "mutator/fiber.h"
 #include "mutator/heaps.h"
@@ -107,7 +108,7 @@ static uintptr_t end_of(const struct gc_span *s, uintptr_t object)
 {
     if (span_is_large(s))
         return MAX_OF(s->scan_limit, object);
-    return object + s->size - (spanclass_traced(s->spanclass) ? WORD_SIZE : 0);
+    return object + s->size - header_bytes(s, object);
 }
 
 static struct slot_note *note_at(const gc_heap *heap, uintptr_t at)
@@ -207,7 +208,7 @@ static void note_store_locked(gc_thread *t, struct slot_note *note, const struct
     if (note->look)
         note->look = c->look;
     note->writer = others || !s->known ? SEVERAL : writer_of(t);
-    note->value = s->value;
+    note->value = s->content;
 }
 
 static void tell_dead_store(gc_thread *t, const struct checks_stored *s, uintptr_t dead)
@@ -326,15 +327,14 @@ static uint8_t rest_of(const struct gc_span *s, uintptr_t object, const struct c
     return (uint8_t)MIN_OF((end_of(s, object) - end) / WORD_SIZE, UINT8_MAX);
 }
 
-/* What is left of the cell is a redzone, except for the word of a traced object's type. Behind an
- * array of references it counts as elements (I30). */
+/* What is left of the cell is a redzone, except for the words that say of which types it is. Behind
+ * an array of references it counts as elements (I30). */
 static void guard(const gc_heap *heap, const struct gc_span *s, void *object,
                   const struct checks_request *r)
 {
     uintptr_t end = (uintptr_t)object + (r->of.kind == SITE_TYPED ? r->of.type->size : r->size);
-    uintptr_t cell_end = (uintptr_t)object + span_object_bytes(s);
-    if (!span_is_large(s) && spanclass_traced(s->spanclass))
-        cell_end -= WORD_SIZE;
+    uintptr_t cell_end =
+        (uintptr_t)object + span_object_bytes(s) - header_bytes(s, (uintptr_t)object);
     access_begin(object, end - (uintptr_t)object);
     uintptr_t next = align_up(end, WORD_SIZE);
     if (end < cell_end)
@@ -510,12 +510,13 @@ static void tell_dead(const gc_heap *heap, uintptr_t object, uintptr_t at, uintp
     tell_maker(heap, site_of(heap, dead), dead, &x);
 }
 
-static void look_at_slot(gc_heap *heap, uintptr_t object, uintptr_t at)
+static void look_at_slot(gc_heap *heap, const struct parts *p, uintptr_t at)
 {
     struct checks *c = heap->checks;
+    uintptr_t object = p->object;
     word value = slot_load_acquire((const slot_word *)at);
     struct slot_note *note = heap->debug.stores ? note_at(heap, at) : NULL;
-    uintptr_t dead = heap->debug.freed ? dead_target(heap, value) : 0;
+    uintptr_t dead = heap->debug.freed && parts_refer(p, at) ? dead_target(heap, value) : 0;
     if (note) {
         check_slot(heap, c->looks, at, note, looker_sp(c));
         learn(c, note, value);
@@ -530,13 +531,14 @@ static bool look_at_object(void *arg, struct gc_span *s, uintptr_t object)
 {
     gc_heap *heap = arg;
     const struct arena_notes *notes = notes_of(s->arena);
+    const struct parts p = parts_of(s, object);
     uintptr_t end = end_of(s, object);
     size_t behind = heap->debug.fields && notes ? notes->rest[arena_bit(object)] : 0;
     for (uintptr_t at = object; at < end; at += WORD_SIZE) {
         if (at >= end - behind * WORD_SIZE)
             check_behind_end(heap, object, at);
         else if (!span_noscan(s) && is_slot(heap, at))
-            look_at_slot(heap, object, at);
+            look_at_slot(heap, &p, at);
         else if (heap->debug.fields)
             check_other_word(heap, object, at);
     }

@@ -38,11 +38,12 @@ struct checks_request {
     uintptr_t sp;
 };
 void checks_allocated(gc_thread *t, void *object, size_t n, const struct checks_request *r);
-/* The thread is about to store to a slot. `known`: the slot will hold `value`. */
+/* The thread is about to store to a slot. `known`: the slot will hold `content`, which is `value`,
+ * except for a tagged word without a reference; then `value` is 0. */
 struct checks_stored {
     const char *call;
     const void *slot;
-    word value;
+    word value, content;
     bool known;
     uintptr_t sp; /* as above */
 };

@@ -2,20 +2,20 @@
 #include "allocator/object.h"
 #include "collector/special.h"
 #include "collector/weakset.h"
+#include "memory/tagged.h"
 #include "mutator/fiber.h"
 #include "mutator/frame.h"
 #include "mutator/thread.h"
 
 /* ---- Visits ---- */
 
-static void visit_trace_function(const struct gc_span *s, uintptr_t object,
+static void visit_trace_function(const struct gc_span *s, const struct parts *p,
                                  struct gc_tracer *tracer)
 {
-    const gc_type *type = spanclass_traced(s->spanclass) ? span_type_of(s, object) : NULL;
-    if (!type)
+    if (!spanclass_traced(s->spanclass) || !p->head || !p->head->trace)
         return;
     tracer->source.slot = NULL;
-    tracer_object(tracer, object, type);
+    tracer_object(tracer, p->object, p->head);
 }
 
 static void visit_slots_of(gc_heap *heap, const struct gc_span *s, uintptr_t object,
@@ -23,12 +23,13 @@ static void visit_slots_of(gc_heap *heap, const struct gc_span *s, uintptr_t obj
 {
     if (span_noscan(s))
         return;
+    const struct parts p = parts_of(s, object);
     uintptr_t end = span_is_large(s) ? s->scan_limit : object + (uintptr_t)s->words * WORD_SIZE;
     for (uintptr_t at = object; at < end; at += WORD_SIZE) {
-        if (heapbits_load(arena_of(&heap->mem.arenas, at), at, 1))
+        if (heapbits_load(arena_of(&heap->mem.arenas, at), at, 1) && parts_refer(&p, at))
             tracer_slot(tracer, (const slot_word *)at);
     }
-    visit_trace_function(s, object, tracer);
+    visit_trace_function(s, &p, tracer);
 }
 
 void edges_visit_object(gc_heap *heap, const struct gc_span *s, uintptr_t object,

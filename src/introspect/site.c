@@ -1,5 +1,6 @@
 #include "introspect/site.h"
 #include "allocator/object.h"
+#include "memory/tagged.h"
 #include "mutator/self.h"
 #include <errno.h>
 
@@ -115,7 +116,9 @@ bool site_type_of(const gc_heap *heap, const struct gc_span *s, uintptr_t object
         *known = site->of;
         return true;
     }
-    *known = (struct site_type){SITE_TYPED, s ? span_type_of(s, object) : NULL, NULL};
+    const struct parts p = s ? parts_of(s, object) : (struct parts){0};
+    enum site_kind kind = !p.element ? SITE_TYPED : p.head ? SITE_FLEX : SITE_ARRAY;
+    *known = (struct site_type){kind, parts_type(&p), p.head ? p.element : NULL};
     return known->type != NULL;
 }
 

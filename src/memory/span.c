@@ -18,7 +18,7 @@ void span_init(struct gc_span *s, struct arena *a, uintptr_t base, size_t npages
     s->live = 0;
     s->arena = a;
     s->scan_limit = base;
-    s->large_type = NULL;
+    s->large_type = s->large_element = NULL;
     s->specials = NULL;
     lock_init(&s->specials_lock, LOCK_SPECIALS);
 }
@@ -308,12 +308,4 @@ void span_clear_bits(struct gc_span *s)
         if (s->arena->alloc[i])
             word_store_relaxed(&s->arena->alloc[i], 0);
     }
-}
-
-const struct gc_type *span_type_of(const struct gc_span *s, uintptr_t object)
-{
-    if (span_is_large(s))
-        return s->large_type;
-    return spanclass_traced(s->spanclass) ? (const struct gc_type *)((word *)(object + s->size))[-1]
-                                          : NULL;
 }

@@ -38,7 +38,8 @@ struct gc_span {
     uint32_t live;        /* cells taken at the last sweep and by runs since; owner writes */
     struct arena *arena;  /* of its first page */
     uintptr_t scan_limit; /* large: end of its last reference word */
-    const struct gc_type *large_type; /* large: element or object type, if it has one */
+    const struct gc_type *large_type;    /* large: element or object type, if it has one */
+    const struct gc_type *large_element; /* large: type of elements with tagged words; NULL: none */
     struct lock specials_lock;
     struct special_table *specials; /* under specials_lock; see special.h */
 };
@@ -70,10 +71,6 @@ INLINE uintptr_t span_cell(const struct gc_span *s, size_t i)
 {
     return s->base + i * s->size;
 }
-
-/* The type of an object that carries its type (a traced object, or a large one with references),
- * else NULL. */
-const struct gc_type *span_type_of(const struct gc_span *s, uintptr_t object);
 
 /* Sets the fields of a dead span. */
 void span_init(struct gc_span *s, struct arena *a, uintptr_t base, size_t npages,

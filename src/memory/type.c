@@ -217,6 +217,46 @@ static bool align_is_valid(unsigned align)
     return align == 0 || (is_power_of_two(align) && align <= GC_ALIGN_MAX);
 }
 
+/* The words of a mask that is no longer. */
+#define TAGGED_WORDS_MAX 64
+
+static bool one_tagged_is_valid(const gc_type *type, size_t i)
+{
+    const struct gc_tagged *where = &type->tagged[i];
+    size_t bits;
+    const uint64_t *mask = type_mask(type, &bits);
+    if (where->word >= bits || !type_mask_bit(mask, where->word))
+        return type_refuse("a tagged word is not in the mask");
+    if (where->byte >= type->size)
+        return type_refuse("a tag lies beyond the size");
+    if (where->byte / WORD_SIZE == where->word)
+        return type_refuse("a tag lies in its tagged word");
+    if (where->match & ~where->mask)
+        return type_refuse("a tag never matches: `match` has a bit that `mask` has not");
+    for (size_t j = 0; j < i; j++) {
+        if (type->tagged[j].word == where->word)
+            return type_refuse("a word is tagged twice");
+    }
+    return true;
+}
+
+static bool tagged_are_valid(const gc_type *type)
+{
+    if (type->ntagged == 0)
+        return true;
+    if (!type->tagged)
+        return type_refuse("ntagged without tagged words");
+    if (type->kind & GC_KIND_GCPROG)
+        return type_refuse("a GC program with tagged words");
+    if (type->size > TAGGED_WORDS_MAX * WORD_SIZE)
+        return type_refuse("a type with tagged words is larger than 64 words");
+    for (size_t i = 0; i < type->ntagged; i++) {
+        if (!one_tagged_is_valid(type, i))
+            return false;
+    }
+    return true;
+}
+
 static bool validate(const gc_type *type, struct extent *extent)
 {
     if (!align_is_valid(type->align) || !align_is_valid(type->field_align))
@@ -237,7 +277,9 @@ static bool validate(const gc_type *type, struct extent *extent)
         return type_refuse("a traced type needs a size");
     if (type->fill && extent->last == 0)
         return type_refuse("a fill without references");
-    return true;
+    if (type->fill && type->ntagged > 0)
+        return type_refuse("a fill with tagged words");
+    return tagged_are_valid(type);
 }
 
 uint64_t type_hash_bytes(const void *bytes, size_t n, uint64_t seed)
@@ -273,7 +315,7 @@ static void copy_mask(word *to, const uint64_t *from, size_t bits)
 
 static struct type_info *make_info(gc_type *type, const struct extent *extent)
 {
-    bool program = type->kind & GC_KIND_GCPROG;
+    bool program = type->kind & GC_KIND_GCPROG, traced = type->trace || type->ntagged > 0;
     size_t mask_words = program ? 0 : divide_up(extent->last, WORD_BITS);
     struct type_info *info = calloc(1, sizeof *info + mask_words * sizeof(word));
     if (!info)
@@ -283,15 +325,14 @@ static struct type_info *make_info(gc_type *type, const struct extent *extent)
     info->noscan = extent->last == 0 && !type->trace;
     info->words = divide_up(type->size, WORD_SIZE);
     info->bits.ptr_words = extent->last;
-    info->bits.traced = type->trace ? type : NULL;
+    info->bits.traced = traced ? type : NULL;
     info->bits.fill = (struct cell_fill){.head = type->fill, .rest = type->fill};
     info->spare = type->tflag & GC_TFLAG_ENDS && type->size > 0;
-    info->size =
-        type->trace ? align_up(type->size, WORD_SIZE) + WORD_SIZE : type->size + info->spare;
+    info->size = traced ? align_up(type->size, WORD_SIZE) + WORD_SIZE : type->size + info->spare;
     info->align = type->align ? type->align : (unsigned)WORD_SIZE;
     info->sizeclass = info->size ? sizeclass_of_aligned(info->size, info->align) : 0;
-    info->spanclass = type->trace ? spanclass_make_traced(info->sizeclass)
-                                  : spanclass_make(info->sizeclass, info->noscan);
+    info->spanclass = traced ? spanclass_make_traced(info->sizeclass)
+                             : spanclass_make(info->sizeclass, info->noscan);
     if (program) {
         info->bits.program = type->gcdata;
     } else if (mask_words) {
@@ -430,7 +471,8 @@ static struct cell_shape *take_shape(const struct type_info *head, const struct 
 {
     word mask[SHAPE_WORDS / WORD_BITS] = {0};
     size_t at = head ? type_tail_offset(head, element) / WORD_SIZE : 0;
-    if ((head && (head->bits.program || head->bits.traced)) || element->bits.program)
+    if ((head && (head->bits.program || head->bits.traced)) || element->bits.program ||
+        element->bits.traced)
         return NULL;
     if (head)
         add_slots(mask, &head->bits, 0);
@@ -598,6 +640,8 @@ static bool spec_is_valid(const struct gc_type_spec *spec)
         return type_refuse("a program needs ptrdata");
     if (spec->ptrdata > spec->size)
         return type_refuse("ptrdata is larger than the size");
+    if (spec->ntagged > spec->mask_bits || (spec->ntagged > 0 && !spec->tagged))
+        return type_refuse("more tagged words than words in the mask");
     struct extent extent = {0, 0};
     return !spec->program ||
            extent_of_program(&extent, spec->program, spec->program_size, spec->size / WORD_SIZE);
@@ -608,6 +652,17 @@ static char *copy_string(char *to, const char *from)
     size_t n = strlen(from) + 1;
     memcpy(to, from, n);
     return to;
+}
+
+/* Copies the tagged words to `to`, behind the mask. Returns where the copy ends. */
+static char *copy_tagged(gc_type *type, const struct gc_type_spec *spec, char *to)
+{
+    if (spec->ntagged == 0)
+        return to;
+    memcpy(to, spec->tagged, spec->ntagged * sizeof *spec->tagged);
+    type->tagged = (const struct gc_tagged *)(void *)to;
+    type->ntagged = spec->ntagged;
+    return to + spec->ntagged * sizeof *spec->tagged;
 }
 
 /* The words of the references, in the order of their offsets. Those of a program are not named. */
@@ -627,10 +682,13 @@ gc_type *type_create(const struct gc_type_spec *spec)
     const char *name = spec->name ? spec->name : "", *fields = spec->fields ? spec->fields : "";
     size_t mask_size = divide_up(spec->size / WORD_SIZE, 64) * sizeof(uint64_t);
     size_t data = spec->program ? spec->program_size : mask_size;
-    gc_type *type = calloc(1, sizeof *type + data + strlen(name) + strlen(fields) + 2);
+    size_t tagged_size = spec->ntagged * sizeof *spec->tagged;
+    gc_type *type =
+        calloc(1, sizeof *type + data + tagged_size + strlen(name) + strlen(fields) + 2);
     if (!type)
         return NULL;
     uint64_t *gcdata = (uint64_t *)(type + 1);
+    char *strings = copy_tagged(type, spec, (char *)gcdata + data);
     if (spec->program) {
         memcpy(gcdata, spec->program, spec->program_size);
     } else {
@@ -638,9 +696,9 @@ gc_type *type_create(const struct gc_type_spec *spec)
             gcdata[i / 64] |= (uint64_t)type_mask_bit(spec->mask, i) << (i % 64);
     }
     type->gcdata = gcdata;
-    type->name = copy_string((char *)gcdata + data, name);
+    type->name = copy_string(strings, name);
     if (spec->fields && spec->mask)
-        type->fields = copy_string((char *)gcdata + data + strlen(name) + 1, fields);
+        type->fields = copy_string(strings + strlen(name) + 1, fields);
     number_fields(type, spec);
     type->size = spec->size;
     type->ptrdata = spec->ptrdata;

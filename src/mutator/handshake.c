@@ -493,16 +493,19 @@ static bool thread_is_blocked(void *arg)
     return state == THREAD_BLOCKED || state == THREAD_GONE;
 }
 
-static void hold_thread(gc_heap *heap, gc_thread *t)
+static bool hold_thread(gc_heap *heap, gc_thread *t, uint64_t until)
 {
-    struct wait w = {.heap = heap, .t = t};
+    struct wait w = {.heap = heap, .t = t, .until = until};
     if (mutators_reap(t))
-        return;
+        return true;
     while (!claim_thread(t)) {
         if (state_of(u32_load_relaxed(&t->st)) == THREAD_GONE)
-            return;
+            return true;
+        if (is_tired(&w))
+            return false;
         wait_step(&w, thread_is_blocked, t);
     }
+    return true;
 }
 
 /* Detaches a thread that has ended since it was claimed, while others kept the collector waiting
@@ -517,9 +520,10 @@ static void reap_held(gc_thread *t)
 
 /* A thread that waits for a P may be granted one while it is claimed; it goes on only when the
  * claim has ended. No other thread takes a P: attaching waits, and every thread is claimed. */
-void handshake_hold(gc_heap *heap)
+bool handshake_hold_until(gc_heap *heap, uint64_t until)
 {
     struct mutators *m = &heap->mutators;
+    bool held = true;
     size_t n;
     ASSERT(self_may_wait_for(NULL) && "I21");
     lock_acquire(&m->lock);
@@ -528,20 +532,39 @@ void handshake_hold(gc_heap *heap)
     lock_release(&m->lock);
     for (size_t i = 0; i < n; i++)
         thread_request_poll(all[i]);
-    for (size_t i = 0; i < n; i++)
-        hold_thread(heap, all[i]);
+    for (size_t i = 0; i < n && held; i++)
+        held = hold_thread(heap, all[i], until);
     for (size_t i = 0; i < n; i++)
         reap_held(all[i]);
     free(all);
     end_waiting(heap);
+    if (!held)
+        handshake_release(heap);
+    return held;
 }
 
+void handshake_hold(gc_heap *heap)
+{
+    handshake_hold_until(heap, 0);
+}
+
+bool handshake_take_grey(gc_heap *heap)
+{
+    bool any = false;
+    for (gc_thread *t = heap->mutators.list; t; t = t->next)
+        any |= barrier_hand_over(t);
+    return any;
+}
+
+/* Only the collector claims threads. */
 void handshake_release(gc_heap *heap)
 {
     struct mutators *m = &heap->mutators;
     lock_acquire(&m->lock);
-    for (gc_thread *t = m->list; t; t = t->next)
-        unclaim_thread(t, t->epoch);
+    for (gc_thread *t = m->list; t; t = t->next) {
+        if (state_of(u32_load_relaxed(&t->st)) == THREAD_CLAIMED)
+            unclaim_thread(t, t->epoch);
+    }
     u32_store_relaxed(&m->held, 0);
     lock_release(&m->lock);
     os_wake(&m->held, OS_WAKE_ALL);

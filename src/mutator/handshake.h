@@ -22,9 +22,13 @@ bool handshake_is_unanswered(gc_heap *heap);
 void handshake(gc_heap *heap, enum step step);
 
 /* Holds the world: returns when every mutator is BLOCKED and claimed. While the world is held,
- * handshake_begin() works on all directly. For GC_STOP_WORLD and the verifier. */
+ * handshake_begin() works on all directly. For GC_STOP_WORLD, marked callbacks and the verifier. */
 void handshake_hold(gc_heap *heap);
+/* `until` as for handshake_end(). false: a thread has not come by then, and nothing is held. */
+bool handshake_hold_until(gc_heap *heap, uint64_t until);
 void handshake_release(gc_heap *heap);
+/* Queues what threads have shaded, while the world is held. Returns whether there was anything. */
+bool handshake_take_grey(gc_heap *heap);
 
 /* What a thread does at its safepoint: it catches up with the published epoch. */
 void handshake_catch_up(gc_thread *t);

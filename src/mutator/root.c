@@ -340,6 +340,47 @@ static void visit_callbacks(struct roots *r, struct gc_tracer *tracer)
     lock_release(&r->lock);
 }
 
+/* ---- Marked callbacks ---- */
+
+static struct root_callback marked_callback(gc_marked_fn fn, void *arg)
+{
+    return (struct root_callback){(gc_root_fn)(void (*)(void))fn, arg};
+}
+
+int roots_add_marked(struct roots *r, gc_marked_fn fn, void *arg)
+{
+    lock_acquire(&r->lock);
+    int error = rootset_add_callback(&r->marked, marked_callback(fn, arg));
+    lock_release(&r->lock);
+    return error;
+}
+
+int roots_remove_marked(struct roots *r, gc_marked_fn fn, void *arg)
+{
+    lock_acquire(&r->lock);
+    int error = rootset_remove_callback(&r->marked, marked_callback(fn, arg));
+    lock_release(&r->lock);
+    return error;
+}
+
+bool roots_any_marked(struct roots *r)
+{
+    lock_acquire(&r->lock);
+    bool any = r->marked.n > 0;
+    lock_release(&r->lock);
+    return any;
+}
+
+void roots_call_marked(const struct roots *r, struct gc_tracer *tracer, bool decided)
+{
+    for (size_t i = 0; i < r->marked.n; i++) {
+        struct root_callback c = r->marked.items[i];
+        ((gc_marked_fn)(void (*)(void))c.fn)(c.arg, tracer, decided);
+    }
+}
+
+/* ---- Visits ---- */
+
 /* The most slots that are visited while gc_unroot() may have to wait. */
 #define VISIT_SLOTS 512
 
@@ -414,6 +455,7 @@ void roots_destroy(struct roots *r)
 {
     roottable_free(&r->globals);
     free(r->callbacks.items);
+    free(r->marked.items);
     while (r->handles.blocks) {
         struct handle_block *b = r->handles.blocks;
         r->handles.blocks = b->next;

@@ -47,6 +47,8 @@ struct gc_tracer {
     struct root_source source;
     /* Weak slots of the object that is being traced. NULL: they are of no interest. */
     void (*weak)(struct gc_tracer *tracer, const struct weak_slots *slots);
+    /* Whether what an address leads to is marked. NULL, except in a marked callback. */
+    bool (*marked)(struct gc_tracer *tracer, uintptr_t address);
     /* Whose trace function runs; 0: none does. */
     uintptr_t object;
     const gc_type *type;
@@ -91,7 +93,7 @@ struct root_range {
 };
 
 struct root_callback {
-    gc_root_fn fn;
+    gc_root_fn fn; /* of a marked callback: a gc_marked_fn */
     void *arg;
 };
 
@@ -157,6 +159,8 @@ struct roots {
     struct root_callback running;    /* the one that runs, without the lock; under lock */
     size_t next;                     /* the one to run after it; under lock */
     uint32_t done;                   /* futex; increased whenever one has run */
+    struct root_callbacks marked; /* marked callbacks; under lock; read while the world is held */
+    uint8_t told;                 /* the log tells of a misuse of gc_is_marked(); atomic */
     struct handles handles;
 };
 
@@ -176,6 +180,12 @@ int roots_add_callback(struct roots *r, struct root_callback callback);
  * called once more. For while barriers are on, threads past their ROOTS may hold objects that the
  * collector has not yet found through this callback. */
 int roots_remove_callback(struct roots *r, struct root_callback callback, struct gc_tracer *tracer);
+/* Marked callbacks. 0, -EEXIST or -ENOENT, -ENOMEM. */
+int roots_add_marked(struct roots *r, gc_marked_fn fn, void *arg);
+int roots_remove_marked(struct roots *r, gc_marked_fn fn, void *arg);
+bool roots_any_marked(struct roots *r);
+/* Calls them. The world is held. */
+void roots_call_marked(const struct roots *r, struct gc_tracer *tracer, bool decided);
 /* Visits globals, handles and callbacks. One collector at a time; mutators go on. */
 void roots_visit(struct roots *r, struct gc_tracer *tracer);
 /* The rooted globals, without a look at their slots. fn must not root anything. */

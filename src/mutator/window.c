@@ -90,13 +90,16 @@ static void shade_slot(gc_thread *t, const slot_word *slot)
 }
 
 /* The words [at, end) of one object. A large one may reach into the next arena. */
-static void shade_words(gc_thread *t, uintptr_t at, uintptr_t end)
+static void shade_words(gc_thread *t, const struct parts *p, uintptr_t at, uintptr_t end)
 {
     while (at < end) {
         const struct arena *a = arena_of(&t->heap->mem.arenas, at);
         size_t n = MIN_OF((end - at) / WORD_SIZE, WORD_BITS - arena_bit(at) % WORD_BITS);
-        for (word bits = heapbits_load(a, at, n); bits; bits &= bits - 1)
-            shade_slot(t, (const slot_word *)at + bits_trailing_zeros(bits));
+        for (word bits = heapbits_load(a, at, n); bits; bits &= bits - 1) {
+            const slot_word *slot = (const slot_word *)at + bits_trailing_zeros(bits);
+            if (parts_refer(p, (uintptr_t)slot))
+                shade_slot(t, slot);
+        }
         at += n * WORD_SIZE;
     }
 }
@@ -115,7 +118,7 @@ static void shade_traced_word(struct gc_tracer *tracer, word value)
 /* The function is the embedder's. */
 static void shade_traced(gc_thread *t, uintptr_t object, const gc_type *type)
 {
-    if (!type)
+    if (!type || !type->trace)
         return;
     struct window_tracer s = {
         {.value = shade_traced_word, .stale = shade_traced_word, .heap = t->heap}, t};
@@ -137,16 +140,26 @@ static void shade_object(gc_thread *t, const struct target *target)
     uintptr_t base = target->base;
     if (info->noscan)
         return;
-    if (info->large) {
-        const struct gc_span *s = span_of(target);
-        shade_words(t, base, s->scan_limit);
-        if (spanclass_traced(s->spanclass))
-            shade_traced(t, base, s->large_type);
-        return;
-    }
-    shade_words(t, base, base + (uintptr_t)info->words * WORD_SIZE);
-    if (info->traced)
-        shade_traced(t, base, (const gc_type *)((const word *)(base + info->size))[-1]);
+    const struct gc_span *s = span_of(target);
+    struct parts p = parts_of(s, base);
+    shade_words(t, &p, base,
+                info->large ? s->scan_limit : base + (uintptr_t)info->words * WORD_SIZE);
+    if (spanclass_traced(s->spanclass))
+        shade_traced(t, base, p.head);
+}
+
+bool window_parts(const gc_thread *t, uintptr_t at, struct parts *p)
+{
+    struct target target;
+    if (!target_resolve(&t->heap->mem, at, &target))
+        return false;
+    *p = parts_of(span_of(&target), target.base);
+    return parts_have_tagged(p);
+}
+
+void window_shade(gc_thread *t, const struct parts *p, uintptr_t at, size_t bytes)
+{
+    shade_words(t, p, at, at + bytes);
 }
 
 /* ---- Windows ---- */
@@ -181,7 +194,8 @@ static void open_piece(gc_thread *t, const struct target *target, uintptr_t piec
     bool grey = is_grey(t), once = is_once(t), noted = *note_of(t, piece + 1) == piece + 1;
     if (noted && !grey)
         return;
-    shade_words(t, piece, MIN_OF(piece + MARK_PIECE, span_of(target)->scan_limit));
+    struct parts p = parts_of_large(span_of(target));
+    shade_words(t, &p, piece, MIN_OF(piece + MARK_PIECE, span_of(target)->scan_limit));
     if (grey && !noted)
         arm_piece(t, target, piece);
     if (grey || once)
@@ -194,6 +208,11 @@ static void open_outside(gc_thread *t, uintptr_t from, size_t bytes)
         shade_slot(t, (const slot_word *)from + i);
 }
 
+static bool has_function(const struct gc_span *large)
+{
+    return spanclass_traced(large->spanclass) && large->large_type && large->large_type->trace;
+}
+
 /* What lies outside is a root that the collector visits when all threads are black. So it need not
  * be scanned again. */
 void window_open_range(gc_thread *t, uintptr_t from, size_t bytes)
@@ -203,7 +222,7 @@ void window_open_range(gc_thread *t, uintptr_t from, size_t bytes)
         open_outside(t, from, bytes);
         return;
     }
-    if (!target_info(&target)->large || spanclass_traced(span_of(&target)->spanclass)) {
+    if (!target_info(&target)->large || has_function(span_of(&target))) {
         window_open(t, target.base);
         return;
     }

@@ -3,6 +3,7 @@
 #ifndef GC_WINDOW_H
 #define GC_WINDOW_H
 
+#include "memory/tagged.h"
 #include "mutator/mutators.h"
 
 /* The thread, whose barrier is on, is about to write plainly to the object that contains an
@@ -10,6 +11,11 @@
 bool window_open(gc_thread *t, uintptr_t address);
 /* The same for the words [from, from + bytes) of one object, or of rooted memory outside. */
 void window_open_range(gc_thread *t, uintptr_t from, size_t bytes);
+
+/* Whether the object that contains an address has tagged words; *p says which. */
+bool window_parts(const gc_thread *t, uintptr_t at, struct parts *p);
+/* Shades what these words of such an object refer to. */
+void window_shade(gc_thread *t, const struct parts *p, uintptr_t at, size_t bytes);
 
 /* At the thread's ROOTS, or when it leaves: what it wrote to while it was grey is queued, to be
  * scanned again. true: there was anything. */

@@ -19,6 +19,11 @@ static gc_heap *heap, *other;
 static struct cell *cell; /* rooted */
 static void *slot, *weak_slot, *range[2], **top = range;
 static uint64_t value_slot;
+static struct {
+    void *object;
+    uint8_t tag;
+} tagged;
+static const struct gc_tagged tagged_where[] = {{0, sizeof(void *), 1, 1}};
 static gc_weak *weak;
 static gc_weakmap *map;
 static gc_intern *table;
@@ -26,6 +31,10 @@ static gc_handle *handle;
 static gc_fiber *fiber;
 static gc_tracer *tracer; /* in a callback that has one */
 
+static void no_marked(void *arg, gc_tracer *given, bool decided)
+{
+    (void)arg, (void)given, (void)decided;
+}
 static void no_visit(void *arg, gc_tracer *t)
 {
     (void)arg, (void)t;
@@ -146,6 +155,10 @@ CALL(trace_slots, ERRNO(gc_trace_slots(tracer, &slot, 1)))
 CALL(trace_ref, ERRNO(gc_trace_ref(tracer, cell)))
 CALL(trace_weak, ERRNO(gc_trace_weak(tracer, &slot, 1, sizeof slot, NULL)))
 CALL(trace_ephemerons, ERRNO(gc_trace_ephemerons(tracer, range, 1, sizeof range, NULL)))
+CALL(trace_tagged, ERRNO(gc_trace_tagged(tracer, &tagged, 1, sizeof tagged, tagged_where)))
+CALL(store_tagged, ERRNO((gc_store_tagged(&tagged, tagged_where, cell, 1),
+                          gc_barrier_store_tagged(&tagged, tagged_where, NULL, 0))))
+CALL(is_marked, ERRNO(gc_is_marked(tracer, cell)))
 CALL(trace_user, ERRNO(gc_trace_user(tracer)))
 CALL(load_weak, ERRNO(gc_load_weak(&slot)))
 CALL(store_weak, ERRNO(gc_store_weak(&weak_slot, cell)))
@@ -353,6 +366,18 @@ static int call_root_callback_remove(void)
     gc_root_callback(GC_ROOT_HEAP, no_visit, NULL);
     return RESULT(gc_root_callback_remove(no_visit, NULL));
 }
+static int call_marked_callback(void)
+{
+    int error = RESULT(gc_marked_callback(no_marked, NULL));
+    if (!error)
+        gc_marked_callback_remove(no_marked, NULL);
+    return error;
+}
+static int call_marked_callback_remove(void)
+{
+    gc_marked_callback(no_marked, NULL);
+    return RESULT(gc_marked_callback_remove(no_marked, NULL));
+}
 static int call_handle_new(void)
 {
     gc_handle *made;
@@ -525,6 +550,7 @@ static const struct row rows[] = {
     {"gc_store_value", "ttyyu", N, call_store_value},
     {"gc_load", "yyyyy", N, call_load},
     {"gc_load_value", "yyyyy", N, call_load_value},
+    {"gc_store_tagged, gc_barrier_store_tagged", "uuyyu", N, call_store_tagged},
     {"gc_cas", "ttyyu", N, call_cas},
     {"gc_cas_value", "ttyyu", N, call_cas_value},
     {"gc_copy", "ttyyu", N, call_copy},
@@ -548,6 +574,7 @@ static const struct row rows[] = {
     {"gc_trace_slot", "uuuuy", N, call_trace_slot},
     {"gc_trace_slots", "uuuuy", N, call_trace_slots},
     {"gc_trace_ref", "uuuuy", N, call_trace_ref},
+    {"gc_trace_tagged", "uuuuy", N, call_trace_tagged},
     {"gc_trace_user", "uuuuy", N, call_trace_user},
     {"gc_handle_new", "ppyyp", N, call_handle_new},
     {"gc_handle_get", "ppyyp", N, call_handle_get},
@@ -575,6 +602,9 @@ static const struct row rows[] = {
     {"gc_weakmap_free", "yyyyp", N, call_weakmap_free},
     {"gc_trace_weak", "uuuuy", N, call_trace_weak},
     {"gc_trace_ephemerons", "uuuuy", N, call_trace_ephemerons},
+    {"gc_marked_callback", "ppyyp", N, call_marked_callback},
+    {"gc_marked_callback_remove", "ppyyp", N, call_marked_callback_remove},
+    {"gc_is_marked", "uuuuy", N, call_is_marked},
     {"gc_load_weak", "ppyyu", N, call_load_weak},
     {"gc_store_weak", "ttyyu", N, call_store_weak},
     {"gc_intern_new", "ppyyp", N, call_intern_new},
@@ -718,12 +748,17 @@ TEST(in_a_finalizer)
 
 /* ---- Functions that the collector calls ---- */
 
+static bool needs_tracer(const struct row *row)
+{
+    return strstr(row->names, "gc_trace_") || strstr(row->names, "gc_is_marked");
+}
+
 static void try_callbacks(gc_tracer *given)
 {
     tracer = given;
     for (size_t i = 0; i < ROWS; i++) {
         /* Without a tracer nothing can be traced. */
-        if (rows[i].places[CALLBACK] != 'u' && (given || !strstr(rows[i].names, "gc_trace_")))
+        if (rows[i].places[CALLBACK] != 'u' && (given || !needs_tracer(&rows[i])))
             outcomes[i][CALLBACK] = rows[i].call();
         else
             outcomes[i][CALLBACK] = expected(rows[i].places[CALLBACK]);
@@ -778,6 +813,21 @@ TEST(in_a_heap_callback_on_a_thread_of_the_collectors)
     while (!is_visited())
         gc_safepoint();
     check_afterwards("in a heap's root callback");
+}
+
+static void mind(void *arg, gc_tracer *given, bool decided)
+{
+    if (!decided)
+        visit(arg, given);
+}
+
+TEST(in_a_marked_callback)
+{
+    set_up(NULL);
+    CHECK_EQ(gc_marked_callback(mind, NULL), 0);
+    gc_collect();
+    CHECK(is_visited());
+    check_afterwards("in a marked callback");
 }
 
 static void trace(void *object, gc_tracer *given)

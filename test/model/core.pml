@@ -81,6 +81,10 @@ typedef Mutator {
     unsigned armed : WIDTH; /* to be scanned again at its ROOTS */
     unsigned done : WIDTH;  /* noted: of a grey thread, that it is armed; of a black one, that it is shaded */
 #endif
+#ifdef VALUES
+    bit half;               /* … the word is stored, its tag to come: */
+    bit tag;                /* … val is a reference, and not a number that looks like one */
+#endif
 #ifdef CALLS
     unsigned pc : 4;        /* in a call of several steps: where; */
     unsigned obj : NAME;    /* … what it is about */
@@ -105,6 +109,10 @@ unsigned untold : WIDTH; /* the worker has marked these for itself: nobody sees 
 unsigned todo : WIDTH;   /* … and not scanned these of them */
 #else
 #define untold 0
+#endif
+#ifdef VALUES
+unsigned refs : WIDTH = 1; /* slots whose tags say that they hold references */
+unsigned looked : NAME;  /* the worker has read this object's tag, which says so, and not yet its word */
 #endif
 bit scanning;            /* workers may look into objects */
 bit dirty;               /* somebody reported grey in this FLUSH wave */
@@ -137,13 +145,20 @@ byte r, t;               /* scratch, 0 between steps */
 #else
 #define ARMED_BY(m) 0
 #endif
-#define HELD (ROOTED | M[0].grey | M[1].grey | queue | untold | BIT(child) | ARMED_BY(0) | ARMED_BY(1) | \
+#define HELD (ROOTED | M[0].grey | M[1].grey | queue | untold | BIT(child) | LOOKED | ARMED_BY(0) | ARMED_BY(1) | \
               (MORE_HELD))
 
 #ifndef MORE_EDGES
 #define MORE_EDGES 0 /* references that are no slots */
 #endif
-#define TARGET(o) (HAS(r, o) << slot[o])
+#ifdef VALUES
+#define IS_REF(s) HAS(refs, s)
+#define LOOKED BIT(looked)
+#else
+#define IS_REF(s) 1
+#define LOOKED 0
+#endif
+#define TARGET(o) ((HAS(r, o) & IS_REF(o)) << slot[o])
 #if N == 4
 #define FOLLOW r = r | TARGET(0) | TARGET(1) | TARGET(2) | TARGET(3) | TARGET(4) | (MORE_EDGES)
 #define CLOSE FOLLOW; FOLLOW; FOLLOW; FOLLOW; FOLLOW
@@ -158,6 +173,11 @@ byte r, t;               /* scratch, 0 between steps */
 #ifndef FORGET_MORE
 #define FORGET_MORE skip
 #endif
+#ifdef VALUES
+#define FORGET_TAGS refs = (refs & r) | 1
+#else
+#define FORGET_TAGS skip
+#endif
 #ifdef WINDOWS
 #define FORGET_WINDOWS M[0].done = M[0].done & r; M[1].done = M[1].done & r; \
                        M[0].open = M[0].open & r; M[1].open = M[1].open & r
@@ -170,6 +190,7 @@ inline forget() {
     CLOSE;
     mark = mark & r;
     FORGET_WINDOWS;
+    FORGET_TAGS;
     slot[1] = HAS(r, 1) * slot[1];
     slot[2] = HAS(r, 2) * slot[2];
 #if N >= 3
@@ -228,6 +249,15 @@ inline nothing_white_is_reachable() {
 #define WINDOW_KEY(m) 0
 #define RENAME_WINDOWS(a, b) skip
 #endif
+#ifdef VALUES
+#define SWAP_VALUES SWAP(half); SWAP(tag)
+#define VALUE_KEY(m) (M[m].half * 2 + M[m].tag)
+#define RENAME_VALUES(a, b) SWAP_BITS(refs, a, b); SWAP_REF(looked, a, b)
+#else
+#define SWAP_VALUES skip
+#define VALUE_KEY(m) 0
+#define RENAME_VALUES(a, b) skip
+#endif
 #ifdef WALK
 #define RENAME_WALK(a, b) SWAP_BITS(untold, a, b); SWAP_BITS(todo, a, b)
 #else
@@ -248,6 +278,7 @@ inline rename(a, b) {
     RENAME_BUFFER(0, a, b); RENAME_BUFFER(1, a, b);
     RENAME_CALLS(a, b);
     RENAME_WINDOWS(a, b);
+    RENAME_VALUES(a, b);
     RENAME_MORE(a, b)
 }
 #define WEIGHT(o) \
@@ -264,15 +295,15 @@ inline rename(a, b) {
 #endif
 #define SWAP(f) t = M[0].f; M[0].f = M[1].f; M[1].f = t
 #define KEY(m) \
-    (((((((((M[m].st * 2 + M[m].due) * 4 + M[m].phase) * 2 + M[m].handed) * 2 + M[m].storing) * 4 + \
-       BUFFER_KEY(m)) * 16 + CALL_KEY(m)) * 32 + M[m].roots) * 32 + M[m].grey) * 8 + WINDOW_KEY(m))
+    ((((((((((M[m].st * 2 + M[m].due) * 4 + M[m].phase) * 2 + M[m].handed) * 2 + M[m].storing) * 4 + \
+       BUFFER_KEY(m)) * 16 + CALL_KEY(m)) * 32 + M[m].roots) * 32 + M[m].grey) * 8 + WINDOW_KEY(m)) * 4 + VALUE_KEY(m))
 
 inline canonical() {
     if
     :: KEY(0) < KEY(1) && SWAPPABLE ->
         printf("(M0 and M1 change names)\n");
         SWAP(st); SWAP(due); SWAP(phase); SWAP(handed); SWAP(grey); SWAP(roots);
-        SWAP(storing); SWAP(dst); SWAP(val); SWAP_BUFFERS; SWAP_CALLS; SWAP_WINDOWS; t = 0
+        SWAP(storing); SWAP(dst); SWAP(val); SWAP_BUFFERS; SWAP_CALLS; SWAP_WINDOWS; SWAP_VALUES; t = 0
     :: else
     fi;
 #ifndef NAMES_STAY /* of objects: they differ */
@@ -542,7 +573,7 @@ inline answer_for(m) { /* by the collector, which has scanned the roots before *
 
 /* Loads slot s into a root. */
 #define LOAD_FROM(s) \
-    d_step { RUNS && REACHES(s) && MINE(s) && !REACHES(LOAD(self, s)) && ROOM_FOR_ROOT -> \
+    d_step { RUNS && REACHES(s) && MINE(s) && MAY_LOAD(s) && !REACHES(LOAD(self, s)) && ROOM_FOR_ROOT -> \
         printf("M%d loads %d from slot %d\n", self, LOAD(self, s), s); \
         M[self].roots = M[self].roots | BIT(LOAD(self, s)) }
 
@@ -567,10 +598,54 @@ inline answer_for(m) { /* by the collector, which has scanned the roots before *
             M[self].roots = M[self].roots | BIT(t); \
             mark = (BLACK -> mark | BIT(t) : mark); \
             BORN(t); \
-            if :: f != 0 -> write(self, t, f) :: else fi \
+            if :: f != 0 -> write(self, t, f); TAG_FRESH(t) :: else fi \
         :: else \
         fi; \
         r = 0; t = 0 }
+
+/* gc_store_tagged: values of a word and a tag, which are stored one after the other. A value may be a
+ * number; its word may look like an object. A thread that stores a value has its lock. */
+#ifdef VALUES
+#define TAG_FRESH(o) refs = refs | BIT(o)
+#define LOCKED_BY(m, s) (M[m].storing && M[m].dst == s)
+#ifdef MUT_VALUE_NO_OLD
+#define OLD_VALUE(s) 0
+#elif defined(MUT_VALUE_STALE)
+#define OLD_VALUE(s) slot[s]
+#else
+#define OLD_VALUE(s) (IS_REF(s) -> slot[s] : 0)
+#endif
+#ifdef MUT_VALUE_NO_NEW
+#define NEW_VALUE(v) 0
+#else
+#define NEW_VALUE(v) (M[self].phase == ARMED -> v : 0)
+#endif
+#define STORE_VALUE(s, v, is_ref) \
+    d_step { RUNS && REACHES(s) && !LOCKED_BY(1 - self, s) && \
+             (BARRIER || slot[s] != v || IS_REF(s) != is_ref) -> \
+        printf("M%d in slot %d := %d, reference: %d\n", self, s, v, is_ref); \
+        if \
+        :: BARRIER -> r = OLD_VALUE(s); shade_for(self, r); r = is_ref * NEW_VALUE(v); shade_for(self, r); r = 0 \
+        :: else \
+        fi; \
+        M[self].storing = true; M[self].dst = s; M[self].val = v; M[self].tag = is_ref }
+#define STORE(s, v) \
+    d_step { false -> skip } :: atomic { v != 0 && REACHES(v) -> if :: STORE_VALUE(s, v, 1) fi } \
+ :: STORE_VALUE(s, v, 0)
+#define STORE_ENDS \
+    d_step { M[self].storing && !M[self].half -> \
+        printf("M%d stores the word %d into %d\n", self, M[self].val, M[self].dst); \
+        slot[M[self].dst] = M[self].val; \
+        M[self].half = true } \
+ :: d_step { M[self].half -> \
+        printf("M%d stores the tag of %d\n", self, M[self].dst); \
+        refs = (M[self].tag -> refs | BIT(M[self].dst) : refs & ~BIT(M[self].dst)); \
+        M[self].storing = false; M[self].half = false; M[self].tag = 0; M[self].dst = 0; M[self].val = 0 }
+#define MAY_LOAD(s) (IS_REF(s) && !LOCKED_BY(1 - self, s))
+#else
+#define TAG_FRESH(o) skip
+#define MAY_LOAD(s) true
+#endif
 
 /* With ATOMIC_STORE nothing happens between a store's shading and the store. */
 #ifdef ATOMIC_STORE
@@ -579,6 +654,7 @@ inline answer_for(m) { /* by the collector, which has scanned the roots before *
 #define STORE_BEGUN(s, v) M[self].storing = true; M[self].dst = s; M[self].val = v
 #endif
 
+#ifndef VALUES
 /* gc_store: loads and shades the old value, shades the new; then stores. */
 #define STORE(s, v) \
     d_step { RUNS && REACHES(s) && MINE(s) && REACHES(v) && BARRIER && \
@@ -596,6 +672,7 @@ inline answer_for(m) { /* by the collector, which has scanned the roots before *
         printf("M%d stores slot %d := %d\n", self, M[self].dst, M[self].val); \
         write(self, M[self].dst, M[self].val); \
         M[self].storing = false; M[self].dst = 0; M[self].val = 0 }
+#endif
 
 #define EACH(action) :: action(0) EACH_OBJECT(action)
 #define EACH_OBJECT(action) :: action(1) :: action(2) MAYBE3(action)
@@ -696,11 +773,26 @@ inline answer_for(m) { /* by the collector, which has scanned the roots before *
 
 /* Takes a grey object and loads its field: black as soon as the child is shaded. The packed word
  * of queued and active work is 0 when `queue` is empty and no child is in hand. */
+#ifdef VALUES /* … the tag first, and then the word */
+#define SCAN(o) \
+    d_step { scanning && child == 0 && looked == 0 && HAS(queue, o) && o == 0 -> \
+        queue = queue & ~1; \
+        child = (IS_REF(0) && WHITE(slot[0]) -> slot[0] : 0) } \
+ :: d_step { scanning && child == 0 && looked == 0 && HAS(queue, o) && o != 0 -> \
+        printf("worker reads the tag of %d: %d\n", o, IS_REF(o)); \
+        queue = queue & ~BIT(o); \
+        looked = (IS_REF(o) -> o : 0) } \
+ :: d_step { o != 0 && looked == o -> \
+        printf("worker reads the word of %d: %d\n", o, slot[o]); \
+        child = (WHITE(slot[o]) -> slot[o] : 0); \
+        looked = 0 }
+#else
 #define SCAN(o) \
     d_step { scanning && child == 0 && HAS(queue, o) -> \
         printf("worker scans %d: %d\n", o, slot[o]); \
         queue = queue & ~BIT(o); \
         child = (WHITE(slot[o]) -> slot[o] : 0) }
+#endif
 #ifndef NEXT_CHILD
 #define NEXT_CHILD child = 0 /* after one that the worker has marked */
 #endif
@@ -740,6 +832,8 @@ inline answer_for(m) { /* by the collector, which has scanned the roots before *
 #endif
 #ifdef MUT_UNTOLD_IS_NO_WORK
 #define NO_WORK (queue == 0 && child == 0)
+#elif defined(VALUES)
+#define NO_WORK (queue == 0 && child == 0 && looked == 0)
 #else
 #define NO_WORK (queue == 0 && child == 0 && untold == 0)
 #endif

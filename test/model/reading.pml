@@ -103,9 +103,14 @@ inline keep() {
 #endif
 
 /* Nothing grey is left: decides the deaths, or goes on. */
+#ifdef OWN
+#define RESOLVE_FIRST_IF more = false
+#else
+#define RESOLVE_FIRST_IF RESOLVE_FIRST
+#endif
 inline mark_to_the_cut() {
     do
-    :: NO_WORK -> RESOLVE_FIRST; if :: !more -> break :: else fi
+    :: NO_WORK -> RESOLVE_FIRST_IF; if :: !more -> break :: else fi
     od;
     do
     :: true ->
@@ -119,6 +124,7 @@ inline mark_to_the_cut() {
         :: !more ->
             atomic {
                 if
+                :: wk == CUT -> break /* decided while the world was held */
                 :: wk == TRACING -> printf("the cut\n"); wk = CUT; cut = true; break
                 :: else -> wk = TRACING
                 fi

@@ -8,6 +8,8 @@
  *           added, while it looks at what it has found.
  * SLOT      A weak slot of an object that is always reachable. A thread past its ROOTS may make another
  *           such object, which is black: the collector does not know the slot of that one in this cycle.
+ * OWN       An entry of a weak table of the program's own. A thread shades what it takes out; the cut is
+ *           decided while both threads are held, and the entry is cleared then.
  * EPHEMERON An entry of a weak map: its value is kept while its key lives.
  */
 #define CALLS
@@ -55,7 +57,7 @@ bit unseen;            /* … by readers, although its mark is gone */
 #define RENAME_MORE(a, b) SWAP_REF(ref, a, b)
 unsigned ref : 2;      /* what the slot holds */
 bit fresh;             /* its object was born black in this cycle */
-#elif defined(TABLE)
+#elif defined(TABLE) || defined(OWN)
 #define MORE_HELD BIT(ref) | BIT(M[0].obj) | BIT(M[1].obj)
 #define RENAME_MORE(a, b) SWAP_REF(ref, a, b)
 unsigned ref : 2;      /* the entry */
@@ -71,7 +73,7 @@ unsigned indexed_key : 2; /* white and had a white key */
 unsigned indexed : 2;
 #endif
 bit gone;              /* somebody was told that the object is dead */
-#ifdef TABLE
+#if defined(TABLE) || defined(OWN)
 #define NOTE_DEATH gone = (ref == I.obj -> true : gone)
 #define TOLD_DEAD (gone || ref != I.obj)
 #elif defined(SLOT)
@@ -180,6 +182,18 @@ bit gone;              /* somebody was told that the object is dead */
         printf("M%d makes another slot\n", self); \
         ref = 0; fresh = true; gone = false }
 #define WEAK_CALLS GET PUT(1) PUT(2) MAKE
+
+#elif defined(OWN)
+#define GET \
+    :: d_step { RUNS && ref != 0 && !REACHES(ref) -> \
+        printf("M%d takes out %d\n", self, ref); \
+        I.obj = ref; I.pc = SHADES } \
+    :: d_step { I.pc == SHADES -> if :: BARRIER -> SHADE_IT :: else fi; keep() }
+#define ADD(o) \
+    :: d_step { RUNS && ref == 0 && HAS(I.roots, o) -> \
+        printf("M%d puts in %d\n", self, o); \
+        ref = o; gone = false }
+#define WEAK_CALLS GET ADD(1) ADD(2)
 
 #elif defined(TABLE)
 #define GET \
@@ -348,6 +362,42 @@ inline sweep() {
 #else
 #define IN_SLOT ref != 0
 #endif
+#ifdef OWN
+/* Both threads are at safepoints, and what they have shaded is taken. */
+#ifdef MUT_OWN_UNHELD
+#define BOTH_HELD true
+#else
+#define BOTH_HELD (!IN_CALL(0) && !IN_CALL(1) && !M[0].storing && !M[1].storing)
+#endif
+#ifdef MUT_OWN_NOT_TAKEN
+#define TAKEN 0
+#else
+#define TAKEN (M[0].grey | M[1].grey)
+#endif
+#define REMOVE_DEAD if :: ref != 0 && !GREY_OR_BLACK(ref) -> printf("entry of %d removed\n", ref); ref = 0 :: else fi
+#ifdef MUT_CLEAR_AFTER_DISARM
+#define CLEAR_OWN skip
+#else
+#define CLEAR_OWN REMOVE_DEAD
+#endif
+inline resolve() {
+    atomic {
+        BOTH_HELD ->
+        more = (TAKEN != 0);
+        if
+        :: more -> queue = queue | M[0].grey | M[1].grey; M[0].grey = 0; M[1].grey = 0
+        :: else -> wk = CUT; cut = true; CLEAR_OWN
+        fi;
+        tidy()
+    }
+}
+#ifdef MUT_CLEAR_AFTER_DISARM
+inline clear() { atomic { REMOVE_DEAD; tidy() } }
+#else
+inline clear() { skip }
+#endif
+#endif
+
 #if defined(TABLE) || defined(SLOT)
 inline resolve() { more = false }
 inline give_up() {

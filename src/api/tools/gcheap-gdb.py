@@ -65,6 +65,17 @@ class Arena:
         return bit(self.map(name), (address - self.base) // WORD)
 
 
+def type_at(address):
+    return gdb.Value(address).cast(gdb.lookup_type("struct gc_type").pointer())
+
+
+def types_of(type_, element):
+    """(kind, type, element) of an object that carries its types (tagged.h)."""
+    if not int(element):
+        return "typed", type_, None
+    return ("array", type_, None) if int(type_) == int(element) else ("flex", type_, element)
+
+
 class Span:
     """A span as it was when the program stopped."""
 
@@ -76,7 +87,7 @@ class Span:
         spanclass = int(value["spanclass"])
         self.traced = spanclass >= heap.first_traced
         self.references = self.traced or spanclass % 2 == 0
-        self.large_type = value["large_type"]
+        self.large_type, self.large_element = value["large_type"], value["large_element"]
         self.limit = int(value["scan_limit"])  # of a large one's references
 
     def start_of(self, address):
@@ -190,10 +201,12 @@ class Heap:
             if int(of["type"]):
                 return enum_name("site_kind", int(of["kind"]), "SITE_"), of["type"], of["element"]
         if span.large and int(span.large_type):
-            return "typed", span.large_type, None
+            return types_of(span.large_type, span.large_element)
         if span.traced:
-            kind = gdb.lookup_type("struct gc_type").pointer()
-            return "typed", gdb.Value(read_word(cell + span.cell - WORD)).cast(kind), None
+            end = cell + span.cell
+            header = read_word(end - WORD)
+            type_, kind = type_at(header & ~3), header & 3  # HEADER_ARRAY, HEADER_FLEX
+            return types_of(type_, type_ if kind == 1 else type_at(read_word(end - 2 * WORD) if kind else 0))
         return None
 
     def name_of(self, cell):
