@@ -629,8 +629,8 @@ static inline uint64_t gc_load_value(const uint64_t *slot)
 
 GC_API void gc_barrier_store_tagged(void *object, const struct gc_tagged *where, void *value,
                                     uint8_t tag);
-/* Stores a value of two parts: the tagged word, and then its tag, each with release. `object` is
- * the start of the object, or of the element. The collector may see one part without the other;
+/* Stores a value of two parts: the tagged word, with release, and its tag. `object` is the start of
+ * the object, or of the element. The collector may see one part without the other;
  * other threads may too, and need a lock. A fresh value may be written plainly, as always. */
 static inline void gc_store_tagged(void *object, const struct gc_tagged *where, void *value,
                                    uint8_t tag)
@@ -639,7 +639,7 @@ static inline void gc_store_tagged(void *object, const struct gc_tagged *where, 
     if (GC_UNLIKELY(GC_SELF->barrier))
         gc_barrier_store_tagged(object, where, value, tag);
     __atomic_store_n((gc_slot_word *)object + where->word, value, __ATOMIC_RELEASE);
-    __atomic_store_n((uint8_t *)object + where->byte, tag, __ATOMIC_RELEASE);
+    __atomic_store_n((uint8_t *)object + where->byte, tag, __ATOMIC_RELAXED);
 }
 
 /* If *slot is `expected`, makes it `desired`. Sequentially consistent. Returns whether it did. */

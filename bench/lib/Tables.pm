@@ -155,7 +155,8 @@ sub tables {
         of_metric($r, 'Large blocks: MiB alive', 'large', 'live'),
         of_metrics($r, 'Collection of a heap of 4 MiB, us', 'tiny', 'time', 'p99'),
         of_metrics($r, 'Inline paths, ns', 'micro',
-                   qw(store_plain store window store_marking window_marking safepoint)),
+                   qw(store_plain store store_tagged window store_marking store_tagged_marking window_marking
+                      safepoint)),
         of_metrics($r, 'Inline paths, instructions', 'instructions',
                    qw(gc_new gc_new_bytes gc_new_array gc_new_flex gc_store gc_before_write gc_safepoint GC_FRAME
                       store_plain)),

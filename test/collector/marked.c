@@ -72,8 +72,9 @@ static void keys_live_and_die(unsigned flags)
 
 TEST_EACH_WAY(keys_live_and_die)
 
-/* Each value is the next key, with more behind it than is marked while the world is held. So there
- * are more waves than a cycle has that readers disturb, and weak references still die. */
+/* Each value is the key of the entry before, so that a call finds one of them, with more behind it
+ * than is marked while the world is held. So there are more waves than a cycle has that readers
+ * disturb, and weak references still die. */
 static void a_long_chain(unsigned flags)
 {
     enum { LINKS = WEAK_PATIENCE + 8, BEHIND = 3000 };
@@ -89,7 +90,7 @@ static void a_long_chain(unsigned flags)
         }
         mind(mind_table);
         for (size_t i = 0; i < LINKS; i++)
-            table[i] = (struct entry){all[i], all[i + 1]};
+            table[LINKS - 1 - i] = (struct entry){all[i], all[i + 1]};
         gc_weak *probe = gc_weak_new(garbage);
         memset(all + 1, 0, sizeof all - sizeof *all);
         garbage = NULL;
