@@ -22,6 +22,7 @@ struct node {
     uint8_t value_tag, key_tag;
     struct node *next;
     void *key;
+    uintptr_t rest; /* so that some lie in two pieces of a large array */
 };
 static const struct gc_tagged in_node[] = {GC_TAGGED(struct node, value, value_tag, 0x40, OBJECT),
                                            GC_TAGGED(struct node, key, key_tag, 0xff, STRING)};
