@@ -675,6 +675,9 @@ TEST(types_that_are_refused)
     spec.tagged = t;
     spec.size = 65 * sizeof(void *);
     refuse_type(&spec, "larger than 64 words");
+    spec.size = 4 * sizeof(void *);
+    spec.fill = 8;
+    refuse_type(&spec, "a fill with tagged words");
 }
 
 TAP_MAIN
