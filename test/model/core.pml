@@ -621,7 +621,7 @@ inline answer_for(m) { /* by the collector, which has scanned the roots before *
 #define NEW_VALUE(v) (M[self].phase == ARMED -> v : 0)
 #endif
 #define STORE_VALUE(s, v, is_ref) \
-    d_step { RUNS && REACHES(s) && !LOCKED_BY(1 - self, s) && \
+    d_step { RUNS && REACHES(s) && !LOCKED_BY(1 - self, s) && (!is_ref || (v != 0 && REACHES(v))) && \
              (BARRIER || slot[s] != v || IS_REF(s) != is_ref) -> \
         printf("M%d in slot %d := %d, reference: %d\n", self, s, v, is_ref); \
         if \
@@ -630,8 +630,7 @@ inline answer_for(m) { /* by the collector, which has scanned the roots before *
         fi; \
         M[self].storing = true; M[self].dst = s; M[self].val = v; M[self].tag = is_ref }
 #define STORE(s, v) \
-    d_step { false -> skip } :: atomic { v != 0 && REACHES(v) -> if :: STORE_VALUE(s, v, 1) fi } \
- :: STORE_VALUE(s, v, 0)
+    STORE_VALUE(s, v, 1) :: STORE_VALUE(s, v, 0)
 #define STORE_ENDS \
     d_step { M[self].storing && !M[self].half -> \
         printf("M%d stores the word %d into %d\n", self, M[self].val, M[self].dst); \
