@@ -153,12 +153,15 @@ byte r, t;               /* scratch, 0 between steps */
 #endif
 #ifdef VALUES
 #define IS_REF(s) HAS(refs, s)
+/* A number under the tag of what it replaces is no edge. */
+#define TORN(m, s) (M[m].half && M[m].dst == s && !M[m].tag)
+#define IS_EDGE(s) (HAS(refs, s) && !TORN(0, s) && !TORN(1, s))
 #define LOOKED BIT(looked)
 #else
-#define IS_REF(s) 1
+#define IS_EDGE(s) 1
 #define LOOKED 0
 #endif
-#define TARGET(o) ((HAS(r, o) & IS_REF(o)) << slot[o])
+#define TARGET(o) ((HAS(r, o) & IS_EDGE(o)) << slot[o])
 #if N == 4
 #define FOLLOW r = r | TARGET(0) | TARGET(1) | TARGET(2) | TARGET(3) | TARGET(4) | (MORE_EDGES)
 #define CLOSE FOLLOW; FOLLOW; FOLLOW; FOLLOW; FOLLOW
@@ -174,7 +177,7 @@ byte r, t;               /* scratch, 0 between steps */
 #define FORGET_MORE skip
 #endif
 #ifdef VALUES
-#define FORGET_TAGS refs = (refs & r) | 1
+#define FORGET_TAGS refs = refs & r
 #else
 #define FORGET_TAGS skip
 #endif
