@@ -184,8 +184,9 @@ static void answer_who(gc_heap *heap, void *question)
 {
     struct question *q = question;
     uintptr_t object = asked_about(q, "references to");
+    size_t n = object ? path_holders(heap, object, pass_answer, q) : 0;
     if (object)
-        q->answer = (int)MIN_OF(path_holders(heap, object, pass_answer, q), (size_t)INT_MAX);
+        q->answer = (int)MIN_OF(n, (size_t)INT_MAX);
 }
 
 static void answer_path(gc_heap *heap, void *question)
