@@ -41,6 +41,16 @@ static void make_heap(uint64_t *random)
     UNTIL(w.heap, gc_heap_create(&o));
 }
 
+/* Without its thread the collector takes no callback: the system may refuse one. */
+static void add_callback(void)
+{
+    int error;
+    do {
+        error = gc_root_callback(GC_ROOT_HEAP, heap_callback, w.visited);
+    } while (error == -EAGAIN);
+    CHECK(error == 0);
+}
+
 static void make_shared(void)
 {
     for (int i = 0; i < MAPS; i++)
@@ -50,7 +60,7 @@ static void make_shared(void)
     if (w.lean)
         CHECK(gc_root_range(w.visited, RACY_VISITED) == 0);
     else
-        CHECK(gc_root_callback(GC_ROOT_HEAP, heap_callback, w.visited) == 0);
+        add_callback();
     for (int i = 0; i < RACY_HANDLES; i++)
         UNTIL(w.handles[i], gc_handle_new(NULL));
     for (int i = 0; i < SHARED_FIBERS && !w.lean; i++) {
