@@ -324,7 +324,9 @@ static void share_another(struct actor *a)
     gc_store(&shared, gc_new_array(&value_type, 4));
 }
 
-TEST(a_value_is_put_in_by_a_grey_thread)
+/* A grey thread puts the only reference to a pair into a value by `put`, and a black one finds it.
+ */
+static void put_while_grey(void (*put)(struct actor *a))
 {
     static struct actor actors[2];
     stage_set(0, "poison=2");
@@ -334,11 +336,16 @@ TEST(a_value_is_put_in_by_a_grey_thread)
     go_to_roots(actors, 2);
     actor_do(&actors[1], answer);
     actor_do(&actors[1], share_another);
-    actor_do(&actors[0], put_first);
+    actor_do(&actors[0], put);
     actor_do(&actors[0], answer);
     actor_do(&actors[1], load_first);
     all_answer_and_end(actors, 2);
     end_with_pair(actors, 2, &actors[1]);
+}
+
+TEST(a_value_is_put_in_by_a_grey_thread)
+{
+    put_while_grey(put_first);
 }
 
 /* Only one part of the store is done when the collector looks: the word, and not yet the tag. */
@@ -486,19 +493,7 @@ static void copy_first(struct actor *a)
 
 TEST(a_copy_by_a_grey_thread)
 {
-    static struct actor actors[2];
-    stage_set(0, "poison=2");
-    actors_start(actors, 2);
-    share(4);
-    actor_do(&actors[0], make_pair);
-    go_to_roots(actors, 2);
-    actor_do(&actors[1], answer);
-    actor_do(&actors[1], share_another);
-    actor_do(&actors[0], copy_first);
-    actor_do(&actors[0], answer);
-    actor_do(&actors[1], load_first);
-    all_answer_and_end(actors, 2);
-    end_with_pair(actors, 2, &actors[1]);
+    put_while_grey(copy_first);
 }
 
 /* The same in a part of a large array, by a window of a grey thread. */
