@@ -34,13 +34,16 @@ INLINE bool bits_test(const word *map, size_t i)
 {
     return word_load_relaxed(&map[i / WORD_BITS]) >> (i % WORD_BITS) & 1;
 }
+/* One thread writes the map word; others may read it meanwhile. */
 INLINE void bits_set(word *map, size_t i)
 {
-    map[i / WORD_BITS] |= (word)1 << (i % WORD_BITS);
+    word *w = &map[i / WORD_BITS];
+    word_store_relaxed(w, *w | (word)1 << (i % WORD_BITS));
 }
 INLINE void bits_clear(word *map, size_t i)
 {
-    map[i / WORD_BITS] &= ~((word)1 << (i % WORD_BITS));
+    word *w = &map[i / WORD_BITS];
+    word_store_relaxed(w, *w & ~((word)1 << (i % WORD_BITS)));
 }
 
 /* The word of `count` (1…WORD_BITS) bits that begins at bit i. Relaxed. Map word i / WORD_BITS + 1
