@@ -5,6 +5,7 @@
 #include "cycle/dumper.h"
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -424,18 +425,47 @@ TEST(a_child_writes_it)
 
 enum { HOLES = 8000, BLOCK = 40000 };
 
+struct pipe_reader {
+    int file;
+    size_t length;
+};
+
+#ifdef F_SETPIPE_SZ
+static void make_small(int pipe)
+{
+    CHECK(fcntl(pipe, F_SETPIPE_SZ, 4096) >= 0);
+}
+#else
+static void make_small(int pipe)
+{
+    (void)pipe;
+}
+#endif
+
+/* A pipe that holds less than is written at once: its writer waits for each piece to be read. */
+static int open_small_pipe(void)
+{
+    CHECK_EQ(mkfifo(path, 0600), 0);
+    int file = open(path, O_RDONLY | O_NONBLOCK);
+    CHECK(file >= 0);
+    make_small(file);
+    CHECK_EQ(fcntl(file, F_SETFL, 0), 0);
+    return file;
+}
+
 /* Asks for the heap's statistics again and again. */
-static void *read_and_ask(void *length)
+static void *read_and_ask(void *arg)
 {
     char piece[4096];
+    struct pipe_reader *r = arg;
+    struct pollfd written = {.fd = r->file, .events = POLLIN};
     ssize_t n;
-    int file = open(path, O_RDONLY);
-    CHECK(file >= 0);
-    while ((n = read(file, piece, sizeof piece)) > 0) {
-        *(size_t *)length += (size_t)n;
+    CHECK(poll(&written, 1, -1) == 1); /* until then a read would find no writer */
+    while ((n = read(r->file, piece, sizeof piece)) > 0) {
+        r->length += (size_t)n;
         CHECK(stats_of(heap).heap_inuse > 0);
     }
-    CHECK(n == 0 && close(file) == 0);
+    CHECK(n == 0 && close(r->file) == 0);
     return NULL;
 }
 
@@ -444,7 +474,6 @@ static void *read_and_ask(void *length)
 TEST(a_reader_that_asks)
 {
     void **kept = NULL;
-    size_t length = 0;
     if (sizeof(void *) < 8)
         SKIP("no address space for it");
     make_heap(&(gc_options){.flags = GC_NO_BACKGROUND, .percent = GC_PERCENT_OFF});
@@ -454,11 +483,11 @@ TEST(a_reader_that_asks)
         gc_store(&kept[i], gc_new_bytes_raw(BLOCK));
         CHECK(kept[i] && gc_new_bytes_raw(BLOCK));
     }
-    CHECK_EQ(mkfifo(path, 0600), 0);
-    pthread_t reader = start_thread(read_and_ask, &length);
+    struct pipe_reader r = {.file = open_small_pipe()};
+    pthread_t reader = start_thread(read_and_ask, &r);
     CHECK_EQ(gc_heap_dump(path), 0);
     join_thread(reader);
-    CHECK(length > (size_t)HOLES * 16);
+    CHECK(r.length > (size_t)HOLES * 16);
     CHECK_EQ(clean_folder(), 0);
 }
 
