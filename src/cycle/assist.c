@@ -305,11 +305,22 @@ void assist_allocation(gc_heap *heap, gc_thread *t, size_t more)
  * has found a callback at work so many times. */
 #define CALLBACK_LOOKS 20
 
+/* A cycle for which a thread waits does not stay: the safepoints that it stays for may be those of
+ * the threads that wait. */
+static void hurry(gc_heap *heap)
+{
+    if (!cycle_stays(heap->cycle))
+        return;
+    cycle_end_stay(heap->cycle);
+    background_kick_if_started(heap);
+}
+
 static void await_memory(gc_heap *heap, uint32_t cycle)
 {
     const struct mutators *m = &heap->mutators;
     for (unsigned looks = 0; looks < CALLBACK_LOOKS && !is_over(heap->cycle, cycle);) {
         uint32_t turn = u32_load_acquire(&m->turns);
+        hurry(heap);
         looks += u32_load_relaxed(&m->hindrance) == HINDRANCE_CALLBACK;
         if (!is_over(heap->cycle, cycle))
             handshake_await_turn(heap, turn, (int64_t)LATE_NS);

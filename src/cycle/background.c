@@ -100,13 +100,19 @@ static bool leave_sweeping(gc_heap *heap)
 
 #define BUSY_PAUSE_NS (20 * 1000 * 1000)
 
+/* A cycle that was left is this thread's work, unless it stays. */
+static int64_t pause_in_cycle(const struct cycle *c)
+{
+    return cycle_stays(c) ? BUSY_PAUSE_NS : 0;
+}
+
 /* Does a step of scavenging. Returns how long to wait for the next one; -1: there is none. */
 static int64_t background_scavenge(gc_heap *heap)
 {
     struct cycle *c = heap->cycle;
     int64_t pause = BUSY_PAUSE_NS;
     if (lock_try(&c->lock)) {
-        pause = cycle_is_left(c) ? 0 : scavenge_step(heap);
+        pause = cycle_is_left(c) ? pause_in_cycle(c) : scavenge_step(heap);
         lock_release(&c->lock);
     }
     return pause;

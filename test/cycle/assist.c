@@ -1,6 +1,7 @@
 /* What keeps an allocating thread: cycles that are late, left or slow, and those who do not answer;
  * and what does not. */
 #include "collector/pacing.h"
+#include "cycle/assist.h"
 #include "cycle/background.h"
 #include "build.h"
 #include "moment.h"
@@ -86,6 +87,16 @@ TEST(callbacks_wait_for_a_lock_of_who_allocates)
             CHECK(i > round || is_cell(guarded[i], round - (round - i) % 8));
         POLL_UNTIL(is_at_rest());
     }
+    drop_guarded_heap();
+}
+
+/* It does not stay for safepoints: those of the thread that waits do not come. */
+TEST(a_cycle_for_which_a_thread_waits)
+{
+    make_guarded_heap(&(gc_options){.debug = "stay=1000"});
+    for (int i = 0; i < 3; i++)
+        assist_collect(heap, thread_self(), GC_CAUSE_MEMORY);
+    CHECK_EQ(stats_of(heap).cycles, 3);
     drop_guarded_heap();
 }
 
