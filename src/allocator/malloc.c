@@ -136,7 +136,7 @@ static void write_header(const struct layout *l, word *end)
     word kind = !element ? 0 : l->head ? HEADER_FLEX : HEADER_ARRAY;
     if (kind == HEADER_FLEX)
         word_store_relaxed(&end[-2], (word)element);
-    word_store_relaxed(&end[-1], kind + (word)(l->head ? l->head->type : l->element->type));
+    word_store_release(&end[-1], kind + (word)(l->head ? l->head->type : l->element->type));
 }
 
 static void write_layout(const struct layout *l, struct heapbits_sink *sink)

@@ -51,9 +51,9 @@ static bool is_news(struct checks *c, enum mistake mistake, const struct site *a
     return news;
 }
 
-static void tell_maker(const gc_heap *heap, const struct site *site, uintptr_t object,
-                       struct texts *x)
+static void tell_maker(const gc_heap *heap, uintptr_t object, struct texts *x)
 {
+    const struct site *site = site_of(heap, object);
     if (site && site->thread)
         log_write(heap, GC_LOG_ERROR, "  0x%zx was allocated by thread %llu%s%s in %s",
                   (size_t)object, (unsigned long long)site->thread, site->name[0] ? " " : "",
@@ -79,7 +79,7 @@ void checks_tell_maker(const gc_heap *heap, uintptr_t object)
 {
     struct texts x;
     if (heap->checks)
-        tell_maker(heap, site_of(heap, object), object, &x);
+        tell_maker(heap, object, &x);
 }
 
 /* Where the thread that looks called the library. */
@@ -99,6 +99,13 @@ static void tell_looker(const gc_heap *heap)
     }
     log_note_finder(&by, self && self->heap == heap ? self : NULL);
     log_found_by(heap, &by);
+}
+
+/* Who has found what was told, and who made the object that it concerns. */
+static void tell_found(const gc_heap *heap, uintptr_t object, struct texts *x)
+{
+    tell_looker(heap);
+    tell_maker(heap, object, x);
 }
 
 /* ---- The objects ---- */
@@ -182,7 +189,7 @@ static void tell_plain_store(const gc_heap *heap, gc_thread *t, uintptr_t at, wo
         log_place(heap, t, sp);
     else
         tell_looker(heap);
-    tell_maker(heap, site_of(heap, object), object, &x);
+    tell_maker(heap, object, &x);
 }
 
 /* A slot that holds what was not stored to it. */
@@ -220,7 +227,7 @@ static void tell_dead_store(gc_thread *t, const struct checks_stored *s, uintptr
               "a GC_FRAME, a gc_root() or a handle across safepoints",
               s->call, object_text(heap, dead, &x), (size_t)dead, died_in(heap, dead));
     log_place(heap, t, s->sp);
-    tell_maker(heap, site_of(heap, dead), dead, &x);
+    tell_maker(heap, dead, &x);
 }
 
 /* A reference goes to a word of an object that the collector does not look at: a field that the
@@ -242,7 +249,7 @@ static void check_no_slot_locked(gc_thread *t, const struct checks_stored *s)
               s->call, object_text(heap, s->value, &x), (size_t)s->value,
               word_text(heap, object, at, &x), (size_t)object);
     log_place(heap, t, s->sp);
-    tell_maker(heap, site, object, &x);
+    tell_maker(heap, object, &x);
 }
 
 void checks_store(gc_thread *t, const struct checks_stored *s)
@@ -363,7 +370,7 @@ static void explain(uintptr_t address)
                   "0x%zx lies at %s of the object at 0x%zx, which ends before it, or was never "
                   "handed out",
                   (size_t)address, x.word, (size_t)object);
-    tell_maker(heap, site_of(heap, object), object, &x);
+    tell_maker(heap, object, &x);
 }
 
 /* What is made in the other cells is learnt at the next look. */
@@ -446,8 +453,7 @@ static void tell_hidden(const gc_heap *heap, uintptr_t object, uintptr_t at, uin
               "has no reference there: name the field in its GC_TYPE",
               word_text(heap, object, at, &x), (size_t)object, object_text(heap, other, &x),
               (size_t)other);
-    tell_looker(heap);
-    tell_maker(heap, site, object, &x);
+    tell_found(heap, object, &x);
 }
 
 /* A word that its type does not name. The contents of raw bytes may be what a dead object has left;
@@ -474,8 +480,7 @@ static void check_behind_end(const gc_heap *heap, uintptr_t object, uintptr_t at
               "%s of the object at 0x%zx holds 0x%zx, but lies behind the last element: allocate "
               "more elements, or check the index",
               word_text(heap, object, at, &x), (size_t)object, (size_t)value);
-    tell_looker(heap);
-    tell_maker(heap, site, object, &x);
+    tell_found(heap, object, &x);
 }
 
 /* References are followed in one heap only. */
@@ -490,8 +495,7 @@ static void check_heap_of(const gc_heap *heap, uintptr_t object, uintptr_t at, w
               "%s of the object at 0x%zx refers to an object of another heap, at 0x%zx: does a "
               "gc_handle of that heap keep it?",
               word_text(heap, object, at, &x), (size_t)object, (size_t)value);
-    tell_looker(heap);
-    tell_maker(heap, site_of(heap, object), object, &x);
+    tell_found(heap, object, &x);
 }
 
 static void tell_dead(const gc_heap *heap, uintptr_t object, uintptr_t at, uintptr_t dead)
@@ -506,8 +510,7 @@ static void tell_dead(const gc_heap *heap, uintptr_t object, uintptr_t at, uintp
         "found unreachable: keep it in a GC_FRAME, a gc_root() or a handle until it is stored",
         word_text(heap, object, at, &x), (size_t)object, object_text(heap, dead, &x), (size_t)dead,
         died_in(heap, dead));
-    tell_looker(heap);
-    tell_maker(heap, site_of(heap, dead), dead, &x);
+    tell_found(heap, dead, &x);
 }
 
 static void look_at_slot(gc_heap *heap, const struct parts *p, uintptr_t at)
@@ -562,8 +565,7 @@ static void look_at_root(struct gc_tracer *tracer, word value)
               "root it before the safepoint that collects it",
               edge_text(heap, &edge, x.from, sizeof x.from), object_text(heap, dead, &x),
               (size_t)dead, died_in(heap, dead));
-    tell_looker(heap);
-    tell_maker(heap, site_of(heap, dead), dead, &x);
+    tell_found(heap, dead, &x);
 }
 
 static void ignore(struct gc_tracer *tracer, word value)

@@ -28,11 +28,12 @@ INLINE size_t type_alignment(const gc_type *type)
     return type->align ? type->align : WORD_SIZE;
 }
 
-/* Of a cell of a traced span class; `object` is its start. */
+/* Of a cell of a traced span class; `object` is its start. A marker that an end has led here (I37)
+ * may read while the cell is made. */
 INLINE struct parts parts_of_cell(uintptr_t object, size_t size)
 {
     const word *last = (const word *)(object + size) - 1;
-    word header = word_load_relaxed(last), kind = header & HEADER_KIND;
+    word header = word_load_acquire(last), kind = header & HEADER_KIND;
     struct parts p = {object, (const gc_type *)(header - kind), NULL, 0, (uintptr_t)last};
     if (LIKELY(kind == 0))
         return p;
