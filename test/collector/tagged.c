@@ -324,9 +324,10 @@ static void share_another(struct actor *a)
     gc_store(&shared, gc_new_array(&value_type, 4));
 }
 
-/* A grey thread puts the only reference to a pair into a value by `put`, and a black one finds it.
- */
-static void put_while_grey(void (*put)(struct actor *a))
+/* A black thread makes values by `make`. A grey one puts the only reference to a pair into one of
+ * them by `put`, and the black one finds it by `load`. */
+static void put_while_grey(void (*make)(struct actor *a), void (*put)(struct actor *a),
+                           void (*load)(struct actor *a))
 {
     static struct actor actors[2];
     stage_set(0, "poison=2");
@@ -335,17 +336,17 @@ static void put_while_grey(void (*put)(struct actor *a))
     actor_do(&actors[0], make_pair);
     go_to_roots(actors, 2);
     actor_do(&actors[1], answer);
-    actor_do(&actors[1], share_another);
+    actor_do(&actors[1], make);
     actor_do(&actors[0], put);
     actor_do(&actors[0], answer);
-    actor_do(&actors[1], load_first);
+    actor_do(&actors[1], load);
     all_answer_and_end(actors, 2);
     end_with_pair(actors, 2, &actors[1]);
 }
 
 TEST(a_value_is_put_in_by_a_grey_thread)
 {
-    put_while_grey(put_first);
+    put_while_grey(share_another, put_first, load_first);
 }
 
 /* Only one part of the store is done when the collector looks: the word, and not yet the tag. */
@@ -493,7 +494,7 @@ static void copy_first(struct actor *a)
 
 TEST(a_copy_by_a_grey_thread)
 {
-    put_while_grey(copy_first);
+    put_while_grey(share_another, copy_first, load_first);
 }
 
 /* The same in a part of a large array, by a window of a grey thread. */
@@ -515,19 +516,7 @@ static void load_it(struct actor *a)
 
 TEST(a_window_in_a_large_array)
 {
-    static struct actor actors[2];
-    stage_set(0, "poison=2");
-    actors_start(actors, 2);
-    share(4);
-    actor_do(&actors[0], make_pair);
-    go_to_roots(actors, 2);
-    actor_do(&actors[1], answer);
-    actor_do(&actors[1], share_large);
-    actor_do(&actors[0], put_in_window);
-    actor_do(&actors[0], answer);
-    actor_do(&actors[1], load_it);
-    all_answer_and_end(actors, 2);
-    end_with_pair(actors, 2, &actors[1]);
+    put_while_grey(share_large, put_in_window, load_it);
 }
 
 /* The same with an element whose tag, or word, lies in the next piece. */
