@@ -250,6 +250,9 @@ stress: $(B)/test/shadow ## rounds of random graphs, threads and switches; MINUT
 	@BUILD=$(B) STRESS_SECONDS=$$(($(MINUTES) * 60)) TEST_TIMEOUT=$$(($(MINUTES) * 60 + 1800)) \
 	  test/run test/stress.sh
 
+# The manual pages.
+PAGES := gcheap.3 gcheap-heap.1 gcheap-pprof.1
+
 check: $(GENERATED) $(B)/libgcheap.a $(PAGES:%=$(B)/%) ## layers, format, warnings, C++, lint, manual page
 	@BUILD=$(B) WARNINGS='$(WARNINGS)' test/run test/check
 
@@ -264,7 +267,6 @@ model: | setup ## the Spin models; QUICK=1: in a minute
 
 D := $(DESTDIR)
 
-PAGES := gcheap.3 gcheap-heap.1 gcheap-pprof.1
 $(PAGES:%=$(B)/%): $(B)/%: docs/%.md | setup
 	@mkdir -p $(@D)
 	$(call say,man) $(PANDOC) -s -f markdown-smart -t man -o $@.pandoc $<

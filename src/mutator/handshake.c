@@ -506,8 +506,8 @@ static bool hold_thread(gc_heap *heap, gc_thread *t, uint64_t until)
     return true;
 }
 
-/* Detaches a thread that had ended when it was claimed, or has since, while others kept the collector
- * waiting (I28). No struct is used again while the world is held. */
+/* Detaches a thread that had ended when it was claimed, or has since, while others kept the
+ * collector waiting (I28). No struct is used again while the world is held. */
 static void reap_held(gc_thread *t)
 {
     if (state_of(u32_load_relaxed(&t->st)) != THREAD_CLAIMED || !os_life_is_over(&t->life))
