@@ -1034,7 +1034,8 @@ static inline void gc_store_weak(void *slot, void *value)
  * asked in each cycle which of their entries live. It is called when nothing more is to be marked,
  * while all threads are held.
  *   decided false  What is unmarked dies, unless fn traces it, as by gc_trace_ref(). If fn has
- *                  marked anything so, marking goes on, and all callbacks are called once more.
+ *                  marked anything so, marking goes on, and all callbacks are called once more;
+ *                  also when what finalizers need has been marked, with GC_FINALIZE_ALL.
  *   decided true   The last call of a cycle: what is unmarked is dead. fn takes it out of its
  *                  tables. It may write plainly what is no slot: words of objects that no mask and
  *                  no trace function covers, and memory outside the heap.

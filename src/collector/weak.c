@@ -236,10 +236,11 @@ static void tell_decided(gc_heap *heap)
 }
 
 /* I16: at the compare-and-swap all that is unmarked dies, for every reader. A thread that made the
- * state REPEAT shades its object before its next acknowledgement, so the next wave knows of it. */
+ * state REPEAT shades its object before its next acknowledgement, so the next wave knows of it.
+ * What pairs, weak maps and marked callbacks keep alive is not parted (I49). */
 bool weak_cut(gc_heap *heap, struct marker *m, bool calls)
 {
-    if (ephemerons_resolve(heap, m) || !part(heap, m) || (calls && ask_for_more(heap, m)) ||
+    if (ephemerons_resolve(heap, m) || (calls && ask_for_more(heap, m)) || !part(heap, m) ||
         !decide(weaks_of(heap), WEAK_CUT))
         return false;
     ephemerons_end(heap);

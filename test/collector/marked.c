@@ -162,6 +162,57 @@ static void dying_objects_are_marked(unsigned flags)
 
 TEST_EACH_WAY(dying_objects_are_marked)
 
+/* The value of a live key is alive, though nothing but the table leads to it. */
+static void what_is_traced_is_not_finalized(unsigned flags)
+{
+    heap = new_heap(flags | GC_FINALIZE_ALL);
+    struct cell *k = new_cell(1);
+    GC_FRAME(k);
+    mind(mind_table);
+    table[0] = (struct entry){k, new_cell(2)};
+    CHECK_EQ(gc_finalizer_set(table[0].value, do_nothing, NULL), 0);
+    gc_weak *value = gc_weak_new(table[0].value);
+    gc_collect();
+    CHECK_EQ(gc_finalizers_pending(), 0);
+    CHECK(is_cell(table[0].value, 2) && gc_weak_get(value) == table[0].value);
+    k = NULL;
+    gc_collect();
+    CHECK_EQ(gc_finalizers_run(0), 1);
+    CHECK(table_count() == 0 && !gc_weak_get(value));
+    end_heap(heap);
+}
+
+TEST_EACH_WAY(what_is_traced_is_not_finalized)
+
+static void see_value(void *object, void *arg)
+{
+    CHECK(is_cell(object, 7));
+    check_chain(arg, 1000);
+    CHECK(table[0].key == object && table[0].value == arg);
+}
+
+/* A finalizer still finds them in the table, each with what it leads to. A weak reference to such a
+ * value is cleared with those to all that died. */
+static void values_of_dying_keys(unsigned flags)
+{
+    heap = new_heap(flags | GC_FINALIZE_ALL);
+    struct cell *k = new_cell(7);
+    GC_FRAME(k);
+    mind(mind_table);
+    table[0] = (struct entry){k, new_chain(1000)};
+    gc_weak *value = gc_weak_new(table[0].value);
+    CHECK_EQ(gc_finalizer_set(k, see_value, table[0].value), 0);
+    k = NULL;
+    gc_collect();
+    CHECK(table_count() == 1 && !gc_weak_get(value));
+    CHECK_EQ(gc_finalizers_run(0), 1);
+    gc_collect();
+    CHECK_EQ(table_count(), 0);
+    end_heap(heap);
+}
+
+TEST_EACH_WAY(values_of_dying_keys)
+
 /* An object without references, a large one, and an address inside of it. */
 static void trace_all(void *arg, gc_tracer *tracer, bool is_decided)
 {
