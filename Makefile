@@ -211,6 +211,7 @@ run: $(EXAMPLES) ## builds and runs the examples
 	$(B)/hello
 	$(B)/lisp examples/lisp/demo.scm
 	$(B)/osier examples/osier/demo.osr
+	$(B)/duo
 	@echo; echo 'To see each collection: GCHEAP_TRACE=1 make run'
 
 # ---- Tests ---------------------------------------------------------------------------------
