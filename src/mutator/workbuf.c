@@ -9,8 +9,10 @@
 _Static_assert(PROCS_MAX + MARK_WORKERS_MAX < ACTIVE_MASK, "all who mark at once can be counted");
 #define KEEP_BUFFERS 16
 
-/* So many buffers are made at a time. */
+/* So many buffers are made at a time; at first fewer, as each takes memory when it is made, and a
+ * small heap needs no more. */
 #define BATCH 32
+#define BATCH_FIRST 4
 
 void workqueue_init(struct workqueue *q)
 {
@@ -24,25 +26,27 @@ void workqueue_set_room(struct workqueue *q, uint64_t items)
     q->room = (uint32_t)MAX_OF(MIN_OF(items, (uint64_t)WORKBUF_ITEMS), (uint64_t)1);
 }
 
-static size_t batch_size(void)
+static size_t batch_size(uint32_t n)
 {
-    return align_up(BATCH * sizeof(struct workbuf) + sizeof(struct workbuf), os_page_size());
+    return align_up((n + 1) * sizeof(struct workbuf), os_page_size());
 }
 
-/* Each batch begins with a header of the size of a buffer. It links the batches. */
-static bool make_batch_locked(struct workqueue *q)
+/* Each batch begins with a header of the size of a buffer. It links the batches; its n is how many
+ * buffers there are. */
+static bool make_batch_locked(struct workqueue *q, uint32_t n)
 {
-    struct workbuf *batch = os_map(batch_size());
+    struct workbuf *batch = os_map(batch_size(n));
     if (!batch)
         return false;
     batch->next = q->batches;
+    batch->n = n;
     q->batches = batch;
-    for (int i = 1; i <= BATCH; i++) {
+    for (uint32_t i = 1; i <= n; i++) {
         batch[i].room = q->room;
         freelist_give(&q->free, &batch[i].free);
     }
-    word_fetch_add_relaxed(&q->nfree, BATCH);
-    q->made += BATCH;
+    word_fetch_add_relaxed(&q->nfree, n);
+    q->made += n;
     return true;
 }
 
@@ -51,7 +55,7 @@ static void free_batches(struct workqueue *q)
     while (q->batches) {
         struct workbuf *batch = q->batches;
         q->batches = batch->next;
-        os_unmap(batch, batch_size());
+        os_unmap(batch, batch_size(batch->n));
     }
     q->free = (struct freelist){0};
     q->nfree = q->made = 0;
@@ -67,7 +71,7 @@ void workqueue_trim(struct workqueue *q)
     lock_acquire(&q->lock);
     if (word_load_acquire(&q->nfree) == q->made && q->made > BATCH) {
         free_batches(q);
-        make_batch_locked(q); /* else a mutator's handshake would */
+        make_batch_locked(q, BATCH); /* else a mutator's handshake would */
     }
     lock_release(&q->lock);
 }
@@ -76,7 +80,7 @@ static struct workbuf *take_locked(struct workqueue *q)
 {
     LOCK_ASSERT_HELD(&q->lock);
     struct freelist_node *node = freelist_take(&q->free);
-    if (!node && make_batch_locked(q))
+    if (!node && make_batch_locked(q, q->made ? BATCH : BATCH_FIRST))
         node = freelist_take(&q->free);
     if (!node)
         return NULL;

@@ -38,6 +38,22 @@ TEST(more_buffers_than_16_bits_count)
     workqueue_destroy(&q);
 }
 
+/* A small heap needs few, and takes memory for no more. */
+TEST(few_buffers_at_first)
+{
+    enum { FEW = 4 };
+    struct workbuf *taken[FEW];
+    workqueue_init(&q);
+    for (int i = 0; i < FEW; i++)
+        taken[i] = workbuf_get(&q);
+    CHECK_EQ(q.made, FEW);
+    workbuf_put_empty(&q, workbuf_get(&q));
+    CHECK(q.made > 4 * FEW);
+    for (int i = 0; i < FEW; i++)
+        workbuf_put_empty(&q, taken[i]);
+    workqueue_destroy(&q);
+}
+
 static struct workbuf *one(uintptr_t item)
 {
     struct workbuf *b = workbuf_get(&q);
