@@ -39,6 +39,7 @@ void run_metadata(void);
 void run_micro(void);
 void run_tiny(void);
 void run_tree(void);
+void run_weak(void);
 
 /* The parameter `key` of the command line (key=value; k, m and g multiply by 1024s), or
  * `fallback`. What was asked for is part of every result. */

@@ -10,6 +10,9 @@ struct node {
 };
 static GC_TYPE(node_type, struct node, left, right);
 
+/* The tag of `left`, where it is a tagged word. */
+static const struct gc_tagged left_of_node[] = {GC_TAGGED(struct node, left, value, 0xff, 4)};
+
 #define KEEP(p) __asm__ volatile("" : : "r"(p))
 #define FOUR(statement)                                                                            \
     do {                                                                                           \
@@ -44,6 +47,9 @@ PROBE(probe_new_array, KEEP(gc_new_array(&gc_pointer_type, n->value)))
 PROBE(probe_new_flex, KEEP(gc_new_flex(&node_type, &gc_pointer_type, n->value)))
 PROBE(probe_frame, frame(n))
 PROBE(probe_store, gc_store(&n->left, n))
+PROBE(probe_store_tagged, gc_store_tagged(n, left_of_node, n, 4))
+PROBE(probe_store_weak, gc_store_weak(&n->left, n))
+PROBE(probe_load_weak, KEEP(gc_load_weak(&n->left)))
 PROBE(probe_store_plain, *(struct node *volatile *)&n->left = n)
 PROBE(probe_before_write, gc_before_write(n))
 PROBE(probe_safepoint, gc_safepoint())
@@ -73,6 +79,9 @@ int main(void)
         RUN(probe_new_flex);
         RUN(probe_frame);
         RUN(probe_store);
+        RUN(probe_store_tagged);
+        RUN(probe_store_weak);
+        RUN(probe_load_weak);
         RUN(probe_store_plain);
         RUN(probe_before_write);
         RUN(probe_safepoint);

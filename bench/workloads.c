@@ -15,6 +15,7 @@ const struct workload workloads[] = {
     {"large", "blocks of kilobytes to megabytes", run_large},
     {"tiny", "a full collection of a heap of 4 MiB", run_tiny},
     {"micro", "a store, a store while marking, a safepoint", run_micro},
+    {"weak", "what weak slots, pairs and map entries cost in a cycle", run_weak},
     {"attach", "a thread that attaches and detaches per task", run_attach},
     {"intern", "strings by content: found, and made and dropped", run_intern},
     {"metadata", "the heap's tables against what it holds", run_metadata},

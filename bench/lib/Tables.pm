@@ -158,8 +158,10 @@ sub tables {
                    qw(store_plain store store_tagged window store_marking store_tagged_marking window_marking
                       safepoint)),
         of_metrics($r, 'Inline paths, instructions', 'instructions',
-                   qw(gc_new gc_new_bytes gc_new_array gc_new_flex gc_store gc_before_write gc_safepoint GC_FRAME
-                      store_plain)),
+                   qw(gc_new gc_new_bytes gc_new_array gc_new_flex gc_store gc_store_tagged gc_store_weak
+                      gc_load_weak gc_before_write gc_safepoint GC_FRAME store_plain)),
+        of_metrics($r, 'A slot in a cycle, CPU ns: its key lives; it dies, and the slot is cleared', 'weak',
+                   qw(strong weak pair map weak_cleared pair_cleared map_cleared)),
         of_metrics($r, 'A thread that attaches and detaches, ns; around one allocation', 'attach',
                    qw(pair task)),
         of_metrics($r, 'Memory back after a peak: seconds until within 20 % of the goal; resident / '
