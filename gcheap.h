@@ -1142,12 +1142,20 @@ GC_API int gc_finalizers_notify(void (*fn)(void *arg), void *arg);
 
 /* A new, suspended fiber. NULL: ENOMEM, EPERM. */
 GC_API gc_fiber *gc_fiber_create(void);
+/* The same for a coroutine that dies when nobody can reach it. What the fiber holds while it is
+ * suspended is no root: the object `owner` refers to it, and may be among it. The fiber does not
+ * keep its owner alive; the thread that runs the fiber does. When the owner is dead, which for the
+ * fiber it is before its finalizer is queued, nothing that the fiber held is kept, its stack is not
+ * read any more, and nobody can go on in it. Destroy it nonetheless: a cleanup of the owner
+ * (gc_cleanup_add) can do so, and free the stack. A fiber to which a thread is to return must have
+ * an owner that can be reached until then. NULL: EINVAL (no object), ENOMEM, EPERM. */
+GC_API gc_fiber *gc_fiber_create_for(void *owner);
 /* The calling thread leaves its present fiber, which is suspended with its frames and ranges, and
  * goes on in `fiber`; NULL: in the thread's own root set. Returns the fiber that it left, NULL for
  * the thread's own root set, and sets errno to 0. If errno is EBUSY (another thread runs the
- * fiber), EINVAL or EPERM, there was no switch. If you switch C stacks, call this right before, in
- * the same function, and load no reference in between: the call notes where the code stands and
- * what is in its registers. */
+ * fiber), EINVAL (also: its owner is dead) or EPERM, there was no switch. If you switch C stacks,
+ * call this right before, in the same function, and load no reference in between: the call notes
+ * where the code stands and what is in its registers. */
 GC_API gc_fiber *gc_fiber_switch(gc_fiber *fiber);
 /* The fiber that the calling thread runs. NULL with errno unchanged: the thread's own root set;
  * NULL with EPERM. Only the thread that runs a fiber may read and write the fiber's slots (its
@@ -1204,14 +1212,16 @@ enum gc_holder {
     GC_IN_HANDLE,
     GC_IN_FINALIZER, /* an object that waits for its finalizer, and what an object with a finalizer
                         refers to */
-    GC_IN_WEAKMAP    /* the value of an entry: held as long as its key lives */
+    GC_IN_WEAKMAP, /* the value of an entry: held as long as its key lives */
+    GC_IN_FIBER    /* what a suspended fiber holds: as long as its owner lives. The owner of a fiber
+                      that a thread runs is a root */
 };
 
 /* One reference. */
 struct gc_edge {
     enum gc_holder by;
-    const void *from;    /* the object, or the object with the finalizer, or the key; of a root: the
-                            frame, the base of the range, the callback; or NULL */
+    const void *from;    /* the object, or the object with the finalizer, or the key, or the owner;
+                            of a root: the frame, the base of the range, the callback; or NULL */
     const void *slot;    /* the word that holds the reference; NULL: not known */
     const gc_type *type; /* of the object `from`, or of its elements; NULL: not known */
     const char *field;   /* the name of the field; NULL: not known */

@@ -1,6 +1,7 @@
 /* Contexts, and the coroutines that are made of them. Each coroutine has a value stack and frames
  * of its own, whose references are the root set of a fiber; the thread that runs it switches to
- * that fiber. */
+ * that fiber. The fiber belongs to the coroutine: what it holds lives as long as the coroutine can
+ * be reached. The running coroutine keeps those that wait for it. */
 #include "vm.h"
 
 #include <stdio.h>
@@ -87,13 +88,20 @@ static void switch_to(struct thread *t, struct context *c)
     t->context = c;
 }
 
+/* Nothing may hold the coroutine that is left: it stays until the next safepoint. */
+static void return_to_resumer(struct thread *t, struct context *c)
+{
+    switch_to(t, c->resumer);
+    c->resumer = NULL;
+    gc_store(&c->coroutine->resumer, NULL);
+}
+
 /* Leaves the running context for good, or until it is resumed; the value goes to its resumer. */
 static void leave(struct thread *t, enum context_state state, value v)
 {
     struct context *c = t->context, *resumer = c->resumer;
     thread_root_set(t, ROOT_TRANSFER, v);
-    c->resumer = NULL;
-    switch_to(t, resumer);
+    return_to_resumer(t, c);
     if (state == CONTEXT_FINISHED)
         context_close(c);
     __atomic_store_n(&c->state, (uint32_t)state, __ATOMIC_RELEASE);
@@ -108,15 +116,16 @@ void context_finish(struct thread *t, value result)
 
 void context_fail(struct thread *t)
 {
-    struct context *c = t->context, *resumer = c->resumer;
-    switch_to(t, resumer);
+    struct context *c = t->context;
+    return_to_resumer(t, c);
     context_close(c);
     __atomic_store_n(&c->state, CONTEXT_FINISHED, __ATOMIC_RELEASE);
 }
 
 /* Takes the right to run it. */
-static void claim(struct thread *t, struct context *c)
+static void claim(struct thread *t, struct coroutine *coroutine)
 {
+    struct context *c = coroutine->context;
     uint32_t state = __atomic_load_n(&c->state, __ATOMIC_ACQUIRE);
     if (state == CONTEXT_FINISHED)
         throw_error(t, ERROR_StateError, "this coroutine has finished");
@@ -126,7 +135,7 @@ static void claim(struct thread *t, struct context *c)
         throw_error(t, ERROR_StateError, "this coroutine is running");
     if (c->fiber)
         return;
-    c->fiber = gc_fiber_create();
+    c->fiber = gc_fiber_create_for(coroutine);
     if (!c->fiber) {
         __atomic_store_n(&c->state, CONTEXT_NEW, __ATOMIC_RELEASE);
         throw_memory(t);
@@ -154,12 +163,13 @@ void context_resume(struct thread *t, struct coroutine *coroutine, value sent, b
         context_deliver(t->context, await, after, DONE);
         return;
     }
-    claim(t, c);
+    claim(t, coroutine);
     bool is_new = c->nframes == 0;
     thread_root_set(t, ROOT_TRANSFER, sent);
     t->context->await = await;
     t->context->await_after = after;
     c->resumer = t->context;
+    gc_store(&coroutine->resumer, t->context->coroutine);
     c->wants_done = wants_done;
     switch_to(t, c);
     sent = gc_load_value(&t->roots[ROOT_TRANSFER]);
@@ -191,6 +201,7 @@ static value coroutine_new(struct thread *t, value *args, int n)
     memset(self->context, 0, sizeof *self->context);
     add_cleanup(t, self, context_free, self->context);
     context_open(t, self->context, COROUTINE_STACK);
+    self->context->coroutine = self;
     return from_object(self);
 }
 

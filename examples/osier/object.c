@@ -14,7 +14,7 @@ GC_TYPE(native_type, struct native, name);
 GC_TYPE(class_type, struct class, name, super, meta, members, methods, init);
 GC_TYPE(function_type, struct function, name, module, code, lines, constants, caches, handlers);
 GC_TYPE(module_type, struct module, name, path, variables);
-GC_TYPE(coroutine_type, struct coroutine, function);
+GC_TYPE(coroutine_type, struct coroutine, function, resumer);
 GC_TYPE(weakmap_type, struct weakmap, table);
 GC_TYPE(file_type, struct file, path);
 GC_TYPE_NOPTR(record_head, struct object);

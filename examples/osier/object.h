@@ -185,7 +185,8 @@ struct module {
 struct coroutine {
     struct object head;
     value function;
-    struct context *context; /* off the heap; freed by a cleanup */
+    struct coroutine *resumer; /* which waits for this one; NULL: none, or a thread does */
+    struct context *context;   /* off the heap; freed by a cleanup */
 };
 
 struct weak {

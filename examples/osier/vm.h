@@ -41,7 +41,8 @@ struct context {
     uint32_t capacity;
     uint32_t nframes, frames_capacity;
     struct frame *frames;
-    gc_fiber *fiber; /* NULL: the thread's own root set */
+    gc_fiber *fiber;             /* NULL: the thread's own root set */
+    struct coroutine *coroutine; /* it belongs to this, and ends with it; NULL: to a thread */
     struct context *resumer;
     uint32_t state;              /* enum context_state */
     uint32_t await, await_after; /* where a value goes that comes when this one goes on */

@@ -1,11 +1,17 @@
 /* Fibers. */
 #include "api/entry.h"
-#include "mutator/fiber.h"
+#include "collector/owned.h"
 
 gc_fiber *gc_fiber_create(void)
 {
     gc_thread *t = ENTER();
-    return t ? fiber_create(t) : NULL;
+    return t ? fiber_create(t, NULL) : NULL;
+}
+
+gc_fiber *gc_fiber_create_for(void *owner)
+{
+    gc_thread *t = ENTER();
+    return t ? owned_create(t, owner) : NULL;
 }
 
 /* Whether it is a fiber of the thread's current heap. */
@@ -16,9 +22,7 @@ static bool is_fiber(const gc_thread *t, const gc_fiber *fiber)
 
 static int switch_fiber(gc_thread *t, gc_fiber *fiber, uintptr_t caller)
 {
-    if (fiber && !is_fiber(t, fiber))
-        return EINVAL;
-    return fiber_switch(t, fiber, caller) ? 0 : EBUSY;
+    return fiber && !is_fiber(t, fiber) ? -EINVAL : owned_switch(t, fiber, caller);
 }
 
 NOINLINE gc_fiber *gc_fiber_switch(gc_fiber *fiber)
@@ -27,7 +31,7 @@ NOINLINE gc_fiber *gc_fiber_switch(gc_fiber *fiber)
     if (!t)
         return NULL;
     gc_fiber *before = t->fiber;
-    errno = switch_fiber(t, fiber, STACK_CALLER());
+    errno = -switch_fiber(t, fiber, STACK_CALLER());
     return before;
 }
 
@@ -42,7 +46,7 @@ int gc_fiber_destroy(gc_fiber *fiber)
     gc_thread *t = ENTER();
     if (!t)
         return -EPERM;
-    return is_fiber(t, fiber) ? fiber_destroy(t, fiber) : -EINVAL;
+    return is_fiber(t, fiber) ? owned_destroy(t, fiber) : -EINVAL;
 }
 
 int gc_fiber_stack(gc_fiber *fiber, const void *low, const void *high)

@@ -1,4 +1,5 @@
 #include "collector/ephemeron.h"
+#include "collector/owned.h"
 #include "collector/weakslot.h"
 
 #define NONE UINT32_MAX
@@ -63,23 +64,49 @@ static uint32_t take_waiting(struct ephemerons *e, uintptr_t key, uint32_t todo)
     return todo;
 }
 
-/* Called for a marked key. Marks the values that wait for it; if such a value is itself a key,
- * marks what waits for that, and so on. Returns whether anything was marked. */
+/* What waited for a key is marked, with what waits for that, and so on. The tracer gets the
+ * values. */
+struct resolution {
+    struct gc_tracer tracer;
+    struct marker *m;
+    uint32_t todo;
+    bool any; /* anything was marked */
+};
+
+static void resolve_value(struct gc_tracer *tracer, word value)
+{
+    struct resolution *r = CONTAINER_OF(tracer, struct resolution, tracer);
+    uintptr_t base;
+    if (!marker_mark(r->m, value_address(&tracer->heap->options.format, value), &base))
+        return;
+    r->any = true;
+    r->todo = take_waiting(ephemerons_of(tracer->heap), base, r->todo);
+}
+
+static void resolve_stale(struct gc_tracer *tracer, word value)
+{
+    gc_heap *heap = tracer->heap;
+    if (barrier_may_be_object(&heap->mem, value_address(&heap->options.format, value)))
+        resolve_value(tracer, value);
+}
+
+/* Called for a marked key. Returns whether anything was marked. */
 static bool resolve_key(struct marker *m, uintptr_t key)
 {
-    struct ephemerons *e = ephemerons_of(m->heap);
-    uint32_t todo = take_waiting(e, key, NONE);
-    bool any = false;
-    while (todo != NONE) {
-        const struct waiting *w = &e->items[todo];
-        uintptr_t base;
-        todo = w->then;
-        if (!marker_mark(m, value_address(&m->heap->options.format, w->value), &base))
-            continue;
-        any = true;
-        todo = take_waiting(e, base, todo);
+    const struct ephemerons *e = ephemerons_of(m->heap);
+    struct resolution r = {
+        .tracer = {.value = resolve_value, .stale = resolve_stale, .heap = m->heap},
+        .m = m,
+        .todo = take_waiting(ephemerons_of(m->heap), key, NONE)};
+    while (r.todo != NONE) {
+        const struct waiting *w = &e->items[r.todo];
+        r.todo = w->then;
+        if (w->is_fiber)
+            fiber_scan((gc_fiber *)w->value, &r.tracer);
+        else
+            resolve_value(&r.tracer, w->value);
     }
-    return any;
+    return r.any;
 }
 
 static void on_mark(struct marker *m, uintptr_t object)
@@ -108,10 +135,10 @@ struct visit {
     bool any;             /* anything was marked */
 };
 
-static void wait_for_key(struct ephemerons *e, uintptr_t key, word value)
+static void wait_for_key(struct ephemerons *e, uintptr_t key, word value, bool is_fiber)
 {
     if (make_room(e))
-        e->items[e->count++] = (struct waiting){key, value, NONE, NONE, 0};
+        e->items[e->count++] = (struct waiting){key, value, is_fiber, NONE, NONE, 0};
     else
         e->incomplete = true;
 }
@@ -129,7 +156,7 @@ static void visit_entry(struct visit *v, uintptr_t key, word value)
         marker_edge(v->m, address);
         v->any = true;
     } else if (v->e) {
-        wait_for_key(v->e, k.base, value);
+        wait_for_key(v->e, k.base, value, false);
     }
 }
 
@@ -168,6 +195,22 @@ static void resolve_found(struct gc_tracer *tracer, const struct weak_slots *s)
     visit_pairs(&v, s);
 }
 
+/* ---- Fibers ---- */
+
+/* I57: all threads are black, so a fiber that is made, or left by a thread, from here on is scanned.
+ * One whose owner was found dead is never scanned again. */
+static void visit_fiber(void *visit, gc_fiber *f)
+{
+    struct visit *v = visit;
+    uintptr_t owner = owned_by(f);
+    if (!owner || fiber_is_scanned(f))
+        return;
+    if (target_marked_at(&v->m->heap->mem, owner))
+        v->any |= fiber_scan(f, &v->m->tracer);
+    else
+        wait_for_key(v->e, owner, (word)f, true);
+}
+
 /* ---- All of them ---- */
 
 /* From now on every marker that takes work looks into the index. Keys that were marked meanwhile
@@ -192,6 +235,7 @@ static bool walk_all(struct marker *m)
     weaksets_walk(m->heap, visit_set, &v);
     weakslots_take(m->heap); /* what is found from here on stays new (I48) */
     weakslots_each_taken(m->heap, visit_pairs, &v);
+    fibers_each_owned(m->heap, visit_fiber, &v);
     stress(STRESS_WEAK_WALKED);
     if (v.e->count > 0 && !v.e->incomplete && build_heads(v.e))
         v.any |= publish(m);
@@ -222,4 +266,5 @@ void ephemerons_end(gc_heap *heap)
     free(e->items);
     free(e->heads);
     *e = (struct ephemerons){0};
+    fibers_forgotten(heap);
 }

@@ -1,7 +1,8 @@
 /* Ephemerons: a value is marked if its key is. When nothing grey is left, the entries whose keys
  * are unmarked are put into an index by key. From then on, a marker that marks a key finds the
  * values that wait for it. So the work is in proportion to the number of entries, however they
- * depend on each other.
+ * depend on each other. Entries are those of weak maps, pairs in objects, and suspended fibers,
+ * whose keys are their owners (I57).
  *
  * A mutator that marks a key (in a weak read) does not look into the index. So the index is looked
  * through again each time when marking comes to an end.
@@ -15,7 +16,8 @@
  * old value may live until the next cycle; the new one is marked in any case. */
 struct waiting {
     uintptr_t key; /* start of the object */
-    word value;
+    word value;    /* or the address of a fiber */
+    bool is_fiber;
     uint32_t next;     /* the next with its hash */
     uint32_t then;     /* the next of those that are being resolved */
     uint32_t resolved; /* atomic; set once, by the thread that marks the value */

@@ -1,8 +1,7 @@
 #include "collector/finalizer.h"
-#include "collector/special.h"
+#include "collector/owned.h"
 #include "memory/tagged.h"
 #include "mutator/attach.h"
-#include "mutator/fiber.h"
 #include "mutator/frame.h"
 #include "mutator/log.h"
 #include "mutator/self.h"
@@ -72,7 +71,7 @@ static NOINLINE void end_call(struct call *c)
     }
     if (UNLIKELY(t->fiber != c->fiber)) {
         complain(c, "in another fiber", "gc_fiber_switch() back to the one it found");
-        fiber_switch(t, c->fiber, STACK_CALLER());
+        CHECK(owned_switch(t, c->fiber, STACK_CALLER()) == 0 && "its owner is dead");
     }
     if (UNLIKELY(t->fast.frames != &c->frame.head))
         complain(c, "with an open GC_FRAME", "gc_frame_reset() where a longjmp lands");

@@ -18,28 +18,35 @@ void weak_init(gc_heap *heap)
 
 /* ---- Reading while marking ---- */
 
-/* The thread is past its ROOTS and before its DISARM. I16: what is unmarked when the thread finds
- * CUT is dead. But it looks at the mark again, because another thread may have set it since the
- * first look: one that had found REPEAT, and set the mark only just before it acknowledged the last
- * wave. That wave is clean even so if the object has no references, as nothing grey is left. */
-static bool hold_marking(gc_thread *t, uintptr_t object, const struct target *target)
+bool weak_announce(const gc_thread *t)
 {
     uint32_t *state = &weaks_of(t->heap)->state;
-    while (!target_is_marked(target)) {
-        stress(STRESS_WEAK_UNMARKED);
+    for (;;) {
         uint32_t now = u32_load_acquire(state);
         if (now == WEAK_CUT)
-            return target_is_marked(target);
+            return false;
         if (now == WEAK_PARTING) {
             stress(STRESS_WEAK_PARTING);
             os_yield();
             continue;
         }
         stress(STRESS_WEAK_GET);
-        if (now == WEAK_TRACING && !u32_cas_acquire(state, WEAK_TRACING, WEAK_REPEAT))
-            continue;
+        if (now == WEAK_REPEAT || u32_cas_acquire(state, WEAK_TRACING, WEAK_REPEAT))
+            return true;
+    }
+}
+
+/* The thread is past its ROOTS and before its DISARM. I16: what is unmarked when the thread finds
+ * CUT is dead. But it looks at the mark again, because another thread may have set it since the
+ * first look: one that had found REPEAT, and set the mark only just before it acknowledged the last
+ * wave. That wave is clean even so if the object has no references, as nothing grey is left. */
+static bool hold_marking(gc_thread *t, uintptr_t object, const struct target *target)
+{
+    if (!target_is_marked(target)) {
+        stress(STRESS_WEAK_UNMARKED);
+        if (!weak_announce(t))
+            return target_is_marked(target);
         barrier_shade(t, object);
-        return true;
     }
     fence_acquire(); /* I49: who looks at the reference again finds it cleared, if it was */
     return true;

@@ -34,6 +34,11 @@ void *weak_get(gc_thread *t, struct special *weak);
 /* Any thread, attached or not. */
 void weak_free(struct special *weak);
 
+/* Called by a thread in PHASE_MARK that is about to shade what it has found over something weak. If
+ * the deaths of the cycle are not decided yet, they will not be before the thread has acknowledged
+ * another wave. false: they are. */
+bool weak_announce(const gc_thread *t);
+
 /* ---- Tables ---- */
 
 /* weak_hold() in PHASE_MARK. */

@@ -218,7 +218,7 @@ static bool object_line(void *arg, struct gc_span *s, uintptr_t object)
     return !outfile_has_failed(d->out);
 }
 
-/* ---- Roots, and the values of weak maps ---- */
+/* ---- Roots, and what lives as long as a key ---- */
 
 /* The names of functions and variables are searched in the program's file, which takes some 0.1 ms.
  * The world is held, so not all of many roots are named. */
@@ -247,7 +247,8 @@ static void root_line(void *arg, const struct gc_edge *edge)
     d->roots++;
 }
 
-/* A value lives as long as its key. That of a key outside of the heap is a root. */
+/* A value lives as long as its key, and what a fiber holds as long as the fiber's owner. The value
+ * of a key outside of the heap is a root. */
 static void entry_line(void *arg, const struct gc_edge *edge)
 {
     struct dump *d = arg;
@@ -257,7 +258,7 @@ static void entry_line(void *arg, const struct gc_edge *edge)
     }
     word_text(d, "X ", (uintptr_t)edge->from);
     word_text(d, " ", (uintptr_t)edge->to);
-    outfile_text(d->out, " value in a weak map\n");
+    outfile_text(d->out, edge->by == GC_IN_FIBER ? " in a suspended fiber\n" : " value in a weak map\n");
     d->edges++;
 }
 
@@ -376,7 +377,7 @@ void dump_write(gc_heap *heap, void *request)
     arena_lines(&d);
     free_lines(&d);
     edges_of_roots(heap, root_line, &d);
-    edges_of_weakmaps(heap, entry_line, &d);
+    edges_of_keys(heap, entry_line, &d);
     verify_each_object(heap, object_line, &d);
     end_line(&d);
     r->error = outfile_close(d.out, !d.no_memory);

@@ -1,9 +1,8 @@
 #include "introspect/edges.h"
 #include "allocator/object.h"
-#include "collector/special.h"
+#include "collector/owned.h"
 #include "collector/weakset.h"
 #include "memory/tagged.h"
-#include "mutator/fiber.h"
 #include "mutator/frame.h"
 #include "mutator/thread.h"
 
@@ -61,6 +60,16 @@ void edges_visit_roots(gc_heap *heap, struct gc_tracer *tracer)
     }
     roots_visit(&heap->roots, tracer);
     special_each_finalizer(heap, visit_finalizer, tracer);
+}
+
+void edges_visit_owned(gc_heap *heap, bool (*is_alive)(const gc_heap *heap, uintptr_t owner),
+                       struct gc_tracer *tracer)
+{
+    for (gc_fiber *f = heap->owned_fibers; f; f = f->next) {
+        uintptr_t owner = owned_by(f);
+        if (f->state == FIBER_SUSPENDED && owner && is_alive(heap, owner))
+            fiber_visit(f, tracer);
+    }
 }
 
 /* ---- Edges ---- */
@@ -129,10 +138,35 @@ static void visit_map(struct weakset *set, void *visit)
         ;
 }
 
-void edges_of_weakmaps(gc_heap *heap, edge_fn *fn, void *arg)
+/* An edge of a fiber's root set becomes one of the fiber's owner. */
+struct owned_visit {
+    struct edge_visit edges;
+    uintptr_t owner;
+};
+
+static void pass_on_owned(void *visit, const struct gc_edge *edge)
 {
-    struct edge_visit v = visit_for(heap, fn, arg);
-    weaksets_walk(heap, visit_map, &v);
+    struct owned_visit *v = visit;
+    struct gc_edge owned = *edge;
+    owned.by = GC_IN_FIBER;
+    owned.from = (const void *)v->owner;
+    v->edges.fn(v->edges.arg, &owned);
+}
+
+static void visit_owned(struct owned_visit *v, const gc_fiber *f)
+{
+    struct edge_visit of_fiber = visit_for(v->edges.tracer.heap, pass_on_owned, v);
+    v->owner = owned_by(f);
+    if (f->state == FIBER_SUSPENDED && v->owner)
+        fiber_visit(f, &of_fiber.tracer);
+}
+
+void edges_of_keys(gc_heap *heap, edge_fn *fn, void *arg)
+{
+    struct owned_visit v = {visit_for(heap, fn, arg), 0};
+    weaksets_walk(heap, visit_map, &v.edges);
+    for (const gc_fiber *f = heap->owned_fibers; f; f = f->next)
+        visit_owned(&v, f);
 }
 
 void edges_name_frames(gc_heap *heap, bool on)
@@ -209,6 +243,14 @@ static void finalizer_edge_text(const gc_heap *heap, const struct gc_edge *edge,
              edge->slot ? "which has a finalizer" : "whose finalizer is queued");
 }
 
+static void key_edge_text(const gc_heap *heap, const struct gc_edge *edge, const char *what,
+                          char *text, size_t room)
+{
+    char key[120];
+    snprintf(text, room, "%s %s at 0x%zx", what,
+             site_object_text(heap, (uintptr_t)edge->from, key, sizeof key), (size_t)edge->from);
+}
+
 static void global_edge_text(const struct gc_edge *edge, char *text, size_t room)
 {
     char name[80];
@@ -236,6 +278,8 @@ static void owned_edge_text(const gc_thread *t, const struct gc_edge *edge, char
                  (size_t)edge->from, owner);
     else if (edge->by == GC_IN_STACK)
         snprintf(text, room, "the C stack %s", owner);
+    else if (edge->by == GC_IN_FIBER)
+        snprintf(text, room, "the fiber that is run by %s", owner);
     else
         snprintf(text, room, "the root callback %s()%s%s",
                  place_function((uintptr_t)edge->from + 1, name, sizeof name), t ? ", " : "",
@@ -244,7 +288,6 @@ static void owned_edge_text(const gc_thread *t, const struct gc_edge *edge, char
 
 const char *edge_text(const gc_heap *heap, const struct gc_edge *edge, char *text, size_t room)
 {
-    char key[120];
     if (edge->by == GC_IN_OBJECT)
         object_edge_text(heap, edge, text, room);
     else if (edge->by == GC_IN_FINALIZER)
@@ -254,9 +297,9 @@ const char *edge_text(const gc_heap *heap, const struct gc_edge *edge, char *tex
     else if (edge->by == GC_IN_HANDLE)
         snprintf(text, room, "the handle at 0x%zx", (size_t)edge->slot);
     else if (edge->by == GC_IN_WEAKMAP)
-        snprintf(text, room, "a weak map, with the key %s at 0x%zx",
-                 site_object_text(heap, (uintptr_t)edge->from, key, sizeof key),
-                 (size_t)edge->from);
+        key_edge_text(heap, edge, "a weak map, with the key", text, room);
+    else if (edge->by == GC_IN_FIBER && edge->from)
+        key_edge_text(heap, edge, "a suspended fiber of the", text, room);
     else
         owned_edge_text(thread_of(heap, edge->thread), edge, text, room);
     return text;

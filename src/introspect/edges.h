@@ -1,5 +1,5 @@
-/* What refers to what: the references of an object, the roots, the values of weak maps, with the
- * place of each. Everything here runs while the world is held, everything is swept, and the mcaches
+/* What refers to what: the references of an object, the roots, the values of weak maps and what
+ * fibers with owners hold, with the place of each. Everything here runs while the world is held, everything is swept, and the mcaches
  * are flushed. */
 #ifndef GC_EDGES_H
 #define GC_EDGES_H
@@ -16,6 +16,9 @@ void edges_visit_object(gc_heap *heap, const struct gc_span *s, uintptr_t object
 struct gc_edge edge_of_source(const struct gc_tracer *tracer, uintptr_t to);
 /* All roots: of threads and suspended fibers, the heap's, and what finalizers keep alive. */
 void edges_visit_roots(gc_heap *heap, struct gc_tracer *tracer);
+/* What suspended fibers hold that have owners, if is_alive(heap, owner). */
+void edges_visit_owned(gc_heap *heap, bool (*is_alive)(const gc_heap *heap, uintptr_t owner),
+                       struct gc_tracer *tracer);
 
 /* ---- Edges: references that lead to objects ---- */
 
@@ -26,9 +29,13 @@ void edges_of_object(gc_heap *heap, const struct gc_span *s, uintptr_t object, e
                      void *arg);
 /* Of all roots. An object to which several roots lead comes several times. */
 void edges_of_roots(gc_heap *heap, edge_fn *fn, void *arg);
-/* From the keys of all weak maps to the values. `from` may lie outside of the heap, where it lives
- * for ever. */
-void edges_of_weakmaps(gc_heap *heap, edge_fn *fn, void *arg);
+/* From keys to what lives as long as they do: the values of all weak maps, and what suspended fibers
+ * hold whose owners the keys are. `from` may lie outside of the heap, where it lives for ever. */
+void edges_of_keys(gc_heap *heap, edge_fn *fn, void *arg);
+INLINE bool edge_is_of_key(const struct gc_edge *edge)
+{
+    return edge->by == GC_IN_WEAKMAP || (edge->by == GC_IN_FIBER && edge->from);
+}
 
 /* The type of the object `from`, or of its elements. NULL: it is not known. */
 const gc_type *edge_type(const gc_heap *heap, const struct gc_edge *edge);

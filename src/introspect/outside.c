@@ -1,5 +1,5 @@
 #include "introspect/outside.h"
-#include "mutator/fiber.h"
+#include "collector/owned.h"
 #include "mutator/log.h"
 
 /* Many roots are single words of one page. */
@@ -61,6 +61,14 @@ static void check_fiber(struct look *look, const gc_fiber *f)
     check_rootset(look, &f->roots);
 }
 
+static void check_fibers(struct look *look, const gc_fiber *f)
+{
+    for (; f; f = f->next) {
+        if (!f->owner || owned_by(f)) /* else nobody reads what it has */
+            check_fiber(look, f);
+    }
+}
+
 void outside_check(gc_heap *heap)
 {
     struct look look = {heap, 0};
@@ -68,7 +76,7 @@ void outside_check(gc_heap *heap)
         check_rootset(&look, &t->roots);
     roots_each_global(&heap->roots, check_range, &look);
     lock_acquire(&heap->fibers_lock);
-    for (const gc_fiber *f = heap->fibers; f; f = f->next)
-        check_fiber(&look, f);
+    check_fibers(&look, heap->fibers);
+    check_fibers(&look, heap->owned_fibers);
     lock_release(&heap->fibers_lock);
 }

@@ -42,7 +42,7 @@ size_t path_holders(gc_heap *heap, uintptr_t object, path_fn *fn, void *arg)
     struct holders h = {object, fn, arg, 0, false};
     struct walk_of_holders w = {heap, &h};
     edges_of_roots(heap, note_holder, &h);
-    edges_of_weakmaps(heap, note_holder, &h);
+    edges_of_keys(heap, note_holder, &h);
     verify_each_object(heap, look_for_holders, &w);
     return h.n;
 }
@@ -55,8 +55,9 @@ struct hop {
     size_t from;
 };
 
-/* The value of a weak map's entry is reached when its key is. */
-struct map_value {
+/* The value of a weak map's entry is reached when its key is; what a fiber holds, when its owner
+ * is. */
+struct key_value {
     uintptr_t key;
     struct gc_edge edge;
 };
@@ -75,9 +76,9 @@ static struct hop *hop_at(const struct path_search *s, size_t i)
 {
     return &((struct hop *)s->hops.items)[i];
 }
-static struct map_value *value_at(const struct path_search *s, size_t i)
+static struct key_value *value_at(const struct path_search *s, size_t i)
 {
-    return &((struct map_value *)s->values.items)[i];
+    return &((struct key_value *)s->values.items)[i];
 }
 
 static void reach(struct path_search *s, uintptr_t object)
@@ -125,16 +126,16 @@ static void note_value(void *search, const struct gc_edge *edge)
         reach_edge(s, edge);
         return;
     }
-    struct map_value *value = maplist_add(&s->values);
+    struct key_value *value = maplist_add(&s->values);
     if (value)
-        *value = (struct map_value){key, *edge};
+        *value = (struct key_value){key, *edge};
     else
         s->no_memory = true;
 }
 
 static int compare_values(const void *left, const void *right)
 {
-    const struct map_value *a = left, *b = right;
+    const struct key_value *a = left, *b = right;
     return a->key == b->key ? 0 : a->key < b->key ? -1 : 1;
 }
 
@@ -170,7 +171,7 @@ static void follow(struct path_search *s, uintptr_t object, edge_fn *fn, void *a
 static void search_all(struct path_search *s)
 {
     edges_of_roots(s->heap, reach_root, s);
-    edges_of_weakmaps(s->heap, note_value, s);
+    edges_of_keys(s->heap, note_value, s);
     sort_values(s);
     for (size_t i = 0; i < s->hops.n && !s->found; i++) {
         s->from = i + 1;
@@ -193,7 +194,7 @@ static void choose(void *choice, const struct gc_edge *edge)
 {
     struct choice *c = choice;
     bool key_in_heap =
-        edge->by == GC_IN_WEAKMAP && arena_of(&c->search->heap->mem.arenas, (uintptr_t)edge->from);
+        edge_is_of_key(edge) && arena_of(&c->search->heap->mem.arenas, (uintptr_t)edge->from);
     if (c->edge.to || (uintptr_t)edge->to != c->to)
         return;
     if (c->of_root && (key_in_heap || is_askers(c->search, edge)))
@@ -209,7 +210,7 @@ static struct gc_edge edge_to(struct path_search *s, const struct hop *hop)
         follow(s, hop_at(s, hop->from - 1)->object, choose, &c);
     } else {
         edges_of_roots(s->heap, choose, &c);
-        edges_of_weakmaps(s->heap, choose, &c);
+        edges_of_keys(s->heap, choose, &c);
     }
     return c.edge;
 }
@@ -250,7 +251,7 @@ int path_find(gc_heap *heap, uintptr_t object, uint64_t asker, path_fn *fn, void
                             .goal = object,
                             .asker = asker,
                             .hops = {.item = sizeof(struct hop)},
-                            .values = {.item = sizeof(struct map_value)}};
+                            .values = {.item = sizeof(struct key_value)}};
     int n = 0;
     search_all(&s);
     if (s.found) {

@@ -217,6 +217,14 @@ static bool check_object(void *arg, struct gc_span *s, uintptr_t object)
     return true;
 }
 
+/* All is swept. */
+static bool is_there(const gc_heap *heap, uintptr_t owner)
+{
+    (void)heap;
+    (void)owner;
+    return true;
+}
+
 unsigned verify_heap(gc_heap *heap)
 {
     struct check c = {.heap = heap};
@@ -232,6 +240,7 @@ unsigned verify_heap(gc_heap *heap)
            mheap_live_bytes(&heap->mem));
     verify_each_object(heap, check_object, &e);
     edges_visit_roots(heap, &e.tracer);
+    edges_visit_owned(heap, is_there, &e.tracer);
     lock_acquire(&heap->mem.lock);
     pagealloc_check(&heap->mem.pages);
     lock_release(&heap->mem.lock);
@@ -297,12 +306,19 @@ static void remark_stale(struct gc_tracer *tracer, word value)
         remark_value(tracer, value);
 }
 
+/* Then what its suspended fibers hold is marked, too (I57). */
+static bool owner_is_marked(const gc_heap *heap, uintptr_t owner)
+{
+    return target_marked_at(&heap->mem, owner);
+}
+
 unsigned verify_marks(gc_heap *heap)
 {
     struct remark r = {.tracer = {.value = remark_value, .stale = remark_stale, .heap = heap},
                        .heap = heap,
                        .stack = {.item = sizeof(uintptr_t)}};
     edges_visit_roots(heap, &r.tracer);
+    edges_visit_owned(heap, owner_is_marked, &r.tracer);
     while (r.stack.n > 0) {
         uintptr_t from = ((uintptr_t *)r.stack.items)[--r.stack.n];
         edges_visit_object(heap, mheap_span_of(&heap->mem, from), from, &r.tracer);

@@ -33,13 +33,17 @@ struct sites;
 struct dumper;
 struct profile;
 
+struct special;
+
 struct gc_fiber {
     gc_heap *heap;
+    struct special *owner; /* a weak reference to the object that owns it; NULL: none does */
     struct rootset roots;
+    uintptr_t held;        /* the owner while a thread runs it: a root. Same owner as `roots` */
     uint32_t state;        /* enum fiber_state; atomic */
-    uint32_t scanned;      /* cycle in which its roots were blackened; see fiber.c */
+    uint32_t scanned;      /* cycle in which its roots were blackened; see fiber.c; atomic */
     struct stack *stack;   /* malloc'ed; NULL: none is known. Same owner as `roots` */
-    gc_fiber *next, *prev; /* in the heap's list; under LOCK_FIBERS */
+    gc_fiber *next, *prev; /* in a list of the heap's; under LOCK_FIBERS */
 };
 
 #define THREAD_FRAMES 32
@@ -157,8 +161,11 @@ struct gc_heap {
     struct roots roots;
     struct workqueue work;
     struct lock fibers_lock;
-    gc_fiber *fibers;       /* under fibers_lock */
-    gc_fiber *fiber_cursor; /* the next that fibers_visit looks at; under fibers_lock */
+    gc_fiber *fibers;       /* those without an owner; under fibers_lock, as all below */
+    gc_fiber *owned_fibers; /* those with one */
+    gc_fiber *fiber_cursor; /* the next that a walk through one of the lists looks at */
+    gc_fiber *dead_fibers;  /* destroyed, but perhaps found by their owners until fibers_forgotten */
+    bool fibers_are_known;  /* by their owners: from fibers_each_owned to fibers_forgotten */
     uint32_t cycle_number;  /* of the present or last cycle; the driver writes it. Atomic */
     /* The collector's parts, which are there from the heap's creation to its end. */
     struct marking *marking;

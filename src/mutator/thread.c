@@ -84,6 +84,8 @@ NOINLINE void thread_visit_roots(gc_thread *t, struct gc_tracer *tracer)
     if (t->fiber) {
         visit_frames(t, t->fast.frames, sp, tracer);
         rootset_visit(&t->fiber->roots, tracer);
+        tracer_enter(tracer, GC_IN_FIBER, NULL);
+        tracer_word(tracer, t->fiber->held);
     }
     if (t->stacks.scanned || thread_fiber_stack(t))
         stacks_visit(&t->stacks, thread_fiber_stack(t), tracer);

@@ -455,6 +455,14 @@ static int call_fiber_create(void)
         gc_fiber_destroy(made);
     return error;
 }
+static int call_fiber_create_for(void)
+{
+    gc_fiber *made;
+    int error = POINTER(made = gc_fiber_create_for(cell));
+    if (made)
+        gc_fiber_destroy(made);
+    return error;
+}
 static int call_fiber_destroy(void)
 {
     gc_fiber *made = gc_fiber_create();
@@ -619,6 +627,7 @@ static const struct row rows[] = {
     {"gc_finalizers_pending", "ppyyp", N, call_finalizers_pending},
     {"gc_finalizers_notify", "ppyyp", N, call_finalizers_notify},
     {"gc_fiber_create", "ppyyp", N, call_fiber_create},
+    {"gc_fiber_create_for", "ppyyp", N, call_fiber_create_for},
     {"gc_fiber_switch", "ppyyp", N, call_fiber_switch},
     {"gc_fiber_current", "ppyyp", N, call_fiber_current},
     {"gc_fiber_destroy", "ppyyp", N, call_fiber_destroy},

@@ -69,6 +69,7 @@ static void check_all_refused(void)
     CHECK_EQ(gc_stats(&stats), -EPERM);
     CHECK_EQ(gc_thread_scan_stack(true), -EPERM);
     CHECK_REFUSED(gc_fiber_create(), EPERM);
+    CHECK_REFUSED(gc_fiber_create_for(NULL), EPERM);
     CHECK_REFUSED(gc_fiber_switch(NULL), EPERM);
     CHECK_REFUSED(gc_fiber_switch(some_fiber), EPERM);
     CHECK_REFUSED(gc_fiber_current(), EPERM);

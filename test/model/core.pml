@@ -219,6 +219,9 @@ inline nothing_white_is_reachable() {
 #ifndef RENAME_MORE
 #define RENAME_MORE(a, b) skip
 #endif
+#ifndef SWAP_MORE
+#define SWAP_MORE skip
+#endif
 #ifdef CALLS
 #define SWAP_CALLS SWAP(pc); SWAP(obj); SWAP(seen)
 #define CALL_KEY(m) M[m].pc
@@ -306,7 +309,7 @@ inline canonical() {
     :: KEY(0) < KEY(1) && SWAPPABLE ->
         printf("(M0 and M1 change names)\n");
         SWAP(st); SWAP(due); SWAP(phase); SWAP(handed); SWAP(grey); SWAP(roots);
-        SWAP(storing); SWAP(dst); SWAP(val); SWAP_BUFFERS; SWAP_CALLS; SWAP_WINDOWS; SWAP_VALUES; t = 0
+        SWAP(storing); SWAP(dst); SWAP(val); SWAP_BUFFERS; SWAP_CALLS; SWAP_WINDOWS; SWAP_VALUES; SWAP_MORE; t = 0
     :: else
     fi;
 #ifndef NAMES_STAY /* of objects: they differ */
@@ -447,9 +450,12 @@ inline hand_over(m) {
 #define WINDOWS_END(m) skip
 #endif
 
+#ifndef MORE_OF
+#define MORE_OF(m) 0 /* roots of the thread beside its own */
+#endif
 inline scan_roots(m) {
-    queue = queue | (M[m].roots & ~mark);
-    mark = mark | M[m].roots
+    queue = queue | ((M[m].roots | MORE_OF(m)) & ~mark);
+    mark = mark | M[m].roots | MORE_OF(m)
 }
 
 /* The operation itself: by the mutator at a safepoint, or by the collector that claimed it.
