@@ -1212,9 +1212,9 @@ enum gc_holder {
     GC_IN_HANDLE,
     GC_IN_FINALIZER, /* an object that waits for its finalizer, and what an object with a finalizer
                         refers to */
-    GC_IN_WEAKMAP, /* the value of an entry: held as long as its key lives */
-    GC_IN_FIBER    /* what a suspended fiber holds: as long as its owner lives. The owner of a fiber
-                      that a thread runs is a root */
+    GC_IN_WEAKMAP,   /* the value of an entry: held as long as its key lives */
+    GC_IN_FIBER /* what a suspended fiber holds: as long as its owner lives. The owner of a fiber
+                   that a thread runs is a root */
 };
 
 /* One reference. */

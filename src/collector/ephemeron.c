@@ -1,6 +1,7 @@
 #include "collector/ephemeron.h"
-#include "collector/owned.h"
+#include "collector/special.h"
 #include "collector/weakslot.h"
+#include "mutator/fiber.h"
 
 #define NONE UINT32_MAX
 
@@ -197,12 +198,12 @@ static void resolve_found(struct gc_tracer *tracer, const struct weak_slots *s)
 
 /* ---- Fibers ---- */
 
-/* I57: all threads are black, so a fiber that is made, or left by a thread, from here on is scanned.
- * One whose owner was found dead is never scanned again. */
+/* I57: all threads are black, so a fiber that is made, or left by a thread, from here on is
+ * scanned. One whose owner was found dead is never scanned again. */
 static void visit_fiber(void *visit, gc_fiber *f)
 {
     struct visit *v = visit;
-    uintptr_t owner = owned_by(f);
+    uintptr_t owner = special_weak_object(f->owner);
     if (!owner || fiber_is_scanned(f))
         return;
     if (target_marked_at(&v->m->heap->mem, owner))
@@ -233,9 +234,9 @@ static bool walk_all(struct marker *m)
     if (!weakslots_are_kept(m->heap))
         ptr_store_relaxed(&m->heap->marking->on_weak, resolve_found);
     weaksets_walk(m->heap, visit_set, &v);
+    fibers_each_owned(m->heap, visit_fiber, &v);
     weakslots_take(m->heap); /* what is found from here on stays new (I48) */
     weakslots_each_taken(m->heap, visit_pairs, &v);
-    fibers_each_owned(m->heap, visit_fiber, &v);
     stress(STRESS_WEAK_WALKED);
     if (v.e->count > 0 && !v.e->incomplete && build_heads(v.e))
         v.any |= publish(m);

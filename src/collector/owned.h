@@ -16,11 +16,4 @@ gc_fiber *owned_create(gc_thread *t, const void *object);
 int owned_switch(gc_thread *t, gc_fiber *fiber, uintptr_t caller);
 /* As fiber_destroy. */
 int owned_destroy(gc_thread *t, gc_fiber *fiber);
-/* The owner; 0: it has none, or it was found dead. What the address leads to is an object if
- * everything is swept, or if the cycle has not come to its cut. */
-INLINE uintptr_t owned_by(const gc_fiber *f)
-{
-    return f->owner ? word_load_relaxed(&f->owner->weak.object) : 0;
-}
-
 #endif

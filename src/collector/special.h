@@ -94,6 +94,13 @@ void special_free(gc_heap *heap, struct special *r);
 
 /* Gets the object's weak record, and counts one more holder. It is made if there is none. */
 int special_hold_weak(gc_heap *heap, const void *object, struct special **weak);
+/* The object of a weak record; 0: it was found dead. Until its span is swept that is not known
+ * here.
+ */
+INLINE uintptr_t special_weak_object(const struct special *weak)
+{
+    return word_load_relaxed(&weak->weak.object);
+}
 /* May return -EEXIST, too; with fn NULL: -ENOENT. */
 int special_set_finalizer(gc_thread *t, void *object, gc_finalizer_fn fn, void *arg);
 /* Returns an id, which is positive. */

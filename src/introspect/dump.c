@@ -258,7 +258,8 @@ static void entry_line(void *arg, const struct gc_edge *edge)
     }
     word_text(d, "X ", (uintptr_t)edge->from);
     word_text(d, " ", (uintptr_t)edge->to);
-    outfile_text(d->out, edge->by == GC_IN_FIBER ? " in a suspended fiber\n" : " value in a weak map\n");
+    outfile_text(d->out,
+                 edge->by == GC_IN_FIBER ? " in a suspended fiber\n" : " value in a weak map\n");
     d->edges++;
 }
 

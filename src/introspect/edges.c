@@ -1,8 +1,9 @@
 #include "introspect/edges.h"
 #include "allocator/object.h"
-#include "collector/owned.h"
+#include "collector/special.h"
 #include "collector/weakset.h"
 #include "memory/tagged.h"
+#include "mutator/fiber.h"
 #include "mutator/frame.h"
 #include "mutator/thread.h"
 
@@ -66,7 +67,7 @@ void edges_visit_owned(gc_heap *heap, bool (*is_alive)(const gc_heap *heap, uint
                        struct gc_tracer *tracer)
 {
     for (gc_fiber *f = heap->owned_fibers; f; f = f->next) {
-        uintptr_t owner = owned_by(f);
+        uintptr_t owner = special_weak_object(f->owner);
         if (f->state == FIBER_SUSPENDED && owner && is_alive(heap, owner))
             fiber_visit(f, tracer);
     }
@@ -156,7 +157,7 @@ static void pass_on_owned(void *visit, const struct gc_edge *edge)
 static void visit_owned(struct owned_visit *v, const gc_fiber *f)
 {
     struct edge_visit of_fiber = visit_for(v->edges.tracer.heap, pass_on_owned, v);
-    v->owner = owned_by(f);
+    v->owner = special_weak_object(f->owner);
     if (f->state == FIBER_SUSPENDED && v->owner)
         fiber_visit(f, &of_fiber.tracer);
 }

@@ -1,6 +1,6 @@
 /* What refers to what: the references of an object, the roots, the values of weak maps and what
- * fibers with owners hold, with the place of each. Everything here runs while the world is held, everything is swept, and the mcaches
- * are flushed. */
+ * fibers with owners hold, with the place of each. Everything here runs while the world is held,
+ * everything is swept, and the mcaches are flushed. */
 #ifndef GC_EDGES_H
 #define GC_EDGES_H
 
@@ -29,8 +29,9 @@ void edges_of_object(gc_heap *heap, const struct gc_span *s, uintptr_t object, e
                      void *arg);
 /* Of all roots. An object to which several roots lead comes several times. */
 void edges_of_roots(gc_heap *heap, edge_fn *fn, void *arg);
-/* From keys to what lives as long as they do: the values of all weak maps, and what suspended fibers
- * hold whose owners the keys are. `from` may lie outside of the heap, where it lives for ever. */
+/* From keys to what lives as long as they do: the values of all weak maps, and what suspended
+ * fibers hold whose owners the keys are. `from` may lie outside of the heap, where it lives for
+ * ever. */
 void edges_of_keys(gc_heap *heap, edge_fn *fn, void *arg);
 INLINE bool edge_is_of_key(const struct gc_edge *edge)
 {

@@ -1,5 +1,6 @@
 #include "introspect/outside.h"
-#include "collector/owned.h"
+#include "collector/special.h"
+#include "mutator/fiber.h"
 #include "mutator/log.h"
 
 /* Many roots are single words of one page. */
@@ -64,7 +65,7 @@ static void check_fiber(struct look *look, const gc_fiber *f)
 static void check_fibers(struct look *look, const gc_fiber *f)
 {
     for (; f; f = f->next) {
-        if (!f->owner || owned_by(f)) /* else nobody reads what it has */
+        if (!f->owner || special_weak_object(f->owner)) /* else nobody reads what it has */
             check_fiber(look, f);
     }
 }

@@ -164,9 +164,9 @@ struct gc_heap {
     gc_fiber *fibers;       /* those without an owner; under fibers_lock, as all below */
     gc_fiber *owned_fibers; /* those with one */
     gc_fiber *fiber_cursor; /* the next that a walk through one of the lists looks at */
-    gc_fiber *dead_fibers;  /* destroyed, but perhaps found by their owners until fibers_forgotten */
-    bool fibers_are_known;  /* by their owners: from fibers_each_owned to fibers_forgotten */
-    uint32_t cycle_number;  /* of the present or last cycle; the driver writes it. Atomic */
+    gc_fiber *dead_fibers; /* destroyed, but perhaps found by their owners until fibers_forgotten */
+    bool fibers_are_known; /* by their owners: from fibers_each_owned to fibers_forgotten */
+    uint32_t cycle_number; /* of the present or last cycle; the driver writes it. Atomic */
     /* The collector's parts, which are there from the heap's creation to its end. */
     struct marking *marking;
     struct sweeping *sweeping;

@@ -150,6 +150,10 @@ static void refers_to_itself(unsigned flags)
     end_heap(heap);
 }
 TEST_EACH_WAY(refers_to_itself)
+TEST(refers_to_itself_among_all)
+{
+    refers_to_itself(GC_FINALIZE_ALL);
+}
 
 /* Each is held by the one before, in its roots alone. The first is held by the last, too. */
 static void chain(unsigned flags)
@@ -231,6 +235,10 @@ static void running(unsigned flags)
     end_heap(heap);
 }
 TEST_EACH_WAY(running)
+TEST(running_among_all)
+{
+    running(GC_FINALIZE_ALL);
+}
 
 /* Words of its C stack count, too. */
 static void with_a_stack(unsigned flags)
@@ -444,8 +452,8 @@ TEST(suspended_before_roots)
     end_with_pair(actors, 2, grey);
 }
 
-/* The owner was born black, so nobody comes to it; a thread before its ROOTS puts into its roots what
- * nothing else holds. */
+/* The owner was born black, so nobody comes to it; a thread before its ROOTS puts into its roots
+ * what nothing else holds. */
 static void make_routine(struct actor *a)
 {
     a->held[0] = (void *)new_routine();
@@ -496,16 +504,25 @@ static void take_from_revived(struct actor *a)
     a->held[0] = take((void *)a->held[1]);
 }
 
-/* A weak read revives an owner when all else is marked; its coroutine's roots wait for it. */
+/* A weak read revives an owner when all else is marked. Its coroutine's roots wait for it in the
+ * index, with an entry of a weak map. */
 TEST(revived_in_the_last_wave)
 {
     struct actor reader;
     begin_with_holder(&reader);
+    gc_weakmap *map = gc_weakmap_new();
+    {
+        struct cell *key = new_cell(3);
+        GC_FRAME(key);
+        CHECK_EQ(gc_weakmap_set(map, key, new_cell(4)), 0);
+    }
     actor_do(&reader, forget_routine);
     go_to_flush(&reader, 1);
     actor_do(&reader, get_weak);
     all_answer_and_end(&reader, 1);
     actor_do(&reader, take_from_revived);
+    CHECK_EQ(gc_weakmap_count(map), 0);
+    gc_weakmap_free(map);
     gc_weak_free(weak);
     end_with_pair(&reader, 1, &reader);
 }
@@ -636,9 +653,10 @@ TEST(destroyed_while_its_owner_waits)
     end_heap(heap);
 }
 
-/* An owner without references is marked in a wave that is clean even so: by a thread that found that
- * another had announced a weak read. Then a thread takes the fiber, before the collector looks whether
- * the owner is marked. The deaths must not be decided before that thread has scanned the fiber. */
+/* An owner without references is marked in a wave that is clean even so: by a thread that found
+ * that another had announced a weak read. Then a thread takes the fiber, before the collector looks
+ * whether the owner is marked. The deaths must not be decided before that thread has scanned the
+ * fiber. */
 static GC_TYPE_NOPTR(leaf_type, long);
 
 static void make_leaves(struct actor *a)

@@ -222,7 +222,8 @@ static void never(void *object, void *arg)
     (void)arg;
 }
 
-static void make_roots(void *objects[7])
+static void **no_more; /* the end of a fiber's range */
+static void make_roots(void *objects[8])
 {
     CHECK(gc_root(&global) == 0 && gc_root_range(range, 3) == 0 &&
           gc_thread_range(stack, &top) == 0);
@@ -235,11 +236,16 @@ static void make_roots(void *objects[7])
     CHECK_EQ(gc_weakmap_set(gc_weakmap_new(), objects[3], objects[4]), 0);
     gc_store(&((struct pair *)objects[5])->left, objects[6]);
     CHECK_EQ(gc_finalizer_set(objects[5], never, NULL), 0);
+    gc_fiber_switch(gc_fiber_create_for(objects[0]));
+    CHECK(gc_fiber_current() && gc_thread_range(&objects[7], &no_more) == 0);
+    objects[7] = gc_new(&pair_type);
+    gc_fiber_switch(NULL);
 }
 
 TEST(roots)
 {
-    void *objects[7] = {NULL};
+    static void *objects[8];
+    no_more = objects + 8;
     make_heap(&named);
     {
         GC_FRAME_ARRAY(objects, 7);
@@ -251,11 +257,12 @@ TEST(roots)
     ok(has("R %zx [0] of the range at ", place(objects[2])), "a thread's range");
     ok(has("R %zx the handle at ", place(objects[3])), "a handle");
     ok(has("X %zx %zx value in a weak map\n", place(objects[3]), place(objects[4])), "a map");
+    ok(has("X %zx %zx in a suspended fiber\n", place(objects[0]), place(objects[7])), "a fiber");
     ok(has("R %zx struct pair at 0x%zx, whose finalizer is queued\n", place(objects[5]),
            place(objects[5])),
        "a finalizer");
     ok(has("%zx 1/0 0 %zx\n", cell_of(objects[5]), place(objects[6])), "what it keeps");
-    ok(totals().objects == 7, "%lu objects", totals().objects);
+    ok(totals().objects == 8, "%lu objects", totals().objects);
     CHECK_EQ(clean_folder(), 0);
 }
 

@@ -46,7 +46,7 @@ static void find(gc_heap *h, void *found)
 {
     verify_flush_caches(h);
     edges_of_roots(h, note_edge, found);
-    edges_of_weakmaps(h, note_edge, found);
+    edges_of_keys(h, note_edge, found);
     verify_each_object(h, note_object, found);
 }
 
@@ -175,6 +175,36 @@ TEST(a_suspended_fiber)
     CHECK(gc_fiber_switch(NULL) == fiber);
     CHECK_EQ(gc_heap_destroy(heap), 0);
     _exit(TAP_PASSED); /* the frame was reset before its block ends */
+}
+
+/* A fiber that belongs to an object: the path to what it holds leads over the object. */
+TEST(a_fiber_of_an_object)
+{
+    make_heap("stores", 0);
+    static void *slots[1], **end = slots + 1;
+    struct pair *owner = gc_new(&pair_type), *object = gc_new(&pair_type);
+    CHECK_EQ(gc_root(&global), 0);
+    gc_store(&global, owner);
+    gc_fiber *fiber = gc_fiber_create_for(owner);
+    CHECK(!gc_fiber_switch(fiber) && errno == 0);
+    CHECK_EQ(gc_thread_range(slots, &end), 0);
+    slots[0] = object;
+    struct found f = look_for(owner, 2);
+    expect(&f, GC_IN_FIBER, "the fiber that is run by thread ");
+    f = look_for(object, 1);
+    CHECK_EQ(f.edges[0].by, GC_IN_RANGE);
+    CHECK(gc_fiber_switch(NULL) == fiber);
+    CHECK_EQ(look_for(owner, 1).edges[0].by, GC_IN_GLOBAL);
+    f = look_for(object, 1);
+    expect(&f, GC_IN_FIBER, "a suspended fiber of the struct pair at 0x");
+    CHECK(f.edges[0].from == owner && f.edges[0].slot == slots);
+    CHECK_EQ(gc_path(object, NULL, NULL), 2);
+    gc_store(&global, NULL);
+    slots[0] = owner;
+    CHECK_EQ(gc_path(owner, NULL, NULL), 0);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(gc_path(owner, NULL, NULL), -EINVAL);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
 static __attribute__((noinline)) void on_the_stack(struct pair *volatile object)
