@@ -109,12 +109,26 @@ static void pool_init(struct pooled *p)
     clear_space(&p->stack_space, 0);
 }
 
+/* Some fibers belong to objects; these stay reachable as long as the fiber is in use. */
+static void pool_make_fiber(struct mutator *m, struct pooled *p)
+{
+    struct node *owner = random_one_in(&m->random, 2) ? any_held(m, false) : NULL;
+    if (!owner) {
+        UNTIL(p->fiber, gc_fiber_create());
+        return;
+    }
+    UNTIL(p->owner, gc_handle_new(NULL));
+    p->owner_shadow = (struct shadow){reference(m, owner), owner};
+    store((shape_word *)(void *)p->owner, p->owner_shadow.word);
+    UNTIL(p->fiber, gc_fiber_create_for(owner->address));
+}
+
 static void pool_make(struct mutator *m, struct pooled *p)
 {
     pool_init(p);
     p->last = m->index;
     p->has_words = random_one_in(&m->random, 2);
-    UNTIL(p->fiber, gc_fiber_create());
+    pool_make_fiber(m, p);
     if (p->has_words && gc_fiber_stack(p->fiber, p->words, p->words + POOL_WORDS) != 0)
         BAD("gc_fiber_stack fails");
     pool_switch(m, NULL, p);
@@ -133,6 +147,9 @@ void pool_destroy(struct pooled *p)
 {
     if (gc_fiber_destroy(p->fiber) != 0)
         BAD("a suspended fiber is not destroyed");
+    gc_handle_free(p->owner);
+    p->owner = NULL;
+    p->owner_shadow = (struct shadow){0, NULL};
     p->fiber = NULL;
     memset(p->words, 0, sizeof p->words);
     memset(p->word_shadows, 0, sizeof p->word_shadows);

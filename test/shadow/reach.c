@@ -101,6 +101,9 @@ static void reach_pool(void)
         reach_space(&p->local_space);
         w.via_root = "the C stack of a pooled fiber";
         reach_slots(p->words, p->word_shadows, POOL_WORDS);
+        w.via_root = "the owner of a pooled fiber";
+        if (p->owner)
+            reach_slots((shape_word *)(void *)p->owner, &p->owner_shadow, 1);
         n++;
     }
     w.most_fibers = n > w.most_fibers ? n : w.most_fibers;

@@ -159,6 +159,9 @@ struct pooled {
     uint32_t taken;  /* atomic: by a thread, which alone looks at the rest */
     gc_fiber *fiber; /* NULL: none at present */
     unsigned last;   /* the thread that ran it last */
+    /* To its owner, an object that the test roots; NULL: it has none. */
+    gc_handle *owner;
+    struct shadow owner_shadow;
     /* Its range. */
     shape_word stack[POOL_STACK], *top;
     struct shadow stack_shadows[POOL_STACK];

@@ -417,10 +417,21 @@ def thread_roots(heap, stacks):
             yield from set_roots(thread["fiber"]["roots"], label, False)
 
 
-def fiber_roots(heap):
-    for fiber in linked(heap.value["fibers"], "next"):
+def suspended(fibers):
+    for fiber in linked(fibers, "next"):
         if enum_name("fiber_state", int(fiber["state"]), "FIBER_") == "suspended":
-            yield from set_roots(fiber["roots"], f"fiber {int(fiber):#x}", True)
+            yield fiber
+
+
+def fiber_roots(heap):
+    """What fibers with owners hold counts as roots, unless the owner was found dead."""
+    for fiber in suspended(heap.value["fibers"]):
+        yield from set_roots(fiber["roots"], f"fiber {int(fiber):#x}", True)
+    for fiber in suspended(heap.value["owned_fibers"]):
+        owner = int(fiber["owner"]["weak"]["object"])
+        if owner:
+            label = f"fiber {int(fiber):#x}, which lives as long as {owner:#x}"
+            yield from set_roots(fiber["roots"], label, True)
 
 
 def heap_roots(heap):
