@@ -22,6 +22,12 @@ uintptr_t object_cell(const struct mheap *h, uintptr_t address)
     return bits_test(a->alloc, arena_bit(base)) && !notes_is_dead(a, base) ? base : 0;
 }
 
+uintptr_t object_ending_at(const struct mheap *h, uintptr_t address)
+{
+    uintptr_t object = object_cell(h, address - 1);
+    return object && object + span_object_bytes(mheap_span_of(h, object)) == address ? object : 0;
+}
+
 static bool is_kept(const struct mheap *h, const struct mcache *cache, uintptr_t base)
 {
     unsigned class = page_tag_class(arena_tag(arena_of(&h->arenas, base), base));

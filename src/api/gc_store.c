@@ -1,6 +1,7 @@
 /* Stores of references. */
 #include "api/entry.h"
-#include "introspect/checks.h"
+#include "cycle/assist.h"
+#include "introspect/strays.h"
 #include "mutator/barrier.h"
 #include "mutator/window.h"
 
@@ -19,7 +20,12 @@ static COLD void barrier_flagged(const char *call, const void *slot, word old, w
     }
     const struct checks_stored stored = {call,          slot, value, content, outcome == SURE,
                                          STACK_CALLER()};
-    checks_store(t, &stored);
+    if (t->heap->checks)
+        checks_store(t, &stored);
+    if (t->heap->strays)
+        strays_stored(t, &stored);
+    if (t->heap->debug.stay)
+        assist_stored(t->heap, t, slot);
     if (thread_shades(t))
         barrier_write(t, old, value);
 }

@@ -5,6 +5,7 @@
 #include "collector/weak.h"
 #include "collector/weakmap.h"
 #include "collector/weakslot.h"
+#include "introspect/strays.h"
 #include "mutator/heaps.h"
 #include "mutator/log.h"
 
@@ -12,6 +13,14 @@ static COLD void *refuse(int error)
 {
     errno = error;
     return NULL;
+}
+
+/* The program gets what may not be kept by anything. */
+INLINE word give(const gc_heap *heap, word value)
+{
+    if (UNLIKELY(heap->strays != NULL))
+        strays_excuse(heap, value);
+    return value;
 }
 
 /* ---- Weak references ---- */
@@ -30,7 +39,7 @@ void *gc_weak_get(gc_weak *weak)
         return NULL;
     if (!cell || cell->weak.heap != t->heap)
         return refuse(EINVAL);
-    return weak_get(t, cell);
+    return (void *)give(t->heap, (word)weak_get(t, cell));
 }
 
 void gc_weak_free(gc_weak *weak)
@@ -88,9 +97,10 @@ void *gc_weakmap_get(gc_weakmap *map, void *key)
 {
     gc_thread *t = ENTER_MAP(map);
     word value = 0;
-    if (t)
-        weakmap_get(t, map, (uintptr_t)key, &value);
-    return (void *)value;
+    if (!t)
+        return NULL;
+    weakmap_get(t, map, (uintptr_t)key, &value);
+    return (void *)give(t->heap, value);
 }
 
 bool gc_weakmap_has(gc_weakmap *map, void *key)
@@ -121,8 +131,8 @@ bool gc_weakmap_next(gc_weakmap *map, size_t *position, void **key, void **value
         return refuse(EINVAL) != NULL;
     if (!weakmap_next(t, map, position, &k, &v))
         return false;
-    *key = (void *)k;
-    *value = (void *)v;
+    *key = (void *)give(t->heap, k);
+    *value = (void *)give(t->heap, v);
     return true;
 }
 
@@ -190,7 +200,7 @@ void gc_trace_ephemerons(gc_tracer *tracer, void *pairs, size_t n, size_t size, 
 void *gc_barrier_load_weak(const void *slot)
 {
     gc_thread *t = entry_enter("gc_load_weak");
-    return t ? (void *)weak_load(t, slot) : NULL;
+    return t ? (void *)give(t->heap, weak_load(t, slot)) : NULL;
 }
 
 /* I47: the old value is not shaded, as a weak slot is no tracked edge; it may be dead. */
@@ -225,7 +235,7 @@ void gc_intern_free(gc_intern *table)
 void *gc_intern_get(gc_intern *table, const void *key, size_t size, void *arg)
 {
     gc_thread *t = ENTER_MAP(table);
-    return t ? intern_get(t, table, key, size, arg) : NULL;
+    return t ? (void *)give(t->heap, (word)intern_get(t, table, key, size, arg)) : NULL;
 }
 
 size_t gc_intern_count(gc_intern *table)

@@ -10,6 +10,7 @@
 #include "mutator/fiber.h"
 #include "mutator/self.h"
 #include "mutator/thread.h"
+#include "mutator/window.h"
 
 /* ---- Driving cycles ---- */
 
@@ -386,26 +387,65 @@ static NOINLINE void drive_staying(gc_heap *heap, gc_thread *t, bool begins)
     thread_leave_blocked(t);
 }
 
+static void begin_staying(gc_heap *heap, gc_thread *t)
+{
+    if (collects_elsewhere(heap))
+        background_request_cycle(heap, GC_CAUSE_DEBUG);
+    else if (cycle_is_idle(heap->cycle))
+        drive_staying(heap, t, true);
+}
+
 void assist_nth(gc_heap *heap, gc_thread *t)
 {
     uint32_t last = u32_load_relaxed(&heap->cycle_number);
     bool ends = heap->debug.mixed && last % 4 != 3; /* a cycle that ends at once */
     if (!heap->debug.stay || ends || heap->options.flags & GC_STOP_WORLD)
         assist_collect(heap, t, GC_CAUSE_DEBUG);
-    else if (collects_elsewhere(heap))
-        background_request_cycle(heap, GC_CAUSE_DEBUG);
-    else if (cycle_is_idle(heap->cycle))
-        drive_staying(heap, t, true);
+    else
+        begin_staying(heap, t);
+}
+
+/* A program may store for long without an allocation. Then a cycle that stays begins after so many
+ * safepoints for each allocation that nth asks for. */
+#define PASSED_PER_NTH 64
+
+static bool is_long_since(gc_heap *heap)
+{
+    const struct debug_switches *d = &heap->debug;
+    uint64_t passed = u32_fetch_add_relaxed(&heap->cycle->passed, 1);
+    return passed >= (uint64_t)d->nth * PASSED_PER_NTH;
 }
 
 void assist_stay(gc_heap *heap, gc_thread *t)
 {
     struct cycle *c = heap->cycle;
     uint32_t parts = u32_load_relaxed(&c->stays);
+    bool begins = heap->debug.mixed && !heap->debug.rarer && cycle_is_idle(c);
+    if (begins && is_long_since(heap) && !(heap->options.flags & GC_STOP_WORLD))
+        begin_staying(heap, t);
     if (parts == 0 || !cycle_is_left(c))
         return;
     if (u32_cas_relaxed(&c->stays, parts, parts - 1))
         drive_staying(heap, t, false);
+}
+
+void assist_end_stay(gc_heap *heap, gc_thread *t)
+{
+    struct cycle *c = heap->cycle;
+    if (!cycle_stays(c))
+        return;
+    thread_enter_blocked(t, STACK_CALLER());
+    ASSERT(self_may_wait_for(NULL) && "I21");
+    lock_acquire(&c->lock);
+    cycle_finish_left(heap);
+    lock_release(&c->lock);
+    thread_leave_blocked(t);
+}
+
+void assist_stored(gc_heap *heap, gc_thread *t, const void *slot)
+{
+    if (cycle_stays(heap->cycle) && t->phase == PHASE_MARK)
+        window_scan(t, (uintptr_t)slot);
 }
 
 /* ---- Checks ---- */

@@ -22,6 +22,13 @@ bool assist_find_memory(gc_heap *heap, gc_thread *t, size_t size, unsigned n);
 void assist_nth(gc_heap *heap, gc_thread *t);
 /* Called at each safepoint (switch stay): marks a part of what is left of a cycle that stays. */
 void assist_stay(gc_heap *heap, gc_thread *t);
+/* Called when the heap is destroyed: drives a cycle that stays to its end, as it may have missed
+ * objects. */
+void assist_end_stay(gc_heap *heap, gc_thread *t);
+/* Called before each store (switches stay and checkmark). Marking misses an object that was moved
+ * without a barrier if it has scanned the new place, and not the old one. So while a cycle stays,
+ * the object that is stored to is scanned first. */
+void assist_stored(gc_heap *heap, gc_thread *t, const void *slot);
 
 /* Called at a safepoint before anything else, if the heap has checks: looks at the heap, if that is
  * due. */

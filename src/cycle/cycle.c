@@ -85,17 +85,19 @@ static uint32_t stay_parts(const gc_heap *heap)
 {
     const struct debug_switches *d = &heap->debug;
     bool varies = d->mixed && !d->rarer;
-    return varies ? d->stay << heap->cycle->started / 4 % 4 * 4 : d->stay;
+    return varies ? d->stay << heap->cycle->stay_count % 4 * 5 : d->stay;
 }
 
 /* The switch stay. A cycle for which a thread waits goes to its end at once. */
 static void begin_stay(gc_heap *heap)
 {
     struct cycle *c = heap->cycle;
+    u32_store_relaxed(&c->passed, 0);
     if (!heap->debug.stay || c->forced || heap->options.flags & GC_STOP_WORLD)
         return;
     uint32_t parts = stay_parts(heap);
     c->part = mheap_live_bytes(&heap->mem) / parts + 1;
+    c->stay_count++;
     u32_store_relaxed(&c->stays, parts);
 }
 

@@ -26,6 +26,8 @@ struct cycle {
     uint32_t left;          /* a cycle was left; set under lock, atomic */
     uint32_t stays;         /* parts in which the present cycle still marks (switch stay); atomic */
     uint64_t part;          /* bytes to mark in each; under lock */
+    uint32_t stay_count;    /* cycles that have stayed; under lock */
+    uint32_t passed;        /* safepoints since a cycle began (debug.mixed); atomic */
     bool forced;            /* a thread waits: use every processor. Under lock */
     uint32_t cause;         /* enum gc_cause, of the present cycle; under lock */
     uint32_t asked_for;     /* why the next cycle was asked for, if it is not due; atomic */

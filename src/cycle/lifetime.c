@@ -1,5 +1,6 @@
 #include "cycle/lifetime.h"
 #include "collector/finalizer.h"
+#include "cycle/assist.h"
 #include "cycle/collector.h"
 #include "cycle/dumper.h"
 #include "cycle/fork.h"
@@ -66,6 +67,13 @@ static bool needs_checks(const struct debug_switches *d)
     return d->stores || d->fields || d->freed || d->roots || d->redzones;
 }
 
+static bool watches_stores(const gc_heap *heap)
+{
+    const struct debug_switches *d = &heap->debug;
+    bool checks = heap->checks && d->stores + d->freed + d->roots;
+    return checks || (d->stay && d->checkmark);
+}
+
 static void read_environment(gc_heap *heap)
 {
     const struct options_listener listener = {warn, heap};
@@ -87,7 +95,9 @@ static void read_environment(gc_heap *heap)
         strays_create(heap);
     if (needs_checks(&heap->debug) || heap->debug.types)
         sites_create(heap);
-    if (needs_checks(&heap->debug) && checks_create(heap) && heap->debug.stores + heap->debug.freed)
+    if (needs_checks(&heap->debug))
+        checks_create(heap);
+    if (watches_stores(heap))
         heap->watch = BARRIER_WATCH;
     heap->polls_always = heap->debug.stay > 0 || heap->checks;
     heap->mem.run_limit = heap->debug.nth || heap->polls_always ? 1 : heap->sites ? UINT32_MAX : 0;
@@ -185,6 +195,8 @@ int lifetime_end(gc_heap *heap, uintptr_t caller)
         attach_switch(before, caller);
         return error;
     }
+    if (attached)
+        assist_end_stay(heap, thread_self());
     delist(heap);
     if (attached)
         attach_end(thread_self(), true);

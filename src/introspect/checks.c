@@ -30,6 +30,7 @@ enum mistake {
     DEAD_IN_SLOT,
     DEAD_IN_ROOT,
     DEAD_STORED,
+    NO_OBJECT,
     NO_SLOT,
     STRAY,
     STRAY_USED
@@ -71,8 +72,13 @@ static const char *object_text(const gc_heap *heap, uintptr_t object, struct tex
 
 bool checks_stray_is_news(const gc_heap *heap, uintptr_t object, bool used_again)
 {
-    return !heap->checks ||
-           is_news(heap->checks, used_again ? STRAY_USED : STRAY, site_of(heap, object), 0);
+    struct checks *c = heap->checks;
+    if (!c)
+        return true;
+    lock_acquire(&c->lock);
+    bool news = is_news(c, used_again ? STRAY_USED : STRAY, site_of(heap, object), 0);
+    lock_release(&c->lock);
+    return news;
 }
 
 void checks_tell_maker(const gc_heap *heap, uintptr_t object)
@@ -230,6 +236,38 @@ static void tell_dead_store(gc_thread *t, const struct checks_stored *s, uintptr
     tell_maker(heap, dead, &x);
 }
 
+/* The address to which a store's value leads, if it is in the heap, and no object was ever there or
+ * the last one is forgotten; else 0. */
+static uintptr_t empty_target(const gc_heap *heap, word value)
+{
+    uintptr_t address = value_address(&heap->options.format, value);
+    bool empty = address && arena_of(&heap->mem.arenas, address) && !dead_target(heap, value) &&
+                 !object_base(&heap->mem, address);
+    return empty ? address : 0;
+}
+
+static void tell_empty_store(gc_thread *t, const struct checks_stored *s, uintptr_t address)
+{
+    gc_heap *heap = t->heap;
+    struct texts x;
+    uintptr_t before = object_ending_at(&heap->mem, address);
+    if (!is_news(heap->checks, NO_OBJECT, before ? site_of(heap, before) : NULL, 0))
+        return;
+    if (before)
+        log_write(heap, GC_LOG_ERROR,
+                  "%s stores 0x%zx, the end of an object (%s at 0x%zx), which does not keep it: "
+                  "store its start, or give its type GC_TFLAG_ENDS",
+                  s->call, (size_t)address, object_text(heap, before, &x), (size_t)before);
+    else
+        log_write(heap, GC_LOG_ERROR,
+                  "%s stores 0x%zx, where no object is: keep objects in a GC_FRAME, a gc_root() or "
+                  "a handle across safepoints",
+                  s->call, (size_t)address);
+    log_place(heap, t, s->sp);
+    if (before)
+        tell_maker(heap, before, &x);
+}
+
 /* A reference goes to a word of an object that the collector does not look at: a field that the
  * type does not name, or another object than was meant. A trace function may visit any word. */
 static void check_no_slot_locked(gc_thread *t, const struct checks_stored *s)
@@ -258,6 +296,7 @@ void checks_store(gc_thread *t, const struct checks_stored *s)
     struct checks *c = heap->checks;
     struct slot_note *note = heap->debug.stores ? note_at(heap, (uintptr_t)s->slot) : NULL;
     uintptr_t dead = heap->debug.freed ? dead_target(heap, s->value) : 0;
+    uintptr_t empty = heap->debug.freed ? empty_target(heap, s->value) : 0;
     lock_acquire(&c->lock);
     if (note && is_slot(heap, (uintptr_t)s->slot))
         note_store_locked(t, note, s);
@@ -265,6 +304,8 @@ void checks_store(gc_thread *t, const struct checks_stored *s)
         check_no_slot_locked(t, s);
     if (dead && is_news(c, DEAD_STORED, site_of(heap, dead), 0))
         tell_dead_store(t, s, dead);
+    if (empty)
+        tell_empty_store(t, s, empty);
     lock_release(&c->lock);
 }
 

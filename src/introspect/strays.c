@@ -21,6 +21,7 @@ struct stray {
     enum holder_kind kind;
     uintptr_t at;       /* the word that holds it */
     uintptr_t function; /* OF_STACK: an address in the function that has the word; 0: not known */
+    uint32_t excused;   /* nothing needs to root it; atomic */
     struct log_finder
         by; /* the thread of the stack; else the one at whose safepoint it was found */
 };
@@ -40,8 +41,11 @@ _Static_assert(STRAYS_MAX < UINT16_MAX, "an index holds numbers of items");
 struct strays {
     uint32_t cycle; /* the last one that looked for strays */
     struct marker *marker;
-    size_t words;                   /* that this cycle has scanned */
-    struct stray_set *now, *before; /* of this cycle, of the one before */
+    size_t words;       /* that this cycle has scanned */
+    bool hidden_tables; /* in this cycle the program had weak tables of its own */
+    /* Of this cycle, of the one before. They change while the world is held; between two cycles
+     * threads read `now`. */
+    struct stray_set *now, *before;
     struct stray_set sets[2];
 };
 
@@ -78,6 +82,12 @@ static uint16_t *find(struct stray_set *set, uintptr_t object)
     return &set->index[i];
 }
 
+static struct stray *stray_of(struct stray_set *set, uintptr_t object)
+{
+    uint16_t number = *find(set, object);
+    return number ? &set->items[number - 1] : NULL;
+}
+
 static void empty(struct stray_set *set)
 {
     if (set->n > 0)
@@ -110,23 +120,32 @@ static const char *holder_text(const struct stray *s, char *text, size_t room)
     return text;
 }
 
-static void tell_stray(const gc_heap *heap, const struct stray *stray, bool used_again)
+static void tell_stray(const gc_heap *heap, const struct stray *stray)
 {
     char name[120], where[144];
-    if (!checks_stray_is_news(heap, stray->object, used_again))
+    if (!checks_stray_is_news(heap, stray->object, false))
         return;
-    site_object_text(heap, stray->object, name, sizeof name);
-    holder_text(stray, where, sizeof where);
-    if (used_again)
-        log_write(heap, GC_LOG_ERROR,
-                  "the object at 0x%zx (%s) was held only by %s in the last cycle, and is in use "
-                  "again: without this switch it would be freed; %s",
-                  (size_t)stray->object, name, where, remedies[stray->kind]);
-    else
-        log_write(heap, GC_LOG_ERROR, "the object at 0x%zx (%s) is held only by %s: %s",
-                  (size_t)stray->object, name, where, remedies[stray->kind]);
+    log_write(heap, GC_LOG_ERROR, "the object at 0x%zx (%s) is held only by %s: %s",
+              (size_t)stray->object, site_object_text(heap, stray->object, name, sizeof name),
+              holder_text(stray, where, sizeof where), remedies[stray->kind]);
     log_found_by(heap, &stray->by);
     checks_tell_maker(heap, stray->object);
+}
+
+/* `how` the program uses it: a call, or nothing is known. */
+static bool tell_used(const gc_heap *heap, const struct stray *stray, const char *how)
+{
+    char name[120], where[144];
+    if (u32_load_relaxed(&stray->excused) || heap->strays->hidden_tables ||
+        !checks_stray_is_news(heap, stray->object, true))
+        return false;
+    log_write(heap, GC_LOG_ERROR,
+              "the object at 0x%zx (%s) was held only by %s in the last cycle, and is in use "
+              "again%s%s: without this switch it would be freed; %s",
+              (size_t)stray->object, site_object_text(heap, stray->object, name, sizeof name),
+              holder_text(stray, where, sizeof where), how ? ", by " : "", how ? how : "",
+              remedies[stray->kind]);
+    return true;
 }
 
 /* ---- Scanning ---- */
@@ -155,10 +174,11 @@ static void note_stray(gc_heap *heap, uintptr_t object, const struct holder *h)
     stray->at = h->at;
     stray->function = h->thread ? site_function_at(h->thread, h->at) : 0;
     log_note_finder(&stray->by, finder(heap, h));
-    uint16_t before = *find(s->before, object);
-    stray->cycles = before ? s->before->items[before - 1].cycles + 1 : 1;
+    stray->excused = 0;
+    const struct stray *before = stray_of(s->before, object);
+    stray->cycles = before ? before->cycles + 1 : 1;
     if (stray->cycles == PATIENCE)
-        tell_stray(heap, stray, false);
+        tell_stray(heap, stray);
 }
 
 static void scan_word(gc_heap *heap, word value, const struct holder *h)
@@ -266,8 +286,11 @@ static void look_for_used(gc_heap *heap)
 {
     const struct stray_set *set = heap->strays->before;
     for (size_t i = 0; i < set->n; i++) {
-        if (target_marked_at(&heap->mem, set->items[i].object))
-            tell_stray(heap, &set->items[i], true);
+        const struct stray *stray = &set->items[i];
+        if (target_marked_at(&heap->mem, stray->object) && tell_used(heap, stray, NULL)) {
+            log_found_by(heap, &stray->by);
+            checks_tell_maker(heap, stray->object);
+        }
     }
 }
 
@@ -289,6 +312,7 @@ bool strays_mark(gc_heap *heap, struct marker *m)
     marker_activate(m);
     s->marker = m;
     s->words = 0;
+    s->hidden_tables = roots_any_marked(&heap->roots);
     swap_sets(s);
     if (!held)
         handshake_hold(heap);
@@ -301,4 +325,27 @@ bool strays_mark(gc_heap *heap, struct marker *m)
     if (!held)
         handshake_release(heap);
     return true;
+}
+
+/* ---- Between two cycles ---- */
+
+void strays_stored(gc_thread *t, const struct checks_stored *stored)
+{
+    const gc_heap *heap = t->heap;
+    uintptr_t address = value_address(&heap->options.format, stored->value);
+    uintptr_t object = address ? object_cell(&heap->mem, address) : 0;
+    const struct stray *stray = object ? stray_of(heap->strays->now, object) : NULL;
+    if (!stray || !tell_used(heap, stray, stored->call))
+        return;
+    log_place(heap, t, stored->sp);
+    checks_tell_maker(heap, object);
+}
+
+void strays_excuse(const gc_heap *heap, word value)
+{
+    uintptr_t address = value_address(&heap->options.format, value);
+    uintptr_t object = address ? object_cell(&heap->mem, address) : 0;
+    struct stray *stray = object ? stray_of(heap->strays->now, object) : NULL;
+    if (stray)
+        u32_store_relaxed(&stray->excused, 1);
 }

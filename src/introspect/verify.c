@@ -152,13 +152,6 @@ struct edge_check {
     struct check *c;
 };
 
-/* The object that ends at this address, or 0. */
-static uintptr_t object_before(const struct mheap *mem, uintptr_t address)
-{
-    uintptr_t object = object_cell(mem, address - 1);
-    return object && object + span_object_bytes(mheap_span_of(mem, object)) == address ? object : 0;
-}
-
 static void tell_remedy(struct check *c)
 {
     if (!c->remedy_told)
@@ -172,7 +165,7 @@ static void tell_remedy(struct check *c)
 static void tell_lost(struct check *c, const struct gc_tracer *tracer, uintptr_t address)
 {
     const struct gc_edge edge = edge_of_source(tracer, address);
-    uintptr_t before = object_before(&c->heap->mem, address);
+    uintptr_t before = object_ending_at(&c->heap->mem, address);
     char text[256];
     if (c->faults++ >= FAULTS_TOLD)
         return;

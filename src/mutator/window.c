@@ -230,3 +230,22 @@ void window_open_range(gc_thread *t, uintptr_t from, size_t bytes)
     for (; piece < from + bytes && piece < span_of(&target)->scan_limit; piece += MARK_PIECE)
         open_piece(t, &target, piece);
 }
+
+/* ---- Scanning ---- */
+
+/* Nobody else scans the object, as this thread sets the mark bit and does not queue it (I4). What
+ * it refers to is grey before the thread stores to it. A traced object may have weak slots, which
+ * only a marker takes down. */
+void window_scan(gc_thread *t, uintptr_t address)
+{
+    struct target target;
+    if (is_grey(t) || !target_resolve(&t->heap->mem, address, &target))
+        return;
+    const struct page_class_info *info = target_info(&target);
+    if (info->large || info->noscan || spanclass_traced(span_of(&target)->spanclass) ||
+        !target_mark(&target))
+        return;
+    shade_object(t, &target);
+    t->shaded_objects++;
+    t->shaded_bytes += target_bytes(&target);
+}

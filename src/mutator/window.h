@@ -23,4 +23,8 @@ bool window_hand_over(gc_thread *t);
 /* Forgets which windows were open. At ROOTS and DISARM, and when the thread has left. */
 void window_forget(gc_thread *t);
 
+/* Marks and scans the object that contains `address`, unless it is marked, large or traced, or the
+ * thread is before its ROOTS. The thread's phase is PHASE_MARK. */
+void window_scan(gc_thread *t, uintptr_t address);
+
 #endif

@@ -66,7 +66,7 @@ TEST(a_cycle_stays_for_checkmark)
 /* They stay for longer and longer, as stores may lie far from allocations. */
 TEST(cycles_stay_for_different_times)
 {
-    static const uint32_t parts[] = {16, 256, 4096, 65536};
+    static const uint32_t parts[] = {16, 512, 16384, 524288};
     unsigned seen = 0;
     gc_heap *heap =
         gc_heap_create(&(gc_options){.flags = GC_NO_BACKGROUND, .debug = "nth=1,checkmark"});
@@ -77,6 +77,45 @@ TEST(cycles_stay_for_different_times)
     }
     CHECK_EQ(seen, 15);
     CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+struct box {
+    struct box *held, *next;
+};
+static GC_TYPE(box_type, struct box, held, next);
+
+/* References go from box to box, in one pass over the list that allocates nothing. */
+static void move_in_pairs(const char *switches, bool plainly)
+{
+    enum { LIST = 20000 };
+    gc_heap *heap = gc_heap_create(
+        &(gc_options){.flags = GC_NO_BACKGROUND, .debug = switches, .log = keep_line});
+    struct box *list = NULL, *box = NULL;
+    GC_FRAME(list, box);
+    for (int i = 0; i < LIST; i++) {
+        box = gc_new(&box_type);
+        gc_store(&box->next, list);
+        list = box;
+    }
+    for (struct box *b = list; b; b = b->next->next) {
+        box = b;
+        gc_store(&box->held, gc_new(&box_type));
+    }
+    for (struct box *b = list; b; b = b->next->next) {
+        gc_store(&b->next->held, b->held);
+        if (plainly)
+            b->held = NULL;
+        else
+            gc_store(&b->held, NULL);
+        gc_safepoint();
+    }
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+TEST(a_cycle_stays_where_nothing_is_allocated)
+{
+    EXPECT_ABORT("marking missed the object", move_in_pairs("nth=50,checkmark", true));
+    move_in_pairs("nth=50,checkmark,poison,verify", false);
 }
 
 TEST(a_cycle_that_stays_ends_for_who_waits)
@@ -307,7 +346,49 @@ TEST(stores_to_what_is_no_slot)
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
+/* The words behind an array's last element, as far as the array's cell goes. */
+TEST(what_lies_behind_the_last_element)
+{
+    gc_heap *heap = checked_heap("fields");
+    struct tree **array = NULL;
+    GC_FRAME(array);
+    array = gc_new_array(&gc_pointer_type, 5);
+    CHECK(gc_size_class(5 * sizeof *array) > 5 * sizeof *array);
+    array[4] = (struct tree *)(void *)array; /* fresh: no safepoint since */
+    CHECK_EQ(gc_collect(), 0);
+    expect_silence();
+    array[5] = array[4];
+    CHECK_EQ(gc_collect(), 0);
+    expect("array of pointer [5] of the object at 0x");
+    expect("but lies behind the last element: allocate more elements, or check the index");
+    expect("test_what_lies_behind_the_last_element+0x");
+    array[5] = NULL;
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
 /* ---- freed ---- */
+
+TEST(what_refers_to_another_heap)
+{
+    gc_heap *other = gc_heap_create(&(gc_options){.flags = GC_NO_BACKGROUND});
+    CHECK_EQ(gc_thread_switch(other), 0);
+    struct tree *foreign = plant();
+    gc_heap *heap = checked_heap("freed");
+    CHECK_EQ(gc_thread_switch(heap), 0);
+    struct tree *t = NULL;
+    GC_FRAME(t);
+    t = plant();
+    CHECK_EQ(gc_collect(), 0);
+    expect_silence();
+    gc_store(&t->left, foreign);
+    CHECK_EQ(gc_collect(), 0);
+    expect("struct tree.left of the object at 0x");
+    expect("refers to an object of another heap, at 0x");
+    expect("does a gc_handle of that heap keep it?");
+    expect("tester in plant+0x");
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+    CHECK_EQ(gc_heap_destroy(other), 0);
+}
 
 TEST(what_refers_to_the_dead)
 {
@@ -341,6 +422,30 @@ TEST(what_refers_to_the_dead)
     expect("found by thread ");
     root = NULL;
     CHECK_EQ(gc_heap_verify(), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* The end of an object, and what is nothing: no field keeps an object by them. */
+TEST(stores_of_what_is_no_object)
+{
+    gc_heap *heap = checked_heap("freed");
+    struct tree *t = NULL;
+    char *bytes = NULL;
+    GC_FRAME(t, bytes);
+    t = plant();
+    bytes = gc_new_bytes(40);
+    gc_store(&t->left, (void *)(bytes + 39));
+    gc_store(&t->left, (void *)&bytes); /* an address outside of the heap */
+    expect_silence();
+    gc_store(&t->left, (void *)(bytes + gc_size_class(40)));
+    expect("gc_store stores 0x");
+    expect(", the end of an object (block of bytes at 0x");
+    expect("which does not keep it: store its start, or give its type GC_TFLAG_ENDS");
+    expect("tester, whose last calls were gc_");
+    said[0] = 0;
+    gc_store(&t->left, (void *)(bytes + 4 * gc_size_class(40)));
+    expect("where no object is: keep objects in a GC_FRAME, a gc_root() or a handle across");
+    gc_store(&t->left, NULL);
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
@@ -481,6 +586,94 @@ TEST(what_is_used_again)
     expect("is in use again: without this switch it would be freed; is it in a GC_FRAME?");
     expect(", in pair+0x");
     CHECK_EQ(gc_heap_verify(), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+/* A store tells at once, even if the object's new owner is fresh, and dies. */
+TEST(what_is_stored_after_a_collection)
+{
+    gc_heap *heap = checked_heap("roots");
+    struct tree *t = NULL;
+    GC_FRAME(t);
+    t = plant();
+    struct tree *volatile unrooted = plant();
+    CHECK_EQ(gc_collect(), 0);
+    expect_silence();
+    gc_store(&t->left, NULL);
+    gc_store(&t->left, t);
+    expect_silence();
+    gc_store(&t->left, unrooted);
+    expect(" (struct tree) was held only by the stack of thread ");
+    expect("tester, in test_what_is_stored_after_a_collection() in the last cycle");
+    expect("and is in use again, by gc_store: without this switch it would be freed");
+    expect("tester, whose last calls were gc_");
+    expect("tester in plant+0x");
+    said[0] = 0;
+    gc_store(&t->right, unrooted); /* of one place it is told once */
+    CHECK_EQ(gc_collect(), 0);
+    expect_silence();
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
+static uint64_t hash_number(const void *key, size_t size)
+{
+    return size ? *(const uint64_t *)key : 0;
+}
+static bool is_number(const void *object, const void *key, size_t size)
+{
+    return memcmp(object, key, size) == 0;
+}
+static void *make_number(const void *key, size_t size, void *arg)
+{
+    (void)arg;
+    return memcpy(gc_new_bytes(size), key, size);
+}
+
+struct weak_box {
+    struct tree *weak;
+};
+static void trace_weak_box(void *object, gc_tracer *tracer)
+{
+    gc_trace_weak(tracer, &((struct weak_box *)object)->weak, 1, sizeof(void *), NULL);
+}
+static gc_type weak_box_type = {
+    .size = sizeof(struct weak_box), .name = "struct weak_box", .trace = trace_weak_box};
+
+/* Nothing roots what a weak reference, a map, a table or a weak slot has given away. A word that is
+ * left on the stack proves no mistake then. */
+TEST(what_is_got_back_needed_no_root)
+{
+    static const struct gc_intern_ops ops = {hash_number, is_number, make_number};
+    gc_heap *heap = checked_heap("roots");
+    struct tree *t = NULL;
+    struct weak_box *box = NULL;
+    GC_FRAME(t, box);
+    t = plant();
+    box = gc_new(&weak_box_type);
+    struct tree *volatile left[5] = {plant(), plant(), plant(), plant()};
+    gc_weak *weak = gc_weak_new(left[0]);
+    gc_weakmap *map = gc_weakmap_new();
+    CHECK_EQ(gc_weakmap_set(map, left[1], left[2]), 0);
+    gc_store_weak(&box->weak, left[3]);
+    gc_intern *table = gc_intern_new(&ops);
+    uint64_t number = 12345;
+    left[4] = gc_intern_get(table, &number, sizeof number, NULL);
+    CHECK_EQ(gc_collect(), 0);
+    gc_store(&t->left, gc_weak_get(weak));
+    gc_store(&t->left, gc_load_weak(&box->weak));
+    gc_store(&t->left, gc_intern_get(table, &number, sizeof number, NULL));
+    void *key, *value;
+    size_t position = 0;
+    CHECK(gc_weakmap_next(map, &position, &key, &value));
+    CHECK(key == left[1] && value == left[2]);
+    gc_store(&t->left, key);
+    gc_store(&t->left, value);
+    gc_store(&t->left, gc_weakmap_get(map, key));
+    CHECK_EQ(gc_collect(), 0);
+    expect_silence();
+    gc_weak_free(weak);
+    gc_weakmap_free(map);
+    gc_intern_free(table);
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
