@@ -51,13 +51,20 @@ static COLD void violation(const char *what, uint32_t rank)
     base_panic(__FILE__, __LINE__, text);
 }
 
-void lock_rank_push(uint32_t rank)
+void lock_rank_note(uint32_t rank)
 {
     if (rank == 0 || rank >= 64)
         violation("a lock without a rank", rank);
-    if (held >> rank)
-        violation("taken while a lock of the same or a higher rank is held", rank);
+    if (lock_rank_held(rank))
+        violation("taken while a lock of the same rank is held", rank);
     held |= UINT64_C(1) << rank;
+}
+
+void lock_rank_push(uint32_t rank)
+{
+    if (rank < 64 && held >> rank)
+        violation("taken while a lock of the same or a higher rank is held", rank);
+    lock_rank_note(rank);
 }
 
 void lock_rank_pop(uint32_t rank)

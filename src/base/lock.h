@@ -65,6 +65,7 @@ void lock_release_slow(struct lock *lock);
 
 /* Debug builds: the ranks of the locks that the calling thread holds. */
 void lock_rank_push(uint32_t rank);
+void lock_rank_note(uint32_t rank);
 void lock_rank_pop(uint32_t rank);
 bool lock_rank_held(uint32_t rank);
 /* Debug builds: the ranks of the locks that the calling thread has seized since the last call. */
@@ -79,12 +80,13 @@ INLINE void lock_acquire(struct lock *lock)
         lock_acquire_slow(lock);
 }
 
+/* Does not wait, so the order of ranks does not matter. What is taken afterwards keeps to it. */
 INLINE bool lock_try(struct lock *lock)
 {
     if (!u32_cas_acquire(&lock->state, 0, 1))
         return false;
     if (GC_DEBUG)
-        lock_rank_push(lock->rank);
+        lock_rank_note(lock->rank);
     return true;
 }
 
