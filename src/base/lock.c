@@ -62,7 +62,7 @@ void lock_rank_note(uint32_t rank)
 
 void lock_rank_push(uint32_t rank)
 {
-    if (rank < 64 && held >> rank)
+    if (rank > 0 && rank < 64 && held >> rank)
         violation("taken while a lock of the same or a higher rank is held", rank);
     lock_rank_note(rank);
 }
