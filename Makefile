@@ -36,27 +36,32 @@ B := $(O:%/=%)$(if $(PLATFORM),-$(PLATFORM))$(if $(SAN),-$(SAN))$(if $(filter-ou
 
 # ---- Another platform ----------------------------------------------------------------------
 
-# What is built for PLATFORM runs under RUNNER here: by qemu-user, except for i386 and musl on x86-64. It has
-# the compiler's atomics instead of liburcu, which Debian does not have for cross compilers.
+# What is built for PLATFORM runs under RUNNER here: by qemu-user, except for i386 and musl on x86-64; by Wine;
+# by Node. It has the compiler's atomics instead of liburcu, which Debian does not have for cross compilers.
+UNIX := yes
 ifneq ($(PLATFORM),)
 TRIPLES  := aarch64=aarch64-linux-gnu arm=arm-linux-gnueabihf i386=i686-linux-gnu \
-            ppc64le=powerpc64le-linux-gnu riscv64=riscv64-linux-gnu s390x=s390x-linux-gnu
+            ppc64le=powerpc64le-linux-gnu riscv64=riscv64-linux-gnu s390x=s390x-linux-gnu \
+            windows=x86_64-w64-mingw32
 TRIPLE   := $(patsubst $(PLATFORM)=%,%,$(filter $(PLATFORM)=%,$(TRIPLES)))
 NATIVE   := $(if $(filter x86_64,$(shell uname -m)),i386) musl
-RUNNER   ?= $(if $(filter $(PLATFORM),$(NATIVE)),,qemu-$(PLATFORM))
-ifeq ($(TRIPLE)$(filter musl,$(PLATFORM)),)
-$(error PLATFORM is '$(PLATFORM)'; there are: $(foreach t,$(TRIPLES),$(firstword $(subst =, ,$t))) musl)
+RUNNER_windows := test/each wine
+RUNNER_wasm    := test/each node --no-warnings test/wasi.mjs
+RUNNER   ?= $(or $(RUNNER_$(PLATFORM)),$(if $(filter $(PLATFORM),$(NATIVE)),,qemu-$(PLATFORM)))
+ifeq ($(TRIPLE)$(filter musl wasm,$(PLATFORM)),)
+$(error PLATFORM is '$(PLATFORM)'; there are: $(foreach t,$(TRIPLES),$(firstword $(subst =, ,$t))) musl wasm)
 endif
 ifeq ($(origin CC),default)
-CC := $(if $(TRIPLE),$(TRIPLE)-gcc,musl-gcc)
+CC := $(or $(if $(TRIPLE),$(TRIPLE)-gcc),$(if $(filter wasm,$(PLATFORM)),clang --target=wasm32-wasi),musl-gcc)
 endif
+UNIX := $(if $(filter windows wasm,$(PLATFORM)),,yes)
 ifneq ($(TRIPLE),)
 AR := $(TRIPLE)-ar
 LD := $(TRIPLE)-ld
 OBJCOPY := $(TRIPLE)-objcopy
 endif
 # Its C library is where the cross compiler has it.
-ifneq ($(TRIPLE),)
+ifneq ($(and $(TRIPLE),$(UNIX)),)
 LDFLAGS += -Wl,-rpath,/usr/$(TRIPLE)/lib \
            -Wl,-dynamic-linker,$(firstword $(wildcard /usr/$(TRIPLE)/lib/ld*.so.[0-9]))
 endif
@@ -65,8 +70,20 @@ endif
 ifeq ($(PLATFORM),musl)
 LDFLAGS += -static -Wl,--defsym=_dl_find_object=getpid
 endif
-# The processors that have no instruction for an atomic operation on one byte.
-LIBATOMIC := $(if $(filter riscv64,$(PLATFORM)),-latomic)
+# The libraries of the system that the library needs. Of riscv64, as it has no instruction for an atomic
+# operation on one byte.
+PLATFORM_LIBS := $(if $(filter riscv64,$(PLATFORM)),-latomic) $(if $(filter windows,$(PLATFORM)),-lsynchronization)
+# The compiler adds ".exe" to the name of a program; rules name it without.
+ifeq ($(PLATFORM),windows)
+export WINEPREFIX ?= $(abspath $(O))/wine
+export WINEDEBUG ?= -all
+LDFLAGS += -static
+NAMED = && mv $@.exe $@
+endif
+ifeq ($(PLATFORM),wasm)
+AR := llvm-ar
+LDFLAGS += -Wl,-z,stack-size=1048576
+endif
 endif
 
 # ---- Compilers and flags -------------------------------------------------------------------
@@ -91,24 +108,26 @@ DEFINES  := -D_GNU_SOURCE $(if $(SAN)$(PLATFORM),-DGC_ATOMICS_C11) \
 
 # Asked when a recipe needs them: set-up may just have installed the answer.
 URCU_FLAGS = $(if $(PLATFORM),,$(shell $(PKG_CONFIG) --cflags liburcu-cds atomic_ops))
-URCU_LIBS  = $(if $(PLATFORM),$(LIBATOMIC),$(shell $(PKG_CONFIG) --libs liburcu-cds))
+URCU_LIBS  = $(if $(PLATFORM),$(PLATFORM_LIBS),$(shell $(PKG_CONFIG) --libs liburcu-cds))
 EDIT_FLAGS = $(shell $(PKG_CONFIG) --cflags libedit)
 EDIT_LIBS  = $(shell $(PKG_CONFIG) --libs libedit)
 PPROF_FLAGS = $(shell $(PKG_CONFIG) --cflags libprotobuf-c zlib)
 PPROF_LIBS  = $(shell $(PKG_CONFIG) --libs libprotobuf-c zlib)
 
+THREADS := $(if $(filter wasm,$(PLATFORM)),,-pthread)
+SHARED  := $(if $(UNIX),-fPIC -fvisibility=hidden)
+
 say     = $(if $(V),,@echo '$1 $@';)
-COMPILE = $(CC) -std=c11 $(DEFINES) $(WARNINGS) $(CPPFLAGS) $(CFLAGS) $(SANFLAGS) -pthread -MMD -MP
-LINK    = $(CC) $(CFLAGS) $(SANFLAGS) -pthread $(LDFLAGS)
+COMPILE = $(CC) -std=c11 $(DEFINES) $(WARNINGS) $(CPPFLAGS) $(CFLAGS) $(SANFLAGS) $(THREADS) -MMD -MP
+LINK    = $(CC) $(CFLAGS) $(SANFLAGS) $(THREADS) $(LDFLAGS)
 
 # ---- Files ---------------------------------------------------------------------------------
 
-OTHER_OS   := $(if $(filter Linux,$(shell uname)),posix,linux)
 GENERATORS := $(wildcard src/memory/mk*.c)
-SOURCES    := $(filter-out $(GENERATORS) src/base/os_$(OTHER_OS).c,$(wildcard src/*/*.c))
+SOURCES    := $(filter-out $(GENERATORS),$(wildcard src/*/*.c))
 OBJECTS    := $(SOURCES:%.c=$(B)/%.o)
 GENERATED  := $(foreach g,$(GENERATORS),$(B)/gen/$(patsubst mk%.c,%_table.h,$(notdir $g)))
-LIBRARY    := $(B)/libgcheap.a $(B)/libgcheap.so
+LIBRARY    := $(B)/libgcheap.a $(if $(UNIX),$(B)/libgcheap.so)
 
 # An example is one file, or a directory of files.
 EXAMPLES := $(patsubst examples/%.c,$(B)/%,$(wildcard examples/*.c)) \
@@ -125,9 +144,17 @@ endif
 ifneq ($(wildcard test/*.c),)
 $(error Move each test to the folder of test/ that is named like its module's folder in src/: $(wildcard test/*.c))
 endif
-UNIT_TESTS   := $(addprefix $(B)/test/,$(sort $(TEST_NAMES)))
+# The others call what these systems do not have.
+TESTS_windows := api atomics attach backing barriers beside bits cells edges events fills finalizer fixalloc \
+    growth handles hugepages intern interntable introspect litmus lock mark marked marking metrics mistakes \
+    objects pacer pagealloc parting peaks pool proc quiet root roottable sampler shape sizeclass spans spanset \
+    stalls statistics tagged threads types weak weakmap weakslot weaktable workbuf
+TESTS_wasm    := atomics bits growth hugepages pacer pagealloc roottable sampler shape sizeclass spans \
+    spanset
+TEST_CHOICE  := $(or $(TESTS_$(PLATFORM)),$(TEST_NAMES))
+UNIT_TESTS   := $(addprefix $(B)/test/,$(sort $(filter $(TEST_CHOICE),$(TEST_NAMES))))
 # The longest first.
-SCRIPT_TESTS := test/stress.sh $(if $(PLATFORM),,$(filter-out test/stress.sh,$(wildcard test/*.sh)))
+SCRIPT_TESTS := $(if $(UNIX),test/stress.sh) $(if $(PLATFORM),,$(filter-out test/stress.sh,$(wildcard test/*.sh)))
 TESTS        := $(foreach t,$(SCRIPT_TESTS) $(UNIT_TESTS),\
                   $(if $(strip $(if $(T),,all) $(foreach p,$(T),$(findstring $p,$(notdir $t)))),$t))
 
@@ -158,21 +185,25 @@ $(B)/gen/mk%: src/memory/mk%.c | setup
 	@mkdir -p $(@D)
 	$(call say,cc) $(HOSTCC) -std=c11 -D_GNU_SOURCE $(WARNINGS) -O1 -Isrc -I. -o $@ $<
 
+.PHONY: classes
+classes: $(B)/gen/mksizeclass ## the size classes, and what their spans waste
+	@$< table
+
 $(B)/gen/%_table.h: $(B)/gen/mk%
 	$(call say,gen) $< > $@
 
 $(B)/src/%.o: src/%.c | setup $(GENERATED)
 	@mkdir -p $(@D)
-	$(call say,cc) $(COMPILE) -fPIC -fvisibility=hidden -I. -Isrc -I$(B)/gen $(URCU_FLAGS) -c -o $@ $<
+	$(call say,cc) $(COMPILE) $(SHARED) -I. -Isrc -I$(B)/gen $(URCU_FLAGS) -c -o $@ $<
 
 # One object, whose internal names are local: nothing of it can clash with the embedder's.
 $(B)/libgcheap.o: $(OBJECTS)
 	$(call say,ld) $(LD) -r -o $@ $^
 	@$(OBJCOPY) --localize-hidden $@
 
-$(B)/libgcheap.a: $(B)/libgcheap.o
+$(B)/libgcheap.a: $(if $(UNIX),$(B)/libgcheap.o,$(OBJECTS))
 	@rm -f $@
-	$(call say,ar) $(AR) rcs $@ $<
+	$(call say,ar) $(AR) rcs $@ $^
 
 $(B)/libgcheap.so: $(OBJECTS)
 	$(call say,ld) $(LINK) -shared -Wl,-soname,$(SONAME) $(if $(SAN),,-Wl,-z,defs) -o $@ $^ $(URCU_LIBS)
@@ -229,7 +260,7 @@ replaced   = $(patsubst test/%.c,$(B)/src/%.o,$(filter $(INSIDE),$(call test_fil
 define unit_test
 $(B)/test/$1: $(patsubst test/%.c,$(B)/test/o/%.o,$(call test_files,$1)) \
     $(filter-out $(call replaced,$1),$(OBJECTS))
-	$$(call say,ld) $$(LINK) -o $$@ $$^ $$(URCU_LIBS) -lm
+	$$(call say,ld) $$(LINK) -o $$@ $$^ $$(URCU_LIBS) -lm $$(NAMED)
 endef
 $(foreach t,$(TEST_NAMES),$(eval $(call unit_test,$t)))
 
@@ -359,8 +390,8 @@ Variables
   SAN=address|undefined|thread
                        instrumented build by clang, with C11 atomics, in build-$$(SAN)
   DEBUG=1              internal checks on (GC_DEBUG), in build-debug
-  PLATFORM=aarch64|arm|i386|musl|ppc64le|riscv64|s390x
-                       cross-compiled, in build-$$(PLATFORM); test programs run under qemu-user
+  PLATFORM=aarch64|arm|i386|musl|ppc64le|riscv64|s390x|windows|wasm
+                       cross-compiled, in build-$$(PLATFORM); test programs run under qemu-user, Wine, Node
   RUNNER=command       runs them instead
   PREFIX=/usr/local DESTDIR LIBDIR INCLUDEDIR BINDIR MANDIR GDBDIR
                        where make install puts things

@@ -55,7 +55,11 @@ extern "C" {
 
 #define GC_LIKELY(x) __builtin_expect(!!(x), 1)
 #define GC_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#ifdef _WIN32
+#define GC_API
+#else
 #define GC_API __attribute__((visibility("default")))
+#endif
 
 typedef struct gc_heap gc_heap;
 typedef struct gc_type gc_type;
@@ -117,9 +121,18 @@ struct gc_fast {
 
 #define GC_STRING_(x) #x
 #define GC_STRING(x) GC_STRING_(x)
-/* What the linker calls a variable whose type this header shares with the library. */
+/* What the linker calls a variable whose type this header shares with the library. Where the
+ * compiler emulates thread-local variables, it cannot give them names for the linker alone. */
+#ifdef _WIN32
+#define GC_ABI_NAME(name)
+#define GC_NAME_WITH_(name, abi) name##_abi_##abi
+#define GC_NAME_WITH(name, abi) GC_NAME_WITH_(name, abi)
+#define gc_self GC_NAME_WITH(gc_self_variable, GC_ABI)
+#define gc_self_of_thread GC_NAME_WITH(gc_self_function, GC_ABI)
+#else
 #define GC_ABI_NAME(name)                                                                          \
     __asm__(GC_STRING(__USER_LABEL_PREFIX__) GC_STRING(name) "_abi_" GC_STRING(GC_ABI))
+#endif
 
 /* The calling thread's fast struct in its current heap; an empty one if it has no heap. Every
  * inline path reads it. So code that was compiled for another GC_ABI than the library's does not

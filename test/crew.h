@@ -8,7 +8,6 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <sys/wait.h>
 
 #include "tap.h"
 
@@ -87,6 +86,7 @@ static inline void join_thread(pthread_t thread)
     join_threads(&thread, 1);
 }
 
+#if TAP_FORKS
 /* Waits for the child of a fork, which ends with status 0. */
 static inline void join_child(pid_t child)
 {
@@ -98,6 +98,7 @@ static inline void join_child(pid_t child)
         CHECK_EQ(gc_blocking_end(), 0);
     CHECK_EQ(status, 0);
 }
+#endif
 
 /* A whole thread: returns when it has ended. */
 static inline void run_thread(void *(*run)(void *), void *arg)

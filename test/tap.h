@@ -32,6 +32,9 @@
  *   EXPECT_EXIT(status, code) runs code in a child: it must exit with that status (falling off the
  *                             end is status 0). Make no threads before these two.
  *
+ * Where no process can be forked, test/each runs each TEST in a process of its own: `prog --list`
+ * tells their names, `prog =name` runs one. EXPECT_ABORT and EXPECT_EXIT skip the test there.
+ *
  * A program that must not share the machine with another test (it fills the memory, say) has the
  * words "gcheap-test: alone" in its first 20 lines.
  */
@@ -40,7 +43,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -48,9 +50,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#ifndef __wasm__
+#include <signal.h>
+#endif
+#if defined(_WIN32) || defined(__wasm__)
+#define TAP_FORKS 0
+#else
+#define TAP_FORKS 1
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <unistd.h>
+#endif
+
+#ifdef __MINGW_PRINTF_FORMAT
+#define TAP_PRINTF __MINGW_PRINTF_FORMAT
+#else
+#define TAP_PRINTF printf
+#endif
 
 struct tap_test {
     const char *name;
@@ -64,9 +80,14 @@ struct tap_counts {
 };
 
 /* One of each in a program, however many files it has. */
+#ifdef _WIN32
+#define TAP_SHARED __attribute__((selectany))
+#else
 #define TAP_SHARED __attribute__((weak))
-TAP_SHARED struct tap_test *tap_first, **tap_last = &tap_first;
-TAP_SHARED struct tap_counts *tap_counts;
+#endif
+TAP_SHARED struct tap_test *tap_first = NULL;
+TAP_SHARED struct tap_test **tap_last = &tap_first;
+TAP_SHARED struct tap_counts *tap_counts = NULL;
 
 enum { TAP_PASSED = 0, TAP_FAILED = 99, TAP_SKIPPED = 98 };
 
@@ -102,6 +123,7 @@ enum { TAP_PASSED = 0, TAP_FAILED = 99, TAP_SKIPPED = 98 };
 #define SKIP(...) tap_skip(__VA_ARGS__)
 #define diag(...) tap_say("# ", __VA_ARGS__)
 
+#if TAP_FORKS
 #define EXPECT_ABORT(text, ...)                                                                    \
     do {                                                                                           \
         struct tap_child tap_child = tap_fork();                                                   \
@@ -121,23 +143,35 @@ enum { TAP_PASSED = 0, TAP_FAILED = 99, TAP_SKIPPED = 98 };
         tap_expect_exit(&tap_child, (status), #__VA_ARGS__, __FILE__, __LINE__);                   \
     } while (0)
 
+#else
+#define EXPECT_ABORT(text, ...)                                                                    \
+    do {                                                                                           \
+        SKIP("no process can be forked here");                                                     \
+        __VA_ARGS__;                                                                               \
+    } while (0)
+#define EXPECT_EXIT(status, ...) EXPECT_ABORT("", __VA_ARGS__)
+#endif
+
 /* ---- What the macros call ------------------------------------------------------------------ */
 
 /* One line (or several, each with the prefix), in one write: threads do not mix theirs. */
-__attribute__((format(printf, 2, 0))) static inline void tap_vsay(const char *prefix,
-                                                                  const char *format, va_list args)
+__attribute__((format(TAP_PRINTF, 2, 0))) static inline void
+tap_vsay(const char *prefix, const char *format, va_list args)
 {
     char text[2048], line[4096];
     size_t n = 0;
     vsnprintf(text, sizeof text, format, args);
-    for (char *rest = text, *one; (one = strsep(&rest, "\n")) != NULL && n < sizeof line;)
-        n += (size_t)snprintf(line + n, sizeof line - n, "%s%s\n", prefix, one);
+    for (char *one = text; one && n < sizeof line;) {
+        int length = (int)strcspn(one, "\n");
+        n += (size_t)snprintf(line + n, sizeof line - n, "%s%.*s\n", prefix, length, one);
+        one = one[length] ? one + length + 1 : NULL;
+    }
     fputs(line, stdout);
     fflush(stdout);
 }
 
-__attribute__((format(printf, 2, 3))) static inline void tap_say(const char *prefix,
-                                                                 const char *format, ...)
+__attribute__((format(TAP_PRINTF, 2, 3))) static inline void tap_say(const char *prefix,
+                                                                     const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -154,7 +188,7 @@ static inline bool tap_line(bool passed, const char *text, bool skipped)
     return passed;
 }
 
-__attribute__((format(printf, 5, 6))) static inline bool
+__attribute__((format(TAP_PRINTF, 5, 6))) static inline bool
 tap_ok(bool passed, const char *cond, const char *file, int line, const char *format, ...)
 {
     char text[1024];
@@ -167,7 +201,7 @@ tap_ok(bool passed, const char *cond, const char *file, int line, const char *fo
     return passed;
 }
 
-__attribute__((noreturn, format(printf, 3, 4))) static inline void
+__attribute__((noreturn, format(TAP_PRINTF, 3, 4))) static inline void
 tap_fail(const char *file, int line, const char *format, ...)
 {
     char text[1024];
@@ -179,7 +213,8 @@ tap_fail(const char *file, int line, const char *format, ...)
     _exit(TAP_FAILED);
 }
 
-__attribute__((noreturn, format(printf, 1, 2))) static inline void tap_skip(const char *format, ...)
+__attribute__((noreturn, format(TAP_PRINTF, 1, 2))) static inline void tap_skip(const char *format,
+                                                                                ...)
 {
     va_list args;
     va_start(args, format);
@@ -196,6 +231,8 @@ static inline void tap_check_eq(intptr_t a, intptr_t b, const char *text, const 
                  "%s: %" PRIdPTR " (0x%" PRIxPTR ") against %" PRIdPTR " (0x%" PRIxPTR ")", text, a,
                  (uintptr_t)a, b, (uintptr_t)b);
 }
+
+#if TAP_FORKS
 
 /* A process whose stderr is read. */
 struct tap_child {
@@ -302,6 +339,23 @@ static inline void tap_begin(void)
     }
 }
 
+#else
+
+static inline void tap_run(const struct tap_test *test)
+{
+    diag("%s", test->name);
+    test->run();
+    tap_line(true, test->name, false);
+}
+
+static inline void tap_begin(void)
+{
+    static struct tap_counts counts;
+    tap_counts = &counts;
+}
+
+#endif
+
 /* The plan; what main() is to return. */
 static inline int tap_end(void)
 {
@@ -309,13 +363,17 @@ static inline int tap_end(void)
     return atomic_load(&tap_counts->failed) ? 1 : 0;
 }
 
-static inline int tap_main(const char *pattern)
+/* With --list, tells the names of the tests. */
+static inline int tap_main(const char *wish)
 {
+    bool lists = strcmp(wish, "--list") == 0, exact = wish[0] == '=';
     tap_begin();
     for (struct tap_test *test = tap_first; test; test = test->next)
-        if (strstr(test->name, pattern))
+        if (lists)
+            tap_say("", "%s", test->name);
+        else if (exact ? strcmp(test->name, wish + 1) == 0 : strstr(test->name, wish) != NULL)
             tap_run(test);
-    return tap_end();
+    return lists ? 0 : tap_end();
 }
 
 #endif /* TAP_H */

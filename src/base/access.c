@@ -18,12 +18,19 @@
 #endif
 
 /* In <sanitizer/asan_interface.h>, which only compilers with AddressSanitizer have. NULL where no
- * AddressSanitizer is linked. */
+ * AddressSanitizer is linked. Only an ELF program may lack what it names. */
+#ifdef __ELF__
 #define OF_SANITIZER __attribute__((weak, visibility("default")))
 OF_SANITIZER void __asan_poison_memory_region(const volatile void *p, size_t size);
 OF_SANITIZER void __asan_unpoison_memory_region(const volatile void *p, size_t size);
 OF_SANITIZER void *__asan_get_report_address(void);
 OF_SANITIZER void __sanitizer_set_death_callback(void (*callback)(void));
+#else
+static void (*const __asan_poison_memory_region)(const volatile void *p, size_t size) = NULL;
+static void (*const __asan_unpoison_memory_region)(const volatile void *p, size_t size) = NULL;
+static void *(*const __asan_get_report_address)(void) = NULL;
+static void (*const __sanitizer_set_death_callback)(void (*callback)(void)) = NULL;
+#endif
 
 bool access_is_watched(void)
 {

@@ -32,7 +32,9 @@ typedef uint64_t __attribute__((aligned(8))) u64;
 #define WORD_BITS ((size_t)8 << WORD_SHIFT)
 #define WORD_BITS_SHIFT (WORD_SHIFT + 3)
 
-#undef PAGE_SIZE /* <limits.h> may have the system's; later includes of it define nothing */
+/* <limits.h> may have the system's; later includes of it define nothing. */
+#undef PAGE_SIZE
+#undef PAGE_SHIFT
 #define PAGE_SHIFT 13
 #define PAGE_SIZE ((size_t)1 << PAGE_SHIFT)
 #define PAGE_WORDS (PAGE_SIZE / WORD_SIZE)
@@ -56,7 +58,22 @@ typedef uint64_t __attribute__((aligned(8))) u64;
 #define NOINLINE __attribute__((noinline))
 #define COLD __attribute__((cold, noinline))
 #define INLINE static inline __attribute__((always_inline))
+/* MinGW has two printf(); <stdio.h> says which one it gives. */
+#ifdef __MINGW_PRINTF_FORMAT
+#define PRINTF_LIKE(f, a) __attribute__((format(__MINGW_PRINTF_FORMAT, f, a)))
+#else
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
+#endif
+
+/* For functions that run on a thread that no sanitizer knows any more. */
+#if defined(__has_attribute)
+#if __has_attribute(disable_sanitizer_instrumentation)
+#define NO_SANITIZER __attribute__((disable_sanitizer_instrumentation))
+#endif
+#endif
+#ifndef NO_SANITIZER
+#define NO_SANITIZER __attribute__((no_sanitize("thread")))
+#endif
 
 /* There are three tiers of checks. CHECK is cheap and in every build; if it fails, the heap is
  * broken and the process ends. ASSERT is in debug builds only, and may cite an invariant of

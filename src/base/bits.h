@@ -5,13 +5,16 @@
 
 #include "base/atomics.h"
 
+/* Not where a long has 32 bits and a word 64. */
+#define WORD_IS_LONG (ULONG_MAX == UINTPTR_MAX)
+
 INLINE unsigned bits_trailing_zeros(word w)
 {
-    return (unsigned)__builtin_ctzl(w);
+    return WORD_IS_LONG ? (unsigned)__builtin_ctzl((unsigned long)w) : (unsigned)__builtin_ctzll(w);
 }
 INLINE unsigned bits_leading_zeros(word w)
 {
-    return (unsigned)__builtin_clzl(w);
+    return WORD_IS_LONG ? (unsigned)__builtin_clzl((unsigned long)w) : (unsigned)__builtin_clzll(w);
 }
 /* Counted in line, as some of the processors that the library is compiled for have no
  * instruction. */

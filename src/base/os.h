@@ -1,6 +1,6 @@
-/* What gcheap asks of the operating system. There is one file for each family of systems:
- * os_linux.c and os_posix.c. No other file includes a system header for memory, waiting threads or
- * clocks.
+/* What gcheap asks of the operating system. os_system.h says which one it is, and each os_*.c for
+ * which systems it is. No other file includes a system header for memory, threads, clocks or
+ * files.
  *
  * Memory goes through four states, as in Go's mem.go:
  *   none -> os_reserve -> reserved -> os_commit -> ready -> os_release -> ready (zero, unbacked)
@@ -97,6 +97,15 @@ void os_life_end(struct os_life *life);
  * does not tell. All that the thread did is visible then. Any thread may ask. */
 bool os_life_is_over(struct os_life *life);
 
+/* A word of each thread, NULL at first. There is one in a process, so the first call is once in a
+ * process. `ends` runs on a thread that ends with another value, before the thread's other data
+ * go, with that value. If it leaves a value, it runs again, for os_key_rounds() times at least.
+ * Returns 0 or an errno. */
+int os_key_make(void (*ends)(void *value));
+void *os_key_get(void);
+bool os_key_set(void *value); /* false: no memory */
+unsigned os_key_rounds(void);
+
 /* From now on, the shared library that holds this code is never unloaded. Does nothing if the code
  * is part of the program. */
 void os_stay_loaded(void);
@@ -109,6 +118,9 @@ void os_cancel_restore(int before);
 /* Acts on a cancellation that was requested meanwhile. */
 void os_cancel_point(void);
 
+/* These run before each fork, and after it in the parent and in the child. Returns 0 or an
+ * errno; 0 also where there are no forks. */
+int os_on_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
 /* Called in the child of a fork, before anything else of this file is used there. */
 void os_after_fork_in_child(void);
 
@@ -124,6 +136,27 @@ bool os_mapping(uintptr_t address, uintptr_t *low, uintptr_t *high);
 
 /* The memory from which malloc() takes small blocks. false: it is not known. */
 bool os_malloc_bounds(uintptr_t *low, uintptr_t *high);
+
+/* Memory of the C library's, aligned to a power of two that divides the size. NULL: there is
+ * none. */
+void *os_aligned_alloc(size_t align, size_t size);
+void os_aligned_free(void *p);
+
+uint64_t os_process_id(void);
+
+/* Files. What returns an int returns a negative errno if it fails. */
+bool os_file_exists(const char *path);
+/* What there is, is no regular file: a pipe, a terminal, a link to a file. */
+bool os_file_is_special(const char *path);
+/* Opens what there is, to write it anew; or makes a file, and puts the last six characters of its
+ * path, XXXXXX, so that it is new. Returns the open file, which a new program does not inherit. */
+int os_file_open(const char *path);
+int os_file_make(char *path);
+int os_file_write(int file, const char *text, size_t size);
+int os_file_close(int file);
+/* In one step: the path `to` has the old file or the new one. */
+int os_file_move(const char *from, const char *to);
+int os_file_remove(const char *path);
 
 /* Makes `count` fallible calls in a row fail, from the nth from now on (1: the next). 0: none
  * fails. */

@@ -1,13 +1,11 @@
-/* For os_*.c alone. os_common.c holds the calls of os.h that POSIX defines; os_linux.c and
- * os_posix.c hold the others. */
+/* For os_*.c alone. Each of these files says at its head on which systems it is not empty. */
 #ifndef GC_OS_COMMON_H
 #define GC_OS_COMMON_H
 
+#include "base/os_system.h"
 #include "base/os.h"
 
 #include <errno.h>
-
-#include <pthread.h>
 
 /* Counts one fallible call. True: it has to fail. */
 bool os_common_fault(void);
@@ -20,7 +18,7 @@ INLINE void os_check_range(const void *p, size_t size)
     (void)p, (void)size;
 }
 
-/* Gives back what backs a range that is not used again. */
+/* POSIX: gives back what backs a range that is not used again. */
 void os_discard(void *p, size_t size);
 
 /* The first line of each function that calls the system. It restores errno when the function

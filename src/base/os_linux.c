@@ -1,10 +1,13 @@
 /* Linux: futexes, MADV_DONTNEED, mincore. */
 #include "base/os_common.h"
+
+#if OS_LINUX
+
 #include "base/atomics.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -184,64 +187,6 @@ bool os_interrupt(uint64_t id, void (*fn)(void))
     return handles_interruptions() && syscall(SYS_tgkill, getpid(), (pid_t)id, SIGURG) == 0;
 }
 
-/* ---- Lives: a robust mutex, which the kernel marks when the thread that holds it ends. ---- */
-
-_Static_assert(sizeof(pthread_mutex_t) <= sizeof((struct os_life *)0)->room, "os.h");
-
-static pthread_mutex_t *mutex_of(struct os_life *life)
-{
-    return (pthread_mutex_t *)(void *)life->room;
-}
-
-void os_life_init(struct os_life *life)
-{
-    KEEP_ERRNO;
-    pthread_mutexattr_t attr;
-    life->over = 0;
-    pthread_mutexattr_init(&attr);
-    pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-    pthread_mutex_init(mutex_of(life), &attr);
-    pthread_mutexattr_destroy(&attr);
-}
-
-/* Others have it for a moment, when they ask. It is only tried: so tools that watch the order of
- * locks do not take it for one. */
-void os_life_begin(struct os_life *life)
-{
-    KEEP_ERRNO;
-    int error;
-    while ((error = pthread_mutex_trylock(mutex_of(life))) == EBUSY)
-        os_yield();
-    CHECK(!error);
-    u32_store_relaxed(&life->over, 0);
-}
-
-void os_life_end(struct os_life *life)
-{
-    KEEP_ERRNO;
-    pthread_mutex_unlock(mutex_of(life));
-}
-
-/* The mutex tells only one thread that its holder has ended. */
-static void ask_if_over(struct os_life *life)
-{
-    KEEP_ERRNO;
-    int error = pthread_mutex_trylock(mutex_of(life));
-    if (error == EOWNERDEAD) {
-        u32_store_release(&life->over, 1);
-        pthread_mutex_consistent(mutex_of(life));
-    }
-    if (error == 0 || error == EOWNERDEAD)
-        pthread_mutex_unlock(mutex_of(life));
-}
-
-bool os_life_is_over(struct os_life *life)
-{
-    if (!u32_load_acquire(&life->over))
-        ask_if_over(life);
-    return u32_load_acquire(&life->over);
-}
-
 void os_thread_title(const char *title)
 {
     KEEP_ERRNO;
@@ -270,19 +215,6 @@ void os_thread_brief(void)
 }
 
 void os_after_fork_in_child(void) {}
-
-/* A static program has neither of these. */
-#pragma weak dladdr
-#pragma weak dlopen
-
-void os_stay_loaded(void)
-{
-    KEEP_ERRNO;
-    static char here;
-    Dl_info file;
-    if (dladdr && dlopen && dladdr(&here, &file) && file.dli_fname)
-        dlopen(file.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
-}
 
 /* For the process's first thread, the C library reads a file, which is a cancellation point. */
 static int own_attributes(pthread_attr_t *attr)
@@ -414,3 +346,5 @@ bool os_malloc_bounds(uintptr_t *low, uintptr_t *high)
     uintptr_t end = (uintptr_t)sbrk(0);
     return end && os_mapping(end - 1, low, high);
 }
+
+#endif

@@ -2,10 +2,7 @@
 #include "base/bits.h"
 #include "base/os.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #ifndef PATH_MAX
 #define PATH_MAX 4096
@@ -24,22 +21,12 @@ struct outfile {
 
 #define OUTFILE_BYTES align_up(sizeof(struct outfile), os_page_size())
 
-static bool is_special(const char *path)
-{
-    struct stat there;
-    return lstat(path, &there) == 0 && !S_ISREG(there.st_mode);
-}
-
 static int open_file(struct outfile *f)
 {
-    f->direct = is_special(f->path);
-    if (f->direct) {
-        f->fd = open(f->path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-    } else {
-        snprintf(f->other, sizeof f->other, "%s" SUFFIX, f->path);
-        f->fd = mkostemp(f->other, O_CLOEXEC);
-    }
-    return f->fd < 0 ? -errno : 0;
+    f->direct = os_file_is_special(f->path);
+    snprintf(f->other, sizeof f->other, "%s" SUFFIX, f->path);
+    f->fd = f->direct ? os_file_open(f->path) : os_file_make(f->other);
+    return MIN_OF(f->fd, 0);
 }
 
 int outfile_open(const char *path, struct outfile **opened)
@@ -63,14 +50,8 @@ int outfile_open(const char *path, struct outfile **opened)
 
 static void flush(struct outfile *f)
 {
-    size_t done = 0;
-    while (done < f->n && !f->error) {
-        ssize_t n = write(f->fd, f->buffer + done, f->n - done);
-        if (n > 0)
-            done += (size_t)n;
-        else if (n < 0 && errno != EINTR)
-            f->error = -errno;
-    }
+    if (!f->error)
+        f->error = os_file_write(f->fd, f->buffer, f->n);
     f->n = 0;
 }
 
@@ -120,16 +101,11 @@ bool outfile_has_failed(const struct outfile *f)
 int outfile_close(struct outfile *f, bool keep)
 {
     flush(f);
-    if (close(f->fd) != 0 && !f->error)
-        f->error = -errno;
-    keep &= f->error == 0;
-    if (keep && !f->direct && rename(f->other, f->path) != 0) {
-        f->error = -errno;
-        keep = false;
-    }
-    if (!keep && !f->direct)
-        unlink(f->other);
-    int error = f->error;
+    int closed = os_file_close(f->fd), error = f->error ? f->error : closed;
+    if (!error && keep && !f->direct)
+        error = os_file_move(f->other, f->path);
+    if ((error || !keep) && !f->direct)
+        os_file_remove(f->other);
     os_unmap(f, OUTFILE_BYTES);
     return error;
 }

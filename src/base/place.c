@@ -2,16 +2,8 @@
 #include "base/os.h"
 
 #if defined(__has_include)
-#if __has_include(<link.h>) && __has_include(<unwind.h>)
+#if __has_include(<link.h>) && __has_include(<unwind.h>) && !defined(__OpenBSD__) && !defined(__wasm__)
 #define HAS_TABLES 1
-#endif
-#endif
-
-/* Symbols are read under it. */
-static struct lock place_lock = LOCK_INIT(LOCK_PLACE);
-
-#ifdef HAS_TABLES
-
 #include <elf.h>
 #include <fcntl.h>
 #include <link.h>
@@ -19,6 +11,13 @@ static struct lock place_lock = LOCK_INIT(LOCK_PLACE);
 #include <sys/stat.h>
 #include <unistd.h>
 #include <unwind.h>
+#endif
+#endif
+
+/* Symbols are read under it. */
+static struct lock place_lock = LOCK_INIT(LOCK_PLACE);
+
+#ifdef HAS_TABLES
 
 /* ---- Unwinding ---- */
 
@@ -332,13 +331,14 @@ void place_each_data(void (*fn)(void *arg, uintptr_t low, uintptr_t high), void 
 
 size_t place_frames(struct place_frame *frames, size_t most, uintptr_t sp)
 {
-    (void)frames, (void)most, (void)sp;
+    (void)sp;
+    memset(frames, 0, most * sizeof *frames);
     return 0;
 }
 
 static size_t frames_interrupted(struct place_frame *frames, size_t most)
 {
-    (void)frames, (void)most;
+    memset(frames, 0, most * sizeof *frames);
     return 0;
 }
 

@@ -3,7 +3,7 @@
 #ifndef GC_PROBE_H
 #define GC_PROBE_H
 
-#if defined(__has_include) && !defined(GC_NO_PROBES)
+#if defined(__linux__) && defined(__has_include) && !defined(GC_NO_PROBES)
 #if __has_include(<sys/sdt.h>)
 #include <sys/sdt.h>
 #define HAS_PROBES 1

@@ -1,4 +1,5 @@
 #include "collector/interntable.h"
+#include "base/os.h"
 
 #define LEAF_MIN 16
 /* A larger leaf is made only for hashes that do not differ in their highest bits. */
@@ -39,7 +40,7 @@ static struct internleaf *leaf_make(size_t size, unsigned depth)
 {
     struct internleaf *leaf;
     size_t bytes = sizeof *leaf + size * sizeof leaf->entries[0];
-    leaf = aligned_alloc(CACHE_LINE, align_up(bytes, CACHE_LINE));
+    leaf = os_aligned_alloc(CACHE_LINE, align_up(bytes, CACHE_LINE));
     if (!leaf)
         return NULL;
     memset(leaf, 0, bytes);
@@ -88,7 +89,8 @@ static struct internleaf *leaf_of_locked(const struct interntable *t, uintptr_t 
 
 static struct interndirectory *directory_make(unsigned bits)
 {
-    struct interndirectory *d = malloc(sizeof *d + (WORD_SIZE << bits));
+    struct interndirectory *d;
+    d = os_aligned_alloc(CACHE_LINE, align_up(sizeof *d + (WORD_SIZE << bits), CACHE_LINE));
     if (d) {
         d->bits = bits;
         d->shift = (unsigned)WORD_BITS - bits;
@@ -102,7 +104,7 @@ static bool begin_locked(struct interntable *t)
     struct interndirectory *d = directory_make(1);
     struct internleaf *leaf = d ? leaf_make(LEAF_MIN, 0) : NULL;
     if (!leaf) {
-        free(d);
+        os_aligned_free(d);
         return false;
     }
     d->leaves[0] = d->leaves[1] = leaf;
@@ -169,7 +171,7 @@ static bool split_locked(struct interntable *t, struct internleaf *leaf, uintptr
     struct internleaf *low = leaf_make(fitting(nlow), leaf->depth + 1);
     struct internleaf *high = low ? leaf_make(fitting(nhigh), leaf->depth + 1) : NULL;
     if (!high) {
-        free(low);
+        os_aligned_free(low);
         return false;
     }
     leaf_copy(leaf, low, high, bit);
@@ -296,7 +298,7 @@ void interntable_destroy(struct interntable *t)
     for (size_t i = 0; d && i < (size_t)1 << d->bits;) {
         struct internleaf *leaf = d->leaves[i];
         i += (size_t)1 << (d->bits - leaf->depth);
-        free(leaf);
+        os_aligned_free(leaf);
     }
-    free(d);
+    os_aligned_free(d);
 }

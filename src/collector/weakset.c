@@ -1,4 +1,5 @@
 #include "collector/weakset.h"
+#include "base/os.h"
 
 static struct weaksets *weaksets_of(const gc_heap *heap)
 {
@@ -16,7 +17,7 @@ static void free_discarded(struct discarded *memory)
 {
     while (memory) {
         struct discarded *next = memory->next;
-        free(memory);
+        os_aligned_free(memory);
         memory = next;
     }
 }
@@ -47,7 +48,7 @@ void weaksets_flipped(gc_heap *heap)
 
 struct weakset *weakset_new(gc_heap *heap, size_t size, const struct weakset_kind *kind)
 {
-    struct weakset *set = aligned_alloc(CACHE_PAD, size);
+    struct weakset *set = os_aligned_alloc(CACHE_PAD, size);
     if (!set)
         return NULL;
     memset(set, 0, size);
@@ -81,7 +82,7 @@ static void unlink_locked(struct weaksets *all, struct weakset *set)
 static void destroy(struct weakset *set)
 {
     set->kind->destroy(set);
-    free(set);
+    os_aligned_free(set);
 }
 
 void weakset_free(struct weakset *set)

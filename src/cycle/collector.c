@@ -1,4 +1,5 @@
 #include "cycle/collector.h"
+#include "base/os.h"
 #include "collector/backing.h"
 #include "collector/ephemeron.h"
 #include "collector/finalizer.h"
@@ -52,7 +53,7 @@ static void link_parts(gc_heap *heap, struct collector *c)
 
 int collector_create(gc_heap *heap)
 {
-    struct collector *c = aligned_alloc(CACHE_PAD, align_up(sizeof *c, CACHE_PAD));
+    struct collector *c = os_aligned_alloc(CACHE_PAD, align_up(sizeof *c, CACHE_PAD));
     if (!c)
         return -ENOMEM;
     memset(c, 0, sizeof *c);
@@ -81,5 +82,5 @@ void collector_destroy(gc_heap *heap)
     backing_stop(heap);
     weaksets_destroy(heap);
     special_destroy(heap);
-    free(CONTAINER_OF(heap->cycle, struct collector, cycle));
+    os_aligned_free(CONTAINER_OF(heap->cycle, struct collector, cycle));
 }

@@ -1,11 +1,11 @@
 #include "cycle/dumper.h"
+#include "base/os.h"
 #include "base/service.h"
 #include "cycle/cycle.h"
 #include "introspect/dump.h"
 #include "introspect/edges.h"
 #include "mutator/log.h"
 #include "mutator/self.h"
-#include <unistd.h>
 
 #define LOOK_NS ((int64_t)200 * 1000 * 1000)
 
@@ -29,10 +29,10 @@ static void serve(struct dumper *d)
 /* A file that cannot be removed would ask for ever. */
 static bool answer(struct dumper *d)
 {
-    if (access(d->ask, F_OK) != 0)
+    if (!os_file_exists(d->ask))
         return true;
     serve(d);
-    if (unlink(d->ask) == 0)
+    if (os_file_remove(d->ask) == 0)
         return true;
     log_write(d->heap, GC_LOG_ERROR, "%s cannot be removed: no more heap dumps on request", d->ask);
     return false;

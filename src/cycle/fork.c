@@ -1,5 +1,6 @@
 #include "cycle/fork.h"
 #include "base/events.h"
+#include "base/os.h"
 #include "base/place.h"
 #include "collector/backing.h"
 #include "collector/finalizer.h"
@@ -15,7 +16,6 @@
 #include "mutator/self.h"
 #include "mutator/thread.h"
 #include <errno.h>
-#include <pthread.h>
 
 /* ---- The parts ---- */
 
@@ -176,7 +176,7 @@ static void child(void)
 int fork_register_locked(void)
 {
     static bool registered; /* under the lock of the list of heaps */
-    if (!registered && pthread_atfork(prepare, parent, child) != 0)
+    if (!registered && os_on_fork(prepare, parent, child) != 0)
         return -ENOMEM;
     registered = true;
     return 0;

@@ -1,4 +1,5 @@
 #include "cycle/lifetime.h"
+#include "base/os.h"
 #include "collector/finalizer.h"
 #include "cycle/assist.h"
 #include "cycle/collector.h"
@@ -111,7 +112,7 @@ static uint32_t heaps_made; /* atomic */
 /* Makes a heap, which is not yet in the list of heaps and has no thread. */
 static int make(const gc_options *options, gc_heap **made)
 {
-    gc_heap *heap = aligned_alloc(CACHE_PAD, align_up(sizeof *heap, CACHE_PAD));
+    gc_heap *heap = os_aligned_alloc(CACHE_PAD, align_up(sizeof *heap, CACHE_PAD));
     if (!heap)
         return -ENOMEM;
     memset(heap, 0, sizeof *heap);
@@ -121,7 +122,7 @@ static int make(const gc_options *options, gc_heap **made)
     if (!error)
         error = init_parts(heap);
     if (error) {
-        free(heap);
+        os_aligned_free(heap);
         return error;
     }
     read_environment(heap);
@@ -203,7 +204,7 @@ int lifetime_end(gc_heap *heap, uintptr_t caller)
     dumper_stop(heap);
     destroy_parts(heap);
     type_heap_destroyed(&heap->types);
-    free(heap);
+    os_aligned_free(heap);
     if (before && before != heap)
         attach_switch(before, caller);
     return 0;

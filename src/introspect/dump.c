@@ -1,11 +1,11 @@
 #include "introspect/dump.h"
 #include "introspect/edges.h"
 #include "allocator/object.h"
+#include "base/os.h"
 #include "base/outfile.h"
 #include "collector/pacing.h"
 #include <errno.h>
 #include <time.h>
-#include <unistd.h>
 
 /* What the file calls a type: a type of an embedder, as an object by itself, as elements of an
  * array, or as the head of a flexible object. */
@@ -346,7 +346,7 @@ static void figures(struct dump *d)
     figure(d, "version", GC_VERSION);
     figure(d, "word", WORD_SIZE);
     figure(d, "page", PAGE_SIZE);
-    figure(d, "pid", (uint64_t)getpid());
+    figure(d, "pid", os_process_id());
     figure(d, "time", (uint64_t)time(NULL));
     figure(d, "age_ms", (os_now_ns() - d->heap->created_ns) / 1000000);
     figure(d, "cycles", d->heap->cycle_number);

@@ -1,6 +1,6 @@
 /* Computes the size classes and prints sizeclass_table.h; it runs when the library is built. The
  * method is that of Go's mksizeclasses.go, with a class of 24 bytes as in Go since 1.16; but spans
- * are longer. */
+ * are longer. `make classes` prints a table to read. */
 #include "memory/sizeclass.h"
 
 struct size_of_class {
@@ -131,9 +131,29 @@ static void print_lookup(const char *name, size_t first, size_t last, size_t ste
     printf("\n\n");
 }
 
-int main(void)
+/* As in Go's table: what a span of the class loses at its end; and at most, if each object is a
+ * byte longer than the next smaller class. */
+static void print_waste(void)
 {
+    printf("class  bytes/obj  bytes/span  objects  tail waste  max waste\n");
+    for (unsigned c = 1; c < count; c++) {
+        size_t size = classes[c].size, span = classes[c].npages * PAGE_SIZE;
+        size_t cells = cells_in(classes[c].npages, size), tail = span % size;
+        size_t most = (size - classes[c - 1].size - 1) * cells + tail;
+        printf("%5u %10zu %11zu %8zu %11zu %9.2f%%\n", c, size, span, cells, tail,
+               100.0 * (double)most / (double)span);
+    }
+}
+
+/* With an argument, a table to read. */
+int main(int argc, char **argv)
+{
+    (void)argv;
     compute();
+    if (argc > 1) {
+        print_waste();
+        return fflush(stdout) != 0;
+    }
     printf("/* Made by mksizeclass.c. */\n\n");
     print_classes();
     print_page_classes();

@@ -189,7 +189,7 @@ void handshake_hinder(gc_heap *heap, enum hindrance hindrance)
 #define SPINS_IDLE 2000
 
 /* The collector's wait for a thread or for a P; the other one is NULL. */
-struct wait {
+struct watched_wait {
     gc_heap *heap;
     gc_thread *t;
     struct proc *p;
@@ -199,13 +199,13 @@ struct wait {
     struct watch watch;
 };
 
-static bool is_patient(const struct wait *w)
+static bool is_patient(const struct watched_wait *w)
 {
     return w->until == 0;
 }
 
 /* Whether to give up. A driver that is not patient is a mutator, which has other work to do. */
-static bool is_tired(const struct wait *w)
+static bool is_tired(const struct watched_wait *w)
 {
     return !is_patient(w) && w->since != 0 && w->spins == 0 &&
            (w->until == HANDSHAKE_NOW || os_now_ns() >= w->until);
@@ -217,7 +217,7 @@ static void await(struct mutators *m, gc_thread *t, struct proc *p)
     ptr_store_release(&m->awaited_proc, p);
 }
 
-static void wait_begin(struct wait *w)
+static void wait_begin(struct watched_wait *w)
 {
     w->since = os_now_ns();
     w->spins = is_patient(w) && procs_idle(&w->heap->procs) > 0 ? SPINS_IDLE : SPINS;
@@ -225,7 +225,7 @@ static void wait_begin(struct wait *w)
 }
 
 /* Called when a thread has kept the collector waiting for long. */
-static void look_at_silence(struct wait *w)
+static void look_at_silence(struct watched_wait *w)
 {
     gc_thread *t = w->t ? w->t : ptr_load_acquire(&w->p->owner);
     if (t && mutators_reap(t))
@@ -236,7 +236,7 @@ static void look_at_silence(struct wait *w)
 
 /* Called when no spins are left. Sleeps until a thread acknowledges. Reports a thread that does
  * not. */
-static bool wait_long(struct wait *w, bool (*done)(void *), void *arg)
+static bool wait_long(struct watched_wait *w, bool (*done)(void *), void *arg)
 {
     struct mutators *m = &w->heap->mutators;
     uint32_t seen = u32_load_relaxed(&m->acked);
@@ -254,7 +254,7 @@ static bool wait_long(struct wait *w, bool (*done)(void *), void *arg)
 }
 
 /* Waits a little for `done` to become true. */
-static bool wait_step(struct wait *w, bool (*done)(void *), void *arg)
+static bool wait_step(struct watched_wait *w, bool (*done)(void *), void *arg)
 {
     if (w->since == 0)
         wait_begin(w);
@@ -302,7 +302,7 @@ static bool thread_is_done(const gc_thread *t, uint32_t epoch)
 
 static bool handshake_thread(gc_heap *heap, gc_thread *t, uint32_t epoch, uint64_t until)
 {
-    struct wait w = {.heap = heap, .t = t, .until = until};
+    struct watched_wait w = {.heap = heap, .t = t, .until = until};
     struct thread_wait arg = {t, epoch};
     if (u32_load_relaxed(&heap->mutators.step) == STEP_ROOTS && mutators_reap(t))
         return true;
@@ -337,7 +337,7 @@ static bool proc_is_ready(void *arg)
  * takes a P comes to one before it runs managed code (I9). */
 static bool handshake_proc(gc_heap *heap, struct proc *p, uint32_t epoch, uint64_t until)
 {
-    struct wait w = {.heap = heap, .p = p, .until = until};
+    struct watched_wait w = {.heap = heap, .p = p, .until = until};
     struct proc_wait arg = {p, epoch};
     enum proc_state was;
     while (u32_load_acquire(&p->epoch) != epoch) {
@@ -495,7 +495,7 @@ static bool thread_is_blocked(void *arg)
 
 static bool hold_thread(gc_heap *heap, gc_thread *t, uint64_t until)
 {
-    struct wait w = {.heap = heap, .t = t, .until = until};
+    struct watched_wait w = {.heap = heap, .t = t, .until = until};
     while (!claim_thread(t)) {
         if (state_of(u32_load_relaxed(&t->st)) == THREAD_GONE)
             return true;

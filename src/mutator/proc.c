@@ -1,4 +1,5 @@
 #include "mutator/proc.h"
+#include "base/os.h"
 #include "mutator/self.h"
 
 /* How long a thread keeps its P while others wait for one. To hand it over costs much less. */
@@ -20,7 +21,7 @@ void procs_destroy(struct procs *procs)
         struct proc *p = procs->all[i];
         mcache_flush(p->cache);
         mcache_destroy(p->cache);
-        free(p);
+        os_aligned_free(p);
     }
 }
 
@@ -35,13 +36,13 @@ unsigned procs_idle(const struct procs *procs)
 
 static struct proc *new_proc(struct mheap *mem)
 {
-    struct proc *p = aligned_alloc(CACHE_PAD, sizeof *p);
+    struct proc *p = os_aligned_alloc(CACHE_PAD, sizeof *p);
     if (!p)
         return NULL;
     memset(p, 0, sizeof *p);
     p->cache = mcache_create(mem);
     if (!p->cache) {
-        free(p);
+        os_aligned_free(p);
         return NULL;
     }
     return p;
@@ -81,7 +82,7 @@ static struct proc *make_proc(gc_heap *heap)
     if (room)
         return p;
     mcache_destroy(p->cache);
-    free(p);
+    os_aligned_free(p);
     return NULL;
 }
 

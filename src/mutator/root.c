@@ -154,7 +154,7 @@ static void close_block_locked(struct handles *h, struct handle_block *b)
 static bool add_block_locked(struct handles *h)
 {
     LOCK_ASSERT_HELD(&h->lock);
-    struct handle_block *b = aligned_alloc(HANDLE_BLOCK_BYTES, HANDLE_BLOCK_BYTES);
+    struct handle_block *b = os_aligned_alloc(HANDLE_BLOCK_BYTES, HANDLE_BLOCK_BYTES);
     if (!b)
         return false;
     memset(b, 0, sizeof *b);
@@ -217,7 +217,7 @@ static void drop_empty_blocks(struct handles *h)
         *link = b->next;
         close_block_locked(h, b);
         h->count--;
-        free(b);
+        os_aligned_free(b);
     }
     lock_release(&h->lock);
 }
@@ -459,7 +459,7 @@ void roots_destroy(struct roots *r)
     while (r->handles.blocks) {
         struct handle_block *b = r->handles.blocks;
         r->handles.blocks = b->next;
-        free(b);
+        os_aligned_free(b);
     }
 }
 

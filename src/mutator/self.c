@@ -1,6 +1,5 @@
 #include "mutator/self.h"
-#include <limits.h>
-#include <pthread.h>
+#include "base/os.h"
 
 const struct gc_run self_no_runs[RUN_INDEXES];
 /* For threads without a heap. Its flags send their stores and safepoints to the slow paths, which
@@ -34,15 +33,12 @@ void self_set_current(gc_thread *t)
 /* The key's value for an OS thread that was ever attached: its attachments, linked by
  * next_attached; and in the lowest bits 1 more than the number of rounds of destructors that the
  * thread has gone through as it ends. So the value is not NULL, and the destructor runs in every
- * round. It recognises the last round but one, after which no destructor would detach the
+ * round. It recognises the last of os_key_rounds(), after which no destructor would detach the
  * thread. */
 #define ROUNDS_MASK ((uintptr_t)7)
-#define ROUNDS_LAST (PTHREAD_DESTRUCTOR_ITERATIONS - 1)
-static pthread_key_t attachments_key;
 static void (*ends)(void);
 static uint32_t key_is_made; /* atomic */
-_Static_assert(PTHREAD_DESTRUCTOR_ITERATIONS < ROUNDS_MASK, "rounds are counted in three bits");
-_Static_assert(_Alignof(gc_thread) > ROUNDS_MASK, "and an address leaves them free");
+_Static_assert(_Alignof(gc_thread) > ROUNDS_MASK, "an address leaves them free");
 
 static void thread_exits(void *value);
 
@@ -51,7 +47,8 @@ int self_make_key(void (*thread_ends)(void))
     if (u32_load_acquire(&key_is_made))
         return 0;
     ends = thread_ends;
-    int error = pthread_key_create(&attachments_key, thread_exits);
+    CHECK(os_key_rounds() < ROUNDS_MASK);
+    int error = os_key_make(thread_exits);
     if (!error)
         u32_store_release(&key_is_made, 1);
     return -error;
@@ -61,7 +58,7 @@ static uintptr_t key_value(void)
 {
     if (!u32_load_acquire(&key_is_made))
         return 0;
-    return (uintptr_t)pthread_getspecific(attachments_key);
+    return (uintptr_t)os_key_get();
 }
 
 gc_thread *self_attachments(void)
@@ -71,14 +68,14 @@ gc_thread *self_attachments(void)
 
 bool self_is_in_last_rounds(void)
 {
-    return (key_value() & ROUNDS_MASK) > ROUNDS_LAST;
+    return (key_value() & ROUNDS_MASK) > os_key_rounds();
 }
 
 static bool set_attachments(gc_thread *first)
 {
     uintptr_t rounds = key_value() & ROUNDS_MASK;
     uintptr_t value = (uintptr_t)first | (rounds ? rounds : 1);
-    return pthread_setspecific(attachments_key, (void *)value) == 0;
+    return os_key_set((void *)value);
 }
 
 bool self_add(gc_thread *t)
@@ -122,26 +119,17 @@ bool self_may_wait_for(const gc_heap *heap)
     return !t || t->heap == heap;
 }
 
-#if defined(__has_attribute)
-#if __has_attribute(disable_sanitizer_instrumentation)
-#define NO_SANITIZER __attribute__((disable_sanitizer_instrumentation))
-#endif
-#endif
-#ifndef NO_SANITIZER
-#define NO_SANITIZER __attribute__((no_sanitize("thread")))
-#endif
-
 /* Runs in each round of destructors of an OS thread that ends. Another destructor may have attached
  * the thread anew since the last round. In the last round nothing is left to do, and not even a
  * sanitizer knows the thread any more. */
 static NO_SANITIZER void thread_exits(void *value)
 {
     uintptr_t rounds = (uintptr_t)value & ROUNDS_MASK;
-    if (rounds > ROUNDS_LAST) {
-        pthread_setspecific(attachments_key, value);
+    if (rounds > os_key_rounds()) {
+        os_key_set(value);
         return;
     }
-    pthread_setspecific(attachments_key, (void *)((uintptr_t)value + 1));
+    os_key_set((void *)((uintptr_t)value + 1));
     ends();
 }
 

@@ -18,7 +18,9 @@
 /* The words in which a function saves all callee-saved registers: those of addresses, of floating
  * point, and of vectors, as a compiler may keep an address in any of them. By the processors' ABIs;
  * a caller's frame on s390x has 20 words for them. */
-#if defined(__x86_64__)
+#if defined(_WIN64)
+#define STACK_REGISTERS (8 + 10 * 2)
+#elif defined(__x86_64__)
 #define STACK_REGISTERS 6
 #elif defined(__i386__)
 #define STACK_REGISTERS 4
@@ -69,7 +71,11 @@ struct stacks {
  * registers in its frame. The function must be NOINLINE. If it were inlined into another one, the
  * result would be the stack pointer of that one's caller, below which lie frames that are in
  * use. */
+#ifdef __wasm__ /* no program sees the registers, and no stack is scanned */
+#define STACK_CALLER() ((uintptr_t)__builtin_frame_address(0))
+#else
 #define STACK_CALLER() (__builtin_unwind_init(), (uintptr_t)__builtin_dwarf_cfa())
+#endif
 
 INLINE bool stack_contains(const struct stack *s, uintptr_t address)
 {

@@ -1,5 +1,7 @@
-/* Every call of os.h. test/portable.sh builds it a second time, over os_posix.c. */
+/* Every call of os.h. test/portable.sh builds it a second time, for a system of which little is
+ * known. */
 #include "base/os.h"
+#include "base/os_system.h"
 #include "base/atomics.h"
 #undef CHECK
 #include "tap.h"
@@ -9,12 +11,6 @@
 #include <sched.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
-
-#if defined(__linux__) && !defined(TEST_PORTABLE)
-#define LINUX 1
-#else
-#define LINUX 0
-#endif
 
 #define MIB ((size_t)1 << 20)
 
@@ -122,7 +118,7 @@ TEST(resident_counts_touched_pages)
     size_t page = os_page_size(), n = 5000;
     char *p = os_map(n * page);
     os_small_pages(p, n * page);
-    if (!LINUX) {
+    if (!OS_LINUX) {
         CHECK_EQ(os_resident(p, n * page), n * page);
         SKIP("not known on this system");
     }
@@ -375,7 +371,7 @@ TEST(threads_start_with_signals_blocked)
     CHECK_EQ(arg, 18);
     CHECK_EQ(sigismember(&before, SIGALRM), sigismember(&after, SIGALRM));
     CHECK(other_id != 0 && other_id != os_thread_id());
-    if (LINUX)
+    if (OS_LINUX)
         CHECK_EQ(os_thread_id(), getpid()); /* of a process's first thread */
 }
 
@@ -384,7 +380,7 @@ static void take_title(void *arg)
     char path[64], name[64] = "";
     (void)arg;
     os_thread_title("gcheap collector 1");
-    if (!LINUX)
+    if (!OS_LINUX)
         return;
     snprintf(path, sizeof path, "/proc/self/task/%" PRIu64 "/comm", os_thread_id());
     FILE *in = fopen(path, "r");
@@ -422,7 +418,7 @@ TEST(stack_bounds)
     CHECK_EQ(os_thread_start(&thread, find_stack, &found), 0);
     os_thread_join(&thread);
     CHECK_EQ(found, found_first);
-    if (LINUX)
+    if (OS_LINUX)
         CHECK(found);
     if (!found)
         SKIP("cannot be found on this system");
@@ -431,7 +427,7 @@ TEST(stack_bounds)
 TEST(cpu_count)
 {
     CHECK(os_cpu_count() >= 1);
-#if LINUX
+#if OS_LINUX
     cpu_set_t set;
     CHECK(sched_getaffinity(0, sizeof set, &set) == 0);
     CHECK_EQ(os_cpu_count(), CPU_COUNT(&set));
@@ -444,7 +440,7 @@ TEST(cpu_count)
     os_yield();
 }
 
-#if LINUX
+#if OS_LINUX
 struct attributes {
     uint32_t size, policy;
     uint64_t flags;
@@ -472,7 +468,7 @@ static void be_brief(void *arg)
 /* Before Linux 6.12 no thread has a time slice of its own. */
 TEST(brief_threads)
 {
-#if LINUX
+#if OS_LINUX
     struct attributes a[2];
     struct os_thread thread;
     CHECK_EQ(os_thread_start(&thread, be_brief, a), 0);

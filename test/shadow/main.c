@@ -240,7 +240,7 @@ static void need_threads(const struct setup *setup)
 int main(int argc, char **argv)
 {
     bool rounds = argc > 1 && strcmp(argv[1], "stress") == 0;
-    if (!rounds && (argc < 2 || !strchr(argv[1], '=')))
+    if (!rounds && (argc < 2 || argv[1][0] == '=' || !strchr(argv[1], '=')))
         return tap_main(argc > 1 ? argv[1] : "");
     struct setup setup = default_setup();
     struct stress much = {0};
