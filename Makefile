@@ -146,11 +146,10 @@ $(error Move each test to the folder of test/ that is named like its module's fo
 endif
 # The others call what these systems do not have.
 TESTS_windows := api atomics attach backing barriers beside bits cells edges events fills finalizer fixalloc \
-    growth handles hugepages intern interntable introspect litmus lock mark marked marking metrics mistakes \
+    growth handles intern interntable introspect litmus lock mark marked marking metrics mistakes \
     objects pacer pagealloc parting peaks pool proc quiet root roottable sampler shape sizeclass spans spanset \
     stalls statistics tagged threads types weak weakmap weakslot weaktable workbuf
-TESTS_wasm    := atomics bits growth hugepages pacer pagealloc roottable sampler shape sizeclass spans \
-    spanset
+TESTS_wasm    := atomics bits pacer pagealloc roottable sampler shape sizeclass spans
 TEST_CHOICE  := $(or $(TESTS_$(PLATFORM)),$(TEST_NAMES))
 UNIT_TESTS   := $(addprefix $(B)/test/,$(sort $(filter $(TEST_CHOICE),$(TEST_NAMES))))
 # The longest first.
