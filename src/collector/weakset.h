@@ -39,8 +39,8 @@ struct weakset {
     struct weakset *next_retired;
 };
 
-/* The beginning of memory that os_aligned_alloc() returned. It was replaced, and a thread may still be reading
- * it without a lock. */
+/* The beginning of memory that os_aligned_alloc() returned. It was replaced, and a thread may still
+ * be reading it without a lock. */
 struct discarded {
     struct discarded *next;
 };
