@@ -15,7 +15,8 @@ struct routine {
 };
 static GC_TYPE(routine_type, struct routine, next);
 
-static size_t ended; /* whose cleanups have run */
+static size_t ended;            /* whose cleanups have run */
+static struct state *last_made; /* reachable for LeakSanitizer if its cleanup never runs */
 
 /* Nobody can go on in a dead coroutine. */
 static void end_state(void *arg)
@@ -47,7 +48,7 @@ static struct routine *new_routine(void)
     GC_FRAME(r);
     struct state *s = calloc(1, sizeof *s);
     CHECK(r && s);
-    r->state = s;
+    r->state = last_made = s;
     s->top = s->slots;
     CHECK((s->fiber = gc_fiber_create_for(r)));
     CHECK(gc_cleanup_add(r, end_state, s) > 0);

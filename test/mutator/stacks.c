@@ -161,6 +161,56 @@ static __attribute__((noinline)) void hold_some(struct coroutine *c)
     }
 }
 
+/* ---- Coroutines that belong to objects ---- */
+
+static gc_weak *owner;
+
+static __attribute__((noinline)) void hold_owner(struct coroutine *c)
+{
+    struct cell *self = gc_weak_get(owner), *other = new_cell(7);
+    for (;;) {
+        yield(c);
+        wipe();
+        CHECK(is_cell(self, 1) && is_cell(other, 7));
+    }
+}
+
+static gc_handle *start_for_owner(struct coroutine *c, char *stack)
+{
+    struct cell *object = new_cell(1);
+    GC_FRAME(object);
+    start(c, stack, SMALL, 0, hold_owner);
+    CHECK_EQ(gc_fiber_destroy(c->fiber), 0);
+    CHECK((c->fiber = gc_fiber_create_for(object)));
+    CHECK_EQ(gc_fiber_stack(c->fiber, stack, stack + SMALL), 0);
+    CHECK((owner = gc_weak_new(object)));
+    return gc_handle_new(object);
+}
+
+/* A coroutine whose own stack refers to its object, and nothing else does, dies with its stack. */
+TEST(a_coroutine_that_holds_itself)
+{
+    static struct coroutine c;
+    char *stack = map_stack(SMALL);
+    make_heap(GC_STACK_CONSERVATIVE, "poison=2");
+    CHECK_EQ(gc_thread_scan_stack(false), 0);
+    gc_handle *handle = start_for_owner(&c, stack);
+    for (int turn = 0; turn < 4; turn++) {
+        resume(&c);
+        collect_elsewhere(NULL);
+        CHECK(gc_weak_get(owner));
+    }
+    gc_handle_free(handle);
+    collect_elsewhere(NULL);
+    CHECK(!gc_weak_get(owner));
+    CHECK(!gc_fiber_switch(c.fiber) && errno == EINVAL);
+    CHECK_EQ(munmap(stack, SMALL), 0);
+    CHECK_EQ(gc_collect(), 0);
+    finish(&c);
+    gc_weak_free(owner);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
 enum { CROWD_OF = 12 };
 
 /* Coroutines in turns, each with a stack of so much, while cycles go by at every allocation; what
