@@ -150,7 +150,9 @@ TESTS_windows := api atomics attach backing barriers beside bits cells edges eve
     objects pacer pagealloc parting peaks pool proc quiet root roottable sampler shape sizeclass spans spanset \
     stalls statistics tagged threads types weak weakmap weakslot weaktable workbuf
 TESTS_wasm    := atomics bits pacer pagealloc roottable sampler shape sizeclass spans
-TEST_CHOICE  := $(or $(TESTS_$(PLATFORM)),$(TEST_NAMES))
+# musl has no swapcontext().
+WITHOUT_musl  := self
+TEST_CHOICE   := $(filter-out $(WITHOUT_$(PLATFORM)),$(or $(TESTS_$(PLATFORM)),$(TEST_NAMES)))
 UNIT_TESTS   := $(addprefix $(B)/test/,$(sort $(filter $(TEST_CHOICE),$(TEST_NAMES))))
 # The longest first.
 SCRIPT_TESTS := $(if $(UNIX),test/stress.sh) $(if $(PLATFORM),,$(filter-out test/stress.sh,$(wildcard test/*.sh)))

@@ -701,7 +701,7 @@ static void crowd_step(uint64_t *random, struct cell **held)
         gc_store_weak(&crowd_table->slots[i], c);
     }
     /* Each thread writes pairs of its own, and reads all. */
-    i = random_below(random, CROWD_PAIRS / CROWD) * CROWD + crowd_number;
+    i = (size_t)random_below(random, CROWD_PAIRS / CROWD) * CROWD + crowd_number;
     void **pair = &crowd_pairs->slots[2 * i];
     void *k = gc_load(&pair[0]);
     if ((!k || k == DEAD) && *held) {
