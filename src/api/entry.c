@@ -11,7 +11,7 @@ enum mistake {
     FRAME_IN_A_REGION,
     FOREIGN,
     STALE,
-    NO_OBJECT
+    NOT_AN_OBJECT
 };
 
 static const char *const texts[] = {
@@ -22,8 +22,9 @@ static const char *const texts[] = {
                            "gc_thread_switch() before it",
     [FRAME_IN_A_REGION] = "a GC_FRAME began or ended in the blocking region; let its block end "
                           "where it began, inside of the region or outside",
-    [NO_OBJECT] = "the address lies in no object of the current heap; for rooted memory outside of "
-                  "it call gc_before_write_range()",
+    [NOT_AN_OBJECT] =
+        "the address lies in no object of the current heap; for rooted memory outside of "
+        "it call gc_before_write_range()",
     [FOREIGN] = "nothing was done with a handle of another heap; call gc_thread_switch()",
     [STALE] = "the handle was freed before; let the last one who uses it call gc_handle_free()",
 };
@@ -100,7 +101,7 @@ void entry_refuse_handle(const gc_thread *t, const char *call, bool foreign)
 
 void entry_tell_no_object(const gc_thread *t, const char *call)
 {
-    tell(t, NO_OBJECT, call, "");
+    tell(t, NOT_AN_OBJECT, call, "");
 }
 
 NOINLINE int entry_unheld(int (*fn)(void *arg), void *arg)
