@@ -30,7 +30,7 @@ enum mistake {
     DEAD_IN_SLOT,
     DEAD_IN_ROOT,
     DEAD_STORED,
-    NO_OBJECT,
+    EMPTY_STORED,
     NO_SLOT,
     STRAY,
     STRAY_USED
@@ -251,7 +251,7 @@ static void tell_empty_store(gc_thread *t, const struct checks_stored *s, uintpt
     gc_heap *heap = t->heap;
     struct texts x;
     uintptr_t before = object_ending_at(&heap->mem, address);
-    if (!is_news(heap->checks, NO_OBJECT, before ? site_of(heap, before) : NULL, 0))
+    if (!is_news(heap->checks, EMPTY_STORED, before ? site_of(heap, before) : NULL, 0))
         return;
     if (before)
         log_write(heap, GC_LOG_ERROR,
