@@ -429,7 +429,7 @@ void assist_stay(gc_heap *heap, gc_thread *t)
         drive_staying(heap, t, false);
 }
 
-void assist_end_stay(gc_heap *heap, gc_thread *t)
+NOINLINE void assist_end_stay(gc_heap *heap, gc_thread *t)
 {
     struct cycle *c = heap->cycle;
     if (!cycle_stays(c))
