@@ -1,8 +1,8 @@
 /* Allocation: safepoint, assist, the attempt, and what follows if memory is refused. */
 #include "api/entry.h"
 #include "cycle/assist.h"
-#include "introspect/checks.h"
 #include "introspect/profile.h"
+#include "introspect/strays.h"
 
 /* How much a thread allocates between two looks at what it owes (I39). */
 #define ASSIST_BYTES ((size_t)32 << 10)
@@ -147,6 +147,8 @@ static void *allocate(gc_thread *t, const struct request *r)
         errno = ENOMEM;
     else if (UNLIKELY(heap->sites || sampled))
         note_allocation(t, p, r, sampled);
+    if (UNLIKELY(heap->strays != NULL))
+        strays_wipe(NULL, 0);
     return p;
 }
 

@@ -8,6 +8,16 @@
 /* Whether the store will take place: a compare-and-swap may not. */
 enum outcome { SURE, UNSURE };
 
+static NOINLINE void check(gc_thread *t, const struct checks_stored *stored)
+{
+    if (t->heap->checks)
+        checks_store(t, stored);
+    if (t->heap->strays)
+        strays_stored(t, stored);
+    if (t->heap->debug.stay)
+        assist_stored(t->heap, t, stored->slot);
+}
+
 /* The thread may not store, or its stores are checked. `value` is 0 if what the slot is to hold,
  * `content`, is no reference. */
 static COLD void barrier_flagged(const char *call, const void *slot, word old, word value,
@@ -18,16 +28,12 @@ static COLD void barrier_flagged(const char *call, const void *slot, word old, w
         entry_refuse_store(call, old, value, STACK_CALLER());
         return;
     }
-    const struct checks_stored stored = {call,          slot, value, content, outcome == SURE,
-                                         STACK_CALLER()};
-    if (t->heap->checks)
-        checks_store(t, &stored);
-    if (t->heap->strays)
-        strays_stored(t, &stored);
-    if (t->heap->debug.stay)
-        assist_stored(t->heap, t, slot);
+    struct checks_stored stored = {call, slot, value, content, outcome == SURE, STACK_CALLER()};
+    check(t, &stored);
     if (thread_shades(t))
         barrier_write(t, old, value);
+    if (t->heap->strays)
+        strays_wipe(&stored, sizeof stored);
 }
 
 /* Called if the calling thread's barrier is on, or has a flag. */

@@ -363,7 +363,7 @@ static bool was_last_wave(struct driver *d)
         weak_give_up(heap, &d->marker);
     bool dirty = u8_load_relaxed(&heap->mutators.handed) || !workqueue_is_idle(&heap->work);
     if (UNLIKELY(heap->strays != NULL) && !dirty)
-        dirty = strays_mark(heap, &d->marker);
+        dirty = strays_mark(heap, &d->marker, (enum gc_cause)c->cause);
     return !dirty && cut(d);
 }
 

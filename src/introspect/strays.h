@@ -21,12 +21,15 @@ void strays_destroy(gc_heap *heap);
 
 /* Called when a wave was clean: marks the strays, once for each cycle. Returns whether there are
  * any; then marking goes on. */
-bool strays_mark(gc_heap *heap, struct marker *m);
+bool strays_mark(gc_heap *heap, struct marker *m, enum gc_cause cause);
 
 /* The thread is about to store. */
 void strays_stored(gc_thread *t, const struct checks_stored *stored);
 /* A weak reference, a weak map, an intern table or a weak slot gives the program an object. None of
  * these keeps it, so no root was missing. */
 void strays_excuse(const gc_heap *heap, word value);
+/* Clears `bytes` at p, and the stack below the caller's frame: a frame of the program that comes to
+ * lie there would seem to hold the objects whose addresses the library has left. */
+void strays_wipe(void *p, size_t bytes);
 
 #endif
