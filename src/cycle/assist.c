@@ -6,7 +6,7 @@
 #include "collector/weakset.h"
 #include "collector/weakslot.h"
 #include "cycle/background.h"
-#include "introspect/checks.h"
+#include "introspect/strays.h"
 #include "mutator/fiber.h"
 #include "mutator/self.h"
 #include "mutator/thread.h"
@@ -437,6 +437,7 @@ NOINLINE void assist_end_stay(gc_heap *heap, gc_thread *t)
     thread_enter_blocked(t, STACK_CALLER());
     ASSERT(self_may_wait_for(NULL) && "I21");
     lock_acquire(&c->lock);
+    strays_destroy(heap); /* a frame of the program may have ended */
     cycle_finish_left(heap);
     lock_release(&c->lock);
     thread_leave_blocked(t);

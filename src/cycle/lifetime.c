@@ -196,7 +196,6 @@ int lifetime_end(gc_heap *heap, uintptr_t caller)
         attach_switch(before, caller);
         return error;
     }
-    strays_destroy(heap); /* the program's frames may have ended */
     if (attached)
         assist_end_stay(heap, thread_self());
     delist(heap);
