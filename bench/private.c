@@ -10,16 +10,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static void run_command(char **command)
-{
-    int null = open("/dev/null", O_RDWR);
-    dup2(null, STDIN_FILENO);
-    dup2(null, STDOUT_FILENO);
-    execv(command[0], command);
-    perror(command[0]);
-    _exit(127);
-}
+#include "silent.h"
 
 static long private_kib(int status)
 {
@@ -43,7 +34,7 @@ int main(int argc, char **argv)
     long most = 0;
     pid_t child = argc < 2 ? -1 : fork();
     if (child == 0)
-        run_command(argv + 1);
+        run_silently(argv + 1);
     if (child < 0)
         return 2;
     snprintf(path, sizeof path, "/proc/%d/status", (int)child);

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include "silent.h"
 
 static double seconds(void)
 {
@@ -30,12 +31,7 @@ static void run_command(char **command)
 #if defined(__linux__)
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* dies with this program, if that is ended */
 #endif
-    int null = open("/dev/null", O_RDWR);
-    dup2(null, STDIN_FILENO);
-    dup2(null, STDOUT_FILENO);
-    execv(command[0], command);
-    perror(command[0]);
-    _exit(127);
+    run_silently(command);
 }
 
 int main(int argc, char **argv)

@@ -105,8 +105,6 @@ void os_wake(const uint32_t *address, int n)
     wake((uint32_t *)(uintptr_t)address, n);
 }
 
-void os_after_fork_in_child(void) {}
-
 /* ---- Stacks ---- */
 
 #if OS_OPENBSD

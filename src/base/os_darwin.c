@@ -31,8 +31,6 @@ void os_wake(const uint32_t *address, int n)
     __ulock_wake(COMPARE_AND_WAIT | NO_ERRNO | all, (void *)(uintptr_t)address, 0);
 }
 
-void os_after_fork_in_child(void) {}
-
 /* ---- Threads ---- */
 
 uint64_t os_thread_id(void)

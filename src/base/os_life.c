@@ -64,26 +64,4 @@ bool os_life_is_over(struct os_life *life)
     return u32_load_acquire(&life->over);
 }
 
-#elif OS_IS_POSIX
-
-/* Other systems have none, or it is not known that theirs works. */
-
-void os_life_init(struct os_life *life)
-{
-    (void)life;
-}
-void os_life_begin(struct os_life *life)
-{
-    (void)life;
-}
-void os_life_end(struct os_life *life)
-{
-    (void)life;
-}
-bool os_life_is_over(struct os_life *life)
-{
-    (void)life;
-    return false;
-}
-
 #endif

@@ -165,25 +165,6 @@ void os_unmap(void *p, size_t size)
     add_range((uintptr_t)p, size);
 }
 
-void os_huge_pages(void *p, size_t size)
-{
-    (void)p, (void)size;
-}
-void os_small_pages(void *p, size_t size)
-{
-    (void)p, (void)size;
-}
-bool os_back(void *p, size_t size)
-{
-    (void)p, (void)size;
-    return false;
-}
-size_t os_resident(const void *p, size_t size)
-{
-    (void)p;
-    return size;
-}
-
 bool os_is_mapped(const void *p, size_t size)
 {
     return (uintptr_t)p <= memory_size() && memory_size() - (uintptr_t)p >= size;
@@ -194,16 +175,6 @@ int os_stack_bounds(uintptr_t *low, uintptr_t *high)
 {
     (void)low, (void)high;
     return -ENOTSUP;
-}
-bool os_mapping(uintptr_t address, uintptr_t *low, uintptr_t *high)
-{
-    (void)address, (void)low, (void)high;
-    return false;
-}
-bool os_malloc_bounds(uintptr_t *low, uintptr_t *high)
-{
-    (void)low, (void)high;
-    return false;
 }
 
 /* ---- Clocks ---- */
@@ -252,21 +223,10 @@ uint64_t os_thread_id(void)
 {
     return 1;
 }
-bool os_look_at_thread(uint64_t id, struct os_thread_look *look)
-{
-    (void)id, (void)look;
-    return false;
-}
-bool os_interrupt(uint64_t id, void (*fn)(void))
-{
-    (void)id, (void)fn;
-    return false;
-}
 void os_thread_title(const char *title)
 {
     (void)title;
 }
-void os_thread_brief(void) {}
 
 int os_thread_start(struct os_thread *thread, void (*run)(void *), void *arg)
 {
@@ -278,24 +238,6 @@ void os_thread_join(struct os_thread *thread)
 {
     (void)thread;
     CHECK(false && "there are no threads");
-}
-
-void os_life_init(struct os_life *life)
-{
-    (void)life;
-}
-void os_life_begin(struct os_life *life)
-{
-    (void)life;
-}
-void os_life_end(struct os_life *life)
-{
-    (void)life;
-}
-bool os_life_is_over(struct os_life *life)
-{
-    (void)life;
-    return false;
 }
 
 static void *word_of_thread;
@@ -319,26 +261,7 @@ unsigned os_key_rounds(void)
     return 1;
 }
 
-/* ---- Without a counterpart ---- */
-
 void os_stay_loaded(void) {}
-
-int os_cancel_off(void)
-{
-    return 0;
-}
-void os_cancel_restore(int before)
-{
-    (void)before;
-}
-void os_cancel_point(void) {}
-
-int os_on_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
-{
-    (void)prepare, (void)parent, (void)child;
-    return 0;
-}
-void os_after_fork_in_child(void) {}
 
 /* ---- Memory of the C library ---- */
 

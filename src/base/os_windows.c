@@ -207,21 +207,6 @@ void os_unmap(void *p, size_t size)
     each_reservation(p, size, unmap);
 }
 
-/* Large pages would have to be reserved as such, by users with a privilege for it. */
-void os_huge_pages(void *p, size_t size)
-{
-    (void)p, (void)size;
-}
-void os_small_pages(void *p, size_t size)
-{
-    (void)p, (void)size;
-}
-bool os_back(void *p, size_t size)
-{
-    (void)p, (void)size;
-    return false;
-}
-
 size_t os_resident(const void *p, size_t size)
 {
     KEEP_ERRORS;
@@ -278,12 +263,6 @@ bool os_mapping(uintptr_t address, uintptr_t *low, uintptr_t *high)
         *low = usable ? *low : *high;
     }
     return *low <= address && address < *high;
-}
-
-bool os_malloc_bounds(uintptr_t *low, uintptr_t *high)
-{
-    (void)low, (void)high;
-    return false;
 }
 
 /* A fiber's, where the thread runs one. */
@@ -364,19 +343,6 @@ uint64_t os_thread_id(void)
     return GetCurrentThreadId();
 }
 
-/* Windows does not tell whether a thread sleeps. */
-bool os_look_at_thread(uint64_t id, struct os_thread_look *look)
-{
-    (void)id, (void)look;
-    return false;
-}
-
-bool os_interrupt(uint64_t id, void (*fn)(void))
-{
-    (void)id, (void)fn;
-    return false;
-}
-
 /* Not in all headers of MinGW. */
 WINBASEAPI HRESULT WINAPI SetThreadDescription(HANDLE thread, const wchar_t *text);
 
@@ -390,8 +356,6 @@ void os_thread_title(const char *title)
     wide[n] = 0;
     SetThreadDescription(GetCurrentThread(), wide);
 }
-
-void os_thread_brief(void) {}
 
 /* The value of a thread in a slot of fiber-local storage runs a function when the thread ends. That
  * is so for each way to end, before the loader's lock is taken. */
@@ -546,25 +510,6 @@ unsigned os_key_rounds(void)
 {
     return 1;
 }
-
-/* ---- Without a counterpart: cancellation, forks ---- */
-
-int os_cancel_off(void)
-{
-    return 0;
-}
-void os_cancel_restore(int before)
-{
-    (void)before;
-}
-void os_cancel_point(void) {}
-
-int os_on_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
-{
-    (void)prepare, (void)parent, (void)child;
-    return 0;
-}
-void os_after_fork_in_child(void) {}
 
 void os_stay_loaded(void)
 {
