@@ -56,7 +56,7 @@ void lock_rank_note(uint32_t rank)
     if (rank == 0 || rank >= 64)
         violation("a lock without a rank", rank);
     if (lock_rank_held(rank))
-        violation("taken while a lock of the same rank is held", rank);
+        violation("taken while a lock of the same or a higher rank is held", rank);
     held |= UINT64_C(1) << rank;
 }
 

@@ -80,8 +80,17 @@ INLINE void lock_acquire(struct lock *lock)
         lock_acquire_slow(lock);
 }
 
-/* Does not wait, so the order of ranks does not matter. What is taken afterwards keeps to it. */
 INLINE bool lock_try(struct lock *lock)
+{
+    if (!u32_cas_acquire(&lock->state, 0, 1))
+        return false;
+    if (GC_DEBUG)
+        lock_rank_push(lock->rank);
+    return true;
+}
+/* The same while locks of higher ranks may be held. It does not wait, so it cannot close a circle;
+ * the caller takes no other lock before it releases this one. */
+INLINE bool lock_try_late(struct lock *lock)
 {
     if (!u32_cas_acquire(&lock->state, 0, 1))
         return false;

@@ -45,7 +45,7 @@ void heaps_remove_locked(gc_heap *heap)
 bool heaps_any_contains(word value)
 {
     bool yes = false;
-    if (value == 0 || !lock_try(&heaps.lock))
+    if (value == 0 || !lock_try_late(&heaps.lock))
         return false;
     for (const gc_heap *heap = heaps.list; heap && !yes; heap = heap->next_heap)
         yes = arena_of(&heap->mem.arenas, value_address(&heap->options.format, value)) != NULL;
