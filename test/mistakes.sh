@@ -86,15 +86,18 @@ fi
 
 # ---- The test ------------------------------------------------------------------------------
 
-without_time() { sed -E 's/ [0-9.]+ s \| / | /'; }
+# A debug build may end the process at a check of its own: there the message alone counts.
+essence() {
+    if [[ $BUILD == *-debug ]]; then
+        sed -E 's/\) \| [^|]* \| [0-9.]+ s \| /) | /'
+    else
+        sed -E 's/ [0-9.]+ s \| / | /'
+    fi
+}
 documented() { # FILE
-    diff <(grep -F "](../$1)" docs/debugging.md | without_time) <(row "$1" 2>/dev/null | without_time)
+    diff <(grep -F "](../$1)" docs/debugging.md | essence) <(row "$1" 2>/dev/null | essence)
 }
 not_with_sanitizers 'report mistakes'
-if [[ $BUILD == *-debug ]]; then
-    echo "1..0 # SKIP a debug build ends the process at its own checks"
-    exit
-fi
 if ! "$CC" --version | grep -q 'Free Software Foundation'; then
     echo "1..0 # SKIP the table has what programs say that gcc compiles"
     exit
