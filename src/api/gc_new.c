@@ -91,6 +91,8 @@ static COLD void note_allocation(gc_thread *t, void *object, const struct reques
         checks_allocated(t, object, n, &noted);
     else if (t->heap->sites)
         site_note_cells(t->heap, (uintptr_t)object, n, &noted.of);
+    if (t->heap->strays)
+        strays_wipe(NULL, 0);
 }
 
 /* Bytes that are not counted until a run is used up. */
@@ -147,8 +149,6 @@ static void *allocate(gc_thread *t, const struct request *r)
         errno = ENOMEM;
     else if (UNLIKELY(heap->sites || sampled))
         note_allocation(t, p, r, sampled);
-    if (UNLIKELY(heap->strays != NULL))
-        strays_wipe(NULL, 0);
     return p;
 }
 

@@ -85,7 +85,7 @@ static uint32_t stay_parts(const gc_heap *heap)
 {
     const struct debug_switches *d = &heap->debug;
     bool varies = d->mixed && !d->rarer;
-    return varies ? d->stay << heap->cycle->stay_count % 4 * 5 : d->stay;
+    return varies ? d->stay << heap->cycle->stay_count % 4 * 4 : d->stay;
 }
 
 /* The switch stay. A cycle for which a thread waits goes to its end at once. */
@@ -363,7 +363,7 @@ static bool was_last_wave(struct driver *d)
         weak_give_up(heap, &d->marker);
     bool dirty = u8_load_relaxed(&heap->mutators.handed) || !workqueue_is_idle(&heap->work);
     if (UNLIKELY(heap->strays != NULL) && !dirty)
-        dirty = strays_mark(heap, &d->marker, (enum gc_cause)c->cause);
+        dirty = strays_mark(heap, &d->marker);
     return !dirty && cut(d);
 }
 

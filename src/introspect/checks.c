@@ -241,8 +241,8 @@ static void tell_dead_store(gc_thread *t, const struct checks_stored *s, uintptr
 static uintptr_t empty_target(const gc_heap *heap, word value)
 {
     uintptr_t address = value_address(&heap->options.format, value);
-    bool empty = address && arena_of(&heap->mem.arenas, address) && !dead_target(heap, value) &&
-                 !object_base(&heap->mem, address);
+    bool empty =
+        address && arena_of(&heap->mem.arenas, address) && !object_base(&heap->mem, address);
     return empty ? address : 0;
 }
 
@@ -296,7 +296,7 @@ void checks_store(gc_thread *t, const struct checks_stored *s)
     struct checks *c = heap->checks;
     struct slot_note *note = heap->debug.stores ? note_at(heap, (uintptr_t)s->slot) : NULL;
     uintptr_t dead = heap->debug.freed ? dead_target(heap, s->value) : 0;
-    uintptr_t empty = heap->debug.freed ? empty_target(heap, s->value) : 0;
+    uintptr_t empty = heap->debug.freed && !dead ? empty_target(heap, s->value) : 0;
     lock_acquire(&c->lock);
     if (note && is_slot(heap, (uintptr_t)s->slot))
         note_store_locked(t, note, s);

@@ -17,7 +17,7 @@ struct holder {
 
 struct stray {
     uintptr_t object;
-    uint32_t age; /* sum of the weights of cycles in a row that have found it */
+    uint32_t cycles; /* in a row that have found it */
     enum holder_kind kind;
     uintptr_t at;       /* the word that holds it */
     uintptr_t function; /* OF_STACK: an address in the function that has the word; 0: not known */
@@ -26,12 +26,8 @@ struct stray {
         by; /* the thread of the stack; else the one at whose safepoint it was found */
 };
 
-/* A word that is left over in a function's frame may be there again at its next call. So a stray is
- * told after three cycles in a row. Cycles for which nth asks may come at each allocation, and a
- * word may be left over for a turn of a loop: then it is told after eight. */
-#define PATIENCE 24
-#define WEIGHT 8
-#define WEIGHT_OF_NTH 3
+/* A word that is left over in a function's frame may be there again at its next call. */
+#define PATIENCE 3
 
 /* The strays of one cycle. All of it is mapped, as malloc's memory may be scanned. */
 #define INDEX_ROOM (2 * STRAYS_MAX)
@@ -45,7 +41,6 @@ _Static_assert(STRAYS_MAX < UINT16_MAX, "an index holds numbers of items");
 struct strays {
     uint32_t cycle; /* the last one that looked for strays */
     struct marker *marker;
-    uint32_t weight;    /* of this cycle, see PATIENCE */
     size_t words;       /* that this cycle has scanned */
     bool hidden_tables; /* in this cycle the program had weak tables of its own */
     /* Of this cycle, of the one before. They change while the world is held; between two cycles
@@ -181,8 +176,8 @@ static void note_stray(gc_heap *heap, uintptr_t object, const struct holder *h)
     log_note_finder(&stray->by, finder(heap, h));
     stray->excused = 0;
     const struct stray *before = stray_of(s->before, object);
-    stray->age = s->weight + (before ? before->age : 0);
-    if (stray->age >= PATIENCE && stray->age < PATIENCE + s->weight)
+    stray->cycles = before ? before->cycles + 1 : 1;
+    if (stray->cycles == PATIENCE)
         tell_stray(heap, stray);
 }
 
@@ -307,7 +302,7 @@ static void swap_sets(struct strays *s)
     empty(s->now);
 }
 
-bool strays_mark(gc_heap *heap, struct marker *m, enum gc_cause cause)
+bool strays_mark(gc_heap *heap, struct marker *m)
 {
     struct strays *s = heap->strays;
     bool held = u32_load_relaxed(&heap->mutators.held);
@@ -316,7 +311,6 @@ bool strays_mark(gc_heap *heap, struct marker *m, enum gc_cause cause)
     s->cycle = heap->cycle_number;
     marker_activate(m);
     s->marker = m;
-    s->weight = cause == GC_CAUSE_DEBUG ? WEIGHT_OF_NTH : WEIGHT;
     s->words = 0;
     s->hidden_tables = roots_any_marked(&heap->roots);
     swap_sets(s);
@@ -335,23 +329,26 @@ bool strays_mark(gc_heap *heap, struct marker *m, enum gc_cause cause)
 
 /* ---- Between two cycles ---- */
 
+/* The stray of the last cycle to which a slot's word leads, or NULL. */
+static struct stray *stray_at(const gc_heap *heap, word value)
+{
+    uintptr_t address = value_address(&heap->options.format, value);
+    uintptr_t object = address ? object_cell(&heap->mem, address) : 0;
+    return object ? stray_of(heap->strays->now, object) : NULL;
+}
+
 void strays_stored(gc_thread *t, const struct checks_stored *stored)
 {
-    const gc_heap *heap = t->heap;
-    uintptr_t address = value_address(&heap->options.format, stored->value);
-    uintptr_t object = address ? object_cell(&heap->mem, address) : 0;
-    const struct stray *stray = object ? stray_of(heap->strays->now, object) : NULL;
-    if (!stray || !tell_used(heap, stray, stored->call))
+    const struct stray *stray = stray_at(t->heap, stored->value);
+    if (!stray || !tell_used(t->heap, stray, stored->call))
         return;
-    log_place(heap, t, stored->sp);
-    checks_tell_maker(heap, object);
+    log_place(t->heap, t, stored->sp);
+    checks_tell_maker(t->heap, stray->object);
 }
 
 void strays_excuse(const gc_heap *heap, word value)
 {
-    uintptr_t address = value_address(&heap->options.format, value);
-    uintptr_t object = address ? object_cell(&heap->mem, address) : 0;
-    struct stray *stray = object ? stray_of(heap->strays->now, object) : NULL;
+    struct stray *stray = stray_at(heap, value);
     if (stray)
         u32_store_relaxed(&stray->excused, 1);
 }

@@ -21,7 +21,7 @@ void strays_destroy(gc_heap *heap);
 
 /* Called when a wave was clean: marks the strays, once for each cycle. Returns whether there are
  * any; then marking goes on. */
-bool strays_mark(gc_heap *heap, struct marker *m, enum gc_cause cause);
+bool strays_mark(gc_heap *heap, struct marker *m);
 
 /* The thread is about to store. */
 void strays_stored(gc_thread *t, const struct checks_stored *stored);

@@ -66,7 +66,7 @@ TEST(a_cycle_stays_for_checkmark)
 /* They stay for longer and longer, as stores may lie far from allocations. */
 TEST(cycles_stay_for_different_times)
 {
-    static const uint32_t parts[] = {16, 512, 16384, 524288};
+    static const uint32_t parts[] = {16, 256, 4096, 65536};
     unsigned seen = 0;
     gc_heap *heap =
         gc_heap_create(&(gc_options){.flags = GC_NO_BACKGROUND, .debug = "nth=1,checkmark"});
