@@ -71,7 +71,8 @@ static NOINLINE void end_call(struct call *c)
     }
     if (UNLIKELY(t->fiber != c->fiber)) {
         complain(c, "in another fiber", "gc_fiber_switch() back to the one it found");
-        CHECK(owned_switch(t, c->fiber, STACK_CALLER()) == 0 && "its owner is dead");
+        CHECK(owned_switch(t, c->fiber, STACK_CALLER()) == 0 &&
+              "its owner is dead, or another thread runs it");
     }
     if (UNLIKELY(t->fast.frames != &c->frame.head))
         complain(c, "with an open GC_FRAME", "gc_frame_reset() where a longjmp lands");

@@ -308,7 +308,7 @@ void assist_allocation(gc_heap *heap, gc_thread *t, size_t more)
 
 /* A cycle for which a thread waits does not stay: the safepoints that it stays for may be those of
  * the threads that wait. */
-static void hurry(gc_heap *heap)
+static void end_stay(gc_heap *heap)
 {
     if (!cycle_stays(heap->cycle))
         return;
@@ -321,7 +321,7 @@ static void await_memory(gc_heap *heap, uint32_t cycle)
     const struct mutators *m = &heap->mutators;
     for (unsigned looks = 0; looks < CALLBACK_LOOKS && !is_over(heap->cycle, cycle);) {
         uint32_t turn = u32_load_acquire(&m->turns);
-        hurry(heap);
+        end_stay(heap);
         looks += u32_load_relaxed(&m->hindrance) == HINDRANCE_CALLBACK;
         if (!is_over(heap->cycle, cycle))
             handshake_await_turn(heap, turn, (int64_t)LATE_NS);

@@ -63,12 +63,19 @@ void edges_visit_roots(gc_heap *heap, struct gc_tracer *tracer)
     special_each_finalizer(heap, visit_finalizer, tracer);
 }
 
+/* The owner of a suspended fiber; 0: it is dead, or a thread runs the fiber. */
+static uintptr_t owner_of_suspended(const gc_fiber *f)
+{
+    bool suspended = u32_load_relaxed(&f->state) == FIBER_SUSPENDED;
+    return suspended ? special_weak_object(f->owner) : 0;
+}
+
 void edges_visit_owned(gc_heap *heap, bool (*is_alive)(const gc_heap *heap, uintptr_t owner),
                        struct gc_tracer *tracer)
 {
     for (gc_fiber *f = heap->owned_fibers; f; f = f->next) {
-        uintptr_t owner = special_weak_object(f->owner);
-        if (f->state == FIBER_SUSPENDED && owner && is_alive(heap, owner))
+        uintptr_t owner = owner_of_suspended(f);
+        if (owner && is_alive(heap, owner))
             fiber_visit(f, tracer);
     }
 }
@@ -157,8 +164,8 @@ static void pass_on_owned(void *visit, const struct gc_edge *edge)
 static void visit_owned(struct owned_visit *v, const gc_fiber *f)
 {
     struct edge_visit of_fiber = visit_for(v->edges.tracer.heap, pass_on_owned, v);
-    v->owner = special_weak_object(f->owner);
-    if (f->state == FIBER_SUSPENDED && v->owner)
+    v->owner = owner_of_suspended(f);
+    if (v->owner)
         fiber_visit(f, &of_fiber.tracer);
 }
 

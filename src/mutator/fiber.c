@@ -108,25 +108,31 @@ static void leave_fiber(gc_thread *t, uintptr_t caller)
     suspend(f);
 }
 
+/* The thread runs no fiber. NULL: it goes on in its own root set. */
+static void enter_fiber(gc_thread *t, gc_fiber *fiber, uintptr_t owner)
+{
+    if (!fiber) {
+        t->roots.frames = NULL;
+        return;
+    }
+    t->roots.frames = t->fast.frames;
+    t->fiber = fiber;
+    t->fast.frames = fiber->roots.frames;
+    fiber->held = owner;
+}
+
 bool fiber_switch(gc_thread *t, gc_fiber *fiber, uintptr_t owner, uintptr_t caller)
 {
     if (fiber && fiber == t->fiber)
         return true;
-    if (fiber && !take(fiber, FIBER_RUNNING))
-        return false;
-    if (fiber)
-        stress(STRESS_FIBER_TAKEN);
-    if (fiber)
-        scan_first(t, fiber);
-    leave_fiber(t, caller);
     if (fiber) {
-        t->roots.frames = t->fast.frames;
-        t->fiber = fiber;
-        t->fast.frames = fiber->roots.frames;
-        fiber->held = owner;
-    } else {
-        t->roots.frames = NULL;
+        if (!take(fiber, FIBER_RUNNING))
+            return false;
+        stress(STRESS_FIBER_TAKEN);
+        scan_first(t, fiber);
     }
+    leave_fiber(t, caller);
+    enter_fiber(t, fiber, owner);
     return true;
 }
 

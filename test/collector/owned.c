@@ -2,6 +2,7 @@
 #include "actors.h"
 #include "build.h"
 #include "collector/ephemeron.h"
+#include "log.h"
 
 /* ---- Coroutines, as a VM has them ---- */
 
@@ -332,6 +333,30 @@ static void heap_destroyed(unsigned flags)
         free(states[i]);
 }
 TEST_EACH_WAY(heap_destroyed)
+
+/* A finalizer is not back in the fiber in which it was called, and nobody can go on in that one:
+ * who waits must be reachable. There is no way back to the code that called it. */
+static void leave_for_good(void *object, void *arg)
+{
+    (void)object, (void)arg;
+    yield();
+    CHECK_EQ(gc_collect(), 0);
+}
+
+static void finalize_in_a_routine(void)
+{
+    heap = gc_heap_create(&(gc_options){.flags = GC_NO_BACKGROUND, .log = keep_line});
+    CHECK(heap);
+    CHECK_EQ(gc_finalizer_set(gc_new(&routine_type), leave_for_good, NULL), 0);
+    resume(new_routine());
+    CHECK_EQ(gc_collect(), 0);
+    gc_finalizers_run(0);
+}
+
+TEST(a_finalizer_whose_fiber_has_died)
+{
+    EXPECT_ABORT("its owner is dead", finalize_in_a_routine());
+}
 
 TEST(refused)
 {
