@@ -478,7 +478,7 @@ static NOINLINE void look(gc_heap *heap, gc_thread *t)
 
 void assist_checks(gc_heap *heap, gc_thread *t)
 {
-    if (checks_safepoint(t) && t->blocking == 0)
+    if (t->blocking == 0 && checks_safepoint(t)) /* else its notes are the collector's (I3) */
         look(heap, t);
 }
 

@@ -2,6 +2,7 @@
 #include "heaps.h"
 #include "cycle/cycle.h"
 #include "introspect/checks.h"
+#include "mutator/self.h"
 #include "log.h"
 
 struct node {
@@ -262,8 +263,8 @@ static void *store_often(void *arg)
     struct tree **shared = arg;
     CHECK_EQ(gc_thread_attach(common_heap), 0);
     for (int i = 0; i < 20000; i++) {
-        gc_store(&shared[i % 3], shared[(i + 1) % 3]);
-        gc_cas(&shared[i % 3], shared[(i + 2) % 3], NULL);
+        gc_store(&shared[i % 3], gc_load(&shared[(i + 1) % 3]));
+        gc_cas(&shared[i % 3], gc_load(&shared[(i + 2) % 3]), NULL);
         if (i % 8 == 0)
             gc_store(&shared[i % 3], plant());
     }
@@ -525,11 +526,25 @@ TEST(what_only_the_stack_holds)
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
+/* Nothing is left over of earlier calls. */
+static __attribute__((noinline)) void clean_stack(void)
+{
+    volatile char unused[4096];
+    for (size_t i = 0; i < sizeof unused; i++)
+        unused[i] = 0;
+}
+
+static __attribute__((noinline)) void plant_static(void)
+{
+    static_tree = plant();
+    static_tree->n = 8;
+}
+
 TEST(what_only_a_variable_holds)
 {
     gc_heap *heap = checked_heap("roots");
-    static_tree = plant();
-    static_tree->n = 8;
+    plant_static();
+    clean_stack();
     for (int i = 0; i < 3; i++)
         CHECK_EQ(gc_collect(), 0);
     CHECK_EQ(static_tree->n, 8);
@@ -542,18 +557,13 @@ static __attribute__((noinline)) void plant_in(struct tree **block)
     block[2] = plant();
 }
 
-/* Nothing is left over of earlier calls. */
-static __attribute__((noinline)) void clean_stack(void)
-{
-    volatile char unused[4096];
-    for (size_t i = 0; i < sizeof unused; i++)
-        unused[i] = 0;
-}
-
 TEST(what_only_malloc_holds)
 {
     gc_heap *heap = checked_heap("roots=2");
     struct tree **block = calloc(4, sizeof *block);
+    uintptr_t low, high;
+    if (!os_malloc_bounds(&low, &high) || (uintptr_t)block - low >= high - low)
+        SKIP("malloc is the sanitizer's");
     plant_in(block);
     clean_stack();
     for (int i = 0; i < 3; i++)
@@ -706,6 +716,22 @@ static uint32_t looks_within(gc_heap *heap, unsigned safepoints)
     return heap->checks->look - look;
 }
 
+/* In a blocking region the collector answers for the thread, and so writes to its notes. */
+TEST(a_blocked_thread_does_not_touch_its_notes)
+{
+    gc_heap *heap = checked_heap("stores");
+    gc_thread *self = thread_self();
+    CHECK_EQ(gc_blocking_begin(), 0);
+    const char *call_before = self->call_before = "none";
+    uint32_t rest = heap->checks->rest = 10;
+    CHECK_EQ(gc_blocking_begin(), 0);
+    gc_safepoint();
+    CHECK(self->call_before == call_before && heap->checks->rest == rest);
+    CHECK_EQ(gc_blocking_end(), 0);
+    CHECK_EQ(gc_blocking_end(), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
 /* However long a program runs, the looks of the switch all do not cost much more than at first. */
 TEST(looks_become_rarer)
 {
@@ -713,6 +739,7 @@ TEST(looks_become_rarer)
     static struct tree *rooted[6400];
     for (int all = 0; all < 2; all++) {
         gc_heap *heap = checked_heap(all ? "all" : "stores,freed");
+        memset(rooted, 0, sizeof rooted); /* the first heap's objects */
         CHECK_EQ(gc_root_range(rooted, sizeof rooted / sizeof rooted[0]), 0);
         for (size_t i = 0; i < sizeof rooted / sizeof rooted[0]; i++)
             gc_store(&rooted[i], plant());
