@@ -315,9 +315,10 @@ template <class T> class handle
 template <class T> class item
 {
   public:
-    item() = default;
-    item(std::nullptr_t) {}
-    item(T *value) { *this = value; }
+    /* The collector may read the memory, which is a root. */
+    item() { __atomic_store_n(&value_, nullptr, __ATOMIC_RELAXED); }
+    item(std::nullptr_t) : item() {}
+    item(T *value) : item() { *this = value; }
     item(const root<T> &value) : item(value.get()) {}
     item(const ref<T> &value) : item(value.get()) {}
     item(const item &other) : item(other.get()) {}
@@ -337,7 +338,7 @@ template <class T> class item
     T *operator->() const { return get(); }
 
   private:
-    T *value_ = nullptr;
+    T *value_;
 };
 
 /* Memory all of whose words are roots, for containers of gc::item. Used by attached threads. */

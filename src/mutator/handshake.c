@@ -497,7 +497,7 @@ static bool hold_thread(gc_heap *heap, gc_thread *t, uint64_t until)
 {
     struct watched_wait w = {.heap = heap, .t = t, .until = until};
     while (!claim_thread(t)) {
-        if (state_of(u32_load_relaxed(&t->st)) == THREAD_GONE)
+        if (state_of(u32_load_acquire(&t->st)) == THREAD_GONE) /* its P's cache will be looked at */
             return true;
         if (is_tired(&w))
             return false;
