@@ -68,6 +68,15 @@ for program in "$programs"/*.osr; do
     [[ $SAN == thread && $name == @(lru|text_search) ]] && continue
     check "program: $name" runs_program "$name"
 done
+# There is nothing to find, and nothing is told.
+under_all() {
+    GCHEAP_DEBUG=all runs_program "$1" 2>"$scratch/said" && ! grep '^gcheap:' "$scratch/said"
+}
+if [[ -z $SAN ]]; then
+    for program in bank calculator generators; do
+        check "program: $program, all that debugging checks" under_all "$program"
+    done
+fi
 for program in bank generators; do
     check "program: $program, heap verified" runs_under_stress "$program" nth=50,poison,verify
 done

@@ -53,7 +53,8 @@ check 'step 2 compiles' build 2
 check 'with frames' runs 2 poison "${all[@]}"
 check 'and collects often' runs 2 nth=50,poison,verify words macros errors
 check 'step 3 compiles' build 3
-check 'with barriers before objects are written to' runs 3 poison "${all[@]}"
+# Behind such a barrier the stores are plain ones, which ThreadSanitizer takes for races.
+[[ $SAN == thread ]] || check 'with barriers before objects are written to' runs 3 poison "${all[@]}"
 check 'and marks while it stores' runs 3 nth=50,stay=16,poison,checkmark words macros errors
 check 'and each store is known' runs 3 stores words macros
 check 'a barrier that is forgotten is found' without_barrier

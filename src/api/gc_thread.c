@@ -1,6 +1,7 @@
 /* Threads, safepoints, blocking regions. */
 #include "api/entry.h"
 #include "cycle/assist.h"
+#include "introspect/strays.h"
 #include "mutator/attach.h"
 
 /* Its callers must not know what it does: they would take the variable's address themselves. */
@@ -60,6 +61,8 @@ static void safepoint(gc_thread *t)
         assist_stay(t->heap, t);
     if (UNLIKELY(t->quiet))
         assist_allocation(t->heap, t, 0);
+    if (UNLIKELY(t->heap->strays != NULL))
+        strays_wipe(NULL, 0);
 }
 
 /* If the thread may do nothing here, it does nothing, and errno stays. */

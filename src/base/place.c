@@ -64,20 +64,49 @@ static size_t frames_interrupted(struct place_frame *frames, size_t most)
 
 /* ---- Static data ---- */
 
+struct range {
+    uintptr_t low, high;
+};
+
+static struct range range_of(const struct dl_phdr_info *info, const ElfW(Phdr) * p)
+{
+    uintptr_t low = info->dlpi_addr + p->p_vaddr;
+    return (struct range){low, low + p->p_memsz};
+}
+
 struct each_data {
     void (*fn)(void *arg, uintptr_t low, uintptr_t high);
     void *arg;
 };
 
+/* What the loader writes alone, and then makes read-only; empty if there is nothing. */
+static struct range constants_of(const struct dl_phdr_info *info)
+{
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+        if (p->p_type == PT_GNU_RELRO)
+            return range_of(info, p);
+    }
+    return (struct range){0, 0};
+}
+
+static void visit_range(const struct each_data *e, uintptr_t low, uintptr_t high)
+{
+    if (low < high)
+        e->fn(e->arg, low, high);
+}
+
 static int visit_data(struct dl_phdr_info *info, size_t size, void *arg)
 {
-    const struct each_data *e = arg;
+    const struct range constants = constants_of(info);
     (void)size;
     for (size_t i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *p = &info->dlpi_phdr[i];
-        uintptr_t low = info->dlpi_addr + p->p_vaddr;
-        if (p->p_type == PT_LOAD && p->p_flags & PF_W)
-            e->fn(e->arg, low, low + p->p_memsz);
+        const struct range r = range_of(info, p);
+        if (p->p_type != PT_LOAD || !(p->p_flags & PF_W))
+            continue;
+        visit_range(arg, r.low, MIN_OF(r.high, MAX_OF(constants.low, r.low)));
+        visit_range(arg, MAX_OF(r.low, constants.high), r.high);
     }
     return 0;
 }
@@ -102,10 +131,10 @@ static int note_code(struct dl_phdr_info *info, size_t size, void *arg)
     (void)size;
     for (size_t i = 0; i < info->dlpi_phnum && c->n < c->most; i++) {
         const ElfW(Phdr) *p = &info->dlpi_phdr[i];
-        uintptr_t low = info->dlpi_addr + p->p_vaddr;
+        const struct range r = range_of(info, p);
         bool named = info->dlpi_name && info->dlpi_name[0];
         if (p->p_type == PT_LOAD && p->p_flags & PF_X)
-            c->all[c->n++] = (struct place_code){low, low + p->p_memsz, p->p_offset,
+            c->all[c->n++] = (struct place_code){r.low, r.high, p->p_offset,
                                                  named ? info->dlpi_name : c->program};
     }
     return 0;

@@ -43,7 +43,7 @@ const gc_type *edge_type(const gc_heap *heap, const struct gc_edge *edge);
 /* The place within the object `from`: "next", "[3].value". NULL: it is not known. Returns
  * `text`. */
 const char *edge_field(const gc_heap *heap, const struct gc_edge *edge, char *text, size_t room);
-/* The edge without what it leads to: "struct node.next at 0xc000000010", "local 2 of the GC_FRAME
+/* The edge without what it leads to: "struct node.next at 0xc080000010", "local 2 of the GC_FRAME
  * in build(), thread 4711 main". Returns `text`. */
 const char *edge_text(const gc_heap *heap, const struct gc_edge *edge, char *text, size_t room);
 

@@ -353,7 +353,7 @@ void strays_excuse(const gc_heap *heap, word value)
         u32_store_relaxed(&stray->excused, 1);
 }
 
-/* More than a check's frames, or a cycle's, take. */
+/* More than the frames of a check, of a cycle, or of a few calls of the program take. */
 #define WIPED_BYTES 4096
 
 NOINLINE void strays_wipe(void *p, size_t bytes)

@@ -29,7 +29,8 @@ void strays_stored(gc_thread *t, const struct checks_stored *stored);
  * these keeps it, so no root was missing. */
 void strays_excuse(const gc_heap *heap, word value);
 /* Clears `bytes` at p, and the stack below the caller's frame: a frame of the program that comes to
- * lie there would seem to hold the objects whose addresses the library has left. */
+ * lie there would seem to hold the objects whose addresses the library, or a call that has ended,
+ * has left. */
 void strays_wipe(void *p, size_t bytes);
 
 #endif

@@ -1,8 +1,9 @@
 #include "memory/arena.h"
 
-/* Where Go puts its heap: at addresses at which other data that is not a pointer rarely lies. Steps
- * are room to grow. All hints lie where a map of ARENA_MAP_PART entries reaches. */
-#define HINT_BASE ((uint64_t)0xc0 << 32)
+/* Data that is no pointer rarely looks like these addresses. Text in UTF-8 has no byte 0xc0; that
+ * is why Go's heap lies there. Of two integers in one word the first is seldom as large as 2^31.
+ * Steps are room to grow. All hints lie where a map of ARENA_MAP_PART entries reaches. */
+#define HINT_BASE ((uint64_t)0xc080000000)
 #define HINT_STEP ((uint64_t)1 << 38)
 #define HINT_COUNT 48
 

@@ -87,6 +87,38 @@ static int open_slowly(const char *path, int flags)
 
 /* ---- */
 
+static long variable = 1;
+/* Written by the loader alone. */
+static long *const constants[] = {&variable, &variable};
+
+struct look {
+    uintptr_t address;
+    unsigned found;
+};
+
+static void note_range(void *arg, uintptr_t low, uintptr_t high)
+{
+    struct look *l = arg;
+    l->found += l->address - low < high - low;
+}
+
+static unsigned times_in_data(const volatile void *p)
+{
+    struct look l = {(uintptr_t)p, 0};
+    is_real = true;
+    place_each_data(note_range, &l);
+    is_real = false;
+    return l.found;
+}
+
+TEST(constants_are_no_data)
+{
+    long local = 0;
+    CHECK(times_in_data(&variable) == 1 && times_in_data(&first_path) == 1);
+    CHECK(times_in_data(&constants[1]) == 0 && times_in_data(&local) == 0);
+    CHECK(times_in_data(&stdout) == 1);
+}
+
 TEST(more_libraries_than_are_kept)
 {
     for (int round = 0; round < 2; round++) {

@@ -24,10 +24,10 @@ static void begin_with(unsigned flags, int percent)
 }
 
 /* Cycles start on request only, and no allocation owes any marking but what the background leaves
- * to it. */
+ * to it. The thread that backs memory with huge pages does not borrow the P. */
 static void begin(void)
 {
-    begin_with(0, GC_PERCENT_OFF);
+    begin_with(GC_NO_HUGE_PAGES, GC_PERCENT_OFF);
 }
 
 static void end(void)

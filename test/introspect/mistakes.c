@@ -552,6 +552,32 @@ TEST(what_only_a_variable_holds)
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
+static __attribute__((noinline)) void leave_addresses(void)
+{
+    struct tree *volatile left[64];
+    for (size_t i = 0; i < sizeof left / sizeof left[0]; i++)
+        left[i] = plant();
+}
+
+static __attribute__((noinline)) void collect_over_them(void)
+{
+    volatile char unused[2048];
+    for (int i = 0; i < 4; i++)
+        unused[i] = (char)gc_collect();
+    CHECK_EQ(unused[0], 0);
+}
+
+/* A frame may have words that nobody writes. */
+TEST(what_a_call_has_left)
+{
+    gc_heap *heap = checked_heap("roots,stores");
+    leave_addresses();
+    gc_safepoint();
+    collect_over_them();
+    expect_silence();
+    CHECK_EQ(gc_heap_destroy(heap), 0);
+}
+
 static __attribute__((noinline)) void plant_in(struct tree **block)
 {
     block[2] = plant();
