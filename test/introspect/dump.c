@@ -535,9 +535,9 @@ TEST(cells_in_store_are_no_objects)
 /* How many threads the process has; 0: the system does not tell. */
 static bool is_of_the_library(const char *task)
 {
-    char path[300], name[16] = "";
-    snprintf(path, sizeof path, "/proc/self/task/%s/comm", task);
-    FILE *in = fopen(path, "r");
+    char file[300], name[16] = "";
+    snprintf(file, sizeof file, "/proc/self/task/%s/comm", task);
+    FILE *in = fopen(file, "r");
     if (in) {
         CHECK(fgets(name, sizeof name, in));
         fclose(in);
