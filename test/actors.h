@@ -107,9 +107,8 @@ static inline void stage_set(unsigned flags, const char *debug)
 enum { HELD = 4 };
 
 struct actor {
-    void (*todo)(struct actor *);
-    uint32_t busy; /* futex; 1: it has something to do */
-    bool leaves;   /* it has nothing to do any more */
+    void (*todo)(struct actor *); /* NULL: it leaves */
+    uint32_t busy;                /* futex; 1: it has something to do */
     gc_thread *self;
     struct cell *held[HELD]; /* rooted in a frame of its own */
     pthread_t thread;
@@ -123,14 +122,14 @@ static inline void *actor_thread(void *arg)
     a->self = thread_self();
     {
         GC_FRAME_ARRAY(a->held, HELD);
-        while (!a->leaves) {
+        do {
             u32_store_release(&a->busy, 0);
             os_wake(&a->busy, OS_WAKE_ALL);
             while (!u32_load_acquire(&a->busy))
                 os_wait(&a->busy, 0, -1);
-            if (!a->leaves)
+            if (a->todo)
                 a->todo(a);
-        }
+        } while (a->todo);
     }
     if (thread_self())
         CHECK_EQ(gc_thread_detach(), 0);
@@ -175,14 +174,11 @@ static inline void actors_start(struct actor *actors, size_t n)
 
 static inline void actor_leave(struct actor *a)
 {
-    a->leaves = true;
-    actor_tell(a, NULL);
-    actor_await(a);
+    actor_do(a, NULL);
 }
 
 static inline void actor_end(struct actor *a)
 {
-    a->leaves = true;
     actor_tell(a, NULL);
     join_thread(a->thread);
 }

@@ -14,6 +14,7 @@ static int open_slowly(const char *path, int flags);
 #undef dl_iterate_phdr
 #undef open
 
+#include "build.h"
 #include "crew.h"
 
 /* ---- The loader ---- */
@@ -185,6 +186,8 @@ static void *let_open(void *unused)
 /* The child has nobody who would give the lock back. */
 TEST(a_fork_while_one_asks)
 {
+    if (THREAD_SANITIZER)
+        SKIP("a child cannot join the threads of its parent");
     CHECK(gc_heap_create(&(gc_options){.flags = GC_NO_BACKGROUND}));
     is_slow = true;
     pthread_t one = start_thread(ask, NULL);

@@ -134,7 +134,9 @@ static bool when_another_waits(void)
 {
     second = start_thread(borrow, NULL);
     WAIT_UNTIL(u32_load_acquire(&heap->procs.waiting) == 2);
+    lock_acquire(&heap->procs.lock);
     first_in_queue = heap->procs.queue;
+    lock_release(&heap->procs.lock);
     my_stop.gate = NULL;
     return false;
 }
@@ -150,7 +152,9 @@ TEST(withdrawn_from_the_middle)
     wait_for(&turns);
     my_stop = (struct stop){&unused, STRESS_ENQUEUED, false, when_another_waits};
     CHECK(!proc_borrow(&heap->procs));
+    lock_acquire(&heap->procs.lock);
     const struct proc_waiter *left = heap->procs.queue;
+    lock_release(&heap->procs.lock);
     CHECK(!left || left == first_in_queue);
     CHECK(u32_load_acquire(&heap->procs.waiting) <= 1);
     u32_store_release(&enough, 1);
