@@ -687,7 +687,7 @@ static void begin_waves(const char *debug)
 
 static void end_waves(uint64_t kept)
 {
-    size_t n = owner->leaves ? 1 : 2;
+    size_t n = owner->todo ? 2 : 1; /* has it left? */
     all_end(&waves[2 - n], n);
     CHECK(is_cell(other->held[0], kept));
     CHECK(is_cell(other->held[0]->next, kept + 1));
