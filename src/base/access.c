@@ -32,6 +32,15 @@ static void *(*const __asan_get_report_address)(void) = NULL;
 static void (*const __sanitizer_set_death_callback)(void (*callback)(void)) = NULL;
 #endif
 
+/* Whether AddressSanitizer watches the library's own accesses, as Valgrind does. */
+#if defined(__SANITIZE_ADDRESS__)
+#define LIBRARY_IS_WATCHED true
+#elif defined(__has_feature)
+#define LIBRARY_IS_WATCHED __has_feature(address_sanitizer)
+#else
+#define LIBRARY_IS_WATCHED false
+#endif
+
 bool access_is_watched(void)
 {
     return RUNNING_ON_VALGRIND || __asan_poison_memory_region != NULL;
@@ -44,10 +53,10 @@ void access_forbid(const void *p, size_t size)
     (void)VALGRIND_MAKE_MEM_NOACCESS(p, size);
 }
 
-/* Valgrind watches the library, too. */
 void access_forbid_rest(const void *p, size_t size, bool library_reads)
 {
-    access_forbid(p, size);
+    if (!library_reads || !LIBRARY_IS_WATCHED)
+        access_forbid(p, size);
     if (library_reads)
         (void)VALGRIND_MAKE_MEM_DEFINED(p, size);
 }

@@ -105,13 +105,15 @@ TEST(fresh_objects_without_background)
 /* Without a shape each array has its heap bits by itself. */
 TEST(no_shapes_are_left)
 {
+    static struct part parts[100];
     gc_heap *heap = new_heap(0);
     for (uint64_t mask = 1; mask <= 100; mask++) {
-        struct part p = {7, mask, NIL, NULL};
-        make_part(&p, NULL);
+        struct part *p = &parts[mask - 1];
+        *p = (struct part){7, mask, NIL, NULL};
+        make_part(p, NULL);
         for (int round = 0; round < 2; round++) {
             for (size_t k = 0; k < LENGTHS; k += 3)
-                check_array(&p, lengths[k]);
+                check_array(p, lengths[k]);
             CHECK_EQ(gc_collect(), 0);
         }
     }
@@ -142,6 +144,7 @@ TEST(a_type_of_a_program)
                 check_part(gc_new(p.type), &p, times + 1);
             CHECK_EQ(gc_collect(), 0);
         }
+        CHECK_EQ(gc_type_release(p.type), 0);
     }
     end_heap(heap);
 }
@@ -194,6 +197,7 @@ TEST(arrays_that_grow)
     }
     for (size_t i = 0; i < n; i++)
         CHECK_EQ(array[i], i | 1);
+    CHECK_EQ(gc_type_release(p.type), 0);
     end_heap(heap);
 }
 

@@ -221,6 +221,7 @@ TEST(tagged_and_traced)
     set(&two[1], two[1].u.object, NIL);
     gc_collect();
     CHECK(!gc_is_object(two[0].u.object) && !gc_is_object(two[1].u.object));
+    CHECK_EQ(gc_type_release(type), 0);
     end_heap(heap);
 }
 

@@ -133,8 +133,8 @@ static gc_type *holder_type(void)
 {
     static const struct gc_type_spec spec = {
         .name = "a \\ and\na line", .size = sizeof(struct holder), .trace = trace_holder};
-    gc_type *made = gc_type_create(&spec);
-    CHECK(made);
+    static gc_type *made;
+    CHECK((made = gc_type_create(&spec)));
     return made;
 }
 
@@ -263,6 +263,7 @@ TEST(roots)
        "a finalizer");
     ok(has("%zx 1/0 0 %zx\n", cell_of(objects[5]), place(objects[6])), "what it keeps");
     ok(totals().objects == 8, "%lu objects", totals().objects);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
     CHECK_EQ(clean_folder(), 0);
 }
 

@@ -89,10 +89,10 @@ static int observe(const char *what)
 
 int main(int argc, char **argv)
 {
-    void **kept = NULL;
+    static void **kept;
     if (argc < 2 || !(heap = gc_heap_create(NULL)))
         return 2;
-    GC_FRAME(kept);
+    gc_root(&kept);
     struct gc_profile_options profile = {.seed = 1,
                                          .frames = tell,
                                          .user = "a program",
@@ -106,5 +106,7 @@ int main(int argc, char **argv)
     kept = gc_new_array(&gc_pointer_type, 16384);
     keep_buffers((void **)&kept);
     gc_collect();
-    return observe(argv[1]) != 0;
+    int error = observe(argv[1]);
+    gc_heap_destroy(heap);
+    return error != 0;
 }

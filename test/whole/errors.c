@@ -902,7 +902,7 @@ TEST(random_masks)
 /* Address space for a heap, but not for its first arena. */
 TEST(address_space_is_limited)
 {
-    if (SLOW)
+    if (SLOW || UNDEFINED_SANITIZER)
         SKIP("the sanitizer takes its own");
     struct rlimit limit = {(rlim_t)(sizeof(void *) == 8 ? 6 : 4) << 20, (rlim_t)64 << 20};
     CHECK_EQ(setrlimit(RLIMIT_DATA, &limit), 0);
@@ -923,7 +923,7 @@ TEST(address_space_is_limited)
 /* A small program runs where a megabyte of objects and 24 MB of address space are allowed. */
 TEST(a_small_program_takes_little)
 {
-    if (SLOW || ARENA_STEP == ARENA_SIZE)
+    if (SLOW || UNDEFINED_SANITIZER || ARENA_STEP == ARENA_SIZE)
         SKIP("not in this build");
     struct rlimit limit = {(rlim_t)24 << 20, (rlim_t)24 << 20};
     CHECK_EQ(setrlimit(RLIMIT_AS, &limit), 0);

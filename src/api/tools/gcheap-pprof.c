@@ -234,8 +234,9 @@ static void end_site(void)
     bool natives = shown & NATIVE || site.ntold == 0;
     s->n_location_id = site.ntold + (natives ? site.nnative : 0);
     s->location_id = need(malloc((s->n_location_id + 1) * sizeof *s->location_id));
-    memcpy(s->location_id, site.told, site.ntold * sizeof *site.told);
-    if (natives)
+    if (site.ntold > 0)
+        memcpy(s->location_id, site.told, site.ntold * sizeof *site.told);
+    if (natives && site.nnative > 0)
         memcpy(s->location_id + site.ntold, site.native, site.nnative * sizeof *site.native);
     double objects[] = {(double)site.allocated * weight(), (double)site.inuse * weight()};
     s->n_value = 4;
