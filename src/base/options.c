@@ -95,6 +95,7 @@ struct debug_switch {
 static void set_nth(struct debug_switches *d, uint64_t n)
 {
     d->nth = (uint32_t)n;
+    d->rarer = false; /* also if `all` stands before it */
 }
 static void set_stay(struct debug_switches *d, uint64_t n)
 {

@@ -53,7 +53,12 @@ TEST(checkmark_with_nth)
     d = switches_of("checkmark");
     CHECK(d.stay == 16 && d.mixed);
     d = switches_of("all");
-    CHECK(d.stay == 16 && d.mixed && d.rarer && d.nth == 50);
+    CHECK(d.stay == 16 && d.mixed && !d.rarer && d.nth == 50);
+    CHECK_EQ(unsetenv("GCHEAP_DEBUG"), 0);
+    d = switches_of("all");
+    CHECK(d.mixed && d.rarer && d.nth == 1);
+    d = switches_of("all,nth=9");
+    CHECK(d.stay == 16 && d.mixed && !d.rarer && d.nth == 9);
 }
 
 TEST(bad_values)
