@@ -286,7 +286,7 @@ stress: $(B)/test/shadow ## rounds of random graphs, threads and switches; MINUT
 # The manual pages.
 PAGES := gcheap.3 gcheap-heap.1 gcheap-pprof.1
 
-check: $(GENERATED) $(B)/libgcheap.a $(B)/gcheap_all.c $(PAGES:%=$(B)/%) ## layers, format, warnings, C++, lint, manual page
+check: $(GENERATED) $(B)/libgcheap.a $(PAGES:%=$(B)/%) ## layers, format, warnings, C++, lint, manual page
 	@BUILD=$(B) WARNINGS='$(WARNINGS)' test/run test/check
 
 mutants: | setup ## faults put into the library, each found by a test; T='word…'
