@@ -533,20 +533,19 @@ TEST(cells_in_store_are_no_objects)
     CHECK_EQ(clean_folder(), 0);
 }
 
-/* How many threads the process has; 0: the system does not tell. */
+/* A thread that has ended may be listed for a moment, without a name. */
 static bool is_of_the_library(const char *task)
 {
     char file[300], name[16] = "";
     snprintf(file, sizeof file, "/proc/self/task/%s/comm", task);
     FILE *in = fopen(file, "r");
-    if (in) {
-        CHECK(fgets(name, sizeof name, in));
+    bool told = in && fgets(name, sizeof name, in);
+    if (in)
         fclose(in);
-    }
-    return strncmp(name, "gcheap", strlen("gcheap")) == 0;
+    return told && strncmp(name, "gcheap", strlen("gcheap")) == 0;
 }
 
-/* A sanitizer has threads of its own. */
+/* A sanitizer has threads of its own. 0 also where the system does not tell. */
 static unsigned threads_of_the_library(void)
 {
     unsigned n = 0;
@@ -571,7 +570,7 @@ TEST(requests_until_the_end)
         check_edges();
         gc_blocking_end();
     }
-    CHECK(threads_of_the_library() > 0);
+    CHECK(threads_of_the_library() > 0 || access("/proc/self/task", F_OK) != 0);
     atomic_store(&over, true);
     gc_blocking_begin();
     pthread_join(thread, NULL);
@@ -581,7 +580,7 @@ TEST(requests_until_the_end)
         CHECK((heap = gc_heap_create(NULL)));
     }
     CHECK_EQ(gc_heap_destroy(heap), 0);
-    CHECK_EQ(threads_of_the_library(), 0);
+    WAIT_UNTIL(threads_of_the_library() == 0);
     CHECK_EQ(clean_folder(), 0);
 }
 

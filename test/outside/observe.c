@@ -103,7 +103,7 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "profile") == 0)
         gc_profile_record(&profile);
     work_beside();
-    kept = gc_new_array(&gc_pointer_type, 16384);
+    gc_store(&kept, gc_new_array(&gc_pointer_type, 16384));
     keep_buffers((void **)&kept);
     gc_collect();
     int error = observe(argv[1]);
