@@ -73,6 +73,11 @@ prints_file() {
     "$@" >"$scratch/out" && diff "$file" "$scratch/out"
 }
 
+# silent_under_all COMMAND…: with all that debugging checks the command succeeds, and the library tells nothing.
+silent_under_all() {
+    GCHEAP_DEBUG=all "$@" 2>"$scratch/said" && ! grep '^gcheap:' "$scratch/said"
+}
+
 # fails STATUS ERROR COMMAND…: the command ends with that status and says that error.
 fails() {
     local status=$1 error=$2 got

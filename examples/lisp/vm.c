@@ -573,7 +573,7 @@ value vm_apply(value procedure, value arguments)
     push_frame(FALSE, procedure);
     for (; is_pair(arguments); arguments = cdr(arguments))
         *vm.sp++ = car(arguments);
-    gc_safepoint(); /* what is left of the list on the C stack holds it no longer */
+    gc_safepoint(); /* GCHEAP_DEBUG=roots clears what is left of the list on the C stack */
     run.id = vm.run ? ++runs : 0;
     vm.run = &run;
     switch (setjmp(run.env)) {

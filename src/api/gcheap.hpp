@@ -316,7 +316,7 @@ template <class T> class item
 {
   public:
     /* The collector may read the memory, which is a root. */
-    item() { __atomic_store_n(&value_, nullptr, __ATOMIC_RELAXED); }
+    item() noexcept { __atomic_store_n(&value_, nullptr, __ATOMIC_RELAXED); }
     item(std::nullptr_t) : item() {}
     item(T *value) : item() { *this = value; }
     item(const root<T> &value) : item(value.get()) {}
