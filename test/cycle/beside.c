@@ -88,13 +88,14 @@ TEST(a_mutator_that_allocates_nothing_keeps_its_p)
 /* ---- Threads that wait ---- */
 
 static atomic_bool spins;
+static atomic_uint turns_of_spinner; /* each of them begins when it has the P */
 
 /* Takes the P when the test's thread is blocked, and allocates nothing. */
 static void *spin(void *unused)
 {
     of_the_test = true;
     CHECK_EQ(gc_thread_attach(heap), 0);
-    while (spins)
+    for (; spins; turns_of_spinner++)
         gc_safepoint();
     CHECK_EQ(gc_thread_detach(), 0);
     return unused;
@@ -145,16 +146,33 @@ TEST(a_thread_that_waits_waits_for_no_pauses)
     end();
 }
 
+/* The driver stands before the first of its marking, until the spinner has the P and goes on. */
+static struct gate driving;
+
+static void *open_when_the_spinner_has_the_p(void *unused)
+{
+    gate_await(&driving);
+    unsigned before = turns_of_spinner;
+    WAIT_UNTIL(turns_of_spinner - before >= 2);
+    CHECK_EQ(procs_idle(&heap->procs), 0);
+    gate_open(&driving);
+    return unused;
+}
+
 /* Without a background thread an allocation drives the cycle, and another thread has the P. */
 TEST(a_mutator_that_drives_makes_no_pauses)
 {
     begin_with(GC_NO_BACKGROUND, 0);
     pthread_t spinner = start_spinner();
+    pthread_t opener = start_thread(open_when_the_spinner_has_the_p, NULL);
     of_the_test = false;
     stop_library(STRESS_LEFT_TO_MUTATORS, &left);
+    stop_me(STRESS_ROOTS_VISITED, &driving);
     uint64_t before = stats_of(heap).cycles;
     for (unsigned n = 0; stats_of(heap).cycles < before + 2; n++)
         CHECK(gc_new_bytes(1000) && n < MANY);
+    CHECK_EQ(u32_load_acquire(&driving.state), GATE_OPEN);
+    join_thread(opener);
     CHECK_EQ(u32_load_acquire(&left.state), GATE_FREE);
     u32_store_release(&library_stops, 0);
     of_the_test = true;

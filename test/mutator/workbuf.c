@@ -108,6 +108,8 @@ TEST(nothing_before_roots)
 
 /* ---- Sleep ---- */
 
+enum { SLEEPERS = 3 };
+
 /* A thread that sleeps in one of the queue's waits, which have no time limit here. */
 struct sleeper {
     void (*sleep)(void);
@@ -152,10 +154,28 @@ static void sleeper_start(struct sleeper *s, void (*sleep)(void), const uint32_t
     WAIT_UNTIL(u32_load_acquire(says) == before + 1 && is_asleep(s));
 }
 
-/* It has been woken: so it does not sleep any more, or is past that. */
-static bool is_woken(struct sleeper *s)
+static unsigned count_awake(const struct sleeper *sleepers)
 {
-    return !is_asleep(s) || u32_load_acquire(&s->awake);
+    unsigned n = 0;
+    for (size_t i = 0; i < SLEEPERS; i++)
+        n += u32_load_acquire(&sleepers[i].awake);
+    return n;
+}
+
+/* So many have been woken: the others sleep. Once one of them runs, it may sleep elsewhere, as in
+ * an emulator's lock, until it says that it is awake. */
+static void await_woken(struct sleeper *sleepers, unsigned n)
+{
+    WAIT_UNTIL(count_awake(sleepers) >= n);
+    for (size_t i = 0; i < SLEEPERS; i++)
+        CHECK(u32_load_acquire(&sleepers[i].awake) || is_asleep(&sleepers[i]));
+    CHECK_EQ(count_awake(sleepers), n);
+}
+
+static void join_sleepers(struct sleeper *sleepers)
+{
+    for (size_t i = 0; i < SLEEPERS; i++)
+        join_thread(sleepers[i].thread);
 }
 
 /* The queue is not empty for a thread that is there. */
@@ -175,23 +195,19 @@ static void end_without_work(void)
 
 TEST(work_wakes_one_for_each_buffer)
 {
-    struct sleeper sleepers[3];
+    struct sleeper sleepers[SLEEPERS];
     begin_with_work();
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < SLEEPERS; i++)
         sleeper_start(&sleepers[i], i ? sleep_for_work_only : sleep_for_work_or_end, &q.sleepers);
     CHECK(workqueue_is_wanted(&q));
-    for (unsigned n = 1; n <= 3; n++) {
+    for (unsigned n = 1; n <= SLEEPERS; n++) {
         if (n == 2)
             workqueue_append(&q, one(n));
         else
             workqueue_push(&q, one(n));
-        unsigned woken = 0;
-        for (size_t i = 0; i < 3; i++)
-            woken += is_woken(&sleepers[i]);
-        CHECK(woken == n);
+        await_woken(sleepers, n);
     }
-    for (size_t i = 0; i < 3; i++)
-        join_thread(sleepers[i].thread);
+    join_sleepers(sleepers);
     CHECK(!q.sleepers && !q.waiters);
     end_without_work();
 }
@@ -200,16 +216,14 @@ TEST(work_wakes_one_for_each_buffer)
 TEST(the_end_wakes_all)
 {
     void (*const sleeps[])(void) = {sleep_for_end, sleep_for_work_or_end, sleep_for_work_only};
-    struct sleeper sleepers[3];
+    struct sleeper sleepers[SLEEPERS];
     begin_with_work();
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < SLEEPERS; i++)
         sleeper_start(&sleepers[i], sleeps[i], i ? &q.sleepers : &q.end_wanted);
     CHECK(workqueue_retire(&q));
     workqueue_wake_waiters(&q);
-    for (size_t i = 0; i < 3; i++)
-        CHECK(is_woken(&sleepers[i]));
-    for (size_t i = 0; i < 3; i++)
-        join_thread(sleepers[i].thread);
+    await_woken(sleepers, SLEEPERS);
+    join_sleepers(sleepers);
     CHECK(!q.sleepers && !q.waiters && !q.end_wanted);
     workqueue_destroy(&q);
 }
