@@ -81,10 +81,9 @@ void entry_refuse_store(const char *call, word old, word value, uintptr_t sp)
  * another stack. */
 COLD void entry_outside(void)
 {
-    int before = errno;
+    KEEP_ERRNO;
     if (!thread_self() && self_unattached.frames && lies_on_this_stack(self_unattached.frames))
         tell_from(STACK_CALLER(), NULL, FRAME_WITHOUT_HEAP, "GC_FRAME", " keeps nothing alive");
-    errno = before;
 }
 
 void entry_check_frames(const gc_thread *t)

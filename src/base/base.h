@@ -2,6 +2,7 @@
 #ifndef GC_BASE_H
 #define GC_BASE_H
 
+#include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -90,6 +91,15 @@ _Noreturn void base_panic(const char *file, int line, const char *what);
 #else
 #define ASSERT(cond) ((void)sizeof(cond))
 #endif
+
+/* The first line of each function that calls the system or the C library. It restores errno when
+ * the function returns, whatever they said. So a public call that succeeds leaves the embedder's
+ * errno alone, even if the system refused something on the way. */
+INLINE void base_restore_errno(const int *kept)
+{
+    errno = *kept;
+}
+#define KEEP_ERRNO const int __attribute__((cleanup(base_restore_errno), unused)) kept_errno = errno
 
 INLINE size_t align_up(size_t n, size_t align)
 {

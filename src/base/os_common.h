@@ -5,8 +5,6 @@
 #include "base/os_system.h"
 #include "base/os.h"
 
-#include <errno.h>
-
 /* Counts one fallible call. True: it has to fail. */
 bool os_common_fault(void);
 
@@ -20,15 +18,5 @@ INLINE void os_check_range(const void *p, size_t size)
 
 /* POSIX: gives back what backs a range that is not used again. */
 void os_discard(void *p, size_t size);
-
-/* The first line of each function that calls the system. It restores errno when the function
- * returns, whatever the system said. So a public call that succeeds leaves the embedder's errno
- * alone, even if the system refused something on the way. */
-INLINE void os_common_restore_errno(const int *kept)
-{
-    errno = *kept;
-}
-#define KEEP_ERRNO                                                                                 \
-    const int __attribute__((cleanup(os_common_restore_errno), unused)) kept_errno = errno
 
 #endif

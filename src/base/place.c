@@ -38,6 +38,7 @@ static _Unwind_Reason_Code note_frame(struct _Unwind_Context *context, void *arg
 
 NOINLINE size_t place_frames(struct place_frame *frames, size_t most, uintptr_t sp)
 {
+    KEEP_ERRNO;
     struct unwinding u = {frames, 0, most, sp};
     _Unwind_Backtrace(note_frame, &u);
     return u.n;
@@ -113,6 +114,7 @@ static int visit_data(struct dl_phdr_info *info, size_t size, void *arg)
 
 void place_each_data(void (*fn)(void *arg, uintptr_t low, uintptr_t high), void *arg)
 {
+    KEEP_ERRNO;
     struct each_data e = {fn, arg};
     dl_iterate_phdr(visit_data, &e);
 }
@@ -142,6 +144,7 @@ static int note_code(struct dl_phdr_info *info, size_t size, void *arg)
 
 size_t place_codes(struct place_code *codes, size_t most, char *program, size_t room)
 {
+    KEEP_ERRNO;
     struct codes c = {codes, 0, most, program};
     ssize_t n = readlink("/proc/self/exe", program, room - 1);
     program[MAX_OF(n, 0)] = 0;
@@ -325,6 +328,7 @@ static const char *base_name(const struct module *m)
 /* A return address lies behind the call, perhaps in the next function. */
 static size_t write_function(uintptr_t pc, char *text, size_t room, bool with_offset)
 {
+    KEEP_ERRNO;
     struct module m;
     struct symbol s;
     int n;
@@ -340,6 +344,7 @@ static size_t write_function(uintptr_t pc, char *text, size_t room, bool with_of
 
 bool place_variable(uintptr_t address, char *text, size_t room)
 {
+    KEEP_ERRNO;
     struct module m;
     struct symbol s;
     find_module(&m, address);

@@ -2,6 +2,7 @@
  * says something each time, as it may, even when it succeeds. */
 #include "build.h"
 #include "cells.h"
+#include "mutator/self.h"
 
 #include <dlfcn.h>
 #include <stdarg.h>
@@ -248,6 +249,29 @@ TEST(calls_that_succeed_leave_errno)
 TEST(calls_that_collect_leave_errno)
 {
     every_call("nth=20,delay=3");
+}
+
+static void *attach_and_collect(void *heap)
+{
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(gc_thread_detach(), 0);
+    return NULL;
+}
+
+/* The watchdog has named a thread. At its next safepoint the thread says where it stands. */
+TEST(a_late_safepoint_leaves_errno)
+{
+    gc_heap *heap = gc_heap_create(&(gc_options){.watchdog_ms = 1, .flags = GC_NO_BACKGROUND});
+    CHECK(heap);
+    pthread_t collector = start_thread(attach_and_collect, heap);
+    WAIT_UNTIL(u64_load_relaxed(&thread_self()->silent_since));
+    KEEPS(gc_safepoint());
+    CHECK(!u64_load_relaxed(&thread_self()->silent_since));
+    CHECK_EQ(gc_blocking_begin(), 0);
+    join_thread(collector);
+    CHECK_EQ(gc_blocking_end(), 0);
+    CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
 TAP_MAIN
