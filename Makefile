@@ -65,8 +65,8 @@ ifneq ($(and $(TRIPLE),$(UNIX)),)
 LDFLAGS += -Wl,-rpath,/usr/$(TRIPLE)/lib \
            -Wl,-dynamic-linker,$(firstword $(wildcard /usr/$(TRIPLE)/lib/ld*.so.[0-9]))
 endif
-# Messages name the functions that unwind tables tell; for arm gcc makes tables of C only if it is asked.
-ifeq ($(PLATFORM),arm)
+# Messages name functions by unwind tables, which gcc makes of C for these only if it is asked.
+ifneq ($(filter $(PLATFORM),arm riscv64),)
 PLATFORM_FLAGS := -funwind-tables
 endif
 # Debian's musl-gcc has gcc's unwinder for glibc, which asks _dl_find_object. There it hears that nothing
