@@ -155,7 +155,7 @@ TESTS_windows := api atomics attach backing barriers beside bits cells edges eve
     stalls statistics tagged threads types weak weakmap weakslot weaktable workbuf
 TESTS_wasm    := atomics bits pacer pagealloc roottable sampler shape sizeclass spans
 # musl has no swapcontext().
-WITHOUT_musl  := self
+WITHOUT_musl  := self stacks
 TEST_CHOICE   := $(filter-out $(WITHOUT_$(PLATFORM)),$(or $(TESTS_$(PLATFORM)),$(TEST_NAMES)))
 UNIT_TESTS   := $(addprefix $(B)/test/,$(sort $(filter $(TEST_CHOICE),$(TEST_NAMES))))
 # The longest first.
