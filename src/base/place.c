@@ -21,6 +21,14 @@ static struct lock place_lock = LOCK_INIT(LOCK_PLACE);
 
 /* ---- Unwinding ---- */
 
+/* Where a frame ends: its stack pointer, which is the CFA of the function that it called. ARM's own
+ * unwinder knows no CFA. */
+#ifdef __ARM_EABI_UNWINDER__
+#define FRAME_END(context) _Unwind_GetGR(context, 13)
+#else
+#define FRAME_END(context) _Unwind_GetCFA(context)
+#endif
+
 struct unwinding {
     struct place_frame *frames;
     size_t n, most;
@@ -30,7 +38,7 @@ struct unwinding {
 static _Unwind_Reason_Code note_frame(struct _Unwind_Context *context, void *arg)
 {
     struct unwinding *u = arg;
-    uintptr_t sp = _Unwind_GetCFA(context), pc = _Unwind_GetIP(context);
+    uintptr_t sp = FRAME_END(context), pc = _Unwind_GetIP(context);
     if (pc && sp >= u->sp)
         u->frames[u->n++] = (struct place_frame){sp, pc};
     return u->n == u->most ? _URC_END_OF_STACK : _URC_NO_REASON;
