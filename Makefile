@@ -65,6 +65,10 @@ ifneq ($(and $(TRIPLE),$(UNIX)),)
 LDFLAGS += -Wl,-rpath,/usr/$(TRIPLE)/lib \
            -Wl,-dynamic-linker,$(firstword $(wildcard /usr/$(TRIPLE)/lib/ld*.so.[0-9]))
 endif
+# Messages name functions by unwind tables, which gcc makes of C for these only if it is asked.
+ifneq ($(filter $(PLATFORM),arm riscv64),)
+PLATFORM_FLAGS := -funwind-tables
+endif
 # Debian's musl-gcc has gcc's unwinder for glibc, which asks _dl_find_object. There it hears that nothing
 # was found, as from a call that does not return 0. That call has to be in the program itself.
 ifeq ($(PLATFORM),musl)
@@ -118,7 +122,7 @@ THREADS := $(if $(filter wasm,$(PLATFORM)),,-pthread)
 SHARED  := $(if $(UNIX),-fPIC -fvisibility=hidden)
 
 say     = $(if $(V),,@echo '$1 $@';)
-COMPILE = $(CC) -std=c11 $(DEFINES) $(WARNINGS) $(CPPFLAGS) $(CFLAGS) $(SANFLAGS) $(THREADS) -MMD -MP
+COMPILE = $(CC) -std=c11 $(DEFINES) $(WARNINGS) $(CPPFLAGS) $(CFLAGS) $(PLATFORM_FLAGS) $(SANFLAGS) $(THREADS) -MMD -MP
 LINK    = $(CC) $(CFLAGS) $(SANFLAGS) $(THREADS) $(LDFLAGS)
 
 # ---- Files ---------------------------------------------------------------------------------
@@ -151,7 +155,7 @@ TESTS_windows := api atomics attach backing barriers beside bits cells edges eve
     stalls statistics tagged threads types weak weakmap weakslot weaktable workbuf
 TESTS_wasm    := atomics bits pacer pagealloc roottable sampler shape sizeclass spans
 # musl has no swapcontext().
-WITHOUT_musl  := self
+WITHOUT_musl  := self stacks
 TEST_CHOICE   := $(filter-out $(WITHOUT_$(PLATFORM)),$(or $(TESTS_$(PLATFORM)),$(TEST_NAMES)))
 UNIT_TESTS   := $(addprefix $(B)/test/,$(sort $(filter $(TEST_CHOICE),$(TEST_NAMES))))
 # The longest first.

@@ -902,8 +902,9 @@ GC_API int gc_stats(struct gc_statistics *stats);
 /* Receives a text, piece by piece, of the calls named gc_..._write(). It must not use the heap, and
  * may wait. 0: go on. Otherwise the call ends, and returns the value, which is a negative errno. */
 typedef int (*gc_write_fn)(void *arg, const char *text, size_t size);
-/* Writes the statistics as Prometheus reads them (text format 0.0.4). Any thread may ask about any
- * heap. A safepoint. 0; -EINVAL: a NULL; -EPERM; or what `write` returned. */
+/* Writes the statistics as Prometheus reads them (text format 0.0.4), and how many objects of each
+ * size class were ever allocated and freed. Any thread may ask about any heap. A safepoint.
+ * 0; -EINVAL: a NULL; -EPERM; or what `write` returned. */
 GC_API int gc_heap_stats_write(gc_heap *heap, gc_write_fn write, void *arg);
 
 /* ------------------------------------------------------------------------------------------

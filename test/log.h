@@ -23,8 +23,9 @@ static inline void keep_line(void *unused, enum gc_log_level level, const char *
     pthread_mutex_lock(&logged.lock);
     size_t n = strncmp(line, "  ", 2) == 0 ? strlen(logged.line) : 0;
     snprintf(logged.line + n, sizeof logged.line - n, "%s%s", n ? " |" : "", line);
+    fputs(line, stderr); /* fprintf would take 8 KiB of C stack */
+    fputc('\n', stderr);
     pthread_mutex_unlock(&logged.lock);
-    fprintf(stderr, "%s\n", line);
     logged.warnings += level == GC_LOG_WARNING;
 }
 

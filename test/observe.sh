@@ -56,10 +56,20 @@ faults_found() { # each of these texts is refused
         ! prometheus <"$scratch/wrong" || { echo "not found: $script" && return 1; }
     done
 }
+class_counts() { # LABEL LEAST: as many objects of the class, and no more freed than allocated
+    awk -v label="{$1}" -v least="$2" '
+        $1 == "gcheap_allocated_objects_total" label { allocated = $2 }
+        $1 == "gcheap_freed_objects_total" label { freed = $2; seen = 1 }
+        END { exit !(seen && allocated >= least && freed <= allocated) }' "$scratch/stats" ||
+        { grep _objects_total "$scratch/stats" && return 1; }
+}
+# 80 trees of 2^15 - 1 nodes of 16 bytes.
+objects_by_class() { class_counts 'size="16"' 2621360; }
 promtool_reads() { promtool check metrics <"$scratch/stats"; }
 
 check 'statistics: the format of Prometheus' statistics
 check 'statistics: a wrong text is refused' faults_found
+check 'statistics: objects by size class' objects_by_class
 if command -v promtool >/dev/null; then
     check 'statistics: promtool' promtool_reads
 fi
@@ -231,6 +241,10 @@ language() { # FUNCTION LINE PROGRAM COMMAND
         grep told "$scratch/profile" | sort | uniq -c && return 1; }
     to_pprof --frames=told && decoded | grep -qF "string_table: \"$1\"" && grep -q '"name":"cycle"' "$scratch/events"
 }
+language_statistics() { # 300000 lists, but for those in spans that are still in use
+    "$BUILD/osier" --gc-metrics="$scratch/stats" "$scratch/fill.osr" && prometheus <"$scratch/stats" &&
+        class_counts 'size="24"' 290000
+}
 piped() { "$BUILD/gcheap-pprof" <"$scratch/profile" | gzip -t; }
 
 # The path of the program: go may have to make it first.
@@ -244,6 +258,7 @@ else
 fi
 check 'profile: well formed' well_formed
 check 'profile: functions of Osier' language fill_list 3 fill.osr osier
+check 'statistics: of a program in Osier' language_statistics
 check 'profile: functions of Lisp' language fill-list 2 fill.scm lisp
 check 'gcheap-pprof: bad input' bad_input
 check 'gcheap-pprof: from a pipe to a pipe' piped

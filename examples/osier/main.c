@@ -18,6 +18,8 @@ static const char usage[] =
     "                     write at the end who has allocated, for gcheap-pprof\n"
     "      --gc-events=FILE\n"
     "                     write at the end what the collector did, for ui.perfetto.dev\n"
+    "      --gc-metrics=FILE\n"
+    "                     write at the end the heap's statistics, for Prometheus\n"
     "      --percent=N    let the heap grow by N % between two collections\n"
     "      --procs=N      run at most N threads at once\n"
     "  -h, --help         print this and exit\n"
@@ -27,7 +29,7 @@ static const char usage[] =
     "program gives to exit().\n";
 
 struct settings {
-    const char *code, *profile, *events;
+    const char *code, *profile, *events, *metrics;
     bool stats;
     gc_options gc;
 };
@@ -120,6 +122,7 @@ enum {
     OPTION_STATS,
     OPTION_PROFILE,
     OPTION_EVENTS,
+    OPTION_METRICS,
     OPTION_PERCENT,
     OPTION_PROCS
 };
@@ -129,6 +132,7 @@ static const struct option options[] = {{"eval", required_argument, NULL, 'e'},
                                         {"gc-stats", no_argument, NULL, OPTION_STATS},
                                         {"gc-profile", required_argument, NULL, OPTION_PROFILE},
                                         {"gc-events", required_argument, NULL, OPTION_EVENTS},
+                                        {"gc-metrics", required_argument, NULL, OPTION_METRICS},
                                         {"percent", required_argument, NULL, OPTION_PERCENT},
                                         {"procs", required_argument, NULL, OPTION_PROCS},
                                         {"help", no_argument, NULL, 'h'},
@@ -155,6 +159,9 @@ static bool take_option(struct settings *settings, int option, int *status)
         return true;
     case OPTION_EVENTS:
         settings->events = optarg;
+        return true;
+    case OPTION_METRICS:
+        settings->metrics = optarg;
         return true;
     case OPTION_PERCENT:
         if (!number_option(optarg, 1, 100000, &settings->gc.percent))
@@ -202,7 +209,7 @@ int main(int argc, char **argv)
         fputs("osier: no memory for a heap\n", stderr);
         return 70;
     }
-    if (!observe_begin(settings.profile, settings.events))
+    if (!observe_begin(settings.profile, settings.events, settings.metrics))
         return 1;
     observe_thread(&thread);
     if (settings.stats)

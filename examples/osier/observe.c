@@ -1,11 +1,12 @@
-/* What the collector is seen doing: a profile of who allocates, and a trace of events. */
+/* What the collector is seen doing: a profile of who allocates, a trace of events, and statistics.
+ */
 #include "vm.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-static FILE *profile, *events;
+static FILE *profile, *events, *metrics;
 static _Thread_local const struct thread *this_thread;
 
 void observe_thread(const struct thread *t)
@@ -34,10 +35,11 @@ static bool open_for(FILE **file, const char *path)
     return !path || *file;
 }
 
-bool observe_begin(const char *profile_path, const char *events_path)
+bool observe_begin(const char *profile_path, const char *events_path, const char *metrics_path)
 {
     const struct gc_profile_options options = {.frames = tell_frames};
-    if (!open_for(&profile, profile_path) || !open_for(&events, events_path))
+    if (!open_for(&profile, profile_path) || !open_for(&events, events_path) ||
+        !open_for(&metrics, metrics_path))
         return false;
     return (!profile || gc_profile_record(&options) == 0) &&
            (!events || gc_events_record(true) == 0);
@@ -59,8 +61,14 @@ static bool finish(FILE *file, const char *what, int (*write)(gc_write_fn, void 
     return false;
 }
 
+static int write_metrics(gc_write_fn write, void *file)
+{
+    return gc_heap_stats_write(vm.heap, write, file);
+}
+
 bool observe_end(void)
 {
     bool well = finish(profile, "profile", gc_profile_write);
-    return finish(events, "trace", gc_events_write) && well;
+    well = finish(events, "trace", gc_events_write) && well;
+    return finish(metrics, "statistics", write_metrics) && well;
 }

@@ -201,8 +201,9 @@ const char *frame_file(const struct frame *frame);
 
 /* The calling OS thread runs script code as t. */
 void observe_thread(const struct thread *t);
-/* Begins to record a profile and a trace for these files, if they are not NULL. false: told. */
-bool observe_begin(const char *profile_path, const char *events_path);
+/* Begins to record a profile and a trace for these files, and opens the one for the statistics, if
+ * they are not NULL. false: told. */
+bool observe_begin(const char *profile_path, const char *events_path, const char *metrics_path);
 /* Writes them. false: told. */
 bool observe_end(void);
 

@@ -108,10 +108,33 @@ bool mcentral_keeps(struct mcentral *c)
     return keep > 0;
 }
 
+/* The caller owns the span, and no run ends in it. */
+static void count_allocated(struct mcentral *c, struct gc_span *s)
+{
+    if (s->live != s->counted)
+        u64_fetch_add_relaxed(&c->allocated, s->live - s->counted);
+    s->counted = s->live;
+}
+
+/* The counts are relaxed: a death may be seen before the birth. */
+struct class_objects mcentral_objects(const struct mheap *h, unsigned sizeclass)
+{
+    struct class_objects sum = {0, 0};
+    for (unsigned i = 0; i < SPANCLASS_COUNT; i++) {
+        if (spanclass_size(i) != sizeclass)
+            continue;
+        sum.freed += u64_load_relaxed(&h->centrals[i].freed);
+        sum.allocated += u64_load_relaxed(&h->centrals[i].allocated);
+    }
+    sum.freed = MIN_OF(sum.freed, sum.allocated);
+    return sum;
+}
+
 void mcentral_file_swept(struct mheap *h, struct gc_span *s, uint32_t sweepgen)
 {
     struct mcentral *c = &h->centrals[s->spanclass];
     struct spanset *sets = has_free(s) && !span_is_large(s) ? c->partial : c->full;
+    count_allocated(c, s);
     u32_store_release(&s->sweepgen, sweepgen);
     push(h, mcentral_swept(sets, sweepgen), s);
 }
@@ -121,6 +144,7 @@ void mcentral_uncache_span(struct mheap *h, struct gc_span *s, uint32_t sweepgen
     struct mcentral *c = &h->centrals[s->spanclass];
     struct spanset *sets = s->next_cell < s->ncells ? c->partial : c->full;
     ASSERT(s->open_runs == 0);
+    count_allocated(c, s);
     stress(STRESS_UNCACHE);
     u32_store_release(&s->sweepgen, stale ? sweepgen - 2 : sweepgen);
     push(h, stale ? mcentral_unswept(sets, sweepgen) : mcentral_swept(sets, sweepgen), s);

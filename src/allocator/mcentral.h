@@ -9,8 +9,9 @@
 
 struct mcentral {
     unsigned spanclass;
-    word taken; /* spans that Ps took since the last FLIP; atomic */
-    word keep;  /* empty spans that the sweep may still keep here; atomic */
+    word taken;           /* spans that Ps took since the last FLIP; atomic */
+    word keep;            /* empty spans that the sweep may still keep here; atomic */
+    u64 allocated, freed; /* objects, since the heap was made; atomic */
     struct spanset partial[2] CACHE_ALIGNED;
     struct spanset full[2];
 };
@@ -45,6 +46,19 @@ void mcentral_file_swept(struct mheap *h, struct gc_span *s, uint32_t sweepgen);
 void mcentral_begin_sweep(struct mcentral *c, bool none);
 /* Whether the class keeps one more empty span. */
 bool mcentral_keeps(struct mcentral *c);
+
+/* Counts the objects that a sweep found dead. */
+INLINE void mcentral_count_freed(struct mcentral *c, size_t n)
+{
+    u64_fetch_add_relaxed(&c->freed, n);
+}
+/* Objects of a size class since the heap was made. Those that were taken from a span are counted
+ * when no P caches the span any more. Neither number ever becomes less. */
+struct class_objects {
+    uint64_t allocated, freed; /* freed <= allocated */
+};
+/* Any thread. */
+struct class_objects mcentral_objects(const struct mheap *h, unsigned sizeclass);
 
 /* Claims one unswept span of the class (sweepgen - 1), or NULL. */
 struct gc_span *mcentral_claim_unswept(struct mheap *h, struct mcentral *c, uint32_t sweepgen);

@@ -87,13 +87,14 @@ int gc_stats(struct gc_statistics *stats)
 
 struct stats_text {
     struct gc_statistics stats;
+    struct class_objects classes[SIZECLASS_COUNT];
     struct output output;
 };
 
 static int write_stats(void *text)
 {
     struct stats_text *x = text;
-    metrics_print(&x->output, &x->stats);
+    metrics_print(&x->output, &x->stats, x->classes);
     return output_end(&x->output);
 }
 
@@ -105,6 +106,8 @@ int gc_heap_stats_write(gc_heap *heap, gc_write_fn write, void *arg)
     if (heap->orphan || !MAY_PASS())
         return -EPERM;
     take_stats(heap, &x.stats);
+    for (unsigned i = 0; i < SIZECLASS_COUNT; i++)
+        x.classes[i] = mcentral_objects(&heap->mem, i);
     output_begin(&x.output, write, arg);
     return entry_unheld(write_stats, &x);
 }

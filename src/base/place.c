@@ -21,6 +21,16 @@ static struct lock place_lock = LOCK_INIT(LOCK_PLACE);
 
 /* ---- Unwinding ---- */
 
+/* Where a frame ends: its stack pointer, which is the CFA of the function that it called. ARM's own
+ * unwinder knows no CFA, and of no frame that a signal interrupted it. */
+#if defined(__arm__) && !defined(__ARM_DWARF_EH__)
+#define FRAME_END(context) _Unwind_GetGR(context, 13)
+#define FRAME_PC(context, interrupted) (*(interrupted) = 0, _Unwind_GetIP(context))
+#else
+#define FRAME_END(context) _Unwind_GetCFA(context)
+#define FRAME_PC(context, interrupted) _Unwind_GetIPInfo(context, interrupted)
+#endif
+
 struct unwinding {
     struct place_frame *frames;
     size_t n, most;
@@ -30,7 +40,7 @@ struct unwinding {
 static _Unwind_Reason_Code note_frame(struct _Unwind_Context *context, void *arg)
 {
     struct unwinding *u = arg;
-    uintptr_t sp = _Unwind_GetCFA(context), pc = _Unwind_GetIP(context);
+    uintptr_t sp = FRAME_END(context), pc = _Unwind_GetIP(context);
     if (pc && sp >= u->sp)
         u->frames[u->n++] = (struct place_frame){sp, pc};
     return u->n == u->most ? _URC_END_OF_STACK : _URC_NO_REASON;
@@ -50,7 +60,7 @@ static _Unwind_Reason_Code note_interrupted(struct _Unwind_Context *context, voi
 {
     struct unwinding *u = arg;
     int interrupted = 0;
-    uintptr_t pc = _Unwind_GetIPInfo(context, &interrupted);
+    uintptr_t pc = FRAME_PC(context, &interrupted);
     if (pc && (interrupted || u->n > 0))
         u->frames[u->n++] = (struct place_frame){0, pc + (interrupted != 0)};
     return u->n == u->most ? _URC_END_OF_STACK : _URC_NO_REASON;

@@ -19,11 +19,12 @@ static void poison(const gc_heap *heap, struct gc_span *s)
     }
 }
 
-static void count_freed(gc_heap *heap, size_t bytes)
+static void count_freed(gc_heap *heap, const struct gc_span *s, size_t objects)
 {
-    if (bytes == 0)
+    if (objects == 0)
         return;
-    u64_fetch_add_release(&heap->mem.counts.freed_bytes, bytes);
+    mcentral_count_freed(&heap->mem.centrals[s->spanclass], objects);
+    u64_fetch_add_release(&heap->mem.counts.freed_bytes, objects * span_object_bytes(s));
 }
 
 /* The caller owns the span. I11: no other thread reads or writes its alloc and mark bits; markers
@@ -41,10 +42,10 @@ static void sweep_bits(gc_heap *heap, struct gc_span *s)
     } else {
         span_clear_bits(s);
     }
-    s->live = (uint32_t)live;
+    s->live = s->counted = (uint32_t)live;
     s->next_cell = 0;
     s->needzero = true;
-    count_freed(heap, (before - live) * span_object_bytes(s));
+    count_freed(heap, s, before - live);
     word_fetch_add_relaxed(&sweeping_of(heap)->swept_pages, s->npages);
     if (UNLIKELY(heap->debug.poison) && !span_is_large(s))
         poison(heap, s);

@@ -98,7 +98,26 @@ static void print_metric(struct output *o, const struct metric *m, const void *f
         print_number(o, m, *(const uint64_t *)field);
 }
 
-void metrics_print(struct output *o, const struct gc_statistics *stats)
+/* The smallest first, and large objects last. Those of which there never were objects are left out.
+ */
+static void print_classes(struct output *o, const char *name, const char *help,
+                          const struct class_objects classes[SIZECLASS_COUNT], size_t offset)
+{
+    print_head(o, name, "counter", help);
+    for (unsigned i = 1; i <= SIZECLASS_COUNT; i++) {
+        const struct class_objects *class = &classes[i % SIZECLASS_COUNT];
+        if (class->allocated == 0)
+            continue;
+        if (i < SIZECLASS_COUNT)
+            output_print(o, "%s{size=\"%u\"} ", name, (unsigned)sizeclass_table[i].size);
+        else
+            output_print(o, "%s{size=\"large\"} ", name);
+        output_print(o, "%" PRIu64 "\n", *(const uint64_t *)((const char *)class + offset));
+    }
+}
+
+void metrics_print(struct output *o, const struct gc_statistics *stats,
+                   const struct class_objects classes[SIZECLASS_COUNT])
 {
     print_head(o, "gcheap_cycles_total", "counter", "Completed cycles, by why they began.");
     for (unsigned i = 0; i < GC_CAUSES; i++)
@@ -106,4 +125,8 @@ void metrics_print(struct output *o, const struct gc_statistics *stats)
                      trace_cause((enum gc_cause)i), stats->causes[i]);
     for (size_t i = 0; i < ARRAY_LEN(metrics); i++)
         print_metric(o, &metrics[i], (const char *)stats + metrics[i].offset);
+    print_classes(o, "gcheap_allocated_objects_total", "Objects handed out, by size class.",
+                  classes, offsetof(struct class_objects, allocated));
+    print_classes(o, "gcheap_freed_objects_total", "Objects freed, by size class.", classes,
+                  offsetof(struct class_objects, freed));
 }

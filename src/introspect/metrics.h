@@ -2,8 +2,10 @@
 #ifndef GC_METRICS_H
 #define GC_METRICS_H
 
+#include "allocator/mcentral.h"
 #include "base/output.h"
 
-void metrics_print(struct output *o, const struct gc_statistics *stats);
+void metrics_print(struct output *o, const struct gc_statistics *stats,
+                   const struct class_objects classes[SIZECLASS_COUNT]);
 
 #endif

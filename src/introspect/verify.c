@@ -16,6 +16,7 @@ struct check {
     unsigned faults;
     bool remedy_told;
     size_t pages, noscan, live_bytes, spans;
+    size_t objects[SIZECLASS_COUNT];
 };
 
 static void fault(struct check *c, const char *what, uintptr_t where, uintptr_t more)
@@ -139,10 +140,20 @@ static void check_span(void *arg, struct gc_span *s)
     check_pages(c, s);
     check_bits(c, s);
     c->spans++;
+    c->objects[spanclass_size(s->spanclass)] += s->live;
     c->pages += s->npages;
     if (spanclass_noscan(s->spanclass))
         c->noscan += s->npages;
     c->live_bytes += span_is_large(s) ? span_bytes(s) : (size_t)s->live * s->size;
+}
+
+/* What is in quarantine is freed, and live. */
+static void check_class_counts(struct check *c)
+{
+    for (unsigned i = 0; i < SIZECLASS_COUNT && !c->heap->debug.quarantine; i++) {
+        struct class_objects counted = mcentral_objects(&c->heap->mem, i);
+        EXPECT(c, counted.allocated - counted.freed == c->objects[i], i, c->objects[i]);
+    }
 }
 
 /* ---- References ---- */
@@ -228,6 +239,7 @@ unsigned verify_heap(gc_heap *heap)
     EXPECT(&c, c.pages == heap->mem.counts.pages_inuse, c.pages, heap->mem.counts.pages_inuse);
     EXPECT(&c, c.noscan == heap->mem.counts.pages_noscan, c.noscan, heap->mem.counts.pages_noscan);
     EXPECT(&c, c.spans == heap->mem.counts.spans_inuse, c.spans, heap->mem.counts.spans_inuse);
+    check_class_counts(&c);
     c.live_bytes -= quarantine_bytes(heap);
     EXPECT(&c, c.live_bytes == mheap_live_bytes(&heap->mem), c.live_bytes,
            mheap_live_bytes(&heap->mem));

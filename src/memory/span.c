@@ -15,7 +15,7 @@ void span_init(struct gc_span *s, struct arena *a, uintptr_t base, size_t npages
     s->next_cell = 0;
     s->open_runs = 0;
     ptr_store_relaxed(&s->cache, NULL);
-    s->live = 0;
+    s->live = s->counted = 0;
     s->arena = a;
     s->scan_limit = base;
     s->large_type = s->large_element = NULL;

@@ -40,6 +40,7 @@ struct gc_span {
     uintptr_t scan_limit; /* large: end of its last reference word */
     const struct gc_type *large_type;    /* large: element or object type, if it has one */
     const struct gc_type *large_element; /* large: type of elements with tagged words; NULL: none */
+    uint32_t counted; /* of `live`, those that are in its mcentral's counts; owner writes */
     struct lock specials_lock;
     struct special_table *specials; /* under specials_lock; see special.h */
 };

@@ -191,7 +191,7 @@ void handshake_hinder(gc_heap *heap, enum hindrance hindrance)
 /* The collector's wait for a thread or for a P; the other one is NULL. */
 struct watched_wait {
     gc_heap *heap;
-    gc_thread *t;
+    gc_thread *t; /* is waited for, if p is NULL */
     struct proc *p;
     uint64_t until; /* see handshake_end */
     uint64_t since; /* 0: the waiting has not begun */
@@ -227,7 +227,7 @@ static void wait_begin(struct watched_wait *w)
 /* Called when a thread has kept the collector waiting for long. */
 static void look_at_silence(struct watched_wait *w)
 {
-    gc_thread *t = w->t ? w->t : ptr_load_acquire(&w->p->owner);
+    gc_thread *t = w->p ? ptr_load_acquire(&w->p->owner) : w->t;
     if (t && mutators_reap(t))
         return;
     handshake_hinder(w->heap, HINDRANCE_SILENCE);

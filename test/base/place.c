@@ -21,8 +21,8 @@ static int open_slowly(const char *path, int flags);
 
 /* Copies of this program, side by side, but for the first one's path. */
 enum { MODULES = KNOWN_MAX + 5 };
-#define LOW ((uintptr_t)1 << 40)
-#define APART ((uintptr_t)1 << 30)
+#define LOW ((uintptr_t)1 << 28)
+#define APART ((uintptr_t)1 << 24)
 
 static const char *first_path = THE_PROGRAM "x";
 static unsigned long long unloads;

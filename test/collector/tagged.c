@@ -527,7 +527,7 @@ static size_t straddles; /* its index */
 static void share_nodes(struct actor *a)
 {
     (void)a;
-    gc_store(&shared_nodes, gc_new_array(&node_type, 5000));
+    gc_store(&shared_nodes, gc_new_array(&node_type, 2 * MARK_STRAND / sizeof(struct node)));
 }
 static void put_key_in_window(struct actor *a)
 {
@@ -631,8 +631,9 @@ static void refuse_type(const struct gc_type_spec *spec, const char *why)
 
 TEST(types_that_are_refused)
 {
+    enum { WORD = sizeof(void *) };
     uint64_t mask[2] = {5, 0};
-    struct gc_tagged t[3] = {{0, 8, 1, 1}, {2, 9, 1, 1}, {0, 9, 1, 1}};
+    struct gc_tagged t[3] = {{0, WORD, 1, 1}, {2, WORD + 1, 1, 1}, {0, WORD + 1, 1, 1}};
     struct gc_type_spec spec = {
         .size = 4 * sizeof(void *), .mask = mask, .mask_bits = 4, .tagged = t, .ntagged = 2};
     gc_type *type = gc_type_create(&spec);
@@ -649,14 +650,14 @@ TEST(types_that_are_refused)
     refuse_type(&spec, "a tag lies beyond the size");
     t[0] = (struct gc_tagged){0, 3, 1, 1};
     refuse_type(&spec, "a tag lies in its tagged word");
-    t[0] = (struct gc_tagged){0, 8, 1, 3};
+    t[0] = (struct gc_tagged){0, WORD, 1, 3};
     refuse_type(&spec, "a tag never matches");
     spec.ntagged = 5;
     refuse_type(&spec, "more tagged words than words in the mask");
     spec.tagged = NULL;
     spec.ntagged = 1;
     refuse_type(&spec, "more tagged words than words in the mask");
-    t[0] = (struct gc_tagged){0, 8, 1, 1};
+    t[0] = (struct gc_tagged){0, WORD, 1, 1};
     spec.tagged = t;
     spec.size = 65 * sizeof(void *);
     refuse_type(&spec, "larger than 64 words");

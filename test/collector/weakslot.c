@@ -251,7 +251,7 @@ TEST(tables_by_the_thousand)
     gc_collect();
     for (size_t i = 0; i < N; i += 4)
         CHECK(all[i]->slots[0] == (i % 3 ? DEAD : all[i]));
-    size_t live = stats_now().heap_live;
+    uint64_t live = stats_now().heap_live;
     all = NULL;
     gc_collect();
     CHECK(stats_now().heap_live < live / 4);
@@ -701,7 +701,7 @@ static void crowd_step(uint64_t *random, struct cell **held)
         gc_store_weak(&crowd_table->slots[i], c);
     }
     /* Each thread writes pairs of its own, and reads all. */
-    i = (size_t)random_below(random, CROWD_PAIRS / CROWD) * CROWD + crowd_number;
+    i = (size_t)(random_below(random, CROWD_PAIRS / CROWD) * CROWD + crowd_number);
     void **pair = &crowd_pairs->slots[2 * i];
     void *k = gc_load(&pair[0]);
     if ((!k || k == DEAD) && *held) {

@@ -94,6 +94,7 @@ static struct text text;
 TEST(numbers_in_the_text)
 {
     static struct gc_statistics s;
+    static struct class_objects classes[SIZECLASS_COUNT];
     struct output o;
     setlocale(LC_ALL, "de_DE.UTF-8"); /* where there is such a locale: numbers have a comma */
     s.causes[GC_CAUSE_START] = 7;
@@ -104,8 +105,10 @@ TEST(numbers_in_the_text)
     s.stall.buckets[10] = 4;
     s.stall.buckets[39] = 2;
     s.stall.sum = 2;
+    classes[sizeclass_of(24)] = (struct class_objects){UINT64_MAX, 0};
+    classes[0] = (struct class_objects){5, 4};
     output_begin(&o, keep, &text);
-    metrics_print(&o, &s);
+    metrics_print(&o, &s, classes);
     CHECK_EQ(output_end(&o), 0);
     CHECK(has_line(&text, "gcheap_cycles_total{cause=\"start\"} 7"));
     CHECK(has_line(&text, "gcheap_heap_goal_bytes +Inf"));
@@ -118,6 +121,10 @@ TEST(numbers_in_the_text)
     CHECK(has_line(&text, "gcheap_stall_seconds_bucket{le=\"+Inf\"} 7"));
     CHECK(has_line(&text, "gcheap_stall_seconds_sum 0.000000002"));
     CHECK(has_line(&text, "gcheap_stall_seconds_count 7"));
+    CHECK(has_line(&text, "gcheap_allocated_objects_total{size=\"24\"} 18446744073709551615\n"
+                          "gcheap_allocated_objects_total{size=\"large\"} 5"));
+    CHECK(has_line(&text, "gcheap_freed_objects_total{size=\"24\"} 0\n"
+                          "gcheap_freed_objects_total{size=\"large\"} 4"));
 }
 
 TEST(the_text_of_a_heap)
@@ -130,6 +137,131 @@ TEST(the_text_of_a_heap)
     CHECK(has_line(&text, "gcheap_threads 1"));
     CHECK_EQ(gc_heap_stats_write(NULL, keep, &text), -EINVAL);
     CHECK_EQ(gc_heap_stats_write(heap, NULL, &text), -EINVAL);
+    gc_heap_destroy(heap);
+}
+
+/* ---- Objects by size class ---- */
+
+static void trace_nothing(void *object, gc_tracer *tracer)
+{
+    (void)object, (void)tracer;
+}
+struct traced {
+    void *slots[2];
+};
+static gc_type traced_type = {.size = sizeof(struct traced),
+                              .kind = GC_KIND_STRUCT,
+                              .name = "traced",
+                              .trace = trace_nothing};
+
+static struct class_objects objects_of(const gc_heap *heap, size_t size)
+{
+    return mcentral_objects(&heap->mem, size ? sizeclass_of(size) : 0);
+}
+
+/* All that died is swept. */
+static void collect_and_sweep(void)
+{
+    CHECK_EQ(gc_collect(), 0);
+    CHECK_EQ(gc_heap_verify(), 0);
+}
+
+TEST(each_object_counts_in_its_class)
+{
+    gc_heap *heap = gc_heap_create(&(gc_options){.flags = GC_NO_BACKGROUND});
+    void *kept = NULL;
+    GC_FRAME(kept);
+    for (int i = 0; i < 1000; i++) {
+        CHECK(gc_new_bytes(48));
+        CHECK(gc_new_array(&gc_pointer_type, 48 / sizeof(void *)));
+        CHECK(kept = gc_new(&traced_type));
+    }
+    for (int i = 0; i < 7; i++)
+        CHECK(gc_new_bytes(100000));
+    collect_and_sweep();
+    size_t cell = sizeclass_table[sizeclass_of(sizeof(struct traced) + sizeof(void *))].size;
+    CHECK_EQ(objects_of(heap, 48).allocated, 2000);
+    CHECK_EQ(objects_of(heap, 48).freed, 2000);
+    CHECK_EQ(objects_of(heap, cell).allocated, 1000);
+    CHECK_EQ(objects_of(heap, cell).freed, 999);
+    CHECK_EQ(objects_of(heap, 0).allocated, 7);
+    CHECK_EQ(objects_of(heap, 0).freed, 7);
+    CHECK_EQ(objects_of(heap, 1024).allocated, 0);
+    gc_heap_destroy(heap);
+}
+
+/* What a P has taken from a span and not handed out is no object. */
+TEST(rests_of_runs_do_not_count)
+{
+    gc_heap *heap = gc_heap_create(&(gc_options){.flags = GC_NO_BACKGROUND});
+    for (unsigned i = 1; i <= 20; i++) {
+        CHECK(gc_new_bytes(32));
+        CHECK_EQ(gc_collect(), 0);
+        CHECK_EQ(objects_of(heap, 32).allocated, i);
+    }
+    gc_heap_destroy(heap);
+}
+
+/* Of a full span, without a collection. */
+TEST(a_full_span_counts)
+{
+    gc_heap *heap =
+        gc_heap_create(&(gc_options){.flags = GC_NO_BACKGROUND, .percent = GC_PERCENT_OFF});
+    unsigned cells = sizeclass_table[sizeclass_of(32)].ncells;
+    for (unsigned i = 0; i < cells; i++)
+        CHECK(gc_new_bytes(32));
+    CHECK_EQ(objects_of(heap, 32).allocated, 0);
+    CHECK(gc_new_bytes(32));
+    CHECK_EQ(objects_of(heap, 32).allocated, cells);
+    gc_heap_destroy(heap);
+}
+
+/* By a reader: no thread orders the two for it. */
+TEST(a_death_is_seen_first)
+{
+    gc_heap *heap = gc_heap_create(NULL);
+    struct mcentral *c = &heap->mem.centrals[spanclass_make(sizeclass_of(64), true)];
+    u64_store_relaxed(&c->freed, 5);
+    u64_store_relaxed(&c->allocated, 3);
+    CHECK_EQ(objects_of(heap, 64).freed, 3);
+    u64_store_relaxed(&c->allocated, 8);
+    CHECK_EQ(objects_of(heap, 64).freed, 5);
+    gc_heap_destroy(heap);
+}
+
+enum { ALLOCATORS = 3, OBJECTS_EACH = 20000 };
+static uint32_t allocating;
+
+static void *allocate_some(void *heap)
+{
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    for (int i = 0; i < OBJECTS_EACH; i++)
+        CHECK(gc_new_bytes(64));
+    CHECK_EQ(gc_thread_detach(), 0);
+    u32_fetch_sub_relaxed(&allocating, 1);
+    return NULL;
+}
+
+TEST(counts_that_are_read_meanwhile_only_grow)
+{
+    gc_heap *heap = gc_heap_create(&(gc_options){.min_heap = 1 << 18});
+    pthread_t threads[ALLOCATORS];
+    struct class_objects last = {0, 0};
+    u32_store_relaxed(&allocating, ALLOCATORS);
+    for (int i = 0; i < ALLOCATORS; i++)
+        threads[i] = start_thread(allocate_some, heap);
+    while (u32_load_relaxed(&allocating)) {
+        struct class_objects now = objects_of(heap, 64);
+        CHECK(last.allocated <= now.allocated && last.freed <= now.freed);
+        CHECK(now.freed <= now.allocated);
+        last = now;
+        gc_safepoint();
+    }
+    for (int i = 0; i < ALLOCATORS; i++)
+        join_thread(threads[i]);
+    collect_and_sweep();
+    CHECK_EQ(objects_of(heap, 64).allocated, ALLOCATORS * OBJECTS_EACH);
+    CHECK_EQ(objects_of(heap, 64).freed, ALLOCATORS * OBJECTS_EACH);
     gc_heap_destroy(heap);
 }
 
