@@ -543,6 +543,13 @@ static inline void *gc_new_array(gc_type *type, size_t n)
  * room for half as many more at least. *capacity becomes how many elements the new array has room
  * for. NULL: as gc_new_array(), and *capacity stays. The call keeps `array` alive. */
 GC_API void *gc_array_grow(gc_type *type, const void *array, size_t n, size_t *capacity);
+/* For an array with room for *capacity elements of which only the first n are used. If an array of
+ * n elements takes less memory, and that is to be had: such an array, with these elements, and
+ * *capacity becomes how many it has room for. Otherwise `array` itself, in which the elements
+ * behind n become what they are in a new array; only an array that is made is a safepoint. n = 0:
+ * as for gc_new_array(). NULL: as gc_new_array(), but never ENOMEM; EINVAL also if n is above
+ * *capacity, and if `array` is no object with room for that many. */
+GC_API void *gc_array_shrink(gc_type *type, void *array, size_t n, size_t *capacity);
 
 GC_API void *gc_new_flex_slow(gc_type *head, gc_type *element, size_t n);
 /* An object of type `head` that ends in n elements of type `element`: the elements begin at

@@ -1,7 +1,7 @@
 /* Duo: a virtual machine whose values are two words, what a value is and a tag, as in Lua and in
  * QuickJS. It is small, and has what a port of such a machine meets (docs/porting.md): a stack that
- * a root callback visits, tables and closures full of tagged words, the barrier of a collector of
- * one's own before plain stores, and a table with weak keys.
+ * a root callback visits, tables, lists and closures full of tagged words, the barrier of a
+ * collector of one's own before plain stores, and a table with weak keys.
  *
  *     duo [N]      runs its programs, N rounds each, and checks what they return
  *
@@ -21,7 +21,7 @@ static void *must(void *p)
 
 /* ---- Values and the stack ------------------------------------------------------------------ */
 
-enum { NIL, NUMBER, OBJECT = 0x40, NAME = OBJECT, TABLE, WEAK_TABLE, CLOSURE };
+enum { NIL, NUMBER, OBJECT = 0x40, NAME = OBJECT, TABLE, WEAK_TABLE, LIST, CLOSURE };
 
 struct value {
     union {
@@ -139,6 +139,46 @@ static struct value table_get(const struct table *t, struct value key)
     return t->room ? find_entry(t->entries, t->room, key)->value : nil;
 }
 
+/* ---- Lists --------------------------------------------------------------------------------- */
+
+struct list {
+    struct value *items;
+    size_t room, used;
+};
+static GC_TYPE(list_type, struct list, items);
+
+static void replace_items(struct list *l, struct value *items)
+{
+    gc_store(&l->items, items);
+}
+
+/* The barrier stands as in table_set. */
+__attribute__((no_sanitize("thread"))) static void list_append(struct list *l, struct value v)
+{
+    if (l->used == l->room)
+        replace_items(l, must(gc_array_grow(&value_type, l->items, l->used, &l->room)));
+    gc_before_write(l->items);
+    l->items[l->used++] = v;
+}
+
+/* What lies behind the first n items goes, and most of the memory if that was three quarters. */
+static void list_cut(struct list *l, size_t n)
+{
+    if (n <= l->room / 4)
+        replace_items(l, must(gc_array_shrink(&value_type, l->items, n, &l->room)));
+    else
+        gc_clear(&l->items[n], (l->used - n) * sizeof *l->items);
+    l->used = n;
+}
+
+/* Pushes the last item, and takes it off the list. */
+static void push_last(struct list *l)
+{
+    push(l->used > 0 ? l->items[l->used - 1] : nil);
+    if (l->used > 0)
+        list_cut(l, l->used - 1);
+}
+
 /* ---- Tables with weak keys: pairs of a key, and of a value that lives as long as the key ----- */
 
 #define DEAD ((void *)1) /* what the collector leaves as the key of a dead pair */
@@ -236,7 +276,7 @@ static struct value weak_get(struct weak_table *t, const void *key)
 
 /* One byte each. Those before RETURN have an operand behind them: the number of a name, of a local,
  * of a value of the closure's own, of a function; a tag; how many arguments. */
-enum op { PUSH_NAME, LOCAL, FREE, SET_FREE, NEW, MAKE, CALL, RETURN, ADD, GET, SET };
+enum op { PUSH_NAME, LOCAL, FREE, SET_FREE, NEW, MAKE, CALL, RETURN, ADD, GET, SET, APPEND, TAKE };
 enum { N, SUM, NEXT, OWNER };
 static const char *const names[] = {"n", "sum", "next", "owner"};
 
@@ -257,9 +297,14 @@ static void make_closure(const uint8_t *code, int n)
     push(from_object(c, CLOSURE));
 }
 
+static gc_type *type_of(uint8_t tag)
+{
+    return tag == TABLE ? &table_type : tag == LIST ? &list_type : &weak_table_type;
+}
+
 static void push_new(uint8_t tag)
 {
-    void *object = must(tag == TABLE ? gc_new(&table_type) : gc_new(&weak_table_type));
+    void *object = must(gc_new(type_of(tag)));
     push(from_object(object, tag));
     if (tag == WEAK_TABLE) {
         struct pairs *pairs = make_pairs(NULL, 1);
@@ -299,6 +344,12 @@ static const uint8_t owners[] = {
     NEW, TABLE, NEW, TABLE, LOCAL, 2,   PUSH_NAME, OWNER, LOCAL, 1,     SET,   FREE,
     0,   LOCAL, 1,   LOCAL, 2,     SET, FREE,      1,     LOCAL, 0,     LOCAL, 1,
     SET, FREE,  0,   LOCAL, 1,     GET, PUSH_NAME, OWNER, GET,   RETURN};
+/* item = {}; item.n = i; list.append(item); return item */
+static const uint8_t appends[] = {NEW,  TABLE, LOCAL, 1, PUSH_NAME, N,     LOCAL, 0,     SET,
+                                  FREE, 0,     LOCAL, 1, APPEND,    LOCAL, 1,     RETURN};
+/* t.sum = t.sum + list.take().n; return t.sum */
+static const uint8_t takes[] = {T_SUM, T_SUM, GET, FREE, 1,     TAKE, PUSH_NAME,
+                                N,     GET,   ADD, SET,  T_SUM, GET,  RETURN};
 
 /* Calls the closure below the n arguments on the top; its result takes their place. */
 static void call(int n)
@@ -347,6 +398,15 @@ static void call(int n)
             set(top[-3], top[-2], top[-1]);
             top -= 3;
             break;
+        case APPEND:
+            list_append(top[-2].u.object, top[-1]);
+            top -= 2;
+            break;
+        case TAKE:
+            push_last(top[-1].u.object);
+            top[-2] = top[-1];
+            top--;
+            break;
         }
     }
 }
@@ -394,6 +454,24 @@ static void run_lists(int n)
     check("sum of a list", sum, n * (n - 1.0) / 2);
 }
 
+static void run_stack(int n)
+{
+    push_new(LIST);
+    struct list *list = top[-1].u.object;
+    push(top[-1]);
+    make_closure(appends, 1);
+    call_often(n);
+    top--;
+    check("items of a stack", (double)list->used, n);
+    push_new(TABLE);
+    push(top[-2]);
+    make_closure(takes, 2);
+    call_often(n);
+    check("sum of what was on it", (--top)->u.number, n * (n - 1.0) / 2);
+    check("room of the empty stack", (double)list->room, 0);
+    top--;
+}
+
 static void run_owners(int n)
 {
     push_new(WEAK_TABLE);
@@ -419,6 +497,7 @@ int main(int argc, char **argv)
     gc_root_callback(GC_ROOT_THREAD, visit_stack, NULL);
     run_sums(n);
     run_lists(n);
+    run_stack(n);
     run_owners(n);
     gc_heap_destroy(heap);
     return failures > 0;

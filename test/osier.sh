@@ -86,6 +86,16 @@ for program in bank generators; do
     check "program: $program, marked twice" runs_under_stress "$program" nth=50,checkmark
 done
 
+# What nobody else holds is gone from its weak map and its weak set, and what is in use is there.
+demonstrates_weak_tables() {
+    sed 's/sleep(3)/sleep(0.1)/' examples/osier/demo.osr >"$scratch/demo.osr" &&
+        "$OSIER" "$scratch/demo.osr" >"$scratch/out" 2>&1 &&
+        grep -q '^few after a collection; the one in use is kept$' "$scratch/out" &&
+        grep -q '^few after a collection; the one in use shows 21$' "$scratch/out" ||
+        { cat "$scratch/out" && return 1; }
+}
+check "the demo's weak tables" demonstrates_weak_tables
+
 check "-e" prints "3"$'\n' "$OSIER" -e 'print(1 + 2)'
 check "arguments" prints '["a", "--b"]'$'\n' "$OSIER" -e 'print(arguments)' a --b
 file args.osr 'print(arguments, arguments.len())'

@@ -26,6 +26,7 @@
     X(ATOMIC, "Atomic")                                                                            \
     X(WEAK, "Weak")                                                                                \
     X(WEAKMAP, "WeakMap")                                                                          \
+    X(WEAKSET, "WeakSet")                                                                          \
     X(FILE, "File")                                                                                \
     X(GC, "Gc")
 #define X(kind, name) [KIND_##kind] = name,

@@ -16,6 +16,7 @@ GC_TYPE(function_type, struct function, name, module, code, lines, constants, ca
 GC_TYPE(module_type, struct module, name, path, variables);
 GC_TYPE(coroutine_type, struct coroutine, function, resumer);
 GC_TYPE(weakmap_type, struct weakmap, table);
+GC_TYPE(weakset_type, struct weakset, slots);
 GC_TYPE(file_type, struct file, path);
 GC_TYPE_NOPTR(record_head, struct object);
 static GC_TYPE_NOPTR(block_head, struct block);

@@ -35,6 +35,7 @@ enum kind {
     KIND_ATOMIC,
     KIND_WEAK,
     KIND_WEAKMAP,
+    KIND_WEAKSET,
     KIND_FILE,
     KIND_GC, /* a class of static methods only */
     KIND_COUNT,
@@ -207,6 +208,16 @@ struct weakmap {
     struct weak_table *table; /* replaced and written under a lock, see weak.c */
 };
 
+/* An open hash table of weak slots. */
+struct weak_slots {
+    size_t room, used; /* as in a weak_table */
+    void *slots[];
+};
+struct weakset {
+    struct object head;
+    struct weak_slots *slots; /* likewise */
+};
+
 struct file {
     struct object head;
     struct string *path;
@@ -239,7 +250,8 @@ static inline void *new_bytes(struct thread *t, size_t size)
 }
 
 extern gc_type box_type, list_type, map_type, range_type, buffer_type, bound_type, native_type,
-    class_type, function_type, module_type, coroutine_type, weak_type, weakmap_type, file_type;
+    class_type, function_type, module_type, coroutine_type, weak_type, weakmap_type, weakset_type,
+    file_type;
 
 /* Records are a head and n references or values: instances and closures. */
 extern gc_type record_head;

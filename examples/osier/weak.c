@@ -1,4 +1,5 @@
-/* Weak references and weak maps, and the cleanups that free what objects own off the heap. */
+/* Weak references, weak maps and weak sets, and the cleanups that free what objects own off the
+ * heap. */
 #include "vm.h"
 
 #include <pthread.h>
@@ -139,11 +140,29 @@ static struct weak_table *new_table(struct thread *t, size_t room)
     return table;
 }
 
+static size_t hash_address(const void *p)
+{
+    return (size_t)((uintptr_t)p * 0x9E3779B9u >> 8);
+}
+
+static bool has_room(size_t room, size_t used)
+{
+    return used + 1 < room - room / 4;
+}
+
+static size_t room_for(size_t live)
+{
+    size_t room = ROOM_MIN;
+    while (room < 2 * live + 2)
+        room *= 2;
+    return room;
+}
+
 /* The pair with that key, or else one where it can be put. A pair whose key has died is neither,
  * until the collector has been there. */
 static struct weak_pair *find_pair(struct weak_table *table, const void *key)
 {
-    size_t mask = table->room - 1, i = (size_t)((uintptr_t)key * 0x9E3779B9u >> 8) & mask;
+    size_t mask = table->room - 1, i = hash_address(key) & mask;
     struct weak_pair *unused = NULL;
     for (;; i = (i + 1) & mask) {
         struct weak_pair *pair = &table->pairs[i];
@@ -193,8 +212,8 @@ static size_t count_pairs(struct weak_table *table)
 
 /* ---- WeakMap ------------------------------------------------------------------------------- */
 
-/* Each operation is atomic: under the lock that belongs to the map. There are no safepoints under
- * it. */
+/* Each operation is atomic: under the lock that belongs to the map or set. There are no safepoints
+ * under it. */
 #define LOCKS 16
 static pthread_mutex_t locks[LOCKS] = {
     PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER,
@@ -205,15 +224,20 @@ static pthread_mutex_t locks[LOCKS] = {
     PTHREAD_MUTEX_INITIALIZER};
 
 /* An object does not move, so neither does its lock. */
+static pthread_mutex_t *lock_of(const void *object)
+{
+    return &locks[((uintptr_t)object >> 5) % LOCKS];
+}
+
 static struct weak_table *lock_map(struct weakmap *map)
 {
-    pthread_mutex_lock(&locks[((uintptr_t)map >> 5) % LOCKS]);
+    pthread_mutex_lock(lock_of(map));
     return gc_load(&map->table);
 }
 
 static void unlock_map(struct weakmap *map)
 {
-    pthread_mutex_unlock(&locks[((uintptr_t)map >> 5) % LOCKS]);
+    pthread_mutex_unlock(lock_of(map));
 }
 
 #define MAP ((struct weakmap *)as_object(args[0]))
@@ -241,7 +265,7 @@ static value from_reference(void *p)
 static bool try_set(struct weakmap *map, void *key, void *v)
 {
     struct weak_table *table = lock_map(map);
-    bool fits = table->used + 1 < table->room - table->room / 4;
+    bool fits = has_room(table->room, table->used);
     if (fits || has_key(find_pair(table, key), key)) {
         put_pair(table, key, v);
         fits = true;
@@ -252,11 +276,9 @@ static bool try_set(struct weakmap *map, void *key, void *v)
 
 static void make_room(struct thread *t, struct weakmap *map)
 {
-    size_t live = count_pairs(lock_map(map)), room = ROOM_MIN;
+    size_t live = count_pairs(lock_map(map));
     unlock_map(map);
-    while (room < 2 * live + 2)
-        room *= 2;
-    struct weak_table *larger = new_table(t, room);
+    struct weak_table *larger = new_table(t, room_for(live));
     struct weak_table *table = lock_map(map);
     if (count_pairs(table) <= live) {
         copy_pairs(larger, table);
@@ -354,6 +376,172 @@ static value weakmap_values(struct thread *t, value *args, int n)
     return weakmap_list(t, args, false);
 }
 
+/* ---- WeakSet ------------------------------------------------------------------------------- */
+
+static void trace_slots(void *object, gc_tracer *tracer)
+{
+    struct weak_slots *all = object;
+    gc_trace_weak(tracer, all->slots, all->room, sizeof(void *), GONE);
+}
+static gc_type slots_type = {
+    .size = sizeof(struct weak_slots), .name = "struct weak_slots", .trace = trace_slots};
+static GC_TYPE_NOPTR(slot_type, void *); /* trace_slots names it */
+
+static struct weak_slots *new_slots(struct thread *t, size_t room)
+{
+    struct weak_slots *all = check_memory(t, gc_new_flex(&slots_type, &slot_type, room));
+    all->room = room;
+    return all;
+}
+
+/* The object that a slot holds, if it lives. */
+static void *held_by(void **slot)
+{
+    void *object = gc_load_weak(slot);
+    return object == GONE ? NULL : object;
+}
+
+/* The slot that holds the object, or else one where it can be put; see find_pair. */
+static void **find_slot(struct weak_slots *all, const void *object)
+{
+    void **unused = NULL;
+    for (size_t mask = all->room - 1, i = hash_address(object) & mask;; i = (i + 1) & mask) {
+        const void *held = gc_load(&all->slots[i]);
+        if (held == object)
+            return &all->slots[i];
+        if (!held)
+            return unused ? unused : &all->slots[i];
+        if (held == GONE && !unused)
+            unused = &all->slots[i];
+    }
+}
+
+static void put_slot(struct weak_slots *all, void *object)
+{
+    void **slot = find_slot(all, object);
+    all->used += !gc_load(slot);
+    gc_store_weak(slot, object);
+}
+
+static size_t count_slots(struct weak_slots *all)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < all->room; i++)
+        n += held_by(&all->slots[i]) != NULL;
+    return n;
+}
+
+/* What lives; no safepoint. */
+static void copy_slots(struct weak_slots *to, struct weak_slots *from)
+{
+    for (size_t i = 0; i < from->room; i++) {
+        void *object = held_by(&from->slots[i]);
+        if (object)
+            put_slot(to, object);
+    }
+}
+
+#define SET ((struct weakset *)as_object(args[0]))
+
+static struct weak_slots *lock_set(struct weakset *set)
+{
+    pthread_mutex_lock(lock_of(set));
+    return gc_load(&set->slots);
+}
+
+static void unlock_set(struct weakset *set)
+{
+    pthread_mutex_unlock(lock_of(set));
+}
+
+static value weakset_new(struct thread *t, value *args, int n)
+{
+    (void)args, (void)n;
+    struct weak_slots *slots = new_slots(t, ROOM_MIN);
+    GC_FRAME(slots);
+    struct weakset *self = NEW(t, &weakset_type, KIND_WEAKSET);
+    self->slots = slots;
+    return from_object(self);
+}
+
+/* false: the set is full. */
+static bool try_add(struct weakset *set, void *object)
+{
+    struct weak_slots *all = lock_set(set);
+    bool fits = has_room(all->room, all->used) || gc_load(find_slot(all, object)) == object;
+    if (fits)
+        put_slot(all, object);
+    unlock_set(set);
+    return fits;
+}
+
+static void make_set_room(struct thread *t, struct weakset *set)
+{
+    size_t live = count_slots(lock_set(set));
+    unlock_set(set);
+    struct weak_slots *larger = new_slots(t, room_for(live));
+    struct weak_slots *all = lock_set(set);
+    if (count_slots(all) <= live) {
+        copy_slots(larger, all);
+        gc_store(&set->slots, larger);
+    }
+    unlock_set(set);
+}
+
+static value weakset_add(struct thread *t, value *args, int n)
+{
+    (void)n;
+    void *object = weak_target(t, args[1]);
+    while (!try_add(SET, object))
+        make_set_room(t, SET);
+    return args[0];
+}
+
+static value weakset_has(struct thread *t, value *args, int n)
+{
+    (void)n;
+    const void *object = weak_target(t, args[1]);
+    bool found = gc_load(find_slot(lock_set(SET), object)) == object;
+    unlock_set(SET);
+    return from_bool(found);
+}
+
+static value weakset_delete(struct thread *t, value *args, int n)
+{
+    (void)n;
+    const void *object = weak_target(t, args[1]);
+    void **slot = find_slot(lock_set(SET), object);
+    bool found = gc_load(slot) == object;
+    if (found)
+        gc_store_weak(slot, GONE);
+    unlock_set(SET);
+    return from_bool(found);
+}
+
+static value weakset_len(struct thread *t, value *args, int n)
+{
+    (void)t, (void)n;
+    size_t count = count_slots(lock_set(SET));
+    unlock_set(SET);
+    return from_int((int64_t)count);
+}
+
+/* See weakmap_list. */
+static value weakset_list(struct thread *t, value *args, int n)
+{
+    (void)n;
+    struct list *list = new_list(t, 0);
+    struct weak_slots *all = gc_load(&SET->slots);
+    void *object = NULL;
+    GC_FRAME(list, all, object);
+    for (size_t i = 0; i < all->room; i++) {
+        object = held_by(&all->slots[i]);
+        if (object)
+            list_push(t, list, from_object(object));
+    }
+    return from_object(list);
+}
+
 void builtin_weak_open(struct thread *t)
 {
     static const struct native_def weaks[] = {{"get", weak_get, 0, 0, false},
@@ -363,8 +551,14 @@ void builtin_weak_open(struct thread *t)
         {"has", weakmap_has, 1, 1, false},       {"delete", weakmap_delete, 1, 1, false},
         {"len", weakmap_len, 0, 0, false},       {"keys", weakmap_keys, 0, 0, false},
         {"values", weakmap_values, 0, 0, false}, {NULL, NULL, 0, 0, false}};
+    static const struct native_def weaksets[] = {
+        {"add", weakset_add, 1, 1, false},       {"has", weakset_has, 1, 1, false},
+        {"delete", weakset_delete, 1, 1, false}, {"len", weakset_len, 0, 0, false},
+        {"list", weakset_list, 0, 0, false},     {NULL, NULL, 0, 0, false}};
     define_natives(t, vm.classes[KIND_WEAK], weaks);
     define_constructor(t, KIND_WEAK, weak_new, 1, 1);
     define_natives(t, vm.classes[KIND_WEAKMAP], weakmaps);
     define_constructor(t, KIND_WEAKMAP, weakmap_new, 0, 0);
+    define_natives(t, vm.classes[KIND_WEAKSET], weaksets);
+    define_constructor(t, KIND_WEAKSET, weakset_new, 0, 0);
 }

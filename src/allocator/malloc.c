@@ -211,10 +211,15 @@ static void *small_scan(struct mcache *c, const struct layout *l, unsigned sizec
     return p;
 }
 
-static void *scan(struct mcache *c, const struct layout *l)
+static unsigned class_of_layout(const struct layout *l)
 {
     size_t header = header_words(l) * WORD_SIZE;
-    unsigned sizeclass = sizeclass_of_aligned(align_up(l->size, WORD_SIZE) + header, l->align);
+    return sizeclass_of_aligned(align_up(l->size, WORD_SIZE) + header, l->align);
+}
+
+static void *scan(struct mcache *c, const struct layout *l)
+{
+    unsigned sizeclass = class_of_layout(l);
     return sizeclass ? small_scan(c, l, sizeclass) : large_scan(c, l);
 }
 
@@ -260,13 +265,24 @@ void *malloc_bytes_raw(struct mcache *c, size_t size)
     return s ? finish_large(c, s) : NULL;
 }
 
+static struct layout array_layout(struct type_info *info, size_t n)
+{
+    return (struct layout){info->type->size * n + info->spare, info->align, NULL, info, n, 0};
+}
+
 void *malloc_array(struct mcache *c, struct type_info *info, size_t n)
 {
-    size_t size = info->type->size * n + info->spare;
-    if (info->noscan)
-        return noscan_aligned(c, size, info->align);
-    struct layout l = {size, info->align, NULL, info, n, 0};
-    return scan(c, &l);
+    struct layout l = array_layout(info, n);
+    return info->noscan ? noscan_aligned(c, l.size, l.align) : scan(c, &l);
+}
+
+struct array_cell malloc_array_cell(struct type_info *info, size_t n)
+{
+    struct layout l = array_layout(info, n);
+    unsigned sizeclass = class_of_layout(&l);
+    size_t bytes = sizeclass ? sizeclass_table[sizeclass].size : align_up(l.size, PAGE_SIZE);
+    size_t taken = info->spare + (sizeclass ? header_words(&l) * WORD_SIZE : 0);
+    return (struct array_cell){bytes, (bytes - taken) / info->type->size};
 }
 
 void *malloc_flex(struct mcache *c, struct type_info *head, struct type_info *element, size_t n)

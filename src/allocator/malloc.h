@@ -21,6 +21,12 @@ extern const uint64_t malloc_zero_object;
 void *malloc_typed(struct mcache *c, struct type_info *info);
 /* n >= 1 adjacent objects; n * size does not overflow. */
 void *malloc_array(struct mcache *c, struct type_info *info, size_t n);
+/* The cell that such an array gets: its size, and how many elements it has room for. Their size is
+ * not 0. */
+struct array_cell {
+    size_t bytes, room;
+};
+struct array_cell malloc_array_cell(struct type_info *info, size_t n);
 void *malloc_flex(struct mcache *c, struct type_info *head, struct type_info *element, size_t n);
 /* Memory without references; size >= 1. */
 void *malloc_bytes(struct mcache *c, size_t size);

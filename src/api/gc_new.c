@@ -1,8 +1,10 @@
 /* Allocation: safepoint, assist, the attempt, and what follows if memory is refused. */
+#include "allocator/object.h"
 #include "api/entry.h"
 #include "cycle/assist.h"
 #include "introspect/profile.h"
 #include "introspect/strays.h"
+#include "memory/tagged.h"
 
 /* How much a thread allocates between two looks at what it owes (I39). */
 #define ASSIST_BYTES ((size_t)32 << 10)
@@ -275,44 +277,120 @@ size_t gc_size_class(size_t size)
     return sizeclass_table[sizeclass_of(size)].size;
 }
 
-/* ---- Growing ---- */
+/* ---- Growing and shrinking ---- */
 
 #define GROW_LEAST 4
 
-/* The size of an array with room for half as many more. false: absurd. */
-static bool grown_bytes(size_t n, size_t size, size_t *bytes)
+/* An array with room for half as many more. false: absurd. */
+static bool grown_room(size_t n, size_t size, size_t *room)
 {
-    size_t wanted;
-    return !__builtin_add_overflow(n, n / 2 + GROW_LEAST, &wanted) &&
-           !__builtin_mul_overflow(wanted, size, bytes) && !absurd(*bytes);
+    size_t bytes;
+    return !__builtin_add_overflow(n, n / 2 + GROW_LEAST, room) &&
+           !__builtin_mul_overflow(*room, size, &bytes) && !absurd(bytes);
 }
 
-/* How many elements an array of so many bytes has room for, as its cell is larger than that. If
- * elements have tagged words, the last word of a small cell is taken. */
-static size_t room_in(const struct type_info *info, size_t bytes)
+static void copy_elements(const struct type_info *info, void *to, const void *from, size_t n)
 {
-    size_t header = info->bits.traced && bytes + WORD_SIZE <= SIZECLASS_MAX_SIZE ? WORD_SIZE : 0;
-    return (gc_size_class(bytes + header) - header) / info->type->size;
+    if (n > 0 && info->noscan)
+        memcpy(to, from, n * info->type->size);
+    else
+        gc_copy(to, from, n * info->type->size);
 }
 
 void *gc_array_grow(gc_type *type, const void *array, size_t n, size_t *capacity)
 {
     gc_thread *t = ENTER();
     struct type_info *info = t ? type_info(type) : NULL;
-    size_t bytes;
+    size_t room;
     if (!info)
         return NULL;
-    if (!grown_bytes(n, type->size, &bytes))
+    if (!grown_room(n, type->size, &room))
         return refuse_memory();
-    size_t room = type->size ? room_in(info, bytes) : n + GROW_LEAST;
+    if (type->size > 0)
+        room = malloc_array_cell(info, room).room;
     GC_FRAME(array);
     void *grown = gc_new_array(type, room);
     if (!grown)
         return NULL;
-    if (n > 0 && info->noscan)
-        memcpy(grown, array, n * type->size);
-    else
-        gc_copy(grown, array, n * type->size);
+    copy_elements(info, grown, array, n);
     *capacity = room;
     return grown;
+}
+
+/* Whether `array` is an object with room for n elements. Their size is not 0. */
+static bool holds_elements(const gc_thread *t, const struct type_info *info, const void *array,
+                           size_t n)
+{
+    uintptr_t object = object_base(&t->heap->mem, (uintptr_t)array);
+    if (!object || object != (uintptr_t)array)
+        return false;
+    const struct gc_span *s = mheap_span_of(&t->heap->mem, object);
+    return n <= (span_object_bytes(s) - header_bytes(s, object)) / info->type->size;
+}
+
+/* Markers may read the slots meanwhile. */
+static void store_fill(const struct arena_index *index, uintptr_t from, uintptr_t end, word fill)
+{
+    for (; from < end; from += WORD_SIZE) {
+        if (heapbits_load(arena_of(index, from), from, 1))
+            word_store_relaxed((word *)from, fill);
+    }
+}
+
+/* Makes elements [from, to) of an array what they are in a new one. */
+static void empty_elements(gc_thread *t, const struct type_info *info, char *array, size_t from,
+                           size_t to)
+{
+    char *start = array + from * info->type->size, *end = array + to * info->type->size;
+    if (info->noscan)
+        memset(start, 0, (size_t)(end - start));
+    else
+        gc_clear(start, (size_t)(end - start));
+    if (info->bits.fill.rest)
+        store_fill(&t->heap->mem.arenas, (uintptr_t)start, (uintptr_t)end, info->bits.fill.rest);
+}
+
+/* An array that fills this cell, if the cell is smaller than that of another array. NULL: there is
+ * none. */
+static void *smaller_array(gc_thread *t, gc_type *type, const void *array, struct array_cell cell)
+{
+    const struct gc_span *s = mheap_span_of(&t->heap->mem, (uintptr_t)array);
+    int before = errno;
+    if (cell.bytes >= span_object_bytes(s))
+        return NULL;
+    void *smaller = gc_new_array(type, cell.room);
+    errno = before;
+    return smaller;
+}
+
+static void *refuse_argument(void)
+{
+    errno = EINVAL;
+    return NULL;
+}
+
+void *gc_array_shrink(gc_type *type, void *array, size_t n, size_t *capacity)
+{
+    gc_thread *t = ENTER();
+    struct type_info *info = t ? type_info(type) : NULL;
+    if (!info || !fits_arrays(info))
+        return NULL;
+    if (n > *capacity)
+        return refuse_argument();
+    if (n == 0 || type->size == 0) {
+        *capacity = n;
+        return (void *)(uintptr_t)&malloc_zero_object;
+    }
+    if (!holds_elements(t, info, array, *capacity))
+        return refuse_argument();
+    struct array_cell cell = malloc_array_cell(info, n);
+    GC_FRAME(array);
+    void *smaller = smaller_array(t, type, array, cell);
+    if (!smaller) {
+        empty_elements(t, info, array, n, *capacity);
+        return array;
+    }
+    copy_elements(info, smaller, array, n);
+    *capacity = cell.room;
+    return smaller;
 }

@@ -18,7 +18,8 @@ struct call {
     void *object;     /* a root of the frame; NULL: the call is a cleanup's */
     const void *mark; /* &call_mark, which is no object: another slot of the frame */
     gc_thread *thread;
-    gc_fiber *fiber;
+    gc_fiber *fiber; /* NULL: none; freed if the function has destroyed it */
+    uint64_t fiber_number;
     uintptr_t fn;
     const char *type; /* NULL: not known */
 };
@@ -44,6 +45,7 @@ static void begin_call(struct call *c, gc_thread *t, void *object, uintptr_t fn)
     c->frame = (struct gc_frame_array){{t->fast.frames}, GC_FRAME_SIZE(2), &c->object};
     c->thread = t;
     c->fiber = t->fiber;
+    c->fiber_number = t->fiber ? t->fiber->number : 0;
     c->fn = fn;
     t->fast.frames = &c->frame.head;
 }
@@ -53,6 +55,43 @@ static COLD void complain(const struct call *c, const char *how, const char *rem
     log_write(c->thread->heap, GC_LOG_ERROR, "the %s at 0x%zx%s%s has returned %s: %s",
               c->object ? "finalizer" : "cleanup", (size_t)c->fn, c->type ? " of a " : "",
               c->type ? c->type : "", how, remedy);
+}
+
+/* Another fiber may have the place of one that was destroyed. */
+static bool is_back_in_its_fiber(const struct call *c)
+{
+    const gc_fiber *now = c->thread->fiber;
+    return now == c->fiber && (!now || now->number == c->fiber_number);
+}
+
+/* Why the fiber cannot be resumed; NULL: the thread goes on in it. */
+static const char *resume_fiber(const struct call *c, uintptr_t caller)
+{
+    gc_thread *t = c->thread;
+    if (c->fiber && !fiber_exists(t->heap, c->fiber_number))
+        return "it was destroyed";
+    int error = owned_switch(t, c->fiber, caller);
+    return error == -EBUSY ? "another thread runs it" : error ? "its owner is dead" : NULL;
+}
+
+/* What the code that called the function has in its frames was no root meanwhile. */
+_Noreturn static COLD void panic_on_fiber(const struct call *c, const char *why, uintptr_t caller)
+{
+    log_write(c->thread->heap, GC_LOG_ERROR,
+              "that fiber cannot be resumed: %s; and what called gc_finalizers_run() in it cannot "
+              "go on: until the function returns, let nobody else resume or destroy the fiber, and "
+              "keep its owner in a root",
+              why);
+    log_place(c->thread->heap, c->thread, caller);
+    base_panic(__FILE__, __LINE__, "a finalizer or cleanup has no fiber to return to");
+}
+
+static COLD void return_to_fiber(const struct call *c, uintptr_t caller)
+{
+    complain(c, "in another fiber", "gc_fiber_switch() back to the one it found");
+    const char *why = resume_fiber(c, caller);
+    if (why)
+        panic_on_fiber(c, why, caller);
 }
 
 /* Restores the thread's state before the call, whatever the function has left open. The thread is
@@ -69,11 +108,8 @@ static NOINLINE void end_call(struct call *c)
         t->blocking = 1;
         thread_blocking_end(t);
     }
-    if (UNLIKELY(t->fiber != c->fiber)) {
-        complain(c, "in another fiber", "gc_fiber_switch() back to the one it found");
-        CHECK(owned_switch(t, c->fiber, STACK_CALLER()) == 0 &&
-              "its owner is dead, or another thread runs it");
-    }
+    if (UNLIKELY(!is_back_in_its_fiber(c)))
+        return_to_fiber(c, STACK_CALLER());
     if (UNLIKELY(t->fast.frames != &c->frame.head))
         complain(c, "with an open GC_FRAME", "gc_frame_reset() where a longjmp lands");
     t->fast.frames = c->frame.head.prev;

@@ -31,6 +31,7 @@ gc_fiber *fiber_create(gc_thread *t, struct special *owner)
     f->owner = owner;
     set_scanned(f, past_roots(t));
     lock_acquire(&heap->fibers_lock);
+    f->number = ++heap->fibers_made;
     gc_fiber **list = list_of(f);
     f->next = *list;
     if (f->next)
@@ -277,6 +278,21 @@ void fibers_forgotten(gc_heap *heap)
     heap->fibers_are_known = false;
     lock_release(&heap->fibers_lock);
     free_list(dead);
+}
+
+static bool is_in_list(const gc_fiber *list, uint64_t number)
+{
+    while (list && list->number != number)
+        list = list->next;
+    return list;
+}
+
+bool fiber_exists(gc_heap *heap, uint64_t number)
+{
+    lock_acquire(&heap->fibers_lock);
+    bool exists = is_in_list(heap->fibers, number) || is_in_list(heap->owned_fibers, number);
+    lock_release(&heap->fibers_lock);
+    return exists;
 }
 
 static size_t count_up_to(const gc_fiber *f, size_t most)

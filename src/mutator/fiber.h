@@ -52,6 +52,8 @@ void fibers_each_owned(gc_heap *heap, void (*fn)(void *arg, gc_fiber *f), void *
 void fibers_forgotten(gc_heap *heap);
 /* Whether there are so few fibers, at most. */
 bool fibers_are_few(gc_heap *heap, size_t few);
+/* Whether the fiber with this number was not destroyed. Takes time for each fiber. */
+bool fiber_exists(gc_heap *heap, uint64_t number);
 void fibers_destroy(gc_heap *heap);
 
 #endif

@@ -44,6 +44,7 @@ struct gc_fiber {
     uint32_t scanned;      /* cycle in which its roots were blackened; see fiber.c; atomic */
     struct stack *stack;   /* malloc'ed; NULL: none is known. Same owner as `roots` */
     gc_fiber *next, *prev; /* in a list of the heap's; under LOCK_FIBERS */
+    uint64_t number;       /* which no other fiber of the heap has had */
 };
 
 #define THREAD_FRAMES 32
@@ -165,6 +166,7 @@ struct gc_heap {
     gc_fiber *owned_fibers; /* those with one */
     gc_fiber *fiber_cursor; /* the next that a walk through one of the lists looks at */
     gc_fiber *dead_fibers; /* destroyed, but perhaps found by their owners until fibers_forgotten */
+    uint64_t fibers_made;
     bool fibers_are_known; /* by their owners: from fibers_each_owned to fibers_forgotten */
     uint32_t cycle_number; /* of the present or last cycle; the driver writes it. Atomic */
     /* The collector's parts, which are there from the heap's creation to its end. */

@@ -201,6 +201,24 @@ TEST(arrays_that_grow)
     end_heap(heap);
 }
 
+/* One that shrinks has it there again, in the words that are references. */
+TEST(an_array_that_shrinks_in_place)
+{
+    struct part p = {2, 1, NIL, NULL};
+    gc_heap *heap = new_heap(0);
+    make_part(&p, NULL);
+    size_t capacity = 60, n = 2 * capacity;
+    uintptr_t *array = gc_new_array(p.type, capacity);
+    GC_FRAME(array);
+    for (size_t i = 0; i < n; i++)
+        array[i] = i | 1;
+    CHECK(gc_array_shrink(p.type, array, 59, &capacity) == array);
+    for (size_t i = 0; i < n; i++)
+        CHECK_EQ(array[i], i < n - 2 ? i | 1 : i % 2 ? 0 : NIL);
+    CHECK_EQ(gc_type_release(p.type), 0);
+    end_heap(heap);
+}
+
 TEST(a_fill_without_references)
 {
     CHECK_REFUSED(gc_type_create(&(struct gc_type_spec){.size = 16, .fill = NIL}), EINVAL);

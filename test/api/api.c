@@ -1249,6 +1249,144 @@ TEST(arrays_that_grow)
     end_heap(heap);
 }
 
+/* Only the array keeps the cells. */
+static struct ref_cell **array_of_cells(size_t n)
+{
+    struct ref_cell **cells = gc_new_array(&gc_pointer_type, n), *fresh;
+    GC_FRAME(cells);
+    for (size_t i = 0; i < n; i++) {
+        fresh = gc_new(&ref_cell_type);
+        fresh->number = (long)i;
+        gc_store(&cells[i], fresh);
+    }
+    return cells;
+}
+
+/* From `from` to n elements: the array is one that has no more room than it needs, what is left is
+ * kept and nothing else, and the rest is empty. */
+static void shrinks(size_t from, size_t n)
+{
+    struct ref_cell **cells = array_of_cells(from), **before = cells;
+    gc_weak *last = gc_weak_new(cells[from - 1]);
+    size_t room = from, live;
+    cells = NULL; /* the call keeps it */
+    GC_FRAME(cells);
+    cells = gc_array_shrink(&gc_pointer_type, before, n, &room);
+    live = gc_object_size(cells);
+    CHECK_EQ(live, gc_size_class(n * sizeof *cells));
+    CHECK(room >= n && room * sizeof *cells <= live);
+    CHECK((cells == before) == (live == gc_size_class(from * sizeof *cells)));
+    CHECK_EQ(room, cells == before ? from : live / sizeof *cells);
+    collect();
+    for (size_t i = 0; i < n; i++)
+        CHECK_EQ(cells[i]->number, (long)i);
+    for (size_t i = n; i < room; i++)
+        CHECK(!cells[i]);
+    CHECK((gc_weak_get(last) != NULL) == (n == from));
+    gc_weak_free(last);
+}
+
+TEST(arrays_that_shrink)
+{
+    gc_heap *heap = gc_heap_create(&(gc_options){.debug = "nth=1,poison=2"});
+    shrinks(1000, 1000);
+    shrinks(1000, 999);
+    shrinks(1000, 300);
+    shrinks(10, 9);
+    shrinks(9, 1);
+    shrinks(20000, 19999);
+    shrinks(20000, 5000);
+    shrinks(20000, 20);
+    end_heap(heap);
+}
+
+/* What holds no references is emptied too, so that what is used again is zero. */
+TEST(arrays_of_bytes_that_shrink)
+{
+    gc_heap *heap = gc_heap_create(NULL);
+    char *text = memset(gc_new_array(&byte_type, 128), 'x', 128), *same;
+    GC_FRAME(text);
+    size_t room = 128;
+    same = gc_array_shrink(&byte_type, text, 121, &room);
+    CHECK(same == text && room == 128);
+    for (size_t i = 0; i < 128; i++)
+        CHECK_EQ(text[i], i < 121 ? 'x' : 0);
+    text = gc_array_shrink(&byte_type, text, 9, &room);
+    CHECK(text != same && room == gc_object_size(text));
+    for (size_t i = 0; i < room; i++)
+        CHECK_EQ(text[i], i < 9 ? 'x' : 0);
+    end_heap(heap);
+}
+
+/* The byte behind the elements that such an array has room for is not theirs. */
+TEST(an_array_whose_end_keeps_it_shrinks)
+{
+    static gc_type ends = {.size = 8, .ptrdata = 8, .inline_mask = {1}, .tflag = GC_TFLAG_ENDS};
+    gc_heap *heap = gc_heap_create(NULL);
+    size_t room = 100;
+    char *array = gc_array_shrink(&ends, gc_new_array(&ends, room), 20, &room), *end;
+    CHECK(room >= 20 && room * 8 < gc_object_size(array));
+    end = array + room * 8;
+    GC_FRAME(end);
+    collect();
+    CHECK(gc_is_object(end - room * 8));
+    end_heap(heap);
+}
+
+TEST(an_array_of_nothing_is_left)
+{
+    static gc_type nothing = {.size = 0, .align = 1};
+    gc_heap *heap = gc_heap_create(NULL);
+    void *shared = gc_new_array(&gc_pointer_type, 0);
+    size_t room = 7;
+    CHECK(gc_array_shrink(&gc_pointer_type, gc_new_array(&gc_pointer_type, 7), 0, &room) == shared);
+    CHECK_EQ(room, 0);
+    CHECK(gc_array_shrink(&gc_pointer_type, NULL, 0, &room) == shared && room == 0);
+    room = 7;
+    CHECK(gc_array_shrink(&nothing, shared, 3, &room) == shared && room == 3);
+    CHECK(gc_array_grow(&gc_pointer_type, shared, 0, &room) && room > 0);
+    end_heap(heap);
+}
+
+/* Without memory for a smaller one, and where nothing may be collected, the array stays. */
+TEST(an_array_shrinks_in_place_without_memory)
+{
+    gc_heap *heap = gc_heap_create(NULL);
+    struct ref_cell **cells = array_of_cells(1000), **same;
+    size_t room = 1000;
+    GC_FRAME(cells);
+    gc_safepoint();
+    errno = 0;
+    CHECK_EQ(gc_quiet_begin(1), 0);
+    while (gc_new(&gc_pointer_type)) /* the bound is met */
+        ;
+    CHECK_EQ(errno, ENOMEM);
+    errno = 0;
+    same = gc_array_shrink(&gc_pointer_type, cells, 300, &room);
+    CHECK(same == cells && room == 1000 && errno == 0);
+    CHECK_EQ(gc_quiet_end(), 0);
+    for (size_t i = 0; i < 1000; i++)
+        CHECK(i < 300 ? cells[i]->number == (long)i : !cells[i]);
+    end_heap(heap);
+}
+
+TEST(arrays_that_do_not_shrink)
+{
+    gc_heap *heap = gc_heap_create(NULL);
+    void **cells = gc_new_array(&gc_pointer_type, 10), *outside[10];
+    size_t room = 10;
+    GC_FRAME(cells);
+    CHECK_REFUSED(gc_array_shrink(&gc_pointer_type, cells, 11, &room), EINVAL);
+    CHECK_REFUSED(gc_array_shrink(&gc_pointer_type, outside, 3, &room), EINVAL);
+    CHECK_REFUSED(gc_array_shrink(&gc_pointer_type, cells + 1, 3, &room), EINVAL);
+    CHECK_REFUSED(gc_array_shrink(&gc_pointer_type, NULL, 3, &room), EINVAL);
+    CHECK_REFUSED(gc_array_shrink(NULL, cells, 3, &room), EINVAL);
+    CHECK_EQ(room, 10);
+    room = gc_object_size(cells) / sizeof *cells + 1;
+    CHECK_REFUSED(gc_array_shrink(&gc_pointer_type, cells, 3, &room), EINVAL);
+    end_heap(heap);
+}
+
 static unsigned size_asked;
 static bool note_size(void *unused, size_t size)
 {

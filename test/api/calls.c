@@ -130,6 +130,13 @@ CALL(new, POINTER(gc_new(&cell_type)))
 CALL(new_array, POINTER(gc_new_array(&cell_type, 3)))
 static size_t capacity;
 CALL(array_grow, POINTER(gc_array_grow(&cell_type, NULL, 0, &capacity)))
+/* Of a fresh array, so that there is a smaller one. */
+static int call_array_shrink(void)
+{
+    size_t room = 64;
+    void *array = gc_new_array(&cell_type, room);
+    return POINTER(gc_array_shrink(&cell_type, array, 1, &room));
+}
 CALL(new_flex, POINTER(gc_new_flex(&cell_type, &gc_pointer_type, 3)))
 CALL(new_bytes, POINTER(gc_new_bytes(100)))
 CALL(new_bytes_raw, POINTER(gc_new_bytes_raw(100)))
@@ -549,6 +556,7 @@ static const struct row rows[] = {
     {"gc_new", "ppyyp", Y, call_new},
     {"gc_new_array", "ppyyp", Y, call_new_array},
     {"gc_array_grow", "ppyyp", Y, call_array_grow},
+    {"gc_array_shrink", "ppyyp", "if it makes an array", call_array_shrink},
     {"gc_new_flex", "ppyyp", Y, call_new_flex},
     {"gc_new_bytes", "ppyyp", Y, call_new_bytes},
     {"gc_new_bytes_raw", "ppyyp", Y, call_new_bytes_raw},

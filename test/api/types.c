@@ -38,15 +38,27 @@ static bool make_type(gc_type *type, enum kind kind, size_t size, size_t align)
     return kind != REFERENCE || (size >= sizeof(void *) && asked_for(align) >= sizeof(void *));
 }
 
+static void check_arrays_of(gc_type *type, size_t n)
+{
+    size_t room;
+    void *array = gc_new_array(type, n);
+    check_place(array, type->align, n * type->size);
+    array = gc_array_grow(type, array, n, &room);
+    check_place(array, type->align, room * type->size);
+    array = gc_array_shrink(type, array, n, &room);
+    check_place(array, type->align, room * type->size);
+}
+
 static void check_objects_of(gc_type *type)
 {
     for (size_t i = 1; i <= 5; i++) {
         CHECK(gc_new_bytes(i * 3));
         check_place(gc_new(type), type->align, type->size);
-        if (type->trace || (type->inline_mask[0] && type->size % sizeof(void *)))
-            continue;
         CHECK(gc_new_bytes(i));
-        check_place(gc_new_array(type, i), type->align, i * type->size);
+        if (type->trace || (type->inline_mask[0] && type->size % sizeof(void *)))
+            CHECK_REFUSED(gc_array_shrink(type, NULL, 0, &i), EINVAL);
+        else
+            check_arrays_of(type, i);
     }
 }
 

@@ -343,19 +343,84 @@ static void leave_for_good(void *object, void *arg)
     CHECK_EQ(gc_collect(), 0);
 }
 
-static void finalize_in_a_routine(void)
+/* The cleanup of the owner destroys the fiber. */
+static void leave_and_clean_up(void *object, void *arg)
+{
+    leave_for_good(object, arg);
+    CHECK(gc_finalizers_run(0) > 0);
+}
+
+/* A new fiber gets the place of the old one, if malloc() plays along, but not its frames. The first
+ * ones that are freed fill a cache from which calloc() takes nothing. */
+static void replace_fiber(void *object, void *arg)
+{
+    gc_fiber *spare[16], *fiber = gc_fiber_switch(NULL), *fresh = NULL;
+    (void)object, (void)arg;
+    for (size_t i = 0; i < ARRAY_LEN(spare); i++)
+        spare[i] = gc_fiber_create();
+    for (size_t i = 0; i < ARRAY_LEN(spare); i++)
+        CHECK_EQ(gc_fiber_destroy(spare[i]), 0);
+    CHECK_EQ(gc_fiber_destroy(fiber), 0);
+    for (int i = 0; i < 100 && fresh != fiber; i++)
+        fresh = gc_fiber_create();
+    gc_fiber_switch(fresh);
+}
+
+static gc_fiber *handed_over;
+static atomic_bool is_taken;
+
+static void *take_fiber(void *unused)
+{
+    (void)unused;
+    CHECK_EQ(gc_thread_attach(heap), 0);
+    gc_fiber_switch(handed_over);
+    is_taken = true;
+    for (;;)
+        pause();
+    return NULL;
+}
+
+static void hand_fiber_over(void *object, void *arg)
+{
+    pthread_t thread;
+    (void)object, (void)arg;
+    handed_over = gc_fiber_switch(NULL);
+    CHECK_EQ(pthread_create(&thread, NULL, take_fiber, NULL), 0);
+    while (!is_taken)
+        gc_safepoint();
+}
+
+static void make_with_finalizer(gc_finalizer_fn fn)
 {
     heap = gc_heap_create(&(gc_options){.flags = GC_NO_BACKGROUND, .log = keep_line});
     CHECK(heap);
-    CHECK_EQ(gc_finalizer_set(gc_new(&routine_type), leave_for_good, NULL), 0);
+    CHECK_EQ(gc_finalizer_set(gc_new(&routine_type), fn, NULL), 0);
+}
+
+static void finalize_in_a_routine(gc_finalizer_fn fn)
+{
+    make_with_finalizer(fn);
     resume(new_routine());
     CHECK_EQ(gc_collect(), 0);
     gc_finalizers_run(0);
 }
 
-TEST(a_finalizer_whose_fiber_has_died)
+static void finalize_in_a_fiber(gc_finalizer_fn fn)
 {
-    EXPECT_ABORT("its owner is dead", finalize_in_a_routine());
+    make_with_finalizer(fn);
+    CHECK_EQ(gc_collect(), 0);
+    gc_fiber_switch(gc_fiber_create());
+    gc_finalizers_run(0);
+}
+
+TEST(a_finalizer_whose_fiber_is_gone)
+{
+    EXPECT_ABORT("has returned in another fiber", finalize_in_a_routine(leave_for_good));
+    EXPECT_ABORT("cannot be resumed: its owner is dead", finalize_in_a_routine(leave_for_good));
+    EXPECT_ABORT("keep its owner in a root", finalize_in_a_routine(leave_for_good));
+    EXPECT_ABORT("cannot be resumed: it was destroyed", finalize_in_a_routine(leave_and_clean_up));
+    EXPECT_ABORT("cannot be resumed: it was destroyed", finalize_in_a_fiber(replace_fiber));
+    EXPECT_ABORT("cannot be resumed: another thread runs it", finalize_in_a_fiber(hand_fiber_over));
 }
 
 TEST(refused)

@@ -269,6 +269,35 @@ TEST(an_array_grows)
     end_heap(heap);
 }
 
+static void shrinks(size_t capacity, size_t n, bool moves)
+{
+    size_t room = capacity;
+    struct value *values = gc_new_array(&value_type, capacity), *before = values;
+    GC_FRAME(values);
+    for (size_t i = 0; i < capacity; i++) {
+        struct cell *c = new_cell(i);
+        set(&values[i], c, OBJECT);
+    }
+    values = gc_array_shrink(&value_type, values, n, &room);
+    CHECK_EQ(values != before, moves);
+    CHECK(room >= n && room * sizeof *values <= gc_object_size(values));
+    gc_collect();
+    for (size_t i = 0; i < room; i++) {
+        CHECK(i < n ? is_cell(values[i].u.object, i) : !values[i].u.object);
+        CHECK_EQ(values[i].tag, i < n ? OBJECT : 0);
+    }
+}
+
+TEST(an_array_shrinks)
+{
+    heap = new_heap(0);
+    shrinks(5000, 4999, false);
+    shrinks(5000, 100, true);
+    shrinks(62, 61, false);
+    shrinks(62, 7, true);
+    end_heap(heap);
+}
+
 /* ---- While a cycle marks ---- */
 
 static struct value *shared;
@@ -302,6 +331,31 @@ TEST(a_value_is_taken_out)
     go_past_roots(actors, 2);
     actor_do(&actors[0], load_first);
     actor_do(&actors[1], overwrite_first);
+    all_answer_and_end(actors, 2);
+    end_with_pair(actors, 2, &actors[0]);
+}
+
+static void load_last(struct actor *a)
+{
+    a->held[0] = shared[61].u.object;
+}
+static void leave_out_last(struct actor *a)
+{
+    size_t room = 62;
+    (void)a;
+    CHECK(gc_array_shrink(&value_type, shared, 61, &room) == shared);
+}
+
+TEST(a_value_is_left_out_by_an_array_that_shrinks)
+{
+    static struct actor actors[2];
+    stage_set(0, "poison=2");
+    actors_start(actors, 2);
+    share(62);
+    set(&shared[61], new_chain(2), OBJECT);
+    go_past_roots(actors, 2);
+    actor_do(&actors[0], load_last);
+    actor_do(&actors[1], leave_out_last);
     all_answer_and_end(actors, 2);
     end_with_pair(actors, 2, &actors[0]);
 }
