@@ -69,10 +69,9 @@ endif
 ifneq ($(filter $(PLATFORM),arm riscv64),)
 PLATFORM_FLAGS := -funwind-tables
 endif
-# Debian's musl-gcc has gcc's unwinder for glibc, which asks _dl_find_object. There it hears that nothing
-# was found, as from a call that does not return 0. That call has to be in the program itself.
+# Debian's musl-gcc has gcc's unwinder for glibc. What that asks of the C library is compiled with each program.
 ifeq ($(PLATFORM),musl)
-LDFLAGS += -static -Wl,--defsym=_dl_find_object=getpid
+LDFLAGS += -static -Wl,--eh-frame-hdr -x c test/platform/musl.c -x none
 endif
 # The libraries of the system that the library needs. Of riscv64, as it has no instruction for an atomic
 # operation on one byte.
@@ -129,8 +128,7 @@ LINK    = $(CC) $(CFLAGS) $(SANFLAGS) $(THREADS) $(LDFLAGS)
 
 GENERATORS := $(wildcard src/memory/mk*.c)
 SOURCES    := $(filter-out $(GENERATORS),$(wildcard src/*/*.c))
-# With UNITY=1 the amalgamation is compiled instead, which takes a third of the time.
-OBJECTS    := $(if $(UNITY),$(B)/src/unity.o,$(SOURCES:%.c=$(B)/%.o))
+OBJECTS    := $(SOURCES:%.c=$(B)/%.o)
 GENERATED  := $(foreach g,$(GENERATORS),$(B)/gen/$(patsubst mk%.c,%_table.h,$(notdir $g)))
 LIBRARY    := $(B)/libgcheap.a $(if $(UNIX),$(B)/libgcheap.so)
 
@@ -202,11 +200,6 @@ $(B)/src/%.o: src/%.c | setup $(GENERATED)
 	@mkdir -p $(@D)
 	$(call say,cc) $(COMPILE) $(SHARED) -I. -Isrc -I$(B)/gen $(URCU_FLAGS) -c -o $@ $<
 
-# The names of one module may be locals of another.
-$(B)/src/unity%o: $(B)/gen/unity%c | setup
-	@mkdir -p $(@D)
-	$(call say,cc) $(COMPILE) -Wno-shadow $(SHARED) -I. -Isrc -I$(B)/gen $(URCU_FLAGS) -c -o $@ $<
-
 # One object, whose internal names are local: nothing of it can clash with the embedder's.
 $(B)/libgcheap.o: $(OBJECTS)
 	$(call say,ld) $(LD) -r -o $@ $^
@@ -258,25 +251,21 @@ run: $(EXAMPLES) ## builds and runs the examples
 
 # ---- Tests ---------------------------------------------------------------------------------
 
-# A test program sees the library's insides: it is linked with its objects. The library is optimised; its
-# tests are not, as that would take most of the time of a build.
+# A test program sees the library's insides: it is linked with its objects. The library is optimised. Its
+# tests are so far that gcc can warn of all that it knows, as more would take most of the time of a build.
+TEST_LEVEL := $(if $(SAN)$(PLATFORM),-O0,-O1)
 $(B)/test/o/%.o: test/%.c | setup $(GENERATED)
 	@mkdir -p $(@D)
-	$(call say,cc) $(COMPILE) -O0 -I. -Isrc -Itest -I$(B)/gen $(URCU_FLAGS) -c -o $@ $<
+	$(call say,cc) $(COMPILE) $(TEST_LEVEL) -I. -Isrc -Itest -I$(B)/gen $(URCU_FLAGS) -c -o $@ $<
 
 test_files = $(if $(wildcard test/$1/main.c),$(wildcard test/$1/*.c),$(filter %/$1.c,$(TEST_SOURCES)))
 # One that includes its module's source, to reach between two lines of it, takes the place of the object.
 INSIDE    := $(shell grep -ls '^.include "src/' $(TEST_SOURCES))
-replaced   = $(patsubst test/%.c,src/%.c,$(filter $(INSIDE),$(call test_files,$1)))
-units      = $(if $(UNITY),$(B)/src/unity$(if $(call replaced,$1),-$1).o,\
-               $(filter-out $(patsubst %.c,$(B)/%.o,$(call replaced,$1)),$(OBJECTS)))
-
-# unity.c is the library, unity-TEST.c all of it but the module that TEST includes.
-$(B)/gen/unity%c: test/amalgamate gcheap.h $(wildcard src/*/*.[ch]) $(GENERATED)
-	$(call say,gen) test/amalgamate $(B)/gen $(call replaced,$(patsubst -%.,%,$*)) > $@
+replaced   = $(patsubst test/%.c,$(B)/src/%.o,$(filter $(INSIDE),$(call test_files,$1)))
 
 define unit_test
-$(B)/test/$1: $(patsubst test/%.c,$(B)/test/o/%.o,$(call test_files,$1)) $(call units,$1)
+$(B)/test/$1: $(patsubst test/%.c,$(B)/test/o/%.o,$(call test_files,$1)) \
+    $(filter-out $(call replaced,$1),$(OBJECTS))
 	$$(call say,ld) $$(LINK) -o $$@ $$^ $$(URCU_LIBS) -lm $$(NAMED)
 endef
 $(foreach t,$(TEST_NAMES),$(eval $(call unit_test,$t)))
@@ -414,7 +403,6 @@ Variables
                        where make install puts things
   T='word ...'         make test, mutants: only those whose name contains one of these words
   MINUTES=10           make stress: how long
-  UNITY=1              with SAN or PLATFORM: compiles the amalgamation, not file by file
   QUICK=1              make model: in a minute
   V=1                  shows whole command lines
 endef
@@ -425,6 +413,6 @@ help: ## this list
 	@echo; echo "$$VARIABLES"
 help: export VARIABLES := $(VARIABLES)
 
--include $(wildcard $(addprefix $(B)/,src/*.d src/*/*.d test/o/*/*.d examples/*.d examples/*/*.d))
+-include $(wildcard $(addprefix $(B)/,src/*/*.d test/o/*/*.d examples/*.d examples/*/*.d))
 
 endif

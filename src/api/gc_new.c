@@ -354,13 +354,9 @@ static void empty_elements(gc_thread *t, const struct type_info *info, char *arr
  * none. */
 static void *smaller_array(gc_thread *t, gc_type *type, const void *array, struct array_cell cell)
 {
+    KEEP_ERRNO;
     const struct gc_span *s = mheap_span_of(&t->heap->mem, (uintptr_t)array);
-    int before = errno;
-    if (cell.bytes >= span_object_bytes(s))
-        return NULL;
-    void *smaller = gc_new_array(type, cell.room);
-    errno = before;
-    return smaller;
+    return cell.bytes < span_object_bytes(s) ? gc_new_array(type, cell.room) : NULL;
 }
 
 static void *refuse_argument(void)

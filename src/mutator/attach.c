@@ -85,8 +85,16 @@ static void recycle(gc_heap *heap, gc_thread *t)
     lock_release(&heap->mutators.lock);
 }
 
+/* Where words have 32 bits, i386 has few registers; on s390x and POWER each frame begins with an
+ * area for registers. */
+#if defined(__s390x__) || defined(__powerpc64__)
+#define FRAMES_ARE_LARGE true
+#else
+#define FRAMES_ARE_LARGE (WORD_BITS == 32)
+#endif
+
 /* The most C stack that a public call needs, without the embedder's callbacks (test stacks). */
-#define STACK_NEEDED ((uintptr_t)(WORD_BITS == 64 ? 13 : 16) << 10)
+#define STACK_NEEDED ((uintptr_t)(FRAMES_ARE_LARGE ? 16 : 13) << 10)
 
 static int check_room(const gc_heap *heap, uintptr_t low, uintptr_t high)
 {
