@@ -154,7 +154,7 @@ TESTS_windows := api atomics attach backing barriers beside bits cells edges eve
     stalls statistics tagged threads types weak weakmap weakslot weaktable workbuf
 TESTS_wasm    := atomics bits pacer pagealloc roottable sampler shape sizeclass spans
 # musl has no swapcontext().
-WITHOUT_musl  := self stacks
+WITHOUT_musl  := outside self stacks
 TEST_CHOICE   := $(filter-out $(WITHOUT_$(PLATFORM)),$(or $(TESTS_$(PLATFORM)),$(TEST_NAMES)))
 UNIT_TESTS   := $(addprefix $(B)/test/,$(sort $(filter $(TEST_CHOICE),$(TEST_NAMES))))
 # The longest first.
@@ -251,12 +251,10 @@ run: $(EXAMPLES) ## builds and runs the examples
 
 # ---- Tests ---------------------------------------------------------------------------------
 
-# A test program sees the library's insides: it is linked with its objects. The library is optimised. Its
-# tests are so far that gcc can warn of all that it knows, as more would take most of the time of a build.
-TEST_LEVEL := $(if $(SAN)$(PLATFORM),-O0,-O1)
+# A test program sees the library's insides: it is linked with its objects.
 $(B)/test/o/%.o: test/%.c | setup $(GENERATED)
 	@mkdir -p $(@D)
-	$(call say,cc) $(COMPILE) $(TEST_LEVEL) -I. -Isrc -Itest -I$(B)/gen $(URCU_FLAGS) -c -o $@ $<
+	$(call say,cc) $(COMPILE) -I. -Isrc -Itest -I$(B)/gen $(URCU_FLAGS) -c -o $@ $<
 
 test_files = $(if $(wildcard test/$1/main.c),$(wildcard test/$1/*.c),$(filter %/$1.c,$(TEST_SOURCES)))
 # One that includes its module's source, to reach between two lines of it, takes the place of the object.
