@@ -85,27 +85,16 @@ static void recycle(gc_heap *heap, gc_thread *t)
     lock_release(&heap->mutators.lock);
 }
 
-/* Where words have 32 bits, i386 has few registers; on s390x and POWER each frame begins with an
- * area for registers. */
-#if defined(__s390x__) || defined(__powerpc64__)
-#define FRAMES_ARE_LARGE true
-#else
-#define FRAMES_ARE_LARGE (WORD_BITS == 32)
-#endif
-
-/* The most C stack that a public call needs, without the embedder's callbacks (test stacks). */
-#define STACK_NEEDED ((uintptr_t)(FRAMES_ARE_LARGE ? 16 : 13) << 10)
-
 static int check_room(const gc_heap *heap, uintptr_t low, uintptr_t high)
 {
     uintptr_t room = (uintptr_t)__builtin_frame_address(0) - low;
-    if (room > high - low || room >= STACK_NEEDED)
+    if (room > high - low || room >= ATTACH_STACK_NEEDED)
         return 0;
     log_write(
         heap, GC_LOG_ERROR,
         "gc_thread_attach: %zu bytes are left of the thread's C stack, of which calls need up "
         "to %zu: give the thread a larger one",
-        (size_t)room, (size_t)STACK_NEEDED);
+        (size_t)room, (size_t)ATTACH_STACK_NEEDED);
     return -EINVAL;
 }
 

@@ -4,6 +4,15 @@
 
 #include "mutator/heap.h"
 
+/* The most C stack that a public call needs, without the embedder's callbacks; a thread with less
+ * cannot attach. i386 has few registers; on s390x and POWER each frame begins with an area for
+ * registers. */
+#if defined(__s390x__) || defined(__powerpc64__)
+#define ATTACH_STACK_NEEDED ((uintptr_t)16 << 10)
+#else
+#define ATTACH_STACK_NEEDED ((uintptr_t)(WORD_BITS == 64 ? 13 : 16) << 10)
+#endif
+
 /* Called before a heap is made, by one thread at a time. Returns 0, -ENOMEM, or -EAGAIN: all keys
  * are in use. */
 int attach_make_key(void);

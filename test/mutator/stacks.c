@@ -1,6 +1,7 @@
 /* C stacks that are scanned: where a thread's code stands, on which stack, and what it left in
  * registers. */
 #define GC_SELF_CALL /* coroutines change threads */
+#include "mutator/attach.h"
 #include "mutator/log.h"
 #include "build.h"
 #include "crew.h"
@@ -698,7 +699,7 @@ TEST(a_stack_that_is_not_scanned_again)
 #if !SLOW && !UNDEFINED_SANITIZER && !defined(__OPTIMIZE_SIZE__) && defined(__OPTIMIZE__) &&       \
     !(defined(GC_DEBUG) && GC_DEBUG)
 
-enum { PAINTED = 256 << 10, PAINT = 0x5a, NEEDED = (WORD_BITS == 64 ? 13 : 16) << 10 };
+enum { PAINTED = 256 << 10, PAINT = 0x5a };
 
 static char *painted;
 static uintptr_t stands; /* where the calls are made */
@@ -761,7 +762,7 @@ static void run_painted(unsigned flags)
     CHECK_EQ(pthread_attr_setstack(&attr, painted, PAINTED), 0);
     CHECK_EQ(pthread_create(&thread, &attr, attach_and_call_all, flags ? painted : NULL), 0);
     join_thread(thread);
-    ok(taken() <= NEEDED, "calls take %zu bytes of the C stack", taken());
+    ok(taken() <= ATTACH_STACK_NEEDED, "calls take %zu bytes of the C stack", taken());
     CHECK_EQ(gc_heap_destroy(heap), 0);
 }
 
