@@ -1294,6 +1294,12 @@ TEST(arrays_that_shrink)
     shrinks(1000, 300);
     shrinks(10, 9);
     shrinks(9, 1);
+    end_heap(heap);
+}
+
+TEST(large_arrays_that_shrink)
+{
+    gc_heap *heap = gc_heap_create(&(gc_options){.debug = "nth=1000,poison=2"});
     shrinks(20000, 19999);
     shrinks(20000, 5000);
     shrinks(20000, 20);
