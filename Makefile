@@ -69,9 +69,10 @@ endif
 ifneq ($(filter $(PLATFORM),arm riscv64),)
 PLATFORM_FLAGS := -funwind-tables
 endif
-# Debian's musl-gcc has gcc's unwinder for glibc. What that asks of the C library is compiled with each program.
+# Debian's musl-gcc has gcc's unwinder for glibc. What that asks of the C library is compiled with each program;
+# and it names pthread_once weakly, so that a static program would not have it.
 ifeq ($(PLATFORM),musl)
-LDFLAGS += -static -Wl,--eh-frame-hdr -x c test/platform/musl.c -x none
+LDFLAGS += -static -Wl,--eh-frame-hdr,-u,pthread_once -x c test/platform/musl.c -x none
 endif
 # The libraries of the system that the library needs. Of riscv64, as it has no instruction for an atomic
 # operation on one byte.
