@@ -1,6 +1,6 @@
 /* What gcc's unwinder asks of the C library, for programs that Debian's musl-gcc makes: it links
  * the unwinder that gcc has for glibc, and musl has no such call. */
-#include <stddef.h>
+#include <stdlib.h>
 
 #ifndef __GLIBC__
 #include <link.h>
