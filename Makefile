@@ -72,7 +72,7 @@ endif
 # Debian's musl-gcc has gcc's unwinder for glibc. What that asks of the C library is compiled with each program;
 # and it names pthread_once weakly, so that a static program would not have it.
 ifeq ($(PLATFORM),musl)
-LDFLAGS += -static -Wl,--eh-frame-hdr,-u,pthread_once -x c test/platform/musl.c -x none
+LDFLAGS += @test/platform/musl.flags
 endif
 # The libraries of the system that the library needs. Of riscv64, as it has no instruction for an atomic
 # operation on one byte.

@@ -121,8 +121,16 @@ static value weak_get(struct thread *t, value *args, int n)
 
 /* ---- Tables of pairs ----------------------------------------------------------------------- */
 
-#define GONE ((void *)1) /* the key of a pair that is gone: others may lie behind it */
+#define GONE ((void *)1) /* in the slot of a key or member that is gone: others may lie behind it  \
+                          */
 #define ROOM_MIN 4
+
+/* The object that a weak slot holds, if it lives. */
+static void *held_by(void **slot)
+{
+    void *object = gc_load_weak(slot);
+    return object == GONE ? NULL : object;
+}
 
 static void trace_pairs(void *object, gc_tracer *tracer)
 {
@@ -193,9 +201,9 @@ static void put_pair(struct weak_table *table, void *key, void *v)
 static void copy_pairs(struct weak_table *to, struct weak_table *from)
 {
     for (size_t i = 0; i < from->room; i++) {
-        void *key = gc_load_weak(&from->pairs[i].key);
+        void *key = held_by(&from->pairs[i].key);
         void *v = gc_load_weak(&from->pairs[i].value);
-        if (key && key != GONE)
+        if (key)
             put_pair(to, key, v);
     }
 }
@@ -203,14 +211,12 @@ static void copy_pairs(struct weak_table *to, struct weak_table *from)
 static size_t count_pairs(struct weak_table *table)
 {
     size_t n = 0;
-    for (size_t i = 0; i < table->room; i++) {
-        void *key = gc_load_weak(&table->pairs[i].key);
-        n += key && key != GONE;
-    }
+    for (size_t i = 0; i < table->room; i++)
+        n += held_by(&table->pairs[i].key) != NULL;
     return n;
 }
 
-/* ---- WeakMap ------------------------------------------------------------------------------- */
+/* ---- Locks --------------------------------------------------------------------------------- */
 
 /* Each operation is atomic: under the lock that belongs to the map or set. There are no safepoints
  * under it. */
@@ -229,15 +235,17 @@ static pthread_mutex_t *lock_of(const void *object)
     return &locks[((uintptr_t)object >> 5) % LOCKS];
 }
 
+static void unlock(const void *object)
+{
+    pthread_mutex_unlock(lock_of(object));
+}
+
+/* ---- WeakMap ------------------------------------------------------------------------------- */
+
 static struct weak_table *lock_map(struct weakmap *map)
 {
     pthread_mutex_lock(lock_of(map));
     return gc_load(&map->table);
-}
-
-static void unlock_map(struct weakmap *map)
-{
-    pthread_mutex_unlock(lock_of(map));
 }
 
 #define MAP ((struct weakmap *)as_object(args[0]))
@@ -270,21 +278,21 @@ static bool try_set(struct weakmap *map, void *key, void *v)
         put_pair(table, key, v);
         fits = true;
     }
-    unlock_map(map);
+    unlock(map);
     return fits;
 }
 
 static void make_room(struct thread *t, struct weakmap *map)
 {
     size_t live = count_pairs(lock_map(map));
-    unlock_map(map);
+    unlock(map);
     struct weak_table *larger = new_table(t, room_for(live));
     struct weak_table *table = lock_map(map);
     if (count_pairs(table) <= live) {
         copy_pairs(larger, table);
         gc_store(&map->table, larger);
     }
-    unlock_map(map);
+    unlock(map);
 }
 
 static value weakmap_set(struct thread *t, value *args, int n)
@@ -305,7 +313,7 @@ static bool look_up(struct thread *t, value *args, void **v)
     struct weak_pair *pair = find_pair(lock_map(MAP), key);
     bool found = has_key(pair, key);
     *v = found ? gc_load_weak(&pair->value) : NULL;
-    unlock_map(MAP);
+    unlock(MAP);
     return found;
 }
 
@@ -334,7 +342,7 @@ static value weakmap_delete(struct thread *t, value *args, int n)
         gc_store_weak(&pair->value, NULL);
         gc_store_weak(&pair->key, GONE);
     }
-    unlock_map(MAP);
+    unlock(MAP);
     return from_bool(found);
 }
 
@@ -342,7 +350,7 @@ static value weakmap_len(struct thread *t, value *args, int n)
 {
     (void)t, (void)n;
     size_t count = count_pairs(lock_map(MAP));
-    unlock_map(MAP);
+    unlock(MAP);
     return from_int((int64_t)count);
 }
 
@@ -355,10 +363,10 @@ static value weakmap_list(struct thread *t, value *args, bool keys)
     GC_FRAME(list, table, key, v);
     for (size_t i = 0; i < table->room; i++) {
         lock_map(MAP);
-        key = gc_load_weak(&table->pairs[i].key);
+        key = held_by(&table->pairs[i].key);
         v = gc_load_weak(&table->pairs[i].value);
-        unlock_map(MAP);
-        if (key && key != GONE)
+        unlock(MAP);
+        if (key)
             list_push(t, list, from_reference(keys ? key : v));
     }
     return from_object(list);
@@ -392,13 +400,6 @@ static struct weak_slots *new_slots(struct thread *t, size_t room)
     struct weak_slots *all = check_memory(t, gc_new_flex(&slots_type, &slot_type, room));
     all->room = room;
     return all;
-}
-
-/* The object that a slot holds, if it lives. */
-static void *held_by(void **slot)
-{
-    void *object = gc_load_weak(slot);
-    return object == GONE ? NULL : object;
 }
 
 /* The slot that holds the object, or else one where it can be put; see find_pair. */
@@ -449,11 +450,6 @@ static struct weak_slots *lock_set(struct weakset *set)
     return gc_load(&set->slots);
 }
 
-static void unlock_set(struct weakset *set)
-{
-    pthread_mutex_unlock(lock_of(set));
-}
-
 static value weakset_new(struct thread *t, value *args, int n)
 {
     (void)args, (void)n;
@@ -471,21 +467,21 @@ static bool try_add(struct weakset *set, void *object)
     bool fits = has_room(all->room, all->used) || gc_load(find_slot(all, object)) == object;
     if (fits)
         put_slot(all, object);
-    unlock_set(set);
+    unlock(set);
     return fits;
 }
 
 static void make_set_room(struct thread *t, struct weakset *set)
 {
     size_t live = count_slots(lock_set(set));
-    unlock_set(set);
+    unlock(set);
     struct weak_slots *larger = new_slots(t, room_for(live));
     struct weak_slots *all = lock_set(set);
     if (count_slots(all) <= live) {
         copy_slots(larger, all);
         gc_store(&set->slots, larger);
     }
-    unlock_set(set);
+    unlock(set);
 }
 
 static value weakset_add(struct thread *t, value *args, int n)
@@ -502,7 +498,7 @@ static value weakset_has(struct thread *t, value *args, int n)
     (void)n;
     const void *object = weak_target(t, args[1]);
     bool found = gc_load(find_slot(lock_set(SET), object)) == object;
-    unlock_set(SET);
+    unlock(SET);
     return from_bool(found);
 }
 
@@ -514,7 +510,7 @@ static value weakset_delete(struct thread *t, value *args, int n)
     bool found = gc_load(slot) == object;
     if (found)
         gc_store_weak(slot, GONE);
-    unlock_set(SET);
+    unlock(SET);
     return from_bool(found);
 }
 
@@ -522,7 +518,7 @@ static value weakset_len(struct thread *t, value *args, int n)
 {
     (void)t, (void)n;
     size_t count = count_slots(lock_set(SET));
-    unlock_set(SET);
+    unlock(SET);
     return from_int((int64_t)count);
 }
 

@@ -117,17 +117,16 @@ static void count_allocated(struct mcentral *c, struct gc_span *s)
 }
 
 /* The counts are relaxed: a death may be seen before the birth. */
-struct class_objects mcentral_objects(const struct mheap *h, unsigned sizeclass)
+void mcentral_objects(const struct mheap *h, struct class_objects classes[SIZECLASS_COUNT])
 {
-    struct class_objects sum = {0, 0};
+    memset(classes, 0, SIZECLASS_COUNT * sizeof *classes);
     for (unsigned i = 0; i < SPANCLASS_COUNT; i++) {
-        if (spanclass_size(i) != sizeclass)
-            continue;
-        sum.freed += u64_load_relaxed(&h->centrals[i].freed);
-        sum.allocated += u64_load_relaxed(&h->centrals[i].allocated);
+        struct class_objects *sum = &classes[spanclass_size(i)];
+        sum->freed += u64_load_relaxed(&h->centrals[i].freed);
+        sum->allocated += u64_load_relaxed(&h->centrals[i].allocated);
     }
-    sum.freed = MIN_OF(sum.freed, sum.allocated);
-    return sum;
+    for (unsigned i = 0; i < SIZECLASS_COUNT; i++)
+        classes[i].freed = MIN_OF(classes[i].freed, classes[i].allocated);
 }
 
 void mcentral_file_swept(struct mheap *h, struct gc_span *s, uint32_t sweepgen)

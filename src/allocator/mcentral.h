@@ -58,7 +58,7 @@ struct class_objects {
     uint64_t allocated, freed; /* freed <= allocated */
 };
 /* Any thread. */
-struct class_objects mcentral_objects(const struct mheap *h, unsigned sizeclass);
+void mcentral_objects(const struct mheap *h, struct class_objects classes[SIZECLASS_COUNT]);
 
 /* Claims one unswept span of the class (sweepgen - 1), or NULL. */
 struct gc_span *mcentral_claim_unswept(struct mheap *h, struct mcentral *c, uint32_t sweepgen);

@@ -328,7 +328,7 @@ static bool holds_elements(const gc_thread *t, const struct type_info *info, con
     return n <= (span_object_bytes(s) - header_bytes(s, object)) / info->type->size;
 }
 
-/* Markers may read the slots meanwhile. */
+/* As heapbits_store(), but markers may read the slots meanwhile. */
 static void store_fill(const struct arena_index *index, uintptr_t from, uintptr_t end, word fill)
 {
     for (; from < end; from += WORD_SIZE) {

@@ -106,8 +106,7 @@ int gc_heap_stats_write(gc_heap *heap, gc_write_fn write, void *arg)
     if (heap->orphan || !MAY_PASS())
         return -EPERM;
     take_stats(heap, &x.stats);
-    for (unsigned i = 0; i < SIZECLASS_COUNT; i++)
-        x.classes[i] = mcentral_objects(&heap->mem, i);
+    mcentral_objects(&heap->mem, x.classes);
     output_begin(&x.output, write, arg);
     return entry_unheld(write_stats, &x);
 }

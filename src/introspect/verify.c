@@ -150,10 +150,10 @@ static void check_span(void *arg, struct gc_span *s)
 /* What is in quarantine is freed, and live. */
 static void check_class_counts(struct check *c)
 {
-    for (unsigned i = 0; i < SIZECLASS_COUNT && !c->heap->debug.quarantine; i++) {
-        struct class_objects counted = mcentral_objects(&c->heap->mem, i);
-        EXPECT(c, counted.allocated - counted.freed == c->objects[i], i, c->objects[i]);
-    }
+    struct class_objects counted[SIZECLASS_COUNT];
+    mcentral_objects(&c->heap->mem, counted);
+    for (unsigned i = 0; i < SIZECLASS_COUNT && !c->heap->debug.quarantine; i++)
+        EXPECT(c, counted[i].allocated - counted[i].freed == c->objects[i], i, c->objects[i]);
 }
 
 /* ---- References ---- */

@@ -156,7 +156,9 @@ static gc_type traced_type = {.size = sizeof(struct traced),
 
 static struct class_objects objects_of(const gc_heap *heap, size_t size)
 {
-    return mcentral_objects(&heap->mem, size ? sizeclass_of(size) : 0);
+    struct class_objects classes[SIZECLASS_COUNT];
+    mcentral_objects(&heap->mem, classes);
+    return classes[size ? sizeclass_of(size) : 0];
 }
 
 /* All that died is swept. */
