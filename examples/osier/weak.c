@@ -121,8 +121,8 @@ static value weak_get(struct thread *t, value *args, int n)
 
 /* ---- Tables of pairs ----------------------------------------------------------------------- */
 
-#define GONE ((void *)1) /* in the slot of a key or member that is gone: others may lie behind it  \
-                          */
+/* In the slot of a key or member that is gone: others may lie behind it. */
+#define GONE ((void *)1)
 #define ROOM_MIN 4
 
 /* The object that a weak slot holds, if it lives. */
