@@ -3,7 +3,8 @@ package Machine;
 use strict;
 use warnings;
 use Exporter 'import';
-our @EXPORT_OK = qw(describe versions available_mib busy);
+use POSIX qw(sysconf _SC_CLK_TCK);
+our @EXPORT_OK = qw(describe versions available_mib busy stolen);
 
 sub slurp {
     my ($file) = @_;
@@ -63,6 +64,13 @@ sub available_mib {
 sub busy {
     my ($load) = slurp('/proc/loadavg') =~ /^(\S+)/;
     return $load // 0;
+}
+
+# The seconds for which the host gave a processor to others since the system started, all processors
+# together.
+sub stolen {
+    my ($ticks) = slurp('/proc/stat') =~ /^cpu (?:\s+\d+){7}\s+(\d+)/m;
+    return ($ticks // 0) / sysconf(_SC_CLK_TCK);
 }
 
 1;

@@ -40,18 +40,14 @@ static uint64_t message_end(struct message *m)
     return sum;
 }
 
-/* Looks for the cause of a long operation, and now and then in any case. Returns when the next
- * operation begins. */
-static uint64_t look_after(struct stalls *s, size_t i, uint64_t before, uint64_t now)
+/* Looks for the cause of a long operation, and now and then in any case. The time for that belongs to
+ * the next operation: the system takes the processor away where it is asked. */
+static void look_after(struct stalls *s, size_t i, uint64_t before, uint64_t now)
 {
-    bool is_long = now - before >= STALL_NS;
-    if (!is_long && i % STALL_LOOK)
-        return now;
-    if (is_long)
+    if (now - before >= STALL_NS)
         stalls_note(s, before, now);
-    else
+    else if (i % STALL_LOOK == 0)
         stalls_look(s);
-    return now_ns();
 }
 
 static uint64_t replace(struct message **window, size_t n, size_t count, int index)
@@ -69,7 +65,8 @@ static uint64_t replace(struct message **window, size_t n, size_t count, int ind
         BM_STORE(&window[slot], fresh);
         uint64_t now = now_ns();
         histogram_add(h, now - before);
-        before = look_after(s, i, before, now);
+        look_after(s, i, before, now);
+        before = now;
     }
     return sum;
 }
