@@ -156,9 +156,11 @@ sub languages {
     return @jobs;
 }
 
+# The languages come first: the largest jobs leave no memory to the files that these read, and a disk
+# may take 0.1 s for each.
 sub jobs {
     my ($quick, $build) = @_;
-    return ($quick ? quick() : full(), languages($quick, $build));
+    return (languages($quick, $build), $quick ? quick() : full());
 }
 
 # One text per configuration, the same for every peer.
