@@ -40,8 +40,8 @@ static uint64_t message_end(struct message *m)
     return sum;
 }
 
-/* Looks for the cause of a long operation, and now and then in any case. The time for that belongs to
- * the next operation: the system takes the processor away where it is asked. */
+/* Looks for the cause of a long operation, and now and then in any case. The time for that belongs
+ * to the next operation: the system takes the processor away where it is asked. */
 static void look_after(struct stalls *s, size_t i, uint64_t before, uint64_t now)
 {
     if (now - before >= STALL_NS)

@@ -2,8 +2,8 @@
 #include "base/os.h"
 #include "mutator/self.h"
 
-/* How long a thread keeps its P while others wait for one. To hand it over costs much less. A shorter
- * slice makes each wait shorter, and more of the operations wait. */
+/* How long a thread keeps its P while others wait for one. To hand it over costs much less. A
+ * shorter slice makes each wait shorter, and more of the operations wait. */
 #define SLICE_NS (15 * 1000 * 1000)
 /* How often a thread that waits to borrow a P asks for one again. */
 #define BORROW_LOOK_NS (2 * 1000 * 1000)
