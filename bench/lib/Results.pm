@@ -10,10 +10,11 @@ sub new {
     return bless { entries => {}, order => [], failures => [] }, $class;
 }
 
-# Takes one line that a workload printed.
+# Takes one line that a workload printed when it ran for `peer`.
 sub add {
-    my ($self, $line) = @_;
+    my ($self, $line, $peer) = @_;
     my $r = eval { decode_json($line) } or return;
+    $r->{peer} = $peer;
     my $config = Plan::key($r->{bench}, $r->{params});
     my $id = join "\t", $config, $r->{peer}, $r->{metric};
     my $entry = $self->{entries}{$id} //= $self->first($id, $r);
@@ -38,6 +39,17 @@ sub entries {
     my ($self, $bench) = @_;
     return grep { !defined $bench || $_->{bench} eq $bench }
         map { $self->{entries}{$_} } @{ $self->{order} };
+}
+
+# Counters that are no cost, costs that are part of another, and maxima, which few samples say
+# little about.
+my %NOT_COMPARED = map { $_ => 1 } qw(check cycles held_max max stall_max stall_cpu_max
+    handshake_wall_max handshake_cpu_max handshake_cpu_mean gc_cpu p99.999);
+
+sub is_compared {
+    my ($e) = @_;
+    return 0 if $NOT_COMPARED{ $e->{metric} } || $e->{metric} =~ /^(stalls|longest)_/;
+    return $e->{metric} ne 'metadata' || $e->{bench} eq 'metadata';
 }
 
 sub median {
