@@ -102,10 +102,9 @@ made() {
         cp "$BUILD"/gcheap_all.c "$BUILD"/gcheap.h "$BUILD"/gcheap.hpp "$dir"
 }
 alone() { (cd "$dir" && "$1" -std=c11 -c gcheap_all.c -o "$1.o"); }
-# -fPIC: gcc's object makes a shared library, too. gcc warns of some things as it optimises; clang does not.
-declare -A level=([gcc]=-O2 [clang]=-O1)
+# -fPIC: gcc's object makes a shared library, too. gcc warns of some things as it optimises.
 clean() {
-    "$1" -std=c11 -Wall -Wextra -Wconversion -pedantic -Werror "${level[$1]}" -fPIC -c -o "$dir/$1.fast.o" "$dir/gcheap_all.c"
+    "$1" -std=c11 -Wall -Wextra -Wconversion -pedantic -Werror -O2 -fPIC -c -o "$dir/$1.fast.o" "$dir/gcheap_all.c"
 }
 works() { # COMPILER PROGRAM TEXT
     local program=$dir/$1.program

@@ -124,7 +124,7 @@ to_address_sanitizer() {
             '^gcheap:   0x[0-9a-f]+ was allocated by thread [0-9]+ in new_node\+0x[0-9a-f]+ < main'
 }
 to_valgrind() {
-    build $read_dead && GCHEAP_DEBUG=redzones,nth=1000 valgrind "$scratch/read-dead" >"$scratch/out" 2>&1
+    build $read_dead && GCHEAP_DEBUG=redzones,nth=100 valgrind "$scratch/read-dead" >"$scratch/out" 2>&1
     tell_all 'Invalid read of size 8' "8 bytes inside a block of size 16 free'd" 'by .*: gc_collect ' \
         "Block was alloc'd at" 'by .*: main \(read-dead.c:' 'ERROR SUMMARY: 1 errors from 1 contexts'
 }

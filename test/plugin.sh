@@ -59,7 +59,7 @@ build_dynamic() {
     make -s SAN= DEBUG= B="$BUILD" amalgamation || return 1
     local model='-DGC_TLS_MODEL="global-dynamic"' plugin
     # shellcheck disable=SC2086
-    $CC -std=c11 -fPIC $SANFLAGS "$model" -c -o "$scratch/all.o" "$BUILD/gcheap_all.c" || return 1
+    $CC -std=c11 -O1 -fPIC $SANFLAGS "$model" -c -o "$scratch/all.o" "$BUILD/gcheap_all.c" || return 1
     for plugin in "$model" -DGC_SELF_CALL; do
         compile_outside plugin "dynamic${plugin:0:8}.so" "$plugin" "$scratch/all.o" || return 1
     done

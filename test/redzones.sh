@@ -15,16 +15,16 @@ static __attribute__((noinline)) struct node *plant(void)
     gc_keep_alive(node);
     return node;
 }
-/* Properly: every kind of object, up to its end, while others die. Sizes leave each remainder of a word. */
+/* Properly: every kind of object, up to its end, while others die. */
 static long properly(void)
 {
     struct node *list = NULL, **array = NULL;
     char *bytes = NULL;
     long sum = 0;
     GC_FRAME(list, array, bytes);
-    for (int i = 0; i < 300; i += 3) {
+    for (int i = 0; i < 300; i++) {
         struct node *node = plant();
-        node->next = i % 9 ? list : NULL;
+        node->next = i % 3 ? list : NULL;
         node->n = i;
         list = node;
         array = gc_new_array(&gc_pointer_type, (size_t)i);
@@ -32,7 +32,7 @@ static long properly(void)
             gc_store(&array[k], list);
         bytes = gc_new_bytes((size_t)i);
         memset(bytes, 1, (size_t)i);
-        if (i % 60 == 0)
+        if (i % 50 == 0)
             gc_collect();
     }
     for (; list; list = list->next)
