@@ -48,7 +48,7 @@ my %NOT_COMPARED = map { $_ => 1 } qw(check cycles held_max max stall_max stall_
 
 sub is_compared {
     my ($e) = @_;
-    return 0 if $NOT_COMPARED{ $e->{metric} } || $e->{metric} =~ /^(stalls|longest)_/;
+    return 0 if $NOT_COMPARED{ $e->{metric} };
     return $e->{metric} ne 'metadata' || $e->{bench} eq 'metadata';
 }
 

@@ -37,11 +37,16 @@ sub verdict {
     return ($word, $ratio, $higher, scalar @ratios);
 }
 
+# What a run tells only if there was some of it: samples that are not in pairs.
+sub is_now_and_then { return $_[0]{metric} =~ /^(stalls|longest)_/ }
+
+sub is_paired { return $_[0]{peer} eq 'gcheap' && Results::is_compared($_[0]) && !is_now_and_then($_[0]) }
+
 # (a line for each number, how many are slower). `least` is the smallest change that counts, as a fraction.
 sub report {
     my ($results, $least) = @_;
     my ($text, %count) = ('');
-    for my $after (grep { $_->{peer} eq 'gcheap' && Results::is_compared($_) } $results->entries) {
+    for my $after (grep { is_paired($_) } $results->entries) {
         my $before = $results->find($after->{bench}, 'before', $after->{metric}, %{ $after->{params} }) or next;
         my ($word, $ratio, $higher, $pairs) = verdict($before->{samples}, $after->{samples}, $least);
         $count{$word}++;
